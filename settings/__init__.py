@@ -1,0 +1,42 @@
+"""Every setting of reelstream, each with its default and one line on what it does.
+
+Values come, strongest first, from arguments, from the environment (`REELSTREAM_KAFKA__BOOTSTRAP=...`), from the
+TOML file named by `REELSTREAM_CONFIG` (else `reelstream.toml` in the working directory) and from the defaults here.
+`ML1M_DIR` is understood as the folder of the MovieLens-1M files.
+"""
+
+from settings.model import (
+    ApiSettings,
+    DataSettings,
+    ElasticsearchSettings,
+    FeastSettings,
+    KafkaSettings,
+    RecallSettings,
+    RedisSettings,
+    ServersSettings,
+    Settings,
+    SettingsError,
+    StreamSettings,
+    TrainSettings,
+    TritonSettings,
+    load,
+)
+from settings.toml import as_toml
+
+__all__ = [
+    "ApiSettings",
+    "DataSettings",
+    "ElasticsearchSettings",
+    "FeastSettings",
+    "KafkaSettings",
+    "RecallSettings",
+    "RedisSettings",
+    "ServersSettings",
+    "Settings",
+    "SettingsError",
+    "StreamSettings",
+    "TrainSettings",
+    "TritonSettings",
+    "as_toml",
+    "load",
+]

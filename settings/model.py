@@ -1,0 +1,247 @@
+"""The settings as pydantic models: one class for each part, one field for each setting."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+
+class SettingsError(ValueError):
+    """A setting is unknown, of the wrong type or out of range; the message names it and the rule."""
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class KafkaSettings(Part):
+    """Kafka: the log of events."""
+
+    bootstrap: str = Field("127.0.0.1:9092", description="host:port of a broker; several separated by commas")
+    controller_port: int = Field(9093, description="port of the KRaft controller that `reelstream up` starts")
+    topic: str = Field("ratings", description="topic of the rating events")
+    dead_topic: str = Field("ratings.dead", description="topic of the events that could not be understood")
+    partitions: int = Field(8, ge=1, description="partitions of the topic; each is a shard of the state in Redis")
+    security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
+        "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
+    )
+    ca_file: str = Field("", description="PEM file with the authority that signed the brokers' certificates")
+    sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
+        "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
+    )
+    username: str = Field("", description="user for SASL")
+    password: SecretStr = Field(SecretStr(""), description="password for SASL")
+
+
+class RedisSettings(Part):
+    """Redis (or Valkey): profiles, counters, offsets and Feast's online store."""
+
+    host: str = Field("127.0.0.1", description="host of the server")
+    port: int = Field(6379, description="port of the server")
+    username: str = Field("", description="user, where the server asks for one")
+    password: SecretStr = Field(SecretStr(""), description="password, where the server asks for one")
+    tls: bool = Field(False, description="speak TLS to the server")
+    ca_file: str = Field("", description="PEM file with the authority that signed the server's certificate")
+    timeout_s: float = Field(1.0, gt=0, description="seconds that one command may take")
+
+
+class ElasticsearchSettings(Part):
+    """Elasticsearch: the catalogue, searched by terms and vectors."""
+
+    url: str = Field("http://127.0.0.1:9200", description="address of the cluster")
+    transport_port: int = Field(9300, description="transport port of the node that `reelstream up` starts")
+    username: str = Field("", description="user, where security is on")
+    password: SecretStr = Field(SecretStr(""), description="password, where security is on")
+    ca_file: str = Field("", description="PEM file with the authority that signed the server's certificate")
+    alias: str = Field("items", description="alias of the index in use; each run has an index of its own behind it")
+    timeout_s: float = Field(1.0, gt=0, description="seconds that one search may take")
+    heap_mb: int = Field(512, ge=128, description="Java heap of the node that `reelstream up` starts, in MiB")
+
+
+class TritonSettings(Part):
+    """Triton: the user encoder and the ranker."""
+
+    host: str = Field("127.0.0.1", description="host of the inference server")
+    grpc_port: int = Field(8001, description="gRPC port, used by the API")
+    http_port: int = Field(8000, description="HTTP port, for health checks and people")
+    metrics_port: int = Field(8002, description="port of Triton's own metrics")
+    tls: bool = Field(False, description="speak TLS to the server")
+    ca_file: str = Field("", description="PEM file with the authority that signed the server's certificate")
+    timeout_s: float = Field(1.0, gt=0, description="seconds that one inference may take")
+    repository: str = Field(
+        "", description="the stock model repository that publish writes; empty: `models` in the state folder"
+    )
+
+
+class FeastSettings(Part):
+    """Feast: user and item features, online store Redis."""
+
+    project: str = Field("reelstream", description="name of the Feast project")
+    host: str = Field("127.0.0.1", description="address that the Feast server listens on")
+    port: int = Field(6566, description="port of the Feast server, for callers outside")
+    registry: str = Field("", description="path of the registry file; empty: `feast/registry.db` in the state folder")
+
+
+class StreamSettings(Part):
+    """The stream worker: Faust agents that fold events into state."""
+
+    workers: int = Field(1, ge=1, le=16, description="workers that `reelstream up` starts; they share the partitions")
+    batch_events: int = Field(500, ge=1, description="most events folded in one Redis transaction")
+    batch_within_s: float = Field(0.005, gt=0, description="seconds to wait for a batch to fill")
+    items_every_s: float = Field(1.0, gt=0, description="seconds between two publications of the item counters")
+    session_timeout_s: float = Field(
+        10.0, ge=6, description="seconds after which the partitions of a silent worker go to the others"
+    )
+    metrics_port: int = Field(6066, description="metrics port of the first worker; the next worker has the next port")
+    retry_max_s: float = Field(5.0, gt=0, description="longest pause between two tries to reach a store, in seconds")
+
+
+class ApiSettings(Part):
+    """The API: recommendation, ingest, health, metrics."""
+
+    host: str = Field("127.0.0.1", description="address that the API listens on")
+    port: int = Field(8080, description="port that the API listens on")
+    workers: int = Field(1, ge=1, description="processes; each holds the item features and a gRPC channel")
+    threads: int = Field(8, ge=1, description="threads of each process")
+    after_timeout_s: float = Field(2.0, gt=0, description="longest wait for the position given in `after`, in seconds")
+    max_body_kb: int = Field(256, ge=1, description="largest request body, in KiB")
+    max_size: int = Field(200, ge=1, description="largest `size` of a list")
+    max_history: int = Field(1000, ge=1, description="most events in `history`, and most items in `exclude`")
+    items_refresh_s: float = Field(60.0, gt=0, description="seconds between two full reads of the item features")
+
+
+class RecallSettings(Part):
+    """Recall: how many candidates come from which source."""
+
+    vector_k: int = Field(200, ge=1, le=1000, description="candidates from the nearest vectors")
+    term_k: int = Field(100, ge=0, le=1000, description="further candidates from the preferred genres and decades")
+    half_life_days: float = Field(30.0, gt=0, description="half-life of recent popularity, in days of event time")
+
+
+class DataSettings(Part):
+    """The ratings."""
+
+    folder: str = Field(
+        "", description="folder with ratings.dat, users.dat, movies.dat; empty: ML1M_DIR, else `data` in the state folder"
+    )
+    url: str = Field(
+        "https://files.grouplens.org/datasets/movielens/ml-1m.zip", description="where the public zip is downloaded from"
+    )
+    md5: str = Field("c4d9eecfca2ab87c1945afe126590906", description="MD5 of the public zip, as its publisher states it")
+    online_events: int = Field(10, ge=1, description="last events of each user that are held out and replayed")
+    train_share: float = Field(0.8, gt=0, lt=1, description="share of each user's other events that train the models")
+
+
+class TrainSettings(Part):
+    """Training: the sequence encoder and the ranker."""
+
+    seed: int = Field(7, description="seed of every random choice")
+    threads: int = Field(0, ge=0, description="CPU threads; 0: all")
+    history: int = Field(100, ge=1, le=100, description="events that the encoder sees")
+    dim: int = Field(64, ge=4, description="width of the encoder and of the item vectors")
+    layers: int = Field(2, ge=1, description="transformer layers")
+    heads: int = Field(2, ge=1, description="attention heads")
+    dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the encoder")
+    encoder_epochs: int = Field(4, ge=1, description="passes of the encoder over the training events")
+    encoder_batch: int = Field(128, ge=1, description="users in a batch of the encoder")
+    encoder_rate: float = Field(2e-3, gt=0, description="learning rate of the encoder")
+    ranker_epochs: int = Field(2, ge=1, description="passes of the ranker over the training events")
+    ranker_batch: int = Field(4096, ge=1, description="events in a batch of the ranker")
+    ranker_rate: float = Field(2e-3, gt=0, description="learning rate of the ranker")
+
+
+class ServersSettings(Part):
+    """The servers that `reelstream up` starts on this machine."""
+
+    ready_timeout_s: float = Field(120.0, gt=0, description="seconds to wait for every part to answer")
+    stop_timeout_s: float = Field(20.0, gt=0, description="seconds that a part gets to stop before it is killed")
+    min_free_disk_mb: int = Field(2048, ge=0, description="refuse to start with less free disk than this, in MiB")
+    min_free_memory_mb: int = Field(2048, ge=0, description="refuse to start with less free memory than this, in MiB")
+
+
+class Settings(BaseSettings):
+    """All settings."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="REELSTREAM_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+    )
+
+    state_dir: Path = Field(Path(".reelstream"), description="folder for data, logs, models and process ids")
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="DEBUG, INFO, WARNING or ERROR")
+    kafka: KafkaSettings = KafkaSettings()
+    redis: RedisSettings = RedisSettings()
+    elasticsearch: ElasticsearchSettings = ElasticsearchSettings()
+    triton: TritonSettings = TritonSettings()
+    feast: FeastSettings = FeastSettings()
+    stream: StreamSettings = StreamSettings()
+    api: ApiSettings = ApiSettings()
+    recall: RecallSettings = RecallSettings()
+    data: DataSettings = DataSettings()
+    train: TrainSettings = TrainSettings()
+    servers: ServersSettings = ServersSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        path = Path(os.environ.get("REELSTREAM_CONFIG", "reelstream.toml"))
+        return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path))
+
+    @property
+    def state(self) -> Path:
+        """The state folder as an absolute path."""
+        return self.state_dir.expanduser().resolve()
+
+    @property
+    def data_folder(self) -> Path:
+        """The folder with ratings.dat, users.dat and movies.dat."""
+        named = self.data.folder or os.environ.get("ML1M_DIR", "")
+        return Path(named).expanduser().resolve() if named else self.state / "data"
+
+    @property
+    def model_repository(self) -> Path:
+        """The stock Triton model repository that `publish` writes."""
+        return Path(self.triton.repository).resolve() if self.triton.repository else self.state / "models"
+
+    @property
+    def feast_registry(self) -> Path:
+        """The file of Feast's registry."""
+        return Path(self.feast.registry).resolve() if self.feast.registry else self.state / "feast" / "registry.db"
+
+    @property
+    def runs(self) -> Path:
+        """The folder with one folder for each training run."""
+        return self.state / "runs"
+
+
+def load(**given: object) -> Settings:
+    """Read the settings.
+
+    Raises:
+        SettingsError: with one line that names the setting and the rule it breaks.
+    """
+    named = os.environ.get("REELSTREAM_CONFIG")
+    if named and not Path(named).is_file():
+        raise SettingsError(f"REELSTREAM_CONFIG names {named}, which is not a file; correct the path or unset it")
+    try:
+        return Settings(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(f"setting {where}: {first['msg']}; see reelstream.toml for what it takes") from None
+    except ValueError as error:
+        raise SettingsError(f"settings cannot be read: {error}") from None
