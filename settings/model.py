@@ -131,12 +131,14 @@ class DataSettings(Part):
     """The ratings."""
 
     folder: str = Field(
-        "", description="folder with ratings.dat, users.dat, movies.dat; empty: ML1M_DIR, else `data` in the state folder"
+        "",
+        description="folder with ratings.dat, users.dat, movies.dat; empty: ML1M_DIR, else `data` in the state folder",
     )
     url: str = Field(
-        "https://files.grouplens.org/datasets/movielens/ml-1m.zip", description="where the public zip is downloaded from"
+        "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
+        description="address of the public zip",
     )
-    md5: str = Field("c4d9eecfca2ab87c1945afe126590906", description="MD5 of the public zip, as its publisher states it")
+    md5: str = Field("c4d9eecfca2ab87c1945afe126590906", description="MD5 of the zip, as its publisher states it")
     online_events: int = Field(10, ge=1, description="last events of each user that are held out and replayed")
     train_share: float = Field(0.8, gt=0, lt=1, description="share of each user's other events that train the models")
 
@@ -172,7 +174,11 @@ class Settings(BaseSettings):
     """All settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="REELSTREAM_", env_nested_delimiter="__", extra="forbid", frozen=True, nested_model_default_partial_update=True
+        env_prefix="REELSTREAM_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
     )
 
     state_dir: Path = Field(Path(".reelstream"), description="folder for data, logs, models and process ids")

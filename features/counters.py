@@ -1,0 +1,112 @@
+"""The fold of events into an item's counters.
+
+Each shard counts the events of its own users; the counters of an item are the sum over the shards. Recent popularity
+is kept as whole weeks of event time, so that it is exact whatever the order of the events.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from features.event import LIKED, Event
+from features.profile import Rated
+
+WEEK = 7 * 24 * 3600
+WEEKS = 8
+"""Weeks kept: the one of the latest event and those before it."""
+
+
+@dataclass(slots=True)
+class ItemCounter:
+    """Counters of an item.
+
+    Attributes:
+        version: changes so far.
+        n: users who rated it.
+        likes: users who like it.
+        last_ts: latest event time in unix seconds.
+        weeks: week number (ts // WEEK) -> [ratings, likes], for the last WEEKS weeks up to that of `last_ts`.
+    """
+
+    version: int = 0
+    n: int = 0
+    likes: int = 0
+    last_ts: int = 0
+    weeks: dict[int, list[int]] = field(default_factory=dict)
+
+    @property
+    def recent_n(self) -> int:
+        """Ratings in the kept weeks."""
+        return sum(week[0] for week in self.weeks.values())
+
+    @property
+    def recent_likes(self) -> int:
+        """Likes in the kept weeks."""
+        return sum(week[1] for week in self.weeks.values())
+
+
+def count(counter: ItemCounter, known: Rated | None, event: Event) -> None:
+    """Count an event that `features.profile.fold` took as the user's rating of the item, in place.
+
+    Args:
+        counter: the item's counter in the shard of the event's user.
+        known: the rating that the event replaces, None where it is the user's first of the item.
+        event: the event.
+    """
+    if known is not None:
+        _add(counter, *known, -1)
+    _add(counter, event.ts, event.rating, 1)
+    counter.last_ts = max(counter.last_ts, event.ts)
+    _trim(counter)
+    counter.version += 1
+
+
+def merge(partials: Iterable[ItemCounter]) -> ItemCounter:
+    """The counters of an item from those of each shard."""
+    total = ItemCounter()
+    for partial in partials:
+        total.version += partial.version
+        total.n += partial.n
+        total.likes += partial.likes
+        total.last_ts = max(total.last_ts, partial.last_ts)
+        for week, (n, likes) in partial.weeks.items():
+            kept = total.weeks.setdefault(week, [0, 0])
+            kept[0] += n
+            kept[1] += likes
+    _trim(total)
+    return total
+
+
+def popularity(counters: Mapping[int, ItemCounter], half_life_days: float) -> dict[int, float]:
+    """Likes of each item, those of a week weighted by 2**(-age / half-life), plus a thousandth of all its likes.
+
+    The age is counted back from the latest event of all items, so that it needs no clock: replayed events of the
+    year 2000 have a recent past of their own.
+    """
+    now = max((counter.last_ts for counter in counters.values()), default=0) // WEEK
+    decay = 2.0 ** (-WEEK / 86400.0 / half_life_days)
+    return {
+        itemid: sum(likes * decay ** (now - week) for week, (_, likes) in counter.weeks.items())
+        + counter.likes / 1000.0
+        for itemid, counter in counters.items()
+    }
+
+
+def _add(counter: ItemCounter, ts: int, rating: int, by: int) -> None:
+    liked = by if rating >= LIKED else 0
+    counter.n += by
+    counter.likes += liked
+    if by < 0 and ts // WEEK not in counter.weeks:
+        return
+    week = counter.weeks.setdefault(ts // WEEK, [0, 0])
+    week[0] += by
+    week[1] += liked
+    if week == [0, 0]:
+        del counter.weeks[ts // WEEK]
+
+
+def _trim(counter: ItemCounter) -> None:
+    oldest = counter.last_ts // WEEK - WEEKS + 1
+    for week in [week for week in counter.weeks if week < oldest]:
+        del counter.weeks[week]

@@ -1,0 +1,90 @@
+"""The event: one rating of one item by one user at one second."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+LIKED = 4
+"""Lowest rating that counts as a like (the label is rating > 3)."""
+
+MAX_ID = 2**31 - 1
+MAX_TS = 2**32 - 1
+
+
+class EventError(ValueError):
+    """An event that cannot be understood; the message names the field and the rule."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """A rating event.
+
+    Attributes:
+        userid: 1 to 2**31 - 1.
+        itemid: 1 to 2**31 - 1.
+        rating: 1 to 5.
+        ts: event time in unix seconds, 0 to 2**32 - 1.
+    """
+
+    userid: int
+    itemid: int
+    rating: int
+    ts: int
+
+    @property
+    def liked(self) -> bool:
+        """The label: rating > 3."""
+        return self.rating >= LIKED
+
+
+RULES: dict[str, tuple[int, int]] = {
+    "userid": (1, MAX_ID),
+    "itemid": (1, MAX_ID),
+    "rating": (1, 5),
+    "ts": (0, MAX_TS),
+}
+
+
+def parse(fields: object) -> Event:
+    """Check the fields of an event.
+
+    Raises:
+        EventError: naming the field and the rule.
+    """
+    if not isinstance(fields, dict):
+        raise EventError("an event is an object with userid, itemid, rating and ts")
+    values = []
+    for name, (low, high) in RULES.items():
+        if name not in fields:
+            raise EventError(f"{name} is missing")
+        value = fields[name]
+        if type(value) is not int or not low <= value <= high:
+            raise EventError(f"{name} must be a whole number from {low} to {high}")
+        values.append(value)
+    return Event(*values)
+
+
+def decode(key: bytes | None, value: bytes | None) -> Event:
+    """Read an event as it stands in the log: key = userid in ASCII digits, value = JSON.
+
+    >>> decode(b"7", b'{"userid": 7, "itemid": 1, "rating": 5, "ts": 978300760}')
+    Event(userid=7, itemid=1, rating=5, ts=978300760)
+
+    Raises:
+        EventError: naming the field and the rule.
+    """
+    try:
+        fields = json.loads(value or b"")
+    except (ValueError, RecursionError):
+        raise EventError("value is not JSON") from None
+    event = parse(fields)
+    if key != str(event.userid).encode():
+        raise EventError("key is not the userid in ASCII digits")
+    return event
+
+
+def encode(event: Event) -> tuple[bytes, bytes]:
+    """Key and value of an event as they stand in the log."""
+    fields = {"userid": event.userid, "itemid": event.itemid, "rating": event.rating, "ts": event.ts}
+    return str(event.userid).encode(), json.dumps(fields, separators=(",", ":")).encode()
