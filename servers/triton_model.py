@@ -1,0 +1,43 @@
+"""A Triton model that runs `model.onnx`; it is copied beside each as `model.py`, and runs in Triton's environment.
+
+The ONNX model's names are those of the configuration, as with the stock onnxruntime backend.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
+
+
+class TritonPythonModel:
+    """One version of a model; each version and each instance has a process of its own."""
+
+    def initialize(self, args: dict[str, str]) -> None:
+        """Load the ONNX model of this version."""
+        config = json.loads(args["model_config"])
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        file = Path(args["model_repository"]) / args["model_version"] / "model.onnx"
+        self.session = onnxruntime.InferenceSession(str(file), options, providers=["CPUExecutionProvider"])
+        self.inputs = [entry["name"] for entry in config["input"]]
+        self.outputs = [entry["name"] for entry in config["output"]]
+
+    def execute(self, requests: list[Any]) -> list[Any]:
+        """Answer each request; a request that fails does not take the others with it."""
+        return [self._answer(request) for request in requests]
+
+    def _answer(self, request: Any) -> Any:
+        try:
+            given = {name: pb_utils.get_input_tensor_by_name(request, name).as_numpy() for name in self.inputs}
+            wanted = [name for name in self.outputs if name in request.requested_output_names()]
+            made = self.session.run(wanted, given)
+        except Exception as error:
+            return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
+        return pb_utils.InferenceResponse(
+            [pb_utils.Tensor(name, array) for name, array in zip(wanted, made, strict=True)]
+        )

@@ -1,0 +1,112 @@
+"""A stock Triton model repository mirrored into one that Triton's Python backend can serve.
+
+The stock repository is MODEL/config.pbtxt and MODEL/VERSION/model.onnx for the onnxruntime backend. In the derived one
+each version has a `model.py` beside its model.onnx, and the configuration names the Python backend instead.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import tempfile
+from pathlib import Path
+
+from google.protobuf import text_format  # type: ignore[import-untyped]
+from tritonclient.grpc import model_config_pb2
+
+from servers.errors import ServersError
+
+MODEL = Path(__file__).with_name("triton_model.py")
+CONFIG = "config.pbtxt"
+
+
+def derive(stock: Path, derived: Path) -> None:
+    """Bring `derived` up to date with `stock`, under a server that may be serving it.
+
+    A version appears by one rename, and a file is replaced by one rename, so that the server never sees half of either.
+    What the stock repository no longer has goes; what it has is never taken away.
+
+    Raises:
+        ServersError: a model's configuration cannot be read.
+    """
+    derived.mkdir(parents=True, exist_ok=True)
+    names = {folder.name for folder in stock.iterdir() if (folder / CONFIG).is_file()} if stock.is_dir() else set()
+    for name in sorted(names):
+        _derive_model(stock / name, derived / name)
+    for folder in derived.iterdir():
+        if folder.name not in names:
+            shutil.rmtree(folder)
+
+
+def _derive_model(stock: Path, derived: Path) -> None:
+    derived.mkdir(exist_ok=True)
+    present = set()
+    for entry in stock.iterdir():
+        present.add(entry.name)
+        if entry.name == CONFIG:
+            _write(derived / CONFIG, _python_config(entry).encode())
+        elif entry.is_dir():
+            _mirror_folder(entry, derived / entry.name, with_model=entry.name.isdigit())
+        else:
+            _mirror_file(entry, derived / entry.name)
+    for entry in derived.iterdir():
+        if entry.name not in present:
+            _remove(entry)
+
+
+def _python_config(stock: Path) -> str:
+    """The configuration with the Python backend, and all else as it was."""
+    try:
+        config = text_format.Parse(stock.read_text(), model_config_pb2.ModelConfig())
+    except text_format.ParseError as error:
+        raise ServersError(f"{stock} is not a Triton model configuration ({error}); publish the model again") from None
+    for name in ("platform", "default_model_filename"):
+        config.ClearField(name)
+    config.backend = "python"
+    return str(text_format.MessageToString(config))
+
+
+def _mirror_folder(stock: Path, derived: Path, *, with_model: bool) -> None:
+    target = derived
+    if not derived.is_dir():
+        target = Path(tempfile.mkdtemp(prefix=".new-", dir=derived.parent))
+        target.chmod(0o755)
+    files = [entry for entry in stock.rglob("*") if entry.is_file()]
+    for file in files:
+        _mirror_file(file, target / file.relative_to(stock))
+    kept = {file.relative_to(stock) for file in files}
+    if with_model:
+        _mirror_file(MODEL, target / "model.py")
+        kept.add(Path("model.py"))
+    for entry in [entry for entry in target.rglob("*") if entry.is_file()]:
+        if entry.relative_to(target) not in kept and "__pycache__" not in entry.parts:
+            entry.unlink()
+    if target is not derived:
+        target.rename(derived)
+
+
+def _mirror_file(stock: Path, derived: Path) -> None:
+    """Copy a file where size or time of change differ; a copy, so that a rewrite of the stock file is not seen here."""
+    with contextlib.suppress(FileNotFoundError):
+        ours, theirs = derived.stat(), stock.stat()
+        if (ours.st_size, ours.st_mtime_ns) == (theirs.st_size, theirs.st_mtime_ns):
+            return
+    derived.parent.mkdir(parents=True, exist_ok=True)
+    temporary = derived.with_name(f".new-{derived.name}")
+    shutil.copy2(stock, temporary)
+    temporary.rename(derived)
+
+
+def _write(file: Path, content: bytes) -> None:
+    if file.is_file() and file.read_bytes() == content:
+        return
+    temporary = file.with_name(f".new-{file.name}")
+    temporary.write_bytes(content)
+    temporary.replace(file)
+
+
+def _remove(entry: Path) -> None:
+    if entry.is_dir():
+        shutil.rmtree(entry)
+    else:
+        entry.unlink()
