@@ -1,0 +1,127 @@
+"""The ratings, users and movies in the layout of the public ml-1m.zip (`::` separated, latin-1)."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from features import GENRES, Catalogue, Item, User
+from features.catalogue import AGES, OCCUPATIONS
+from offline.errors import DataError
+from settings import Settings
+
+Ints = npt.NDArray[np.int64]
+
+RATINGS, USERS, MOVIES = "ratings.dat", "users.dat", "movies.dat"
+FILES = (RATINGS, USERS, MOVIES)
+
+# Possessive, so that a file of any size is checked without a backtracking stack.
+RATING_LINES = re.compile(rb"(?:[1-9]\d{0,8}+::[1-9]\d{0,8}+::[1-5]::\d{1,10}+(?:\r?\n|\Z))*+")
+USER_LINE = re.compile(r"([1-9]\d{0,8})::([FM])::(\d+)::(\d+)::[^:]*")
+MOVIE_LINE = re.compile(r"([1-9]\d{0,8})::(.+?)\s*\((\d{4})\)::(.+)")
+
+RATING_RULE = "userid::itemid::rating (1-5)::unix seconds"
+USER_RULE = f"userid::F or M::age ({', '.join(map(str, AGES))})::occupation (0-{OCCUPATIONS - 1})::zip code"
+MOVIE_RULE = "itemid::title (year)::genres of MovieLens-1M joined by |"
+
+
+@dataclass(frozen=True)
+class Ratings:
+    """All rating events, in the order of the file, and what is known of their users and items.
+
+    Attributes:
+        folder: where the three files are.
+        userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
+        catalogue: items and users by id.
+    """
+
+    folder: Path
+    userid: Ints
+    itemid: Ints
+    rating: Ints
+    ts: Ints
+    catalogue: Catalogue
+
+    def __len__(self) -> int:
+        return len(self.userid)
+
+
+def load(settings: Settings) -> Ratings:
+    """Read the ratings from `settings.data_folder`.
+
+    Raises:
+        DataError: a file is missing, or a line is malformed; the message names the file and the line.
+    """
+    folder = settings.data_folder
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        raise DataError(
+            f"{folder} has no {', '.join(missing)}; set ML1M_DIR to a folder with the MovieLens-1M files, "
+            "or run `reelstream data get` (download) or `reelstream data make` (generate)"
+        )
+    catalogue = Catalogue.of(_items(folder / MOVIES), _users(folder / USERS))
+    columns = _ratings(folder / RATINGS)
+    ratings = Ratings(folder, *columns, catalogue)
+    _known(ratings.itemid, list(catalogue.items), "itemid", MOVIES)
+    _known(ratings.userid, list(catalogue.users), "userid", USERS)
+    return ratings
+
+
+def data_hash(ratings: Ratings) -> str:
+    """SHA-256 over the three files, as hexadecimal digits."""
+    digest = hashlib.sha256()
+    for name in FILES:
+        digest.update((ratings.folder / name).read_bytes())
+    return digest.hexdigest()
+
+
+def _ratings(path: Path) -> tuple[Ints, Ints, Ints, Ints]:
+    text = path.read_bytes()
+    match = RATING_LINES.match(text)
+    end = match.end() if match else 0
+    if end < len(text):
+        raise _malformed(path.name, text.count(b"\n", 0, end) + 1, RATING_RULE)
+    if not text:
+        raise DataError(f"{path.name} is empty; it needs lines of {RATING_RULE}")
+    table = np.fromstring(text.replace(b"::", b" "), dtype=np.int64, sep=" ").reshape(-1, 4)
+    userid, itemid, rating, ts = np.ascontiguousarray(table.T)
+    return userid, itemid, rating, ts
+
+
+def _users(path: Path) -> list[User]:
+    users = []
+    for number, line in enumerate(path.read_text("latin-1").splitlines(), 1):
+        match = USER_LINE.fullmatch(line)
+        if not match or int(match[3]) not in AGES or int(match[4]) >= OCCUPATIONS:
+            raise _malformed(path.name, number, USER_RULE)
+        users.append(User(int(match[1]), int(match[2] == "M"), AGES.index(int(match[3])), int(match[4])))
+    return users
+
+
+def _items(path: Path) -> list[Item]:
+    items = []
+    # Not splitlines(): a title may hold a character that it takes for the end of a line.
+    for number, line in enumerate(path.read_text("latin-1").rstrip("\n").split("\n"), 1):
+        match = MOVIE_LINE.fullmatch(line.rstrip("\r"))
+        genres = match[4].split("|") if match else []
+        if not match or any(genre not in GENRES for genre in genres):
+            raise _malformed(path.name, number, MOVIE_RULE)
+        places = tuple(sorted({GENRES.index(genre) for genre in genres}))
+        items.append(Item(int(match[1]), match[2], int(match[3]), places))
+    return items
+
+
+def _known(ids: Ints, known: list[int], name: str, file: str) -> None:
+    unknown = np.flatnonzero(~np.isin(ids, known))
+    if len(unknown):
+        place = int(unknown[0])
+        raise DataError(f"{RATINGS}, line {place + 1}: {name} {ids[place]} is not in {file}; use files of one release")
+
+
+def _malformed(file: str, line: int, rule: str) -> DataError:
+    return DataError(f"{file}, line {line}: expected {rule}; correct the line or take the file from the public zip")

@@ -1,0 +1,217 @@
+"""Point-in-time features: history folded by the same code as the stream, each row taken before its event."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from features import (
+    DECADES,
+    DENSE_COLUMNS,
+    GENRES,
+    Catalogue,
+    Event,
+    ItemCounter,
+    Profile,
+    Rated,
+    count,
+    dense,
+    fold,
+    multi_hot,
+    user_row,
+)
+from offline.data import Ints, Ratings
+
+Floats = npt.NDArray[np.float32]
+
+CHUNK = 65_536
+"""Rows that are turned into features at once."""
+
+USER_COLUMNS: dict[str, int] = {
+    "n": 1,
+    "likes": 1,
+    "n10": 1,
+    "likes10": 1,
+    "n30": 1,
+    "likes30": 1,
+    "first_ts": 1,
+    "last_ts": 1,
+    "genre_n": len(GENRES),
+    "genre_likes": len(GENRES),
+    "genre_n30": len(GENRES),
+    "genre_likes30": len(GENRES),
+    "decade_n": DECADES,
+    "decade_likes": DECADES,
+}
+"""The user features that `features.dense` reads, each with its length."""
+
+ITEM_COLUMNS = ("n", "likes")
+"""The item features that `features.dense` reads and events change."""
+
+WIDTH = sum(USER_COLUMNS.values()) + len(ITEM_COLUMNS)
+
+
+@dataclass
+class State:
+    """What the stream's state would be after the events folded so far.
+
+    Attributes:
+        catalogue: items and users.
+        profiles: by userid.
+        seen: by userid, what is known of the user's rating of each item.
+        counters: by itemid.
+    """
+
+    catalogue: Catalogue
+    profiles: dict[int, Profile] = field(default_factory=dict)
+    seen: dict[int, dict[int, Rated]] = field(default_factory=dict)
+    counters: dict[int, ItemCounter] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.genres_of = {itemid: item.genres for itemid, item in self.catalogue.items.items()}
+
+    def profile(self, userid: int) -> Profile:
+        """The user's profile, empty for a new user."""
+        found = self.profiles.get(userid)
+        if found is None:
+            found = self.profiles[userid] = Profile(userid)
+            self.seen[userid] = {}
+        return found
+
+    def counter(self, itemid: int) -> ItemCounter:
+        """The item's counter, empty for a new item."""
+        found = self.counters.get(itemid)
+        if found is None:
+            found = self.counters[itemid] = ItemCounter()
+        return found
+
+    def step(self, event: Event) -> bool:
+        """Fold one event; whether it is now the user's rating of the item."""
+        profile = self.profile(event.userid)
+        seen = self.seen[event.userid]
+        known = seen.get(event.itemid)
+        if not fold(profile, known, event, self.catalogue.items[event.itemid]):
+            return False
+        seen[event.itemid] = (event.ts, event.rating)
+        count(self.counter(event.itemid), known, event)
+        return True
+
+    def user_values(self, userid: int) -> list[int]:
+        """The user's features, in the order of USER_COLUMNS, lists spelt out."""
+        row = user_row(self.profile(userid), self.catalogue.user(userid), self.genres_of)
+        values: list[int] = []
+        for name in USER_COLUMNS:
+            value = row[name]
+            if isinstance(value, int):
+                values.append(value)
+            else:
+                values += value
+        return values
+
+
+Visit = Callable[[int, State], None]
+"""Called with an event's place in the ratings and the state as it stood before the event."""
+
+
+def replay(
+    ratings: Ratings, order: Ints, state: State, visit: Visit | None = None, visited: Ints | None = None
+) -> State:
+    """Fold events in the given order.
+
+    Args:
+        ratings: the events.
+        order: places of the events, INT64 [events].
+        state: what they are folded into, in place.
+        visit: called before each event whose place is in `visited` is folded.
+        visited: places, INT64.
+
+    Returns:
+        `state`.
+    """
+    wanted = np.zeros(len(ratings), dtype=bool)
+    if visit is not None and visited is not None:
+        wanted[visited] = True
+    columns = zip(
+        order.tolist(),
+        ratings.userid[order].tolist(),
+        ratings.itemid[order].tolist(),
+        ratings.rating[order].tolist(),
+        ratings.ts[order].tolist(),
+        wanted[order].tolist(),
+        strict=True,
+    )
+    for place, userid, itemid, rating, ts, stop in columns:
+        if stop and visit is not None:
+            visit(place, state)
+        state.step(Event(userid, itemid, rating, ts))
+    return state
+
+
+class PointInTime:
+    """Collects the dense input of the ranker for events, each as of the moment before it.
+
+    Rows are kept as whole numbers in one buffer of CHUNK rows, then turned into features together.
+    """
+
+    def __init__(self, ratings: Ratings, places: Ints) -> None:
+        self._ratings = ratings
+        self._row_of = np.full(len(ratings), -1, dtype=np.int64)
+        self._row_of[places] = np.arange(len(places))
+        self._out = np.empty((len(places), len(DENSE_COLUMNS)), dtype=np.float32)
+        self._buffer = np.empty((CHUNK, WIDTH), dtype=np.int64)
+        self._places = np.empty(CHUNK, dtype=np.int64)
+        self._filled = 0
+        self._items = ItemTable(ratings.catalogue)
+
+    def visit(self, place: int, state: State) -> None:
+        """Keep the row of the event at `place`."""
+        values = state.user_values(int(self._ratings.userid[place]))
+        counter = state.counter(int(self._ratings.itemid[place]))
+        values += (counter.n, counter.likes)
+        self._buffer[self._filled] = values
+        self._places[self._filled] = place
+        self._filled += 1
+        if self._filled == CHUNK:
+            self._flush()
+
+    def finish(self) -> Floats:
+        """FP32 [places, 32], in the order of the given places."""
+        self._flush()
+        return self._out
+
+    def _flush(self) -> None:
+        rows, places = self._buffer[: self._filled], self._places[: self._filled]
+        user = user_columns(rows)
+        item = self._items.columns(self._ratings.itemid[places], rows[:, -2], rows[:, -1])
+        self._out[self._row_of[places]] = dense(user, item)
+        self._filled = 0
+
+
+class ItemTable:
+    """The item features that no event changes, looked up for many items at once."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        size = max(catalogue.items) + 1
+        self._year = np.zeros(size, dtype=np.int64)
+        self._genres = np.zeros((size, len(GENRES)), dtype=np.int8)
+        for itemid, item in catalogue.items.items():
+            self._year[itemid] = item.year
+        ids = list(catalogue.items)
+        self._genres[ids] = multi_hot([catalogue.items[itemid].genres for itemid in ids])
+
+    def columns(self, itemid: Ints, n: Ints, likes: Ints) -> dict[str, npt.NDArray[np.integer]]:
+        """Item features as `features.dense` takes them; all arguments INT64 [N]."""
+        return {"n": n, "likes": likes, "year": self._year[itemid], "genres": self._genres[itemid]}
+
+
+def user_columns(rows: Ints) -> dict[str, npt.NDArray[np.integer]]:
+    """User features as `features.dense` takes them, from rows of `State.user_values` (further columns are left out)."""
+    columns: dict[str, npt.NDArray[np.integer]] = {}
+    start = 0
+    for name, length in USER_COLUMNS.items():
+        columns[name] = rows[:, start] if length == 1 else rows[:, start : start + length]
+        start += length
+    return columns
