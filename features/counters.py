@@ -6,7 +6,7 @@ is kept as whole weeks of event time, so that it is exact whatever the order of 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from features.event import LIKED, Event
@@ -76,21 +76,6 @@ def merge(partials: Iterable[ItemCounter]) -> ItemCounter:
             kept[1] += likes
     _trim(total)
     return total
-
-
-def popularity(counters: Mapping[int, ItemCounter], half_life_days: float) -> dict[int, float]:
-    """Likes of each item, those of a week weighted by 2**(-age / half-life), plus a thousandth of all its likes.
-
-    The age is counted back from the latest event of all items, so that it needs no clock: replayed events of the
-    year 2000 have a recent past of their own.
-    """
-    now = max((counter.last_ts for counter in counters.values()), default=0) // WEEK
-    decay = 2.0 ** (-WEEK / 86400.0 / half_life_days)
-    return {
-        itemid: sum(likes * decay ** (now - week) for week, (_, likes) in counter.weeks.items())
-        + counter.likes / 1000.0
-        for itemid, counter in counters.items()
-    }
 
 
 def _add(counter: ItemCounter, ts: int, rating: int, by: int) -> None:

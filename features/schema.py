@@ -94,6 +94,24 @@ def multi_hot(genres: Sequence[Sequence[int]]) -> npt.NDArray[np.int8]:
     return out
 
 
+def popularity(item: Columns, half_life_days: float) -> npt.NDArray[np.float64]:
+    """How popular each item is now.
+
+    Likes of an item's last weeks, halved for each half-life between its latest event and the latest of all, plus a
+    thousandth of all its likes. It needs no clock: replayed events of the year 2000 have a recent past of their own.
+
+    Args:
+        item: item features as columns, N rows: `recent_likes`, `likes`, `last_ts`.
+        half_life_days: half-life in days of event time.
+
+    Returns:
+        FP64 [N].
+    """
+    age_days = (item["last_ts"].max(initial=0) - item["last_ts"]) / 86400.0
+    now: npt.NDArray[np.float64] = item["recent_likes"] * 2.0 ** (-age_days / half_life_days) + item["likes"] / 1000.0
+    return now
+
+
 def encoder_input(recent: Sequence[Recent], length: int = RECENT) -> tuple[Ints, Ints]:
     """The user encoder's inputs `items` and `liked` for one user, INT64 [1, length] each.
 

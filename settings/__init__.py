@@ -5,6 +5,7 @@ TOML file named by `REELSTREAM_CONFIG` (else `reelstream.toml` in the working di
 `ML1M_DIR` is understood as the folder of the MovieLens-1M files.
 """
 
+from settings.errors import ReelstreamError, SettingsError
 from settings.model import (
     ApiSettings,
     DataSettings,
@@ -15,7 +16,6 @@ from settings.model import (
     RedisSettings,
     ServersSettings,
     Settings,
-    SettingsError,
     StreamSettings,
     TrainSettings,
     TritonSettings,
@@ -31,6 +31,7 @@ __all__ = [
     "KafkaSettings",
     "RecallSettings",
     "RedisSettings",
+    "ReelstreamError",
     "ServersSettings",
     "Settings",
     "SettingsError",

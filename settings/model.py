@@ -14,9 +14,7 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-
-class SettingsError(ValueError):
-    """A setting is unknown, of the wrong type or out of range; the message names it and the rule."""
+from settings.errors import SettingsError
 
 
 class Part(BaseModel):

@@ -1,0 +1,42 @@
+"""One module for each server that we talk to: Kafka, Redis, Feast, Elasticsearch, Triton. All I/O stands here.
+
+`stores.feature_store` is imported by name: Feast takes seconds to load.
+"""
+
+from stores.catalogue import TERMS, VECTOR, Candidate, ItemIndex
+from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
+from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer
+from stores.models import ENCODER, RANKER, Models, Ranking
+from stores.profiles import Changes, Profiles, ShardTransaction
+from stores.published import LiveRun, Published, Snapshot
+from stores.redis import connect
+
+__all__ = [
+    "ENCODER",
+    "RANKER",
+    "TERMS",
+    "VECTOR",
+    "Candidate",
+    "Changes",
+    "Gap",
+    "ItemIndex",
+    "LiveRun",
+    "Log",
+    "LogError",
+    "Logged",
+    "Models",
+    "NotPublished",
+    "Profiles",
+    "Published",
+    "Ranking",
+    "ShardLost",
+    "ShardTransaction",
+    "Snapshot",
+    "StoreError",
+    "Unreachable",
+    "connect",
+    "delete_topics",
+    "ensure_topics",
+    "partition_of",
+    "producer",
+]

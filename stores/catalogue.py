@@ -1,0 +1,246 @@
+"""The catalogue in Elasticsearch: one index a run, searched by terms and vector in one request."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from elastic_transport import TransportError
+from elasticsearch import ApiError, Elasticsearch
+from elasticsearch.helpers import BulkIndexError, bulk
+
+from features import GENRES, Item
+from features.schema import Floats
+from settings import ElasticsearchSettings
+from stores.errors import StoreError, Unreachable
+
+VECTOR = "vector"
+TERMS = "terms"
+
+TERM_BOOST = 0.01
+"""Keeps the score of terms under that of the nearest vectors, so that terms fill the places that vectors leave."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A recalled item and the score that each source gave it."""
+
+    itemid: int
+    sources: Mapping[str, float]
+
+
+class ItemIndex:
+    """A client of the cluster; safe to share between threads."""
+
+    def __init__(self, settings: ElasticsearchSettings) -> None:
+        self._settings = settings
+        password = settings.password.get_secret_value()
+        options: dict[str, Any] = {"ca_certs": settings.ca_file} if settings.ca_file else {}
+        self._client = Elasticsearch(
+            settings.url,
+            basic_auth=(settings.username, password) if settings.username else None,
+            request_timeout=settings.timeout_s,
+            max_retries=0,
+            **options,
+        )
+
+    def recall(
+        self,
+        index: str,
+        vector: Floats | None,
+        preferences: Mapping[str, Mapping[int, float]],
+        exclude: Collection[int],
+        vector_k: int,
+        term_k: int,
+    ) -> list[Candidate]:
+        """Candidates by vector and by terms, without the excluded items, in one request.
+
+        Args:
+            index: index of the run.
+            vector: the user vector, FP32 [dim]; None to recall by terms alone.
+            preferences: as `features.preferences` gives them.
+            exclude: items that must not come back.
+            vector_k: candidates from the nearest vectors.
+            term_k: further candidates from the terms.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer in time.
+        """
+        seen = {"terms": {"itemid": list(exclude)}}
+        should: list[dict[str, Any]] = []
+        if vector is not None:
+            knn: dict[str, Any] = {
+                "field": "vector",
+                "query_vector": vector.tolist(),
+                "k": vector_k,
+                "num_candidates": min(max(2 * vector_k, 400), 10_000),
+                "filter": {"bool": {"must_not": seen}},
+                "_name": VECTOR,
+            }
+            should.append({"knn": knn})
+        wanted: list[tuple[str, str | int, float]] = [
+            ("genres", GENRES[genre], weight) for genre, weight in preferences["genres"].items()
+        ]
+        wanted += [("decade", decade, weight) for decade, weight in preferences["decades"].items()]
+        if wanted and term_k:
+            terms = [
+                {"constant_score": {"filter": {"term": {field: value}}, "boost": weight}}
+                for field, value, weight in wanted
+            ]
+            score = {
+                "query": {"bool": {"should": terms}},
+                "field_value_factor": {"field": "prior"},
+                "boost_mode": "multiply",
+                "boost": TERM_BOOST,
+                "_name": TERMS,
+            }
+            should.append({"function_score": score})
+        if not should:
+            return []
+        with self._reachable():
+            answer = self._client.search(
+                index=index,
+                query={"bool": {"should": should, "must_not": seen}},
+                size=(vector_k if vector is not None else 0) + term_k,
+                source=False,
+                include_named_queries_score=True,
+                track_total_hits=False,
+                filter_path="hits.hits._id,hits.hits.matched_queries",
+            )
+        hits = answer.get("hits", {}).get("hits", [])
+        return [Candidate(int(hit["_id"]), hit["matched_queries"]) for hit in hits]
+
+    def create(self, index: str, dim: int) -> None:
+        """Make an index for vectors of `dim` numbers, in place of one of the same name.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        vector = {
+            "type": "dense_vector",
+            "dims": dim,
+            "index": True,
+            "similarity": "max_inner_product",
+            "index_options": {"type": "hnsw", "m": 16, "ef_construction": 200},
+        }
+        properties = {
+            "itemid": {"type": "integer"},
+            "title": {"type": "text"},
+            "year": {"type": "short"},
+            "decade": {"type": "byte"},
+            "genres": {"type": "keyword"},
+            "prior": {"type": "float"},
+            "vector": vector,
+        }
+        with self._reachable():
+            patient = self._client.options(request_timeout=60)
+            patient.options(ignore_status=404).indices.delete(index=index)
+            patient.indices.create(
+                index=index,
+                settings={"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "-1"},
+                mappings={"dynamic": "strict", "properties": properties},
+            )
+
+    def fill(
+        self, index: str, items: Iterable[Item], vectors: Mapping[int, Floats], prior: Mapping[int, float]
+    ) -> None:
+        """Write the items and make them searchable.
+
+        Args:
+            index: made by `create`.
+            items: the catalogue.
+            vectors: item vectors FP32 [dim] by itemid.
+            prior: weight of each item among those of the same terms, above 0.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+            StoreError: if it refuses an item.
+        """
+        actions = (
+            {
+                "_index": index,
+                "_id": str(item.itemid),
+                "itemid": item.itemid,
+                "title": item.title,
+                "year": item.year,
+                "decade": item.decade,
+                "genres": [GENRES[genre] for genre in item.genres],
+                "prior": prior[item.itemid],
+                "vector": np.asarray(vectors[item.itemid], dtype=np.float32).tolist(),
+            }
+            for item in items
+        )
+        with self._reachable():
+            patient = self._client.options(request_timeout=60)
+            try:
+                bulk(patient, actions, chunk_size=1000)
+            except BulkIndexError as error:
+                raise StoreError(f"Elasticsearch refused items: {error.errors[0]}") from error
+            patient.indices.forcemerge(index=index, max_num_segments=1)
+            patient.indices.refresh(index=index)
+
+    def count(self, index: str) -> int:
+        """Items that can be found in an index.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            return int(self._client.count(index=index)["count"])
+
+    def point_alias(self, index: str) -> None:
+        """Point the alias at an index, and at it alone, in one step.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        alias = self._settings.alias
+        with self._reachable():
+            patient = self._client.options(request_timeout=60)
+            patient.indices.update_aliases(
+                actions=[
+                    {"remove": {"index": f"{alias}-*", "alias": alias, "must_exist": False}},
+                    {"add": {"index": index, "alias": alias}},
+                ]
+            )
+
+    def indices(self) -> list[str]:
+        """Indices of all runs.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            return sorted(self._client.indices.get(index=f"{self._settings.alias}-*"))
+
+    def delete(self, index: str) -> None:
+        """Delete an index.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            self._client.options(request_timeout=60, ignore_status=404).indices.delete(index=index)
+
+    def live(self) -> bool:
+        """Whether Elasticsearch answers and its shards are assigned."""
+        try:
+            return self._client.cluster.health(timeout="1s")["status"] in ("green", "yellow")
+        except (ApiError, TransportError):
+            return False
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._client.close()
+
+    @contextmanager
+    def _reachable(self) -> Iterator[None]:
+        try:
+            yield
+        except (ApiError, TransportError) as error:
+            raise Unreachable(
+                f"Elasticsearch at {self._settings.url} does not answer ({error}); see `reelstream status`"
+            ) from error

@@ -1,0 +1,29 @@
+"""Errors of the stores; the whole tree is drawn in `settings.errors`."""
+
+from __future__ import annotations
+
+from settings import ReelstreamError
+
+
+class StoreError(ReelstreamError):
+    """A server that we talk to."""
+
+
+class Unreachable(StoreError):
+    """A server does not answer; worth trying again."""
+
+
+class NotPublished(StoreError):
+    """There is no snapshot, or no run, to serve from yet."""
+
+
+class LogError(StoreError):
+    """The log cannot be folded without loss."""
+
+
+class Gap(LogError):
+    """An event is missing between the state and the log."""
+
+
+class ShardLost(LogError):
+    """Another worker has taken the shard."""

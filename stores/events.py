@@ -1,0 +1,177 @@
+"""The log of events in Kafka."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
+from kafka.admin import NewTopic
+from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.partitioner.default import murmur2
+
+from settings import KafkaSettings
+from stores.errors import LogError, Unreachable
+
+logging.getLogger("kafka").setLevel(logging.ERROR)
+
+
+@lru_cache(maxsize=1_000_000)
+def partition_of(userid: int, partitions: int) -> int:
+    """Partition of a user's events: Kafka's default, murmur2 of the key, so that any client agrees on it.
+
+    >>> partition_of(1, 8), partition_of(6040, 8)
+    (4, 0)
+    """
+    return int(murmur2(str(userid).encode()) & 0x7FFFFFFF) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An event as it stands in the log, not yet understood."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+
+
+def client_options(settings: KafkaSettings) -> dict[str, Any]:
+    """The options that every client of kafka-python takes."""
+    options: dict[str, Any] = {
+        "bootstrap_servers": settings.bootstrap.split(","),
+        "security_protocol": settings.security_protocol,
+    }
+    if settings.ca_file:
+        options["ssl_cafile"] = settings.ca_file
+    if settings.security_protocol.startswith("SASL"):
+        options |= {
+            "sasl_mechanism": settings.sasl_mechanism,
+            "sasl_plain_username": settings.username,
+            "sasl_plain_password": settings.password.get_secret_value(),
+        }
+    return options
+
+
+@contextmanager
+def reachable(settings: KafkaSettings) -> Iterator[None]:
+    """Turn what kafka-python raises into `Unreachable`."""
+    try:
+        yield
+    except (KafkaError, OSError, ValueError) as error:
+        said = str(error) or type(error).__name__
+        raise Unreachable(f"Kafka at {settings.bootstrap} does not answer ({said}); see `reelstream status`") from error
+
+
+def ensure_topics(settings: KafkaSettings) -> None:
+    """Make the topics where they are missing.
+
+    Raises:
+        LogError: if the topic of the events has another number of partitions than the settings say.
+        Unreachable: if Kafka does not answer.
+    """
+    keep = {"retention.ms": "-1", "retention.bytes": "-1"}
+    with reachable(settings):
+        admin = KafkaAdminClient(**client_options(settings))
+        try:
+            for name, partitions in ((settings.topic, settings.partitions), (settings.dead_topic, 1)):
+                if name in admin.list_topics():
+                    continue
+                try:
+                    admin.create_topics([NewTopic(name, partitions, -1, topic_configs=keep)])
+                except TopicAlreadyExistsError:
+                    continue
+            found = len(admin.describe_topics([settings.topic])[0]["partitions"])
+        finally:
+            admin.close()
+    if found != settings.partitions:
+        raise LogError(
+            f"topic {settings.topic} has {found} partitions and the setting kafka.partitions says "
+            f"{settings.partitions}; correct the setting"
+        )
+
+
+def delete_topics(settings: KafkaSettings) -> None:
+    """Delete the topics with all their events, and wait until they are gone."""
+    with reachable(settings):
+        admin = KafkaAdminClient(**client_options(settings))
+        try:
+            ours = {settings.topic, settings.dead_topic}
+            there = sorted(ours & set(admin.list_topics()))
+            if there:
+                admin.delete_topics(there)
+            for _ in range(100):
+                if not ours & set(admin.list_topics()):
+                    return
+                time.sleep(0.1)
+        finally:
+            admin.close()
+    raise Unreachable("Kafka did not delete the topics within 10 s; try again")
+
+
+def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
+    """A producer that loses and repeats nothing: acks=all, idempotent."""
+    with reachable(settings):
+        return KafkaProducer(**client_options(settings), acks="all", enable_idempotence=True, **options)
+
+
+class Log:
+    """A reader of the topic of the events from its beginning, outside any consumer group."""
+
+    def __init__(self, settings: KafkaSettings, topic: str | None = None) -> None:
+        self._settings = settings
+        self._topic = topic or settings.topic
+        with reachable(settings):
+            self._consumer = KafkaConsumer(
+                **client_options(settings),
+                enable_auto_commit=False,
+                auto_offset_reset="earliest",
+                max_poll_records=5000,
+            )
+            found = self._consumer.partitions_for_topic(self._topic) or set()
+            self._partitions = [TopicPartition(self._topic, number) for number in sorted(found)]
+            self._consumer.assign(self._partitions)
+
+    def ends(self) -> dict[int, int]:
+        """Offset after the last event of each partition."""
+        with reachable(self._settings):
+            ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(self._partitions)
+        return {partition.partition: end for partition, end in ends.items()}
+
+    def seek(self, offsets: Mapping[int, int]) -> None:
+        """Read on from these offsets; partitions that are not named from their beginning."""
+        with reachable(self._settings):
+            for partition in self._partitions:
+                if partition.partition in offsets:
+                    self._consumer.seek(partition, offsets[partition.partition])
+                else:
+                    self._consumer.seek_to_beginning(partition)
+
+    def read_to(self, ends: Mapping[int, int]) -> Iterator[Sequence[Logged]]:
+        """Batches of events up to the offsets before `ends`."""
+        while True:
+            with reachable(self._settings):
+                behind = [
+                    each for each in self._partitions if self._consumer.position(each) < ends.get(each.partition, 0)
+                ]
+                if not behind:
+                    return
+                polled = self._consumer.poll(timeout_ms=500)
+            for partition, records in polled.items():
+                end = ends.get(partition.partition, 0)
+                if records[-1].offset >= end:
+                    self._consumer.seek(partition, end)
+                yield [
+                    Logged(partition.partition, record.offset, record.key, record.value)
+                    for record in records
+                    if record.offset < end
+                ]
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._consumer.close()

@@ -1,0 +1,136 @@
+"""What `publish` put live: the catalogue, the snapshot and the run, as told by Redis.
+
+reelstream:catalogue   items of the catalogue
+reelstream:snapshot    JSON: data_hash, created, events, users, items
+reelstream:run         JSON: the run in use; its one switch at publishing is the writing of this key
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+import msgpack
+from pydantic import BaseModel
+
+from features import Item
+from stores.errors import NotPublished
+from stores.redis import Client, reachable
+
+CATALOGUE = "reelstream:catalogue"
+SNAPSHOT = "reelstream:snapshot"
+RUN = "reelstream:run"
+ITEMS = "reelstream:items"
+KEPT_NOTICES = 10_000
+
+
+class Snapshot(BaseModel):
+    """The offline history that the state began with.
+
+    Attributes:
+        data_hash: SHA-256 of the data set.
+        created: UTC time, ISO 8601.
+        events: offline events folded.
+        users: profiles written.
+        items: items of the catalogue.
+    """
+
+    data_hash: str
+    created: str
+    events: int
+    users: int
+    items: int
+
+
+class LiveRun(BaseModel):
+    """The run that answers are made with.
+
+    Attributes:
+        run: its id.
+        version: version number of its models on Triton.
+        index: its Elasticsearch index.
+        dim: length of a user or item vector.
+        history: events that its encoder sees.
+    """
+
+    run: str
+    version: int
+    index: str
+    dim: int
+    history: int
+
+
+class Published:
+    """Reads and writes what is live."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot, None before the first."""
+        packed = self._get(SNAPSHOT)
+        return Snapshot.model_validate_json(packed) if packed else None
+
+    def run(self) -> LiveRun | None:
+        """The run in use, None before the first."""
+        packed = self._get(RUN)
+        return LiveRun.model_validate_json(packed) if packed else None
+
+    def catalogue(self) -> dict[int, Item]:
+        """The items by id.
+
+        Raises:
+            NotPublished: before the first `publish`.
+        """
+        packed = self._get(CATALOGUE)
+        if packed is None:
+            raise NotPublished("there is no catalogue yet; run `reelstream publish`")
+        return {
+            itemid: Item(itemid, title, year, tuple(genres)) for itemid, title, year, genres in msgpack.unpackb(packed)
+        }
+
+    def set_catalogue(self, items: dict[int, Item]) -> None:
+        """Write the items."""
+        rows = [(item.itemid, item.title, item.year, item.genres) for item in items.values()]
+        with reachable():
+            self.client.set(CATALOGUE, cast(bytes, msgpack.packb(rows)))
+
+    def set_snapshot(self, snapshot: Snapshot) -> None:
+        """Say that the snapshot is complete."""
+        with reachable():
+            self.client.set(SNAPSHOT, snapshot.model_dump_json())
+
+    def set_run(self, run: LiveRun) -> None:
+        """Switch to a run."""
+        with reachable():
+            self.client.set(RUN, run.model_dump_json())
+
+    def delete_all(self) -> None:
+        """Forget the catalogue, the snapshot and the notices; the run stays."""
+        with reachable():
+            self.client.delete(CATALOGUE, SNAPSHOT, ITEMS)
+
+    def tell_items(self, itemids: Sequence[int]) -> None:
+        """Tell those who hold item features in memory that these have changed."""
+        with reachable():
+            self.client.xadd(ITEMS, {"ids": cast(bytes, msgpack.packb(list(itemids)))}, maxlen=KEPT_NOTICES)
+
+    def last_notice(self) -> str:
+        """Position of the last notice, to follow from."""
+        with reachable():
+            last = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrevrange(ITEMS, count=1))
+        return last[0][0].decode() if last else "0-0"
+
+    def changed_items(self, since: str) -> tuple[str, list[int]]:
+        """Items told of after the position `since`, and the position to go on from; does not wait."""
+        with reachable():
+            found = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
+        itemids: set[int] = set()
+        for position, fields in found:
+            since = position.decode()
+            itemids.update(msgpack.unpackb(fields[b"ids"]))
+        return since, sorted(itemids)
+
+    def _get(self, key: str) -> bytes | None:
+        with reachable():
+            return cast("bytes | None", self.client.get(key))

@@ -1,0 +1,44 @@
+"""Connections to Redis."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import redis
+
+from settings import RedisSettings
+from stores.errors import Unreachable
+
+Client = redis.Redis
+"""A client that answers in bytes; safe to share between threads."""
+
+
+def connect(settings: RedisSettings) -> Client:
+    """A client; the connection is made when the first command is sent."""
+    return redis.Redis(
+        host=settings.host,
+        port=settings.port,
+        username=settings.username or None,
+        password=settings.password.get_secret_value() or None,
+        ssl=settings.tls,
+        ssl_ca_certs=settings.ca_file or None,
+        socket_timeout=settings.timeout_s,
+        socket_connect_timeout=settings.timeout_s,
+        health_check_interval=0,
+    )
+
+
+@contextmanager
+def reachable() -> Iterator[None]:
+    """Turn what redis-py raises where the server is down, starting, full or read-only into `Unreachable`."""
+    try:
+        yield
+    except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
+        raise Unreachable(f"Redis does not answer ({error}); is it running? see `reelstream status`") from error
+    except redis.exceptions.OutOfMemoryError as error:
+        raise Unreachable("Redis has no memory left; give it more (maxmemory)") from error
+    except redis.exceptions.ResponseError as error:
+        if str(error).startswith(("LOADING", "MISCONF", "CLUSTERDOWN", "MASTERDOWN")):
+            raise Unreachable(f"Redis cannot take commands: {error}") from error
+        raise

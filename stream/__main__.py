@@ -1,0 +1,27 @@
+"""A stream worker: `python -m stream --index 0`."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from settings import load
+from stores import ensure_topics
+from stream.app import make_app
+from stream.retry import Patient
+
+
+def main() -> None:
+    """Fold until stopped."""
+    parser = argparse.ArgumentParser(description="stream worker of reelstream")
+    parser.add_argument("--index", type=int, default=0, help="number of the worker on this machine, from 0")
+    settings = load()
+    index = parser.parse_args().index
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    Patient(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
+    app = make_app(settings, index)
+    app.Worker(loglevel=settings.log_level.lower(), redirect_stdouts=False, quiet=True).execute_from_commandline()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,143 @@
+"""The Faust application of a stream worker."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import ssl
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import Any
+
+import faust
+from faust.types import TP
+from faust.web import Request, Response, View
+from prometheus_client import generate_latest
+
+from settings import KafkaSettings, Settings
+from stores import Gap, Logged, Profiles, Published, connect
+from stream.metrics import Metrics
+from stream.retry import Patient
+from stream.state_offsets import App
+from stream.worker import Worker
+
+log = logging.getLogger("reelstream.stream")
+
+GROUP = "reelstream"
+
+
+def make_app(settings: Settings, index: int) -> App:
+    """The application of worker number `index`."""
+    profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
+    metrics = Metrics()
+    patient = Patient(settings.stream.retry_max_s, lambda what: metrics.retries.labels(what).inc())
+    worker = Worker(settings, profiles, Published(profiles.client), metrics, patient)
+    app = App(
+        GROUP,
+        broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
+        broker_credentials=credentials(settings.kafka),
+        broker_session_timeout=settings.stream.session_timeout_s,
+        broker_heartbeat_interval=settings.stream.session_timeout_s / 5,
+        broker_commit_interval=1.0,
+        broker_max_poll_records=settings.stream.batch_events,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_ack_cancelled_tasks=False,
+        stream_ack_exceptions=False,
+        stream_buffer_maxsize=4 * settings.stream.batch_events,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_host=settings.api.host,
+        web_bind=settings.api.host,
+        web_port=settings.stream.metrics_port + index,
+        datadir=settings.state / "faust" / str(index),
+        value_serializer="raw",
+        key_serializer="raw",
+    )
+    app.positions = lambda: patient("reading the offsets in Redis", profiles.applied)
+    topic = app.topic(settings.kafka.topic, key_type=bytes, value_type=bytes, internal=False)
+
+    @app.agent(topic, name="fold")
+    async def fold(stream: faust.StreamT[bytes]) -> None:
+        async for events in stream.take_events(settings.stream.batch_events, settings.stream.batch_within_s):
+            # Faust acknowledges the batch whenever this body is left, so it is left only once the work is done.
+            work = asyncio.ensure_future(asyncio.to_thread(fold_batch, events))
+            try:
+                await asyncio.shield(work)
+            except asyncio.CancelledError:
+                await work
+                raise
+
+    def fold_batch(events: Sequence[Any]) -> None:
+        by_partition: dict[int, list[Any]] = {}
+        for event in events:
+            by_partition.setdefault(event.message.partition, []).append(event.message)
+        try:
+            for partition, messages in by_partition.items():
+                records = [Logged(partition, each.offset, each.key, each.value) for each in messages]
+                if worker.fold(partition, records, partial(holds, partition)):
+                    now = time.time()
+                    for message in messages:
+                        metrics.freshness_seconds.observe(max(0.0, now - message.timestamp))
+        except Gap as error:
+            end(str(error))
+        except Exception as error:
+            log.exception("unexpected error")
+            end(f"{type(error).__name__}: {error}")
+
+    def holds(partition: int) -> bool:
+        return TP(settings.kafka.topic, partition) in app.consumer.assignment()
+
+    @app.timer(settings.stream.items_every_s)
+    async def items() -> None:
+        if holds(0):
+            try:
+                await asyncio.to_thread(worker.publish_items)
+            except Exception as error:
+                log.exception("unexpected error")
+                end(f"{type(error).__name__}: {error}")
+
+    @app.timer(1.0)
+    async def lag() -> None:
+        assigned = {each.partition for each in app.consumer.assignment()}
+        for partition in range(settings.kafka.partitions):
+            high = app.consumer.highwater(TP(settings.kafka.topic, partition)) if partition in assigned else None
+            if high is None:
+                metrics.lag.labels(str(partition)).set(0)
+            else:
+                metrics.lag.labels(str(partition)).set(max(0, high - 1 - worker.last.get(partition, high - 1)))
+
+    @app.page("/health")
+    async def health(view: View, request: Request) -> Response:
+        partitions = sorted(each.partition for each in app.consumer.assignment())
+        return view.json({"status": "ok", "partitions": partitions, "waits_for": worker.waits_for})
+
+    @app.page("/metrics")
+    async def show_metrics(view: View, request: Request) -> Response:
+        return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
+
+    return app
+
+
+def end(why: str) -> None:
+    """End the process at once, before Faust can acknowledge what was not done; the supervisor starts a new one."""
+    log.critical("worker ends: %s", why)
+    logging.shutdown()
+    os._exit(1)
+
+
+def credentials(kafka: KafkaSettings) -> Any:
+    """Kafka's credentials as Faust wants them; None for plaintext."""
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = ssl.create_default_context(cafile=kafka.ca_file or None)
+    if kafka.security_protocol.startswith("SASL"):
+        return faust.SASLCredentials(
+            mechanism=kafka.sasl_mechanism,
+            username=kafka.username,
+            password=kafka.password.get_secret_value(),
+            ssl_context=context,
+        )
+    return faust.SSLCredentials(context=context) if context else None

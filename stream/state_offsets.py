@@ -1,0 +1,57 @@
+"""A consumer that goes on where the state stands.
+
+Kafka keeps the group's offsets; the truth is `applied`, which changes together with the state. Where Redis lost its
+last second of writes, the group's offset is ahead of the state and events would be skipped; so a partition that is
+assigned is read from the lower of the two.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import faust
+from faust.transport.drivers import aiokafka
+from faust.types import TP
+
+Positions = Callable[[], list[int | None]]
+"""Gives `applied` of each partition; None before the snapshot."""
+
+
+class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka."""
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to the group's offset or the event after `applied`, whichever is lower."""
+        offsets: dict[TP, Any] = dict(await super().seek_to_committed())
+        applied = await asyncio.to_thread(self.app.positions)
+        consumer = self._ensure_consumer()
+        for partition, committed in offsets.items():
+            stands = applied[partition.partition]
+            if stands is not None and committed is not None and committed > stands + 1:
+                consumer.seek(partition, stands + 1)
+                offsets[partition] = stands + 1
+        return offsets
+
+
+class StateConsumer(aiokafka.Consumer):
+    """A consumer with that thread."""
+
+    def _new_consumer_thread(self) -> StateConsumerThread:
+        return StateConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class StateTransport(aiokafka.Transport):
+    """A transport with that consumer."""
+
+    Consumer = StateConsumer
+
+
+class App(faust.App):
+    """A Faust application whose offsets live with its state."""
+
+    positions: Positions
+
+    def _new_transport(self) -> StateTransport:
+        return StateTransport(self.conf.broker_consumer, self)

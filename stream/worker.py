@@ -1,0 +1,108 @@
+"""What a stream worker does with its batches: fold, and try again while a store is away."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from features import Item
+from settings import Settings
+from stores import Gap, Logged, Profiles, Published, ShardLost, producer
+from stores.feature_store import Features
+from stream.fold import Fold, dead_message
+from stream.items import publish_items
+from stream.metrics import Metrics
+from stream.retry import Patient
+
+log = logging.getLogger("reelstream.stream")
+
+
+class Worker:
+    """Folds batches and publishes item counters. Its methods block; they run beside the event loop.
+
+    Attributes:
+        last: last offset folded, by partition.
+        waits_for: what the worker cannot go on without; None while it works.
+    """
+
+    def __init__(
+        self, settings: Settings, profiles: Profiles, published: Published, metrics: Metrics, patient: Patient
+    ) -> None:
+        self._settings = settings
+        self._profiles = profiles
+        self._published = published
+        self._metrics = metrics
+        self._patient = patient
+        self._fold: Fold | None = None
+        self._items: Mapping[int, Item] = {}
+        self._item_features: Features | None = None
+        self._producer: Any = None
+        self.last: dict[int, int] = {}
+        self.waits_for: str | None = None
+
+    def fold(self, partition: int, records: Sequence[Logged], holds: Callable[[], bool]) -> bool:
+        """Fold consecutive events of a partition, however long the stores are away.
+
+        Args:
+            partition: the partition.
+            records: its events.
+            holds: tells whether this worker still holds the partition.
+
+        Returns:
+            Whether they are folded; not where the partition has gone to another worker.
+
+        Raises:
+            Gap: if events are missing before the first.
+        """
+
+        def attempt() -> bool:
+            fold = self._fold or self._make_fold()
+            try:
+                with self._metrics.batch_seconds.time():
+                    folded = fold(partition, records)
+            except (ShardLost, Gap):
+                fold.forget(partition)
+                if holds():
+                    raise
+                log.info("partition %d has gone to another worker", partition)
+                return False
+            self._metrics.applied.inc(folded.applied)
+            self._metrics.redelivered.inc(folded.redelivered)
+            self._metrics.dead.inc(folded.dead)
+            self.last[partition] = folded.last
+            self.waits_for = None
+            return True
+
+        return self._patient("folding a batch", attempt)
+
+    def publish_items(self) -> None:
+        """Publish the item counters that changed, if the stores answer; else the next call does."""
+        if self._fold is None:
+            return
+        if self._item_features is None:
+            self._item_features = Features(self._settings)
+        features = self._item_features
+        published = self._patient(
+            "publishing item counters",
+            lambda: publish_items(self._profiles, self._published, features, self._items),
+        )
+        self._metrics.items.inc(published)
+
+    def _make_fold(self) -> Fold:
+        self.waits_for = "the catalogue (reelstream publish)"
+        self._items = self._published.catalogue()
+        self._fold = Fold(self._profiles, Features(self._settings), self._items, self._report_dead)
+        return self._fold
+
+    def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:
+        if self._producer is None:
+            self._producer = producer(self._settings.kafka)
+        sent = []
+        for record, reason in dead:
+            key, value = dead_message(record, reason)
+            sent.append(self._producer.send(self._settings.kafka.dead_topic, key=key, value=value))
+            log.warning("dead event at partition %d offset %d: %s", record.partition, record.offset, reason)
+        self._producer.flush()
+        for future in sent:
+            future.get(timeout=30)
