@@ -11,8 +11,10 @@ ServersError
 
 from __future__ import annotations
 
+from settings import ReelstreamError
 
-class ServersError(RuntimeError):
+
+class ServersError(ReelstreamError):
     """The servers cannot do what was asked."""
 
 

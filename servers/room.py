@@ -22,7 +22,8 @@ def require_room(settings: Settings) -> None:
     if disk < settings.servers.min_free_disk_mb:
         raise NoRoom(
             f"the disk of {settings.state} has {disk} MiB free and the servers want "
-            f"{settings.servers.min_free_disk_mb}; free some, set REELSTREAM_STATE_DIR to another disk, or lower servers.min_free_disk_mb"
+            f"{settings.servers.min_free_disk_mb}; "
+            "free some, set REELSTREAM_STATE_DIR to another disk, or lower servers.min_free_disk_mb"
         )
     memory = psutil.virtual_memory().available // MIB
     if memory < settings.servers.min_free_memory_mb:

@@ -86,7 +86,7 @@ def install() -> None:
         _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(REQUIREMENTS)])
     else:
         _run([sys.executable, "-m", "venv", str(made.folder)])
-        _run([python, "-m", "pip", "install", "--quiet", "--require-hashes", "-r", str(REQUIREMENTS)])
+        _run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)])
     if not made.stub.exists():
         raise Unsupported(f"the Triton wheel has no backend for Python {PYTHON}; use Python 3.11, 3.12 or 3.13")
     complete.touch()
