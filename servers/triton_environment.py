@@ -81,7 +81,7 @@ def install() -> None:
     made.folder.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(made.folder, ignore_errors=True)
     python = str(made.folder / "bin" / "python")
-    if uv := shutil.which("uv"):
+    if uv := shutil.which("uv") or shutil.which("uv", path=Path(sys.prefix) / "uv" / "bin"):
         _run([uv, "venv", "--quiet", "--python", sys.executable, str(made.folder)])
         _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(REQUIREMENTS)])
     else:

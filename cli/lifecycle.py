@@ -1,0 +1,103 @@
+"""`reelstream up`, `down` and `status`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json as as_json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+import servers
+from settings import ReelstreamError, load
+
+Workers = Annotated[
+    int | None, typer.Option(help="Stream workers to run; on a running system, how many there are then.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+
+
+def up(workers: Workers = None, json: Json = False) -> None:
+    """Start every server that is not running, and wait until each answers a real request."""
+    with _one_line(), _progress() as tell:
+        started = servers.up(load(), workers=workers, progress=tell)
+    if json:
+        print(as_json.dumps([dataclasses.asdict(part) for part in started]))
+
+
+def down(json: Json = False) -> None:
+    """Stop every server; the data stay."""
+    with _one_line(), _progress() as tell:
+        stopped = servers.down(load(), progress=tell)
+    if json:
+        print(as_json.dumps(stopped))
+    elif not stopped:
+        Console(stderr=True).print("nothing was running")
+
+
+def status(json: Json = False) -> None:
+    """Show every part, each asked with a real request; exit with 1 where one is not healthy."""
+    with _one_line():
+        parts = servers.status(load())
+    if json:
+        print(as_json.dumps([dataclasses.asdict(part) for part in parts]))
+    else:
+        Console().print(_table(parts))
+    if not all(part.healthy for part in parts):
+        raise typer.Exit(1)
+
+
+def _table(parts: list[servers.PartStatus]) -> Table:
+    table = Table("part", "state", "healthy", box=None)
+    for column in ("port", "pid", "memory MB", "uptime"):
+        table.add_column(column, justify="right")
+    table.add_column("detail")
+    for part in parts:
+        table.add_row(
+            part.name,
+            part.state,
+            "[green]yes[/]" if part.healthy else "[red]no[/]",
+            str(part.port),
+            str(part.pid or ""),
+            f"{part.memory_mb:.0f}" if part.pid else "",
+            _duration(part.uptime_s) if part.pid else "",
+            part.detail,
+        )
+    return table
+
+
+def _duration(seconds: float) -> str:
+    minutes, left = divmod(int(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{left:02}"
+
+
+@contextmanager
+def _one_line() -> Iterator[None]:
+    try:
+        yield
+    except ReelstreamError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def _progress() -> Iterator[servers.Progress]:
+    """A line for each part on standard error: what it does, and for how long."""
+    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def tell(name: str, what: str) -> None:
+            if name not in tasks:
+                tasks[name] = progress.add_task(name, total=1)
+            progress.update(tasks[name], description=f"{name:<14} {what}")
+            if what == "stopped" or what.startswith("ready"):
+                progress.update(tasks[name], completed=1)
+
+        yield tell
