@@ -5,7 +5,7 @@
 
 from stores.catalogue import TERMS, VECTOR, Candidate, ItemIndex
 from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
-from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer
+from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.models import ENCODER, RANKER, Models, Ranking
 from stores.profiles import Changes, Profiles, ShardTransaction
 from stores.published import LiveRun, Published, Snapshot
@@ -39,4 +39,5 @@ __all__ = [
     "ensure_topics",
     "partition_of",
     "producer",
+    "understand",
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,8 +15,12 @@ from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.partitioner.default import murmur2
 
+from features import Event, EventError, decode
 from settings import KafkaSettings
 from stores.errors import LogError, Unreachable
+
+BACKWARDS = 2000
+"""Events read at once when the newest of a kind is looked for."""
 
 logging.getLogger("kafka").setLevel(logging.ERROR)
 
@@ -39,6 +43,20 @@ class Logged:
     offset: int
     key: bytes | None
     value: bytes | None
+
+
+def understand(record: Logged, items: Container[int], partitions: int) -> Event:
+    """The event of a record.
+
+    Raises:
+        EventError: if it is not an event of a known item in the partition of its key.
+    """
+    event = decode(record.key, record.value)
+    if event.itemid not in items:
+        raise EventError("itemid is not in the catalogue")
+    if partition_of(event.userid, partitions) != record.partition:
+        raise EventError("event is in another partition than its key says")
+    return event
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -142,6 +160,35 @@ class Log:
         with reachable(self._settings):
             ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(self._partitions)
         return {partition.partition: end for partition, end in ends.items()}
+
+    def last_header(self, name: str) -> dict[int, str]:
+        """Value of a header in the last event of each partition that has it; without partitions that have none.
+
+        Reads backwards from the end, so that only the newest part of the log is read.
+        """
+        found: dict[int, str] = {}
+        with reachable(self._settings):
+            begins = self._consumer.beginning_offsets(self._partitions)
+            high = self._consumer.end_offsets(self._partitions)
+            for partition in self._partitions:
+                low = high[partition]
+                while low > begins[partition] and partition.partition not in found:
+                    low, end = max(begins[partition], low - BACKWARDS), low
+                    for record in self._between(partition, low, end):
+                        for key, value in record.headers:
+                            if key == name:
+                                found[partition.partition] = value.decode()
+        return found
+
+    def _between(self, partition: TopicPartition, low: int, end: int) -> Iterator[Any]:
+        self._consumer.assign([partition])
+        self._consumer.seek(partition, low)
+        try:
+            while self._consumer.position(partition) < end:
+                for records in self._consumer.poll(timeout_ms=500).values():
+                    yield from (record for record in records if record.offset < end)
+        finally:
+            self._consumer.assign(self._partitions)
 
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets; partitions that are not named from their beginning."""

@@ -264,24 +264,24 @@ class Profiles:
                     counts[reason.decode()] = counts.get(reason.decode(), 0) + int(n)
         return counts
 
-    def counters(self, itemids: Sequence[int] | None = None) -> dict[int, list[ItemCounter]]:
-        """Each shard's part of the counters of some items, or of all that have any."""
+    def shard_counters(self, shard: int) -> dict[int, ItemCounter]:
+        """A shard's part of the counters of all items that have any."""
+        with reachable():
+            packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{self.tag(shard)}:items"))
+        return {int(itemid): unpack_counter(value) for itemid, value in packed.items()}
+
+    def counters(self, itemids: Sequence[int]) -> dict[int, list[ItemCounter]]:
+        """Each shard's part of the counters of some items; at least one item."""
         read = self.client.pipeline(transaction=False)
         for shard in range(self.partitions):
-            if itemids is None:
-                read.hgetall(f"{self.tag(shard)}:items")
-            else:
-                read.hmget(f"{self.tag(shard)}:items", [str(itemid) for itemid in itemids])
-        found: dict[int, list[ItemCounter]] = {}
-        if itemids is not None and not itemids:
-            return found
+            read.hmget(f"{self.tag(shard)}:items", [str(itemid) for itemid in itemids])
         with reachable():
             answers = read.execute()
+        found: dict[int, list[ItemCounter]] = {}
         for answer in answers:
-            packed = answer.items() if itemids is None else zip(itemids, answer, strict=True)
-            for itemid, value in packed:
+            for itemid, value in zip(itemids, answer, strict=True):
                 if value is not None:
-                    found.setdefault(int(itemid), []).append(unpack_counter(value))
+                    found.setdefault(itemid, []).append(unpack_counter(value))
         return found
 
     def write_shard(
@@ -376,6 +376,15 @@ class Profiles:
                 move.smembers(f"{tag}:publishing")
                 found.update(int(itemid) for itemid in move.execute()[2])
         return sorted(found)
+
+    def unpublished(self) -> int:
+        """Items whose counters changed and are not yet published."""
+        pipe = self.client.pipeline(transaction=False)
+        for shard in range(self.partitions):
+            pipe.scard(f"{self.tag(shard)}:dirty")
+            pipe.scard(f"{self.tag(shard)}:publishing")
+        with reachable():
+            return sum(pipe.execute())
 
     def published(self) -> None:
         """Say that the items of the last `take_dirty` are published."""

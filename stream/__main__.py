@@ -19,6 +19,7 @@ def main() -> None:
     index = parser.parse_args().index
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     Patient(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
+    (settings.state / "faust").mkdir(parents=True, exist_ok=True)
     app = make_app(settings, index)
     app.Worker(loglevel=settings.log_level.lower(), redirect_stdouts=False, quiet=True).execute_from_commandline()
 

@@ -20,8 +20,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from features import Event, EventError, Item, ItemCounter, Profile, Rated, User, count, decode, fold, user_row
-from stores import Changes, Gap, Logged, Profiles, ShardTransaction
+from features import Event, EventError, Item, ItemCounter, Profile, Rated, User, count, fold, user_row
+from stores import Changes, Gap, Logged, Profiles, ShardTransaction, understand
 from stores.feature_store import Features
 
 ReportDead = Callable[[Sequence[tuple[Logged, str]]], None]
@@ -74,7 +74,7 @@ class Fold:
             NotPublished: if the shard has no snapshot.
             Unreachable: if a store does not answer; the same batch may be given again.
         """
-        good, dead = self._read(shard, records)
+        good, dead = self._read(records)
         transaction = self._profiles.begin(shard, {(event.userid, event.itemid) for _, event in good})
         try:
             applied = transaction.applied
@@ -102,19 +102,13 @@ class Fold:
             last=records[-1].offset,
         )
 
-    def _read(self, shard: int, records: Sequence[Logged]) -> tuple[list[tuple[int, Event]], list[tuple[Logged, str]]]:
+    def _read(self, records: Sequence[Logged]) -> tuple[list[tuple[int, Event]], list[tuple[Logged, str]]]:
         good, dead = [], []
         for record in records:
             try:
-                event = decode(record.key, record.value)
-                if event.itemid not in self._items:
-                    raise EventError("itemid is not in the catalogue")
-                if self._profiles.shard_of(event.userid) != shard:
-                    raise EventError("event is in another partition than its key says")
+                good.append((record.offset, understand(record, self._items, self._profiles.partitions)))
             except EventError as error:
                 dead.append((record, str(error)))
-            else:
-                good.append((record.offset, event))
         return good, dead
 
     def _write_rows(self, userids: set[int], profiles: Mapping[int, Profile], users: Mapping[int, User]) -> None:
