@@ -8,9 +8,6 @@ import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
-from kafka import KafkaAdminClient
-from kafka.errors import KafkaError
-
 from servers import java
 from servers.errors import Unsupported
 from servers.layout import Layout, cache
@@ -132,6 +129,9 @@ def _properties(port: int, controller_port: int, data: Path, partitions: int) ->
 
 def _probe(port: int) -> None:
     """The broker is registered with its controller, and lists its topics."""
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
     require_listener(port)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     try:

@@ -44,6 +44,8 @@ def _launch(settings: Settings) -> Launch:
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "logfile": '""',
+        # A process title is written over the environment, by which a left-over process of ours is known.
+        "set-proc-title": "no",
     }
     if password := settings.redis.password.get_secret_value():
         lines["requirepass"] = _quoted(password)
