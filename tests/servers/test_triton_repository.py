@@ -1,0 +1,173 @@
+"""The stock model repository, derived for Triton's Python backend and served."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tritonclient.grpc as triton
+from google.protobuf import text_format
+from onnx import TensorProto, helper
+from tritonclient.grpc import model_config_pb2
+
+import servers
+from servers.triton_repository import derive
+from settings import Settings
+
+CONFIG = """
+name: "scale"
+platform: "onnxruntime_onnx"
+max_batch_size: 0
+input [
+  { name: "ids" data_type: TYPE_INT64 dims: [ -1, -1 ] },
+  { name: "x" data_type: TYPE_FP32 dims: [ -1, -1 ] }
+]
+output [
+  { name: "sum" data_type: TYPE_FP32 dims: [ -1, -1 ] },
+  { name: "same" data_type: TYPE_INT64 dims: [ -1, -1 ] }
+]
+version_policy { all { } }
+instance_group [ { count: 1 kind: KIND_CPU } ]
+parameters { key: "run" value { string_value: "r1" } }
+"""
+
+
+def test_a_derived_model_keeps_all_of_its_configuration_but_the_backend(tmp_path: Path) -> None:
+    _publish(tmp_path / "stock", 1)
+    derive(tmp_path / "stock", tmp_path / "derived")
+    stock = text_format.Parse(CONFIG, model_config_pb2.ModelConfig())
+    derived = text_format.Parse(
+        (tmp_path / "derived" / "scale" / "config.pbtxt").read_text(), model_config_pb2.ModelConfig()
+    )
+    assert derived.backend == "python"
+    assert derived.platform == ""
+    stock.platform, derived.backend = "", ""
+    assert derived == stock
+
+
+def test_each_version_gets_its_own_model_and_the_other_files_come_along(tmp_path: Path) -> None:
+    stock, derived = tmp_path / "stock", tmp_path / "derived"
+    _publish(stock, 1)
+    _publish(stock, 20260101120000)
+    (stock / "scale" / "1" / "model.onnx.data").write_bytes(b"weights")
+    (stock / "scale" / "labels.txt").write_text("like")
+    derive(stock, derived)
+    assert (derived / "scale" / "labels.txt").read_text() == "like"
+    assert (derived / "scale" / "1" / "model.onnx.data").read_bytes() == b"weights"
+    for version in ("1", "20260101120000"):
+        assert (derived / "scale" / version / "model.py").is_file()
+        copy, original = (root / "scale" / version / "model.onnx" for root in (derived, stock))
+        assert copy.read_bytes() == original.read_bytes()
+        assert not copy.samefile(original)
+
+
+def test_deriving_again_follows_what_was_added_changed_and_withdrawn(tmp_path: Path) -> None:
+    stock, derived = tmp_path / "stock", tmp_path / "derived"
+    _publish(stock, 1)
+    _publish(stock, 2)
+    derive(stock, derived)
+    untouched = (derived / "scale" / "2" / "model.onnx").stat()
+    (stock / "scale" / "1" / "model.onnx").unlink()
+    (stock / "scale" / "1").rmdir()
+    _publish(stock, 3)
+    derive(stock, derived)
+    assert sorted(folder.name for folder in (derived / "scale").iterdir() if folder.is_dir()) == ["2", "3"]
+    assert (derived / "scale" / "2" / "model.onnx").stat().st_ino == untouched.st_ino
+    (stock / "scale" / "2" / "model.onnx").write_bytes(b"changed")
+    derive(stock, derived)
+    assert (derived / "scale" / "2" / "model.onnx").read_bytes() == b"changed"
+
+
+def test_an_absent_stock_repository_derives_an_empty_one(tmp_path: Path) -> None:
+    derive(tmp_path / "stock", tmp_path / "derived")
+    assert list((tmp_path / "derived").iterdir()) == []
+
+
+def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    _publish(tmp_path / "stock", 1)
+    (tmp_path / "stock" / "scale" / "config.pbtxt").write_text("input {")
+    with pytest.raises(servers.ServersError, match=r"config\.pbtxt"):
+        derive(tmp_path / "stock", tmp_path / "derived")
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(120)
+def test_a_running_server_serves_two_versions_at_once_and_again_after_it_was_killed(settings: Settings) -> None:
+    _publish(settings.model_repository, 1)
+    servers.up(settings, only=["triton"])
+    with triton.InferenceServerClient(f"127.0.0.1:{settings.triton.grpc_port}") as client:
+        assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
+        _publish(settings.model_repository, 7)
+        servers.derive(settings)
+        client.load_model("scale")
+        assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
+        assert _infer(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
+    killed = servers.pid(settings, "triton")
+    os.kill(killed, signal.SIGKILL)
+    _await_another(settings, killed)
+    servers.up(settings, only=["triton"])
+    with triton.InferenceServerClient(f"127.0.0.1:{settings.triton.grpc_port}") as client:
+        assert _infer(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
+
+
+@pytest.mark.servers
+@pytest.mark.timeout(120)
+def test_a_model_that_cannot_be_loaded_does_not_stop_the_others(settings: Settings) -> None:
+    _publish(settings.model_repository, 1)
+    broken = settings.model_repository / "broken"
+    (broken / "1").mkdir(parents=True)
+    (broken / "config.pbtxt").write_text(CONFIG.replace('"scale"', '"broken"'))
+    (broken / "1" / "model.onnx").write_bytes(b"no model")
+    servers.up(settings, only=["triton"])
+    with triton.InferenceServerClient(f"127.0.0.1:{settings.triton.grpc_port}") as client:
+        assert not client.is_model_ready("broken")
+        assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
+
+
+def _publish(repository: Path, version: int) -> None:
+    """A model of two inputs whose answer, ids * version + x, tells its version."""
+    nodes = [
+        helper.make_node("Cast", ["ids"], ["real"], to=TensorProto.FLOAT),
+        helper.make_node("Constant", [], ["factor"], value=helper.make_tensor("f", TensorProto.FLOAT, [], [version])),
+        helper.make_node("Mul", ["real", "factor"], ["product"]),
+        helper.make_node("Add", ["product", "x"], ["sum"]),
+        helper.make_node("Identity", ["ids"], ["same"]),
+    ]
+    shape = ["rows", "columns"]
+    ids, same = (helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in ("ids", "same"))
+    x, total = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "sum"))
+    graph = helper.make_graph(nodes, "scale", [ids, x], [total, same])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    folder = repository / "scale" / str(version)
+    folder.mkdir(parents=True)
+    onnx.save(model, str(folder / "model.onnx"))
+    (repository / "scale" / "config.pbtxt").write_text(CONFIG)
+
+
+def _infer(client: triton.InferenceServerClient, version: str) -> list[list[float]]:
+    given = np.arange(6).reshape(2, 3)
+    ids = triton.InferInput("ids", [2, 3], "INT64")
+    ids.set_data_from_numpy(given.astype(np.int64))
+    x = triton.InferInput("x", [2, 3], "FP32")
+    x.set_data_from_numpy((given * 0.5).astype(np.float32))
+    answer = client.infer("scale", [ids, x], model_version=version)
+    assert answer.as_numpy("same").tolist() == given.tolist()
+    total: list[list[float]] = answer.as_numpy("sum").tolist()
+    return total
+
+
+def _await_another(settings: Settings, killed: int) -> None:
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline:
+        try:
+            if servers.pid(settings, "triton") != killed:
+                return
+        except servers.NotRunning:
+            pass
+        time.sleep(0.1)
+    pytest.fail("Triton was not started again")
