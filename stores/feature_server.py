@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import logging
-
-from settings import load
+from settings import load, logs
 from stores.feature_store import Features
 
 
 def main() -> None:
     """Serve until stopped."""
     settings = load()
-    logging.basicConfig(level=settings.log_level)
+    logs.set_up(settings.log_level)
     features = Features(settings)
     # Feast's server restarts its worker every 1,000 requests unless told not to.
     features.store.serve(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import logging
 
-from settings import load
+from settings import load, logs
 from stores import ensure_topics
 from stream.app import make_app
 from stream.retry import Patient
@@ -17,7 +16,7 @@ def main() -> None:
     parser.add_argument("--index", type=int, default=0, help="number of the worker on this machine, from 0")
     settings = load()
     index = parser.parse_args().index
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logs.set_up(settings.log_level)
     Patient(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
     (settings.state / "faust").mkdir(parents=True, exist_ok=True)
     app = make_app(settings, index)

@@ -1,0 +1,1 @@
+"""The API: `POST /ml/rec`, `POST /ratings`, what is known of a user, health and metrics."""

@@ -1,0 +1,208 @@
+"""The Flask application."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Flask, Response, g, jsonify, request
+from werkzeug.exceptions import HTTPException
+
+from api.ingest import Ingest
+from api.live import Follower
+from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
+from api.metrics import Metrics
+from api.recommend import Recommender
+from features import DECADES, GENRES, preferences
+from features.catalogue import FIRST_DECADE
+from features.event import MAX_ID
+from settings import Settings
+from stores import ItemIndex, Models, Profiles, Published, StoreError, connect
+from stores.feature_store import Features
+
+
+@dataclass
+class Parts:
+    """What the routes work with."""
+
+    settings: Settings
+    profiles: Profiles
+    follower: Follower
+    recommender: Recommender
+    ingest: Ingest
+    index: ItemIndex
+    models: Models
+    metrics: Metrics
+
+    @classmethod
+    def of(cls, settings: Settings) -> Parts:
+        """All parts; connections are made when they are first used."""
+        profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
+        features = Features(settings)
+        follower = Follower(settings, Published(profiles.client), features)
+        index = ItemIndex(settings.elasticsearch)
+        models = Models(settings.triton)
+        recommender = Recommender(settings, follower, profiles, features, index, models)
+        ingest = Ingest(settings.kafka, timeout_s=5.0)
+        return cls(settings, profiles, follower, recommender, ingest, index, models, Metrics())
+
+    def close(self) -> None:
+        """Close the connections."""
+        self.follower.stop()
+        self.ingest.close()
+        self.index.close()
+        self.models.close()
+
+
+def create_app(settings: Settings) -> Flask:
+    """The application; it follows what is published from the start."""
+    parts = Parts.of(settings)
+    parts.follower.start()
+    app = Flask("reelstream", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_kb * 1024
+    app.extensions["reelstream"] = parts
+    _errors(app)
+    _timing(app, parts)
+    _recommendation(app, parts)
+    _events(app, parts)
+    _health(app, parts)
+    return app
+
+
+def _recommendation(app: Flask, parts: Parts) -> None:
+    @app.post("/ml/rec")
+    def recommend() -> Response:
+        answer = parts.recommender.recommend(parse(RecommendationRequest, body()))
+        for store in answer.degraded:
+            parts.metrics.degraded.labels(store).inc()
+        if answer.fallback:
+            parts.metrics.fallback.labels(answer.fallback).inc()
+        return jsonify(answer.as_json())
+
+    @app.get("/users/<userid>")
+    def user(userid: str) -> Response:
+        number = int(userid) if userid.isascii() and userid.isdigit() and len(userid) <= 10 else 0
+        if not 1 <= number <= MAX_ID:
+            raise RequestError(f"userid: must be a whole number from 1 to {MAX_ID}")
+        return jsonify(known_of(parts, number))
+
+
+def known_of(parts: Parts, userid: int) -> dict[str, Any]:
+    """What is known of a user, and as of which event."""
+    live = parts.follower.live
+    if live is None:
+        raise RequestError("nothing is published yet; run `reelstream publish`", 503)
+    profile, seen, applied = parts.profiles.profile(userid)
+    if profile is None:
+        raise RequestError(f"userid: nothing is known of user {userid} yet", 404)
+    terms = preferences(profile.recent, live.items.items.get)
+    recent = []
+    for ts, itemid, rating in reversed(profile.recent):
+        item = live.items.items[itemid]
+        recent.append({"itemid": itemid, "title": item.title, "rating": rating, "ts": ts})
+    by_decade = {
+        f"{FIRST_DECADE + 10 * decade}s": {"n": profile.decade_n[decade], "likes": profile.decade_likes[decade]}
+        for decade in range(DECADES)
+        if profile.decade_n[decade]
+    }
+    by_genre = {
+        GENRES[genre]: {"n": profile.genre_n[genre], "likes": profile.genre_likes[genre]}
+        for genre in range(len(GENRES))
+        if profile.genre_n[genre]
+    }
+    return {
+        "userid": userid,
+        "n": profile.n,
+        "likes": profile.likes,
+        "first_ts": profile.first_ts,
+        "last_ts": profile.last_ts,
+        "genres": by_genre,
+        "decades": by_decade,
+        "terms": {
+            "genres": {GENRES[genre]: weight for genre, weight in terms["genres"].items()},
+            "decades": {f"{FIRST_DECADE + 10 * decade}s": weight for decade, weight in terms["decades"].items()},
+        },
+        "seen": len(seen),
+        "recent": recent,
+        "as_of": {"partition": parts.profiles.shard_of(userid), "offset": applied, "ts": profile.last_ts},
+    }
+
+
+def _events(app: Flask, parts: Parts) -> None:
+    @app.post("/ratings")
+    def rate() -> tuple[Response, int]:
+        rating = parse(RatingRequest, body())
+        live = parts.follower.live
+        if live is not None and rating.itemid not in live.items.items:
+            raise RequestError(f"itemid: {rating.itemid} is not in the catalogue")
+        return jsonify(parts.ingest.send(rating)), 202
+
+
+def _health(app: Flask, parts: Parts) -> None:
+    @app.get("/health/live")
+    def live() -> Response:
+        return jsonify({"status": "ok"})
+
+    @app.get("/health/ready")
+    def ready() -> tuple[Response, int]:
+        checks = {
+            "published": parts.follower.live is not None,
+            "redis": parts.follower.waits_for is None,
+            "elasticsearch": parts.index.live(),
+            "triton": parts.models.live(),
+        }
+        told: dict[str, Any] = {"status": "ok" if all(checks.values()) else "not ready", "checks": checks}
+        if parts.follower.waits_for:
+            told["waits_for"] = parts.follower.waits_for
+        return jsonify(told), 200 if all(checks.values()) else 503
+
+    @app.get("/metrics")
+    def metrics() -> Response:
+        return Response(parts.metrics.text(), mimetype="text/plain")
+
+
+def _timing(app: Flask, parts: Parts) -> None:
+    @app.before_request
+    def begin() -> None:
+        g.began = time.perf_counter()
+
+    @app.after_request
+    def finish(response: Response) -> Response:
+        route = request.url_rule.rule if request.url_rule else "other"
+        parts.metrics.seconds.labels(route).observe(time.perf_counter() - g.began)
+        parts.metrics.requests.labels(route, str(response.status_code)).inc()
+        return response
+
+
+def _errors(app: Flask) -> None:
+    @app.errorhandler(RequestError)
+    def refused(error: RequestError) -> tuple[Response, int]:
+        return jsonify({"error": str(error)}), error.status
+
+    @app.errorhandler(StoreError)
+    def away(error: StoreError) -> tuple[Response, int]:
+        return jsonify({"error": str(error)}), 503
+
+    @app.errorhandler(HTTPException)
+    def http(error: HTTPException) -> tuple[Response, int]:
+        return jsonify({"error": error.description or error.name}), error.code or 500
+
+    @app.errorhandler(Exception)
+    def unexpected(error: Exception) -> tuple[Response, int]:
+        app.logger.exception("unexpected error")
+        return jsonify({"error": "an unexpected error; the log of the API has it"}), 500
+
+
+def body() -> object:
+    """The request's body as JSON.
+
+    Raises:
+        RequestError: if it is not JSON.
+    """
+    try:
+        return request.get_json(force=True)
+    except HTTPException as error:
+        if error.code == 400:
+            raise RequestError("the body must be a JSON object") from None
+        raise

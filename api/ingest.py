@@ -1,0 +1,65 @@
+"""Rating events into the log."""
+
+from __future__ import annotations
+
+import threading
+import time
+from typing import Any
+
+from api.messages import RatingRequest
+from features import Event, encode
+from settings import KafkaSettings
+from stores import Unreachable, partition_of, producer
+
+
+class Ingest:
+    """Puts events on the topic, acknowledged by all replicas; safe to share between threads.
+
+    Args:
+        settings: Kafka.
+        timeout_s: seconds that Kafka may take to acknowledge.
+    """
+
+    def __init__(self, settings: KafkaSettings, timeout_s: float) -> None:
+        self._settings = settings
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._producer: Any = None
+
+    def send(self, rating: RatingRequest) -> dict[str, int]:
+        """Put a rating on the topic; its partition, offset and time.
+
+        Raises:
+            Unreachable: if Kafka does not acknowledge in time. The event may or may not be in the log; as the same
+                event counts once, it can be sent again with the same `ts`.
+        """
+        event = Event(rating.userid, rating.itemid, rating.rating, int(time.time()) if rating.ts is None else rating.ts)
+        key, value = encode(event)
+        partition = partition_of(event.userid, self._settings.partitions)
+        try:
+            future = self._connected().send(self._settings.topic, key=key, value=value, partition=partition)
+            position = future.get(timeout=self._timeout_s)
+        except Exception as error:
+            raise Unreachable(
+                f"Kafka did not acknowledge the event ({type(error).__name__}); send it again with ts {event.ts}"
+            ) from error
+        return {"partition": position.partition, "offset": position.offset, "ts": event.ts}
+
+    def _connected(self) -> Any:
+        with self._lock:
+            if self._producer is None:
+                timeout_ms = int(self._timeout_s * 1000)
+                self._producer = producer(
+                    self._settings,
+                    linger_ms=0,
+                    max_block_ms=timeout_ms,
+                    request_timeout_ms=timeout_ms,
+                    delivery_timeout_ms=2 * timeout_ms,
+                )
+            return self._producer
+
+    def close(self) -> None:
+        """Send what is waiting and close the connection."""
+        with self._lock:
+            if self._producer is not None:
+                self._producer.close(timeout=self._timeout_s)

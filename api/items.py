@@ -1,0 +1,70 @@
+"""The items in memory: what they are and their features, which follow the stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from features import Item, Row, multi_hot, popularity
+from features.rows import ITEM_NUMBERS
+
+
+class ItemTable:
+    """Item features as columns. Every change makes a new set of columns, so that a request sees one state of each row.
+
+    Args:
+        items: the catalogue.
+        half_life_days: half-life of recent popularity, in days of event time.
+    """
+
+    def __init__(self, items: Mapping[int, Item], half_life_days: float) -> None:
+        self.items = items
+        self._half_life_days = half_life_days
+        self.itemids = np.array(sorted(items), dtype=np.int64)
+        self._columns: dict[str, npt.NDArray[Any]] = {
+            name: np.zeros(len(self.itemids), dtype=np.int64) for name in ITEM_NUMBERS
+        }
+        self._columns["year"] = np.array([items[itemid].year for itemid in self.itemids.tolist()], dtype=np.int64)
+        self._columns["genres"] = multi_hot([items[itemid].genres for itemid in self.itemids.tolist()])
+        self._popular: npt.NDArray[np.int64] | None = None
+
+    def update(self, rows: Mapping[int, Row]) -> None:
+        """Take new rows; one that is older than what is held changes nothing."""
+        if not rows:
+            return
+        places = np.searchsorted(self.itemids, list(rows))
+        versions = np.array([row["version"] for row in rows.values()], dtype=np.int64)
+        newer = versions >= self._columns["version"][places]
+        columns = dict(self._columns)
+        for name in ITEM_NUMBERS:
+            if name != "year":
+                column = columns[name].copy()
+                values = np.array([row[name] for row in rows.values()], dtype=np.int64)
+                column[places[newer]] = values[newer]
+                columns[name] = column
+        self._columns = columns
+        self._popular = None
+
+    def columns(self, itemids: Sequence[int]) -> dict[str, npt.NDArray[Any]]:
+        """Features of some items as columns, `len(itemids)` rows; all of them must be in the catalogue."""
+        places = np.searchsorted(self.itemids, itemids)
+        return {name: column[places] for name, column in self._columns.items()}
+
+    def popular(self, n: int, exclude: set[int]) -> list[tuple[int, float]]:
+        """The n most popular items now and their popularity, without the excluded."""
+        columns = self._columns
+        scores = popularity(columns, self._half_life_days)
+        order = self._popular
+        if order is None:
+            order = self._popular = np.lexsort((self.itemids, -scores))
+        found = []
+        for place in order.tolist():
+            itemid = int(self.itemids[place])
+            if itemid not in exclude:
+                found.append((itemid, float(scores[place])))
+                if len(found) == n:
+                    break
+        return found

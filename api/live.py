@@ -1,0 +1,98 @@
+"""What answers are made with: the run in use and the items, kept current by a thread."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass
+
+from api.items import ItemTable
+from settings import Settings
+from stores import LiveRun, NotPublished, Published, Unreachable
+from stores.feature_store import Features
+
+log = logging.getLogger("reelstream.api")
+
+EVERY_S = 0.5
+"""Seconds between two looks at what changed."""
+
+
+@dataclass(frozen=True)
+class Live:
+    """A run and the items; taken once a request, so that an answer is made by one run."""
+
+    run: LiveRun
+    items: ItemTable
+
+
+class Follower:
+    """Keeps `live` current. It stays as it was while the stores are away.
+
+    Attributes:
+        live: None until a run is published.
+        waits_for: what it is missing, None while all is well.
+    """
+
+    def __init__(self, settings: Settings, published: Published, features: Features) -> None:
+        self._settings = settings
+        self._published = published
+        self._features = features
+        self._notice = "0-0"
+        self._read_at = 0.0
+        self._table: ItemTable | None = None
+        self._snapshot: str | None = None
+        self.live: Live | None = None
+        self.waits_for: str | None = "the first look at what is published"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+
+    def start(self) -> None:
+        """Begin to follow."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join(timeout=5)
+
+    def _follow(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self.look()
+                self.waits_for = None
+            except (NotPublished, Unreachable) as error:
+                if self.waits_for != str(error):
+                    log.warning("%s", error)
+                self.waits_for = str(error)
+            except Exception:
+                log.exception("unexpected error; trying again")
+                self.waits_for = "an unexpected error, see the log"
+            self._stopping.wait(EVERY_S)
+
+    def look(self) -> None:
+        """Read what changed since the last look.
+
+        Raises:
+            NotPublished: if nothing is published yet.
+            Unreachable: if a store does not answer.
+        """
+        run = self._published.run()
+        snapshot = self._published.snapshot()
+        if run is None or snapshot is None:
+            raise NotPublished("nothing is published yet; run `reelstream publish`")
+        table = self._table
+        if table is None or snapshot.created != self._snapshot:
+            table = ItemTable(self._published.catalogue(), self._settings.recall.half_life_days)
+            self._read_at = 0.0
+            self._snapshot = snapshot.created
+        if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
+            self._notice = self._published.last_notice()
+            table.update(self._features.items(table.itemids.tolist()))
+            self._read_at = time.monotonic()
+        else:
+            self._notice, changed = self._published.changed_items(self._notice)
+            table.update(self._features.items([itemid for itemid in changed if itemid in table.items]))
+        self._table = table
+        if self.live is None or self.live.run != run or self.live.items is not table:
+            self.live = Live(run, table)

@@ -1,0 +1,32 @@
+"""Metrics of the API, summed over its processes where `PROMETHEUS_MULTIPROC_DIR` is set."""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+SECONDS = (0.005, 0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.25, 0.5, 1, 2.5)
+
+
+class Metrics:
+    """Counters and histograms of one process."""
+
+    def __init__(self) -> None:
+        self._registry = CollectorRegistry()
+        r = self._registry
+        self.requests = Counter("reelstream_requests", "Requests answered", ["route", "status"], registry=r)
+        self.seconds = Histogram(
+            "reelstream_request_seconds", "Seconds to answer a request", ["route"], buckets=SECONDS, registry=r
+        )
+        self.degraded = Counter("reelstream_degraded", "Answers made without a store", ["store"], registry=r)
+        self.fallback = Counter("reelstream_fallback", "Lists not made from the user's events", ["why"], registry=r)
+
+    def text(self) -> bytes:
+        """All metrics in Prometheus' text format."""
+        if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+            registry = CollectorRegistry()
+            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+            return generate_latest(registry)
+        return generate_latest(self._registry)

@@ -1,0 +1,254 @@
+"""A recommendation: profile, user vector, recall, features, ranking; each with the next best answer where one is away.
+
+Redis profile -> Triton user_encoder -> Elasticsearch terms + kNN -> Feast features -> Triton ml_rec -> list
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import numpy as np
+
+from api.items import ItemTable
+from api.live import Follower, Live
+from api.messages import RecommendationRequest, RequestError, Watched
+from features import DENSE_COLUMNS, GENRES, Event, Profile, Row, User, dense, encoder_input, fold, preferences, user_row
+from features.rows import USER_ATTRIBUTES
+from features.schema import Floats
+from settings import Settings
+from stores import Candidate, ItemIndex, Models, Profiles, Ranking, StoreError
+from stores.feature_store import Features
+
+T = TypeVar("T")
+
+POLL_S = 0.002
+"""Seconds between two looks at how far the stream is."""
+
+
+@dataclass
+class Answer:
+    """An answer in the making.
+
+    Attributes:
+        live: the run and the items that it is made with.
+        degraded: names of the stores that were away.
+        fallback: why the list is not made from the user's own events; None where it is.
+        as_of: partition, offset and event time of the state; None without a stored user.
+        items: the list, best first.
+    """
+
+    live: Live
+    degraded: list[str] = field(default_factory=list)
+    fallback: str | None = None
+    as_of: dict[str, int] | None = None
+    items: list[dict[str, Any]] = field(default_factory=list)
+
+    def attempt(self, store: str, function: Callable[[], T]) -> T | None:
+        """The function's result; None where the store is away, which the answer then tells."""
+        try:
+            return function()
+        except StoreError:
+            if store not in self.degraded:
+                self.degraded.append(store)
+            return None
+
+    def as_json(self) -> dict[str, Any]:
+        """The answer as it is sent."""
+        return {
+            "item_list": self.items,
+            "run": self.live.run.run,
+            "as_of": self.as_of,
+            "degraded": self.degraded,
+            "fallback": self.fallback,
+        }
+
+
+class Recommender:
+    """Makes recommendations; safe to share between threads."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        follower: Follower,
+        profiles: Profiles,
+        features: Features,
+        index: ItemIndex,
+        models: Models,
+    ) -> None:
+        self._settings = settings
+        self._follower = follower
+        self._profiles = profiles
+        self._features = features
+        self._index = index
+        self._models = models
+
+    def recommend(self, request: RecommendationRequest) -> Answer:
+        """The list for a request.
+
+        Raises:
+            RequestError: if the request breaks a limit, or nothing is published yet.
+        """
+        live = self._follower.live
+        if live is None:
+            raise RequestError("nothing is published yet; run `reelstream publish`", 503)
+        self._check(request, live)
+        answer = Answer(live)
+        exclude = set(request.exclude)
+        row: Row | None
+        if request.history is not None:
+            profile: Profile | None = session_profile(request.history, live.items)
+            exclude.update(watched.itemid for watched in request.history)
+            row = None
+        else:
+            assert request.userid is not None
+            profile, seen = self._stored(request, answer)
+            exclude.update(seen)
+            row = self._user_features(request.userid, profile, answer) if profile else None
+        if profile is None or not profile.recent:
+            answer.fallback = answer.fallback or ("empty_history" if request.history is not None else "unknown_user")
+            answer.items = [
+                self._entry(live.items, itemid, score) for itemid, score in live.items.popular(request.size, exclude)
+            ]
+            return answer
+        genres = {itemid: live.items.items[itemid].genres for _, itemid, _ in profile.recent}
+        row = row or user_row(profile, User(profile.userid), genres)
+        self._rank(request, answer, profile, row, exclude)
+        return answer
+
+    def _check(self, request: RecommendationRequest, live: Live) -> None:
+        limits = self._settings.api
+        if (request.userid is None) == (request.history is None):
+            raise RequestError("give either userid or history")
+        if request.size > limits.max_size:
+            raise RequestError(f"size: input should be less than or equal to {limits.max_size}")
+        for name, given in (("exclude", request.exclude), ("history", request.history or [])):
+            if len(given) > limits.max_history:
+                raise RequestError(f"{name}: at most {limits.max_history} entries")
+        for place, watched in enumerate(request.history or []):
+            if watched.itemid not in live.items.items:
+                raise RequestError(f"history.{place}.itemid: {watched.itemid} is not in the catalogue")
+        if request.after is not None:
+            if request.userid is None:
+                raise RequestError("after: needs userid")
+            if request.after.partition != self._profiles.shard_of(request.userid):
+                raise RequestError(
+                    f"after.partition: events of user {request.userid} are in partition "
+                    f"{self._profiles.shard_of(request.userid)}"
+                )
+
+    def _stored(self, request: RecommendationRequest, answer: Answer) -> tuple[Profile | None, list[int]]:
+        assert request.userid is not None
+        userid = request.userid
+        if request.after is not None:
+            offset = request.after.offset
+            if answer.attempt("redis", lambda: self.wait_for(userid, offset)) is False:
+                answer.degraded.append("stream")
+        found = answer.attempt("redis", lambda: self._profiles.profile(userid))
+        if found is None:
+            answer.fallback = "profile_unavailable"
+            return None, []
+        profile, seen, applied = found
+        if applied is not None:
+            answer.as_of = {
+                "partition": self._profiles.shard_of(userid),
+                "offset": applied,
+                "ts": profile.last_ts if profile else 0,
+            }
+        return profile, seen
+
+    def wait_for(self, userid: int, offset: int) -> bool:
+        """Wait until the stores hold an event of the user's shard, at most `api.after_timeout_s`; whether they do.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        shard = self._profiles.shard_of(userid)
+        until = time.monotonic() + self._settings.api.after_timeout_s
+        while self._profiles.served_of(shard) < offset:
+            if time.monotonic() > until:
+                return False
+            time.sleep(POLL_S)
+        return True
+
+    def _user_features(self, userid: int, profile: Profile, answer: Answer) -> Row | None:
+        rows = answer.attempt("feast", lambda: self._features.users([userid]))
+        return rows.get(userid) if rows else None
+
+    def _rank(
+        self, request: RecommendationRequest, answer: Answer, profile: Profile, row: Row, exclude: set[int]
+    ) -> None:
+        live, table = answer.live, answer.live.items
+        items, liked = encoder_input(profile.recent, live.run.history)
+        vectors = answer.attempt("triton", lambda: self._models.encode(items, liked, live.run.version))
+        candidates = self._recall(answer, profile, vectors, exclude)
+        itemids = [candidate.itemid for candidate in candidates]
+        ids = np.empty((len(itemids), 5), dtype=np.int64)
+        ids[:, 0] = profile.userid
+        ids[:, 1] = itemids
+        ids[:, 2:] = [row[name] for name in USER_ATTRIBUTES]
+        columns = {name: np.array([value], dtype=np.int64) for name, value in row.items()}
+        inputs = dense(columns, table.columns(itemids))
+        ranking = None
+        if vectors is not None and itemids:
+            ranking = answer.attempt("triton", lambda: self._models.rank(vectors, ids, inputs, live.run.version))
+        scores = ranking.score if ranking else np.linspace(0.0, -1.0, len(itemids), dtype=np.float32)
+        best = np.lexsort((ids[:, 1], -scores))[: request.size]
+        for place in best.tolist():
+            entry = self._entry(table, itemids[place], float(scores[place]))
+            if request.explain:
+                entry["explain"] = explanation(candidates[place], ranking, inputs, place)
+            answer.items.append(entry)
+
+    def _recall(
+        self, answer: Answer, profile: Profile, vectors: Floats | None, exclude: set[int]
+    ) -> Sequence[Candidate]:
+        live, limits = answer.live, self._settings.recall
+        wanted = preferences(profile.recent, live.items.items.get)
+        found = answer.attempt(
+            "elasticsearch",
+            lambda: self._index.recall(
+                live.run.index,
+                None if vectors is None else vectors[0],
+                wanted,
+                exclude,
+                limits.vector_k,
+                limits.term_k if vectors is not None else limits.vector_k + limits.term_k,
+            ),
+        )
+        known = [candidate for candidate in found or [] if candidate.itemid in live.items.items]
+        if known:
+            return known
+        answer.fallback = "popular"
+        popular = live.items.popular(limits.vector_k + limits.term_k, exclude)
+        return [Candidate(itemid, {"popular": score}) for itemid, score in popular]
+
+    def _entry(self, table: ItemTable, itemid: int, score: float) -> dict[str, Any]:
+        item = table.items[itemid]
+        genres = [GENRES[genre] for genre in item.genres]
+        return {"itemid": itemid, "score": score, "title": item.title, "year": item.year, "genres": genres}
+
+
+def explanation(candidate: Candidate, ranking: Ranking | None, inputs: Floats, place: int) -> dict[str, Any]:
+    """Where a candidate came from and what it was ranked by."""
+    told: dict[str, Any] = {"sources": dict(candidate.sources)}
+    if ranking is not None:
+        told["next"] = float(ranking.next[place])
+        told["like"] = float(ranking.like[place])
+    told["features"] = dict(zip(DENSE_COLUMNS, map(float, inputs[place]), strict=True))
+    return told
+
+
+def session_profile(history: Iterable[Watched], table: ItemTable) -> Profile:
+    """The profile that the events of a session make; one without a time happens a second after the one before."""
+    profile = Profile(0)
+    rated: dict[int, tuple[int, int]] = {}
+    ts = 0
+    for watched in history:
+        ts = watched.ts if watched.ts is not None else ts + 1
+        event = Event(0, watched.itemid, watched.rating, ts)
+        if fold(profile, rated.get(event.itemid), event, table.items[event.itemid]):
+            rated[event.itemid] = (event.ts, event.rating)
+    return profile

@@ -1,0 +1,5 @@
+"""`python -m cli` is `reelstream`."""
+
+from cli import main
+
+main()

@@ -1,0 +1,56 @@
+"""A replay that goes on in the background, beside the servers; one at a time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+
+from settings import Settings
+
+
+def start(settings: Settings, *options: str) -> Path:
+    """Start `reelstream replay` with these options unless one is running; the file of its log."""
+    log = settings.state / "logs" / "replay.log"
+    if running(settings) is None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        with log.open("ab") as file:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cli", "replay", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=file,
+                start_new_session=True,
+            )
+        _pid_file(settings).write_text(str(process.pid))
+    return log
+
+
+def running(settings: Settings) -> psutil.Process | None:
+    """The replay, None where none is running."""
+    try:
+        process = psutil.Process(int(_pid_file(settings).read_text()))
+        if process.status() != psutil.STATUS_ZOMBIE and "replay" in process.cmdline():
+            return process
+    except (OSError, ValueError, psutil.Error):
+        pass
+    return None
+
+
+def stop(settings: Settings) -> bool:
+    """Stop the replay, which waits for what it sent; whether one was running."""
+    process = running(settings)
+    if process is not None:
+        process.terminate()
+        try:
+            process.wait(settings.servers.stop_timeout_s)
+        except psutil.TimeoutExpired:
+            process.kill()
+    _pid_file(settings).unlink(missing_ok=True)
+    return process is not None
+
+
+def _pid_file(settings: Settings) -> Path:
+    return settings.state / "replay.pid"

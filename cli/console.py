@@ -1,0 +1,43 @@
+"""How the command speaks: tables and figures on standard output, progress and errors on standard error."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from settings import ReelstreamError
+
+out = Console()
+err = Console(stderr=True)
+
+
+@contextmanager
+def one_line() -> Iterator[None]:
+    """Tell an error in one line and exit with 1."""
+    try:
+        yield
+    except ReelstreamError as error:
+        typer.echo(f"error: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+@contextmanager
+def bar(begin: str) -> Iterator[Callable[[str, float], None]]:
+    """A progress bar; takes what is being done and the share of it that is done, 0 to 1."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        task = progress.add_task(begin, total=1.0)
+        yield lambda what, share: progress.update(task, description=what, completed=share)
+
+
+def report(as_json: bool, figures: object, words: str) -> None:
+    """Print figures as JSON, or say them in words."""
+    if as_json:
+        print(json.dumps(figures))
+    else:
+        out.print(words, highlight=False)

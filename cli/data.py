@@ -1,0 +1,37 @@
+"""`reelstream data get` and `reelstream data make`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cli.console import bar, err, one_line
+from offline import download, generate
+from settings import load
+
+app = typer.Typer(help="Get or make the ratings.", no_args_is_help=True)
+
+
+@app.command()
+def get() -> None:
+    """Download MovieLens-1M; goes on where an earlier download ended."""
+    with one_line(), bar("downloading MovieLens-1M") as tell:
+        folder = download.get(load(), tell)
+    err.print(f"the ratings are in {folder}", highlight=False)
+
+
+@app.command()
+def make(
+    folder: Annotated[Path | None, typer.Option(help="Where to; else the folder that the settings name.")] = None,
+    users: Annotated[int, typer.Option(help="Users.")] = 600,
+    items: Annotated[int, typer.Option(help="Items.")] = 400,
+    events: Annotated[int, typer.Option(help="Ratings.")] = 40_000,
+    seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 7,
+) -> None:
+    """Generate a data set of the layout of MovieLens-1M, with tastes, sessions, popularity and genres."""
+    with one_line():
+        where = folder or load().data_folder
+        generate.make(where, users, items, events, seed)
+    err.print(f"{events} ratings are in {where}; `export ML1M_DIR={where}` to use them", highlight=False)

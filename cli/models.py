@@ -1,0 +1,69 @@
+"""`reelstream train` and `publish`."""
+
+from __future__ import annotations
+
+import json as as_json
+from typing import Annotated, Any
+
+import typer
+
+import servers
+from cli.console import bar, one_line, report
+from offline import publish as publishing
+from offline import runs
+from settings import Settings, load
+
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+
+
+def train(json: Json = False) -> None:
+    """Train the sequence encoder and the ranker; writes a run folder."""
+    from offline.train import train as train_all
+
+    with one_line(), bar("training") as tell:
+        run = train_all(load(), tell)
+    manifest = as_json.loads((run / "manifest.json").read_text())
+    report(json, manifest, f"run {manifest['run']}: {metrics_in_words(manifest['metrics'])}")
+
+
+def metrics_in_words(metrics: dict[str, Any]) -> str:
+    """The figures of a run in one line."""
+    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
+
+
+def publish(
+    run: Annotated[str | None, typer.Argument(help="The run; else the newest.")] = None,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Delete the log and the live state, and begin anew with the snapshot.")
+    ] = False,
+    json: Json = False,
+) -> None:
+    """Put a run live; writes the snapshot of the offline history where there is none."""
+    with one_line(), bar("publishing") as tell:
+        done = publish_run(load(), run, reset, tell)
+    state = (
+        f"snapshot of {done.snapshot.events:,} events and {done.snapshot.users:,} users written"
+        if done.wrote_snapshot
+        else "live state kept (--reset begins anew)"
+    )
+    figures = {
+        "run": done.live.run,
+        "version": done.live.version,
+        "wrote_snapshot": done.wrote_snapshot,
+        "snapshot": done.snapshot.model_dump(),
+    }
+    report(json, figures, f"run {done.live.run} is live as version {done.live.version}; {state}")
+
+
+def publish_run(settings: Settings, run: str | None, reset: bool, tell: publishing.Progress) -> publishing.Report:
+    """Publish on the servers of this machine: with the workers stopped where the state is deleted, and with the
+    repository that this machine's Triton serves brought up to date."""
+    folder = settings.runs / run if run else runs.newest(settings)
+    stopped = servers.stop(settings, ["workers"]) if reset else []
+    try:
+        return publishing.publish(
+            settings, folder, reset=reset, install=lambda: servers.derive(settings), progress=tell
+        )
+    finally:
+        if stopped:
+            servers.start(settings, stopped)

@@ -1,0 +1,119 @@
+"""`reelstream replay`, `rate` and `verify`."""
+
+from __future__ import annotations
+
+import dataclasses
+import signal
+import threading
+from typing import Annotated
+
+import requests
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.console import bar, err, one_line, out, report
+from features import Event
+from offline import data
+from offline.split import online_events, split
+from offline.verify import verify as verify_all
+from producers import Pace, Report
+from producers import replay as replay_all
+from settings import Settings, load
+from stores import Unreachable
+
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+
+
+def held_out(settings: Settings) -> tuple[list[Event], str]:
+    """The held-out events in the order of time, and the name of their source."""
+    ratings = data.load(settings)
+    places = online_events(ratings, split(ratings, settings.data))
+    columns = (ratings.userid, ratings.itemid, ratings.rating, ratings.ts)
+    events = [Event(*fields) for fields in zip(*(column[places].tolist() for column in columns), strict=True)]
+    return events, data.data_hash(ratings)[:12]
+
+
+def replay(
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Events a second.")] = None,
+    speed: Annotated[float | None, typer.Option(min=0.001, help="Times the original speed.")] = None,
+    maximum: Annotated[bool, typer.Option("--max", help="As fast as Kafka takes them.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N events of the replay.")] = None,
+    json: Json = False,
+) -> None:
+    """Send the held-out ratings as the live stream; goes on where the topic ends. Default: 200 events a second."""
+    if sum((rate is not None, speed is not None, maximum)) > 1:
+        raise typer.BadParameter("give one of --rate, --speed and --max")
+    pace = Pace.MAX if maximum else Pace.SPEED if speed is not None else Pace.RATE
+    stopping = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: stopping.set())
+    with one_line():
+        settings = load()
+        events, source = held_out(settings)
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+        with Progress(*columns, console=err) as progress:
+            task = progress.add_task("replay", total=len(events[:limit]))
+
+            def tell(so_far: Report) -> None:
+                per_s = so_far.sent / so_far.seconds if so_far.seconds else 0.0
+                text = f"replay, {per_s:,.0f} events/s, {so_far.failed} delivery errors"
+                progress.update(task, description=text, completed=so_far.present + so_far.sent)
+
+            done = replay_all(
+                settings.kafka,
+                events[:limit],
+                source,
+                pace=pace,
+                value=rate or speed or 200.0,
+                stopping=stopping,
+                progress=tell,
+            )
+    there = f", {done.present:,} were there already" if done.present else ""
+    report(json, dataclasses.asdict(done), f"{done.sent:,} events sent in {done.seconds:.1f} s{there}")
+
+
+def rate(
+    userid: Annotated[int, typer.Argument(help="Who rates.")],
+    itemid: Annotated[int, typer.Argument(help="What is rated.")],
+    rating: Annotated[int, typer.Argument(help="1 to 5.")],
+    json: Json = False,
+) -> None:
+    """Rate an item, through the API; prints the event's position in the log."""
+    with one_line():
+        position = call(load(), "POST", "/ratings", {"userid": userid, "itemid": itemid, "rating": rating})
+    report(json, position, f"in the log: partition {position['partition']}, offset {position['offset']}")
+
+
+def verify(
+    wait: Annotated[float, typer.Option(help="Seconds to wait for the stream to catch up.")] = 60.0,
+    json: Json = False,
+) -> None:
+    """Fold the whole log again and compare with everything stored; exit with 1 on any difference."""
+    with one_line(), bar("folding the offline history") as tell:
+        found = verify_all(load(), wait_s=wait, progress=tell)
+    compared = f"{found.profiles:,} profiles, {found.items:,} items and {found.feature_rows:,} feature rows compared"
+    words = f"{compared} after {found.events:,} events: {found.differences} differences"
+    report(json, found.as_json(), words)
+    if found.differences:
+        if not json:
+            for name, difference in list(found.differing.items())[:5]:
+                out.print(f"{name}: {difference}", highlight=False)
+        raise typer.Exit(1)
+
+
+def call(settings: Settings, method: str, path: str, body: object = None) -> dict[str, object]:
+    """Ask the API.
+
+    Raises:
+        Unreachable: if it does not answer, or answers with an error.
+    """
+    address = f"http://{settings.api.host}:{settings.api.port}{path}"
+    try:
+        answer = requests.request(method, address, json=body, timeout=30)
+        told: dict[str, object] = answer.json()
+    except (requests.RequestException, ValueError) as error:
+        kind = type(error).__name__
+        raise Unreachable(f"the API at {address} does not answer ({kind}); start it with `reelstream up`") from None
+    if not answer.ok:
+        raise Unreachable(str(told.get("error", answer.reason)))
+    return told
