@@ -1,0 +1,72 @@
+"""The event as it stands in the log."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features import Event, EventError, decode, encode
+
+GOOD = {"userid": 7, "itemid": 3, "rating": 4, "ts": 978300760}
+
+
+@given(
+    st.builds(
+        Event,
+        st.integers(1, 2**31 - 1),
+        st.integers(1, 2**31 - 1),
+        st.integers(1, 5),
+        st.integers(0, 2**32 - 1),
+    )
+)
+def test_an_encoded_event_decodes_to_itself(event: Event) -> None:
+    assert decode(*encode(event)) == event
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"userid": None}, "userid must be a whole number"),
+        ({"userid": True}, "userid must be a whole number"),
+        ({"userid": "7"}, "userid must be a whole number"),
+        ({"userid": 0}, "userid must be a whole number from 1"),
+        ({"itemid": 2**31}, "itemid must be a whole number from 1 to 2147483647"),
+        ({"itemid": 10**400}, "itemid must be a whole number"),
+        ({"rating": 4.5}, "rating must be a whole number from 1 to 5"),
+        ({"rating": 6}, "rating must be a whole number from 1 to 5"),
+        ({"ts": -1}, "ts must be a whole number from 0"),
+        ({"userid": 8}, "key is not the userid"),
+    ],
+)
+def test_an_event_that_breaks_a_rule_is_refused_with_the_rule(change: dict, reason: str) -> None:
+    with pytest.raises(EventError, match=reason):
+        decode(b"7", json.dumps(GOOD | change).encode())
+
+
+@pytest.mark.parametrize("missing", list(GOOD))
+def test_an_event_without_a_field_is_refused(missing: str) -> None:
+    fields = {name: value for name, value in GOOD.items() if name != missing}
+    with pytest.raises(EventError, match=f"{missing} is missing"):
+        decode(b"7", json.dumps(fields).encode())
+
+
+@pytest.mark.parametrize("key", [None, b"", b"07", b"8", b"\xff", b" 7"])
+def test_a_key_that_is_not_the_userid_is_refused(key: bytes | None) -> None:
+    with pytest.raises(EventError, match="key is not the userid"):
+        decode(key, json.dumps(GOOD).encode())
+
+
+@given(st.one_of(st.none(), st.binary(max_size=200)), st.one_of(st.none(), st.binary(max_size=400)))
+def test_any_bytes_are_an_event_or_an_event_error(key: bytes | None, value: bytes | None) -> None:
+    try:
+        decode(key, value)
+    except EventError as error:
+        assert "\n" not in str(error)
+
+
+def test_deep_nesting_is_an_event_error() -> None:
+    with pytest.raises(EventError):
+        decode(b"7", b"[" * 100_000)

@@ -1,0 +1,156 @@
+"""The fold: a function of the set of events, whatever their order and number of deliveries."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from features import (
+    LIKED,
+    RECENT,
+    Event,
+    Item,
+    ItemCounter,
+    Profile,
+    Rated,
+    User,
+    count,
+    fold,
+    item_row,
+    merge,
+    user_row,
+)
+from features.catalogue import DECADES, GENRES
+from features.counters import WEEK, WEEKS
+
+ITEMS = {
+    itemid: Item(itemid, f"item {itemid}", 1900 + itemid, (itemid % 17, 17)[: 1 + itemid % 2])
+    for itemid in range(1, 130)
+}
+
+events = st.builds(
+    Event,
+    userid=st.just(1),
+    itemid=st.sampled_from(sorted(ITEMS)),
+    rating=st.integers(1, 5),
+    ts=st.one_of(st.integers(0, 30), st.integers(0, 20 * WEEK)),
+)
+few = st.builds(Event, st.just(1), st.integers(1, 4), st.integers(1, 5), st.integers(0, 5))
+histories = st.one_of(st.lists(events, max_size=60), st.lists(few, max_size=30))
+
+
+def folded(history: list[Event]) -> tuple[Profile, dict[int, Rated], dict[int, ItemCounter]]:
+    profile, seen, counters = Profile(1), {}, {}
+    for event in history:
+        known = seen.get(event.itemid)
+        if fold(profile, known, event, ITEMS[event.itemid]):
+            count(counters.setdefault(event.itemid, ItemCounter()), known, event)
+            seen[event.itemid] = (event.ts, event.rating)
+    return profile, seen, counters
+
+
+def without_versions(state: tuple[Profile, dict[int, Rated], dict[int, ItemCounter]]) -> object:
+    profile, _, counters = state
+    profile.version = 0
+    for counter in counters.values():
+        counter.version = 0
+    return state
+
+
+def slow(history: list[Event]) -> tuple[Profile, dict[int, Rated], dict[int, ItemCounter]]:
+    """The obvious version: keep the latest rating of each item, then count everything from scratch."""
+    seen: dict[int, Rated] = {}
+    for event in history:
+        seen[event.itemid] = max(seen.get(event.itemid, (-1, 0)), (event.ts, event.rating))
+    profile = Profile(1)
+    counters: dict[int, ItemCounter] = {}
+    for itemid, (ts, rating) in seen.items():
+        liked = rating >= LIKED
+        profile.n += 1
+        profile.likes += liked
+        for genre in ITEMS[itemid].genres:
+            profile.genre_n[genre] += 1
+            profile.genre_likes[genre] += liked
+        profile.decade_n[ITEMS[itemid].decade] += 1
+        profile.decade_likes[ITEMS[itemid].decade] += liked
+        counters[itemid] = ItemCounter(0, 1, int(liked), ts, {ts // WEEK: [1, int(liked)]})
+    if history:
+        profile.first_ts = min(event.ts for event in history)
+        profile.last_ts = max(event.ts for event in history)
+    profile.recent = sorted((ts, itemid, rating) for itemid, (ts, rating) in seen.items())[-RECENT:]
+    return profile, seen, counters
+
+
+@given(histories)
+def test_the_fold_equals_the_obvious_version(history: list[Event]) -> None:
+    assert without_versions(folded(history)) == without_versions(slow(history))
+
+
+@given(histories, st.randoms())
+def test_the_order_of_events_does_not_matter(history: list[Event], random) -> None:
+    shuffled = list(history)
+    random.shuffle(shuffled)
+    assert without_versions(folded(shuffled)) == without_versions(folded(history))
+
+
+@given(histories)
+def test_an_event_sent_twice_counts_once(history: list[Event]) -> None:
+    assert folded([each for event in history for each in (event, event)]) == folded(history)
+
+
+def test_a_history_longer_than_what_is_kept_keeps_the_latest() -> None:
+    history = [Event(1, itemid, 5, 1000 - itemid) for itemid in sorted(ITEMS)]
+    profile, _, _ = folded(history)
+    assert len(profile.recent) == RECENT
+    assert without_versions(folded(history)) == without_versions(slow(history))
+
+
+def test_a_later_rating_of_the_same_item_replaces_the_earlier() -> None:
+    profile, seen, counters = folded([Event(1, 3, 5, 10), Event(1, 3, 1, 20)])
+    assert (profile.n, profile.likes) == (1, 0)
+    assert seen == {3: (20, 1)}
+    assert (counters[3].n, counters[3].likes) == (1, 0)
+
+
+@given(
+    st.lists(
+        st.builds(Event, st.integers(1, 6), st.integers(1, 3), st.integers(1, 5), st.integers(0, 30 * WEEK)),
+        max_size=80,
+    )
+)
+def test_counters_summed_over_shards_are_those_of_all_events(history: list[Event]) -> None:
+    for itemid in (1, 2, 3):
+        shards = [ItemCounter(), ItemCounter()]
+        seen: dict[int, Rated] = {}
+        for event in history:
+            known = seen.get(event.userid)
+            if event.itemid == itemid and (known is None or (event.ts, event.rating) > known):
+                count(shards[event.userid % 2], known, event)
+                seen[event.userid] = (event.ts, event.rating)
+        total = merge(shards)
+        newest = max((ts for ts, _ in seen.values()), default=0) // WEEK
+        recent = [rating for ts, rating in seen.values() if ts // WEEK > newest - WEEKS]
+        assert total.n == len(seen)
+        assert total.likes == sum(rating >= LIKED for _, rating in seen.values())
+        assert total.recent_n == len(recent)
+        assert total.recent_likes == sum(rating >= LIKED for rating in recent)
+
+
+@given(histories)
+def test_the_rows_follow_from_the_latest_ratings(history: list[Event]) -> None:
+    profile, seen, counters = folded(history)
+    row = user_row(profile, User(1, 1, 2, 3), {itemid: item.genres for itemid, item in ITEMS.items()})
+    latest = sorted((ts, itemid, rating) for itemid, (ts, rating) in seen.items())
+    last30, last10 = latest[-30:], latest[-10:]
+    assert (row["gender"], row["age"], row["occupation"]) == (1, 2, 3)
+    assert (row["n"], row["likes"]) == (len(latest), sum(rating >= LIKED for _, _, rating in latest))
+    assert (row["n30"], row["likes30"]) == (len(last30), sum(rating >= LIKED for _, _, rating in last30))
+    assert (row["n10"], row["likes10"]) == (len(last10), sum(rating >= LIKED for _, _, rating in last10))
+    for genre in range(len(GENRES)):
+        of_genre = [rating for _, itemid, rating in last30 if genre in ITEMS[itemid].genres]
+        assert row["genre_n30"][genre] == len(of_genre)
+        assert row["genre_likes30"][genre] == sum(rating >= LIKED for rating in of_genre)
+    assert sum(row["decade_n"]) == len(latest)
+    assert len(row["decade_n"]) == DECADES
+    for itemid, counter in counters.items():
+        assert item_row(counter, ITEMS[itemid])["n"] == counter.n
