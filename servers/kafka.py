@@ -74,6 +74,7 @@ def _launch(settings: Settings, port: int) -> Launch:
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",
+        "--sun-misc-unsafe-memory-access=allow",
         "-Djava.awt.headless=true",
         f"-Dlog4j2.configurationFile={config / 'log4j2.properties'}",
         "-cp",
@@ -107,6 +108,9 @@ def _properties(port: int, controller_port: int, data: Path, partitions: int) ->
         "controller.listener.names": "CONTROLLER",
         "inter.broker.listener.name": "PLAINTEXT",
         "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        # A broker that was killed is let in again only when its former session is over.
+        "broker.session.timeout.ms": 4000,
+        "broker.heartbeat.interval.ms": 500,
         "log.dirs": data,
         "num.partitions": partitions,
         "auto.create.topics.enable": "false",

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +16,15 @@ def cache() -> Path:
     """The folder of installed jars and environments: `REELSTREAM_CACHE`, else `.reelstream/cache` in the repository."""
     named = os.environ.get("REELSTREAM_CACHE", "")
     return Path(named).expanduser().resolve() if named else REPOSITORY / ".reelstream" / "cache"
+
+
+@contextmanager
+def locked(file: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made where missing, against other processes and threads."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("w") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import fcntl
 import json
 import os
 import time
@@ -19,7 +18,7 @@ import psutil
 
 from servers import elasticsearch, kafka, own, redis, room, triton, triton_environment
 from servers.errors import NoRoom, NotReady, NotRunning, ServersError, Unsupported
-from servers.layout import Layout
+from servers.layout import Layout, cache, locked
 from servers.part import Launch, NotYet, Part
 from servers.supervision import ALIVE, TRYING, Process, Supervisor
 from settings import Settings
@@ -80,7 +79,7 @@ def setup(settings: Settings, *, only: Sequence[str] | None = None, progress: Pr
     tell = progress or _silent
     for name in _names(settings, None, only):
         if name in INSTALL:
-            with _disk(settings):
+            with _disk(settings), locked(cache() / "lock"):
                 INSTALL[name]()
             tell(name, "installed")
 
@@ -262,8 +261,7 @@ def _at_work(settings: Settings) -> Iterator[Supervisor]:
     layout = Layout(settings.state)
     with _disk(settings):
         layout.make()
-        with (layout.supervisor / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+        with locked(layout.supervisor / "lock"):
             yield _supervisor(settings)
 
 

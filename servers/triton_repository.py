@@ -15,6 +15,7 @@ from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2
 
 from servers.errors import ServersError
+from servers.layout import locked
 
 MODEL = Path(__file__).with_name("triton_model.py")
 CONFIG = "config.pbtxt"
@@ -29,6 +30,11 @@ def derive(stock: Path, derived: Path) -> None:
     Raises:
         ServersError: a model's configuration cannot be read.
     """
+    with locked(derived.with_name(f"{derived.name}.lock")):
+        _derive(stock, derived)
+
+
+def _derive(stock: Path, derived: Path) -> None:
     derived.mkdir(parents=True, exist_ok=True)
     names = {folder.name for folder in stock.iterdir() if (folder / CONFIG).is_file()} if stock.is_dir() else set()
     for name in sorted(names):
