@@ -18,7 +18,7 @@ def _settings() -> None:
 
 def make_app() -> typer.Typer:
     """The command with all its subcommands."""
-    from cli import data, demo, lifecycle, models, recommend, stream
+    from cli import bench, data, demo, lifecycle, models, recommend, stream
 
     app = typer.Typer(
         help="An event-streaming online recommender.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -38,6 +38,7 @@ def make_app() -> typer.Typer:
         app.command()(command)
     app.command("settings")(_settings)
     app.add_typer(data.app, name="data")
+    app.add_typer(bench.app, name="bench")
     return app
 
 

@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import servers
-from settings import ReelstreamError, load
+from cli import background
+from cli.console import err, one_line, out
+from settings import load
 
 Workers = Annotated[
     int | None, typer.Option(help="Stream workers to run; on a running system, how many there are then.")
@@ -24,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard o
 
 def up(workers: Workers = None, json: Json = False) -> None:
     """Start every server that is not running, and wait until each answers a real request."""
-    with _one_line(), _progress() as tell:
+    with one_line(), _progress() as tell:
         started = servers.up(load(), workers=workers, progress=tell)
     if json:
         print(as_json.dumps([dataclasses.asdict(part) for part in started]))
@@ -32,22 +33,25 @@ def up(workers: Workers = None, json: Json = False) -> None:
 
 def down(json: Json = False) -> None:
     """Stop every server; the data stay."""
-    with _one_line(), _progress() as tell:
-        stopped = servers.down(load(), progress=tell)
+    with one_line(), _progress() as tell:
+        settings = load()
+        if background.stop(settings):
+            tell("replay", "stopped")
+        stopped = servers.down(settings, progress=tell)
     if json:
         print(as_json.dumps(stopped))
     elif not stopped:
-        Console(stderr=True).print("nothing was running")
+        err.print("nothing was running")
 
 
 def status(json: Json = False) -> None:
     """Show every part, each asked with a real request; exit with 1 where one is not healthy."""
-    with _one_line():
+    with one_line():
         parts = servers.status(load())
     if json:
         print(as_json.dumps([dataclasses.asdict(part) for part in parts]))
     else:
-        Console().print(_table(parts))
+        out.print(_table(parts))
     if not all(part.healthy for part in parts):
         raise typer.Exit(1)
 
@@ -78,19 +82,10 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def _one_line() -> Iterator[None]:
-    try:
-        yield
-    except ReelstreamError as error:
-        typer.echo(f"error: {error}", err=True)
-        raise typer.Exit(1) from None
-
-
-@contextmanager
 def _progress() -> Iterator[servers.Progress]:
     """A line for each part on standard error: what it does, and for how long."""
     columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=Console(stderr=True)) as progress:
+    with Progress(*columns, console=err) as progress:
         tasks: dict[str, TaskID] = {}
 
         def tell(name: str, what: str) -> None:

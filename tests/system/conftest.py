@@ -1,0 +1,133 @@
+"""The whole system on real servers, started once: generated ratings, a short training, a published run, one worker."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import requests
+
+import servers
+from cli.models import publish_run
+from cli.stream import held_out
+from features import Event, encode
+from offline import generate
+from offline.verify import Verified, verify
+from settings import Settings, load
+from stores import Log, Logged, Profiles, connect, partition_of, producer
+from tests.servers_fixture import free_ports_environment
+
+SMALL = {
+    "REELSTREAM_TRAIN__ENCODER_EPOCHS": "2",
+    "REELSTREAM_TRAIN__RANKER_EPOCHS": "1",
+    "REELSTREAM_TRAIN__DIM": "16",
+    "REELSTREAM_TRAIN__LAYERS": "1",
+    "REELSTREAM_RECALL__VECTOR_K": "20",
+    "REELSTREAM_RECALL__TERM_K": "20",
+    "REELSTREAM_STREAM__SESSION_TIMEOUT_S": "6",
+}
+
+
+@dataclass
+class System:
+    """The running system, and what tests do with it."""
+
+    settings: Settings
+    events: list[Event]
+    profiles: Profiles
+
+    @property
+    def api(self) -> str:
+        return f"http://127.0.0.1:{self.settings.api.port}"
+
+    def post(self, path: str, body: object) -> requests.Response:
+        return requests.post(self.api + path, json=body, timeout=30)
+
+    def get(self, path: str) -> requests.Response:
+        return requests.get(self.api + path, timeout=30)
+
+    def rec(self, **body: object) -> dict:
+        answer = self.post("/ml/rec", body)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    def rate(self, userid: int, itemid: int, rating: int, ts: int | None = None) -> dict:
+        body = {"userid": userid, "itemid": itemid, "rating": rating} | ({} if ts is None else {"ts": ts})
+        answer = self.post("/ratings", body)
+        assert answer.status_code == 202, answer.text
+        return answer.json()
+
+    def send(self, records: Sequence[tuple[bytes | None, bytes | None, int]]) -> None:
+        """Put raw (key, value, partition) on the topic."""
+        client = producer(self.settings.kafka)
+        futures = [
+            client.send(self.settings.kafka.topic, key=key, value=value, partition=partition)
+            for key, value, partition in records
+        ]
+        client.flush()
+        assert all(future.get(timeout=10) for future in futures)
+        client.close()
+
+    def send_events(self, events: Sequence[Event]) -> None:
+        self.send([(*encode(event), self.partition(event.userid)) for event in events])
+
+    def partition(self, userid: int) -> int:
+        return partition_of(userid, self.settings.kafka.partitions)
+
+    def log(self, topic: str | None = None) -> list[Logged]:
+        log = Log(self.settings.kafka, topic)
+        try:
+            return [record for batch in log.read_to(log.ends()) for record in batch]
+        finally:
+            log.close()
+
+    def wait(self, seconds: float = 30.0) -> None:
+        """Wait until the stream has folded the whole log."""
+        log = Log(self.settings.kafka)
+        ends = log.ends()
+        log.close()
+        until = time.monotonic() + seconds
+        while any((served or -1) < ends[shard] - 1 for shard, served in enumerate(self.profiles.served())):
+            assert time.monotonic() < until, (ends, self.profiles.served())
+            time.sleep(0.05)
+
+    def verify(self) -> Verified:
+        return verify(self.settings, wait_s=60.0, progress=lambda what, share: None)
+
+    def catalogue_items(self) -> list[int]:
+        return sorted({event.itemid for event in self.events})
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    from offline.train import train
+
+    folder: Path = tmp_path_factory.mktemp("system")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML1M_DIR", str(folder / "data"))
+        patch.delenv("REELSTREAM_CONFIG", raising=False)
+        for name, value in (free_ports_environment(folder / "state") | SMALL).items():
+            patch.setenv(name, value)
+        generate.make(folder / "data", users=80, items=120, events=4000, seed=3)
+        settings = load()
+        try:
+            servers.up(settings)
+            train(settings, lambda *_: None)
+            publish_run(settings, None, False, lambda *_: None)
+            events, _ = held_out(settings)
+            profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
+            running = System(settings, events, profiles)
+            _until_ready(running)
+            yield running
+        finally:
+            servers.down(settings)
+
+
+def _until_ready(system: System) -> None:
+    until = time.monotonic() + 30
+    while system.get("/health/ready").status_code != 200:
+        assert time.monotonic() < until, system.get("/health/ready").text
+        time.sleep(0.1)

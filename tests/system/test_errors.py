@@ -1,0 +1,130 @@
+"""Errors are JSON with one sentence that names the field and the rule."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+import requests
+
+import servers
+from tests.system.conftest import System
+
+REFUSED = [
+    ({}, "give either userid or history"),
+    ({"userid": 1, "history": []}, "give either userid or history"),
+    ({"userid": "1"}, "userid: input should be a valid integer"),
+    ({"userid": True}, "userid: input should be a valid integer"),
+    ({"userid": 0}, "userid: input should be greater than or equal to 1"),
+    ({"userid": 10**30}, "userid: "),
+    ({"userid": 1, "size": 0}, "size: input should be greater than or equal to 1"),
+    ({"userid": 1, "size": 100_000}, "size: input should be less than or equal to 200"),
+    ({"userid": 1, "size": 2.5}, "size: input should be a valid integer"),
+    ({"userid": 1, "exclude": "3"}, "exclude: input should be a valid list"),
+    ({"userid": 1, "exclude": [0]}, "exclude.0: input should be greater than or equal to 1"),
+    ({"userid": 1, "exclude": [1] * 1001}, "exclude: at most 1000 entries"),
+    ({"userid": 1, "colour": "red"}, "colour: extra inputs are not permitted"),
+    ({"userid": 1, "explain": "yes"}, "explain: input should be a valid boolean"),
+    ({"userid": 1, "after": {"partition": 0}}, "after.offset: field required"),
+    ({"userid": 1, "after": {"partition": 0, "offset": 0}}, "after.partition: events of user 1 are in partition 4"),
+    ({"history": [], "after": {"partition": 0, "offset": 0}}, "after: needs userid"),
+    ({"history": [{"itemid": 99_999}]}, "history.0.itemid: 99999 is not in the catalogue"),
+    ({"history": [{"itemid": 1, "rating": 7}]}, "history.0.rating: input should be less than or equal to 5"),
+    ([1], "the body must be a JSON object"),
+]
+
+
+@pytest.mark.parametrize(("body", "sentence"), REFUSED)
+def test_a_request_that_breaks_a_rule_is_refused_with_the_rule(system: System, body: object, sentence: str) -> None:
+    answer = system.post("/ml/rec", body)
+    assert answer.status_code == 400
+    assert set(answer.json()) == {"error"}
+    assert answer.json()["error"].startswith(sentence)
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        ({"userid": 1, "itemid": 1, "rating": 6}, "rating: input should be less than or equal to 5"),
+        ({"userid": 1, "itemid": 1}, "rating: field required"),
+        ({"userid": 1, "itemid": 99_999, "rating": 5}, "itemid: 99999 is not in the catalogue"),
+        ({"userid": 1, "itemid": 1, "rating": 5, "ts": -1}, "ts: input should be greater than or equal to 0"),
+    ],
+)
+def test_a_rating_that_breaks_a_rule_is_refused_and_not_logged(system: System, body: object, sentence: str) -> None:
+    before = len(system.log())
+    answer = system.post("/ratings", body)
+    assert answer.status_code == 400
+    assert answer.json()["error"].startswith(sentence)
+    assert len(system.log()) == before
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"\xff", b"null", b"[" * 50_000])
+def test_a_body_that_is_not_a_json_object_is_refused(system: System, data: bytes) -> None:
+    answer = requests.post(f"{system.api}/ml/rec", data=data, timeout=30)
+    assert answer.status_code == 400
+    assert answer.json()["error"] == "the body must be a JSON object"
+
+
+def test_a_body_that_is_too_large_is_refused(system: System) -> None:
+    answer = requests.post(f"{system.api}/ml/rec", data=b" " * 300_000, timeout=30)
+    assert answer.status_code == 413
+    assert "error" in answer.json()
+
+
+def test_unknown_addresses_and_methods_are_json_errors(system: System) -> None:
+    assert system.get("/nowhere").status_code == 404
+    assert "error" in system.get("/nowhere").json()
+    assert system.get("/ml/rec").status_code == 405
+    assert "error" in system.get("/ml/rec").json()
+    for userid in ("abc", "-1", "0", "9" * 40, "1.5"):
+        answer = system.get(f"/users/{userid}")
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith("userid: must be a whole number")
+
+
+def test_a_position_that_never_comes_is_waited_for_only_so_long_and_the_answer_says_so(system: System) -> None:
+    userid = system.events[0].userid
+    answer = system.rec(userid=userid, after={"partition": system.partition(userid), "offset": 10**9})
+    assert answer["degraded"] == ["stream"]
+    assert answer["item_list"]
+
+
+def test_the_metrics_count_requests(system: System) -> None:
+    system.rec(userid=system.events[0].userid)
+    text = system.get("/metrics").text
+    assert 'reelstream_requests_total{route="/ml/rec",status="200"}' in text
+
+
+@pytest.mark.parametrize(("store", "name"), [("triton", "triton"), ("elasticsearch", "elasticsearch")])
+def test_a_request_is_answered_while_a_store_is_down(system: System, store: str, name: str) -> None:
+    userid = system.events[0].userid
+    servers.stop(system.settings, [store])
+    try:
+        answer = system.rec(userid=userid, size=10)
+        assert answer["degraded"] == [name]
+        assert len(answer["item_list"]) == 10
+        assert system.get("/health/ready").status_code == 503
+        assert system.get("/health/live").status_code == 200
+    finally:
+        servers.start(system.settings, [store])
+    assert system.rec(userid=userid, size=10)["degraded"] == []
+
+
+def test_the_command_tells_errors_in_one_line(system: System) -> None:
+    command = [sys.executable, "-m", "cli", "rec", "0"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.strip().splitlines() == ["error: userid: input should be greater than or equal to 1"]
+
+
+def test_publishing_again_keeps_the_live_state(system: System) -> None:
+    from cli.models import publish_run
+
+    system.wait()
+    applied = system.profiles.applied()
+    report = publish_run(system.settings, None, False, lambda what, share: None)
+    assert not report.wrote_snapshot
+    assert system.profiles.applied() == applied
+    assert system.verify().differences == 0
