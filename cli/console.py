@@ -8,7 +8,15 @@ from contextlib import contextmanager
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    SpinnerColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TransferSpeedColumn,
+)
 
 from settings import ReelstreamError
 
@@ -33,6 +41,15 @@ def bar(begin: str) -> Iterator[Callable[[str, float], None]]:
     with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
         task = progress.add_task(begin, total=1.0)
         yield lambda what, share: progress.update(task, description=what, completed=share)
+
+
+@contextmanager
+def download_bar() -> Iterator[Callable[[int, int], None]]:
+    """A progress bar of a download; takes bytes fetched and bytes in all, 0 where that is not known."""
+    columns = (TextColumn("downloading MovieLens-1M"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
+        task = progress.add_task("download", total=None)
+        yield lambda fetched, total: progress.update(task, completed=fetched, total=total or None)
 
 
 def report(as_json: bool, figures: object, words: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import bar, err, one_line
+from cli.console import download_bar, err, one_line
 from offline import download, generate
 from settings import load
 
@@ -17,7 +17,7 @@ app = typer.Typer(help="Get or make the ratings.", no_args_is_help=True)
 @app.command()
 def get() -> None:
     """Download MovieLens-1M; goes on where an earlier download ended."""
-    with one_line(), bar("downloading MovieLens-1M") as tell:
+    with one_line(), download_bar() as tell:
         folder = download.get(load(), tell)
     err.print(f"the ratings are in {folder}", highlight=False)
 

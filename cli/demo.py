@@ -8,7 +8,7 @@ from typing import Any
 
 import servers
 from cli import background
-from cli.console import bar, err, one_line, out
+from cli.console import bar, download_bar, err, one_line, out
 from cli.models import publish_run
 from cli.recommend import table_of
 from cli.stream import call, held_out
@@ -69,7 +69,7 @@ def demo() -> None:
 
 def _have_ratings(settings: Settings) -> None:
     if not all((settings.data_folder / name).is_file() for name in FILES):
-        with bar("downloading MovieLens-1M") as tell:
+        with download_bar() as tell:
             download.get(settings, tell)
 
 
@@ -81,12 +81,12 @@ def _start(settings: Settings) -> None:
 
 
 def _have_run(settings: Settings) -> None:
-    if not runs.all_runs(settings):
+    if not runs.names(settings):
         from offline.train import train
 
         with bar("training") as tell:
             train(settings, tell)
-    newest = runs.newest(settings).name
+    newest = runs.folder(settings).name
     live = Published(connect(settings.redis)).run()
     if live is None or live.run != newest:
         with bar("publishing") as tell:

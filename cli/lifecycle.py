@@ -18,7 +18,7 @@ from cli.console import err, one_line, out
 from settings import load
 
 Workers = Annotated[
-    int | None, typer.Option(help="Stream workers to run; on a running system, how many there are then.")
+    int | None, typer.Option(min=1, max=16, help="Stream workers to run; on a running system, how many there are then.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json as as_json
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -22,13 +22,17 @@ def train(json: Json = False) -> None:
 
     with one_line(), bar("training") as tell:
         run = train_all(load(), tell)
-    manifest = as_json.loads((run / "manifest.json").read_text())
-    report(json, manifest, f"run {manifest['run']}: {metrics_in_words(manifest['metrics'])}")
+    manifest = runs.manifest(run)
+    figures = as_json.loads(manifest.model_dump_json(by_alias=True))
+    report(json, figures, f"run {manifest.run}: {metrics_in_words(manifest.metrics)}")
 
 
-def metrics_in_words(metrics: dict[str, Any]) -> str:
+def metrics_in_words(metrics: dict[str, dict[str, float]]) -> str:
     """The figures of a run in one line."""
-    return ", ".join(f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, float))
+    parts = [
+        f"{part} " + ", ".join(f"{name} {value:.4f}" for name, value in of.items()) for part, of in metrics.items()
+    ]
+    return "; ".join(parts)
 
 
 def publish(
@@ -58,7 +62,7 @@ def publish(
 def publish_run(settings: Settings, run: str | None, reset: bool, tell: publishing.Progress) -> publishing.Report:
     """Publish on the servers of this machine: with the workers stopped where the state is deleted, and with the
     repository that this machine's Triton serves brought up to date."""
-    folder = settings.runs / run if run else runs.newest(settings)
+    folder = runs.folder(settings, run)
     stopped = servers.stop(settings, ["workers"]) if reset else []
     try:
         return publishing.publish(

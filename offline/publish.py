@@ -10,9 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from offline import data, snapshot
+from offline import data, runs, snapshot
 from offline.errors import RunError
-from offline.runs import Manifest, read
 from offline.split import split
 from settings import Settings
 from stores import (
@@ -69,7 +68,7 @@ def publish(settings: Settings, run: Path, *, reset: bool, install: Callable[[],
             not answer as the trained model did.
         Unreachable: if a store does not answer.
     """
-    manifest = read(run)
+    manifest = runs.check(run)
     progress("reading the ratings", 0.0)
     ratings = data.load(settings)
     if data.data_hash(ratings) != manifest.data_hash:
@@ -110,7 +109,7 @@ def publish(settings: Settings, run: Path, *, reset: bool, install: Callable[[],
 def _publish_run(
     settings: Settings,
     run: Path,
-    manifest: Manifest,
+    manifest: runs.Manifest,
     ratings: data.Ratings,
     install: Callable[[], None],
     progress: Progress,
@@ -130,8 +129,8 @@ def _publish_run(
         run=manifest.run,
         version=version,
         index=f"{settings.elasticsearch.alias}-{version}",
-        dim=manifest.dim,
-        history=manifest.history,
+        dim=runs.item_vectors(run)[1].shape[1],
+        history=manifest.input_schema.history,
     )
     _fill(settings, run, live, ratings)
     return live
@@ -170,24 +169,23 @@ def prove(models: Models, run: Path, version: int) -> None:
         RunError: if an answer differs.
         Unreachable: if Triton does not answer.
     """
-    probe = np.load(run / "probe.npz")
-    vectors = models.encode(probe["items"], probe["liked"], version)
-    ranking = models.rank(probe["user_vector"], probe["ids"], probe["dense"], version)
-    answers = {
-        "encoder.user_vector": vectors,
-        "ranker.next": ranking.next,
-        "ranker.like": ranking.like,
-        "ranker.score": ranking.score,
-    }
-    for name, answer in answers.items():
-        if not np.allclose(answer, probe[name], rtol=TOLERANCE, atol=TOLERANCE):
-            worst = float(np.abs(answer - probe[name]).max())
-            raise RunError(f"Triton's {name} of run {run.name} differs by {worst:.2g} from training; train again")
+    for model in (ENCODER, RANKER):
+        with np.load(run / model / runs.PROBE) as probe:
+            expected = dict(probe)
+        if model == ENCODER:
+            answers = {"user_vector": models.encode(expected["items"], expected["liked"], version)}
+        else:
+            ranking = models.rank(expected["user_vector"], expected["ids"], expected["dense"], version)
+            answers = {"next": ranking.next, "like": ranking.like, "score": ranking.score}
+        for name, answer in answers.items():
+            if not np.allclose(answer, expected[name], rtol=TOLERANCE, atol=TOLERANCE):
+                worst = float(np.abs(answer - expected[name]).max())
+                raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
 
 
 def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings) -> None:
-    arrays = np.load(run / "items.npz")
-    vectors = dict(zip(arrays["itemid"].tolist(), arrays["vector"], strict=True))
+    itemids, rows = runs.item_vectors(run)
+    vectors = dict(zip(itemids.tolist(), rows, strict=True))
     places = split(ratings, settings.data).offline
     liked = ratings.itemid[places][ratings.rating[places] > 3]
     likes = np.bincount(liked, minlength=max(ratings.catalogue.items) + 1)
