@@ -92,6 +92,7 @@ class FeastSettings(Part):
 class StreamSettings(Part):
     """The stream worker: Faust agents that fold events into state."""
 
+    host: str = Field("127.0.0.1", description="address that a worker's health and metrics listen on")
     workers: int = Field(1, ge=1, le=16, description="workers that `reelstream up` starts; they share the partitions")
     batch_events: int = Field(500, ge=1, description="most events folded in one Redis transaction")
     batch_within_s: float = Field(0.005, gt=0, description="seconds to wait for a batch to fill")
@@ -152,11 +153,11 @@ class TrainSettings(Part):
     heads: int = Field(2, ge=1, description="attention heads")
     dropout: float = Field(0.2, ge=0, lt=1, description="dropout of the encoder")
     encoder_epochs: int = Field(4, ge=1, description="passes of the encoder over the training events")
-    encoder_batch: int = Field(128, ge=1, description="users in a batch of the encoder")
-    encoder_rate: float = Field(2e-3, gt=0, description="learning rate of the encoder")
-    ranker_epochs: int = Field(2, ge=1, description="passes of the ranker over the training events")
-    ranker_batch: int = Field(4096, ge=1, description="events in a batch of the ranker")
-    ranker_rate: float = Field(2e-3, gt=0, description="learning rate of the ranker")
+    encoder_batch: int = Field(32, ge=1, description="windows of events in a batch of the encoder")
+    encoder_rate: float = Field(1e-2, gt=0, description="learning rate of the encoder")
+    ranker_epochs: int = Field(4, ge=1, description="passes of the ranker over the training events")
+    ranker_batch: int = Field(2048, ge=1, description="events in a batch of the ranker")
+    ranker_rate: float = Field(5e-3, gt=0, description="learning rate of the ranker")
 
 
 class ServersSettings(Part):

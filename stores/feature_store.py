@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from collections.abc import Iterable, Sequence
@@ -47,17 +48,25 @@ def repo_config(settings: Settings) -> RepoConfig:
 
 
 def connection_string(redis: RedisSettings) -> str:
-    """Redis as Feast wants it named: `host:port,parameter=value,...`."""
+    """Redis as Feast wants it named: `host:port,parameter=value,...`.
+
+    Feast cuts the string at every comma and reads each value as JSON where it is JSON, so that a password of digits
+    would become a number. As JSON strings without a comma, values arrive as they are.
+    """
     parts = [f"{redis.host}:{redis.port}", f"socket_timeout={redis.timeout_s}"]
     if redis.username:
-        parts.append(f"username={redis.username}")
-    if redis.password.get_secret_value():
-        parts.append(f"password={redis.password.get_secret_value()}")
+        parts.append(f"username={_quoted(redis.username)}")
+    if password := redis.password.get_secret_value():
+        parts.append(f"password={_quoted(password)}")
     if redis.tls:
         parts.append("ssl=true")
         if redis.ca_file:
-            parts.append(f"ssl_ca_certs={redis.ca_file}")
+            parts.append(f"ssl_ca_certs={_quoted(redis.ca_file)}")
     return ",".join(parts)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value).replace(",", "\\u002c")
 
 
 class Features:
