@@ -5,20 +5,10 @@ stops everything and leaves the data. All of it listens on the loopback address 
 """
 
 from servers.errors import NoRoom, NotReady, NotRunning, PortTaken, ServersError, SetupFailed, Unsupported
-from servers.system import (
-    STORES,
-    PartStatus,
-    Progress,
-    Started,
-    down,
-    pid,
-    restart,
-    setup,
-    start,
-    status,
-    stop,
-    up,
-)
+from servers.health import PartStatus
+from servers.parts import STORES
+from servers.readiness import Progress, Started
+from servers.system import down, pid, restart, setup, start, status, stop, up
 from servers.triton import derive
 from servers.triton import models as derived_models
 

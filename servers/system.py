@@ -1,4 +1,4 @@
-"""The whole system: which parts there are, and bringing them up, down and back."""
+"""Bringing the system up, down and back."""
 
 from __future__ import annotations
 
@@ -6,67 +6,25 @@ import dataclasses
 import errno
 import json
 import os
-import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 
-import psutil
-
-from servers import elasticsearch, kafka, own, redis, room, triton, triton_environment
-from servers.errors import NoRoom, NotReady, NotRunning, ServersError, Unsupported
+from servers import elasticsearch, health, kafka, own, room, triton_environment
+from servers.errors import NoRoom, NotRunning, Unsupported
+from servers.health import PartStatus
 from servers.layout import Layout, cache, locked
-from servers.part import Launch, NotYet, Part
-from servers.supervision import ALIVE, TRYING, Process, Supervisor
+from servers.part import Launch, Part
+from servers.parts import STORES, WORKERS, chosen, named, order
+from servers.readiness import Progress, Started, wait_ready
+from servers.supervision import ALIVE, Supervisor
 from settings import Settings
 
-MIB = 2**20
-WORKERS = "workers"
-STORES = ("kafka", "elasticsearch", "redis", "triton")
-PARTS: Mapping[str, Callable[[Settings], Part]] = {
-    "kafka": kafka.part,
-    "elasticsearch": elasticsearch.part,
-    "redis": redis.part,
-    "triton": triton.part,
-    "feast": own.feast,
-    "api": own.api,
-}
 INSTALL: Mapping[str, Callable[[], None]] = {
     "kafka": kafka.install,
     "elasticsearch": elasticsearch.install,
     "triton": triton_environment.install,
 }
-POLL_S = 0.1
-DEATHS = 3
-
-Progress = Callable[[str, str], None]
-"""Called with the name of a part and what has just become of it."""
-
-
-@dataclass(frozen=True)
-class PartStatus:
-    """A part as it is now. `state` is the supervisor's word for its process; memory is that of all its processes."""
-
-    name: str
-    state: str
-    healthy: bool
-    port: int
-    pid: int | None
-    memory_mb: float
-    uptime_s: float
-    detail: str
-
-
-@dataclass(frozen=True)
-class Started:
-    """A part that is up: whether it was so before, and the seconds until it answered."""
-
-    name: str
-    already_running: bool
-    seconds: float
 
 
 def setup(settings: Settings, *, only: Sequence[str] | None = None, progress: Progress | None = None) -> None:
@@ -77,7 +35,7 @@ def setup(settings: Settings, *, only: Sequence[str] | None = None, progress: Pr
         Unsupported: this machine cannot run a part.
     """
     tell = progress or _silent
-    for name in _names(settings, None, only):
+    for name in chosen(settings, None, only):
         if name in INSTALL:
             with _disk(settings), locked(cache() / "lock"):
                 INSTALL[name]()
@@ -94,15 +52,15 @@ def up(
     """Start what is not running and wait until every part has answered a real request.
 
     Args:
-        workers: stream workers to run; None: as the settings say, or as many as are running.
+        workers: stream workers to run; None: as the settings say, and more where more are running.
         only: names of parts (`workers` for all stream workers); None: all.
 
     Raises:
         ServersError: with one sentence that says what is wrong and what to do.
     """
     tell = progress or _silent
-    names = _names(settings, workers, only)
-    parts = {name: _part(settings, name) for name in names}
+    names = chosen(settings, workers, only)
+    parts = {name: named(settings, name) for name in names}
     setup(settings, only=names)
     with _at_work(settings) as supervisor:
         running = _alive(supervisor)
@@ -111,14 +69,14 @@ def up(
             if not running:
                 supervisor.sweep()
             room.require_room(settings)
-            others = [_part(settings, name) for name in running if name in names]
+            others = [named(settings, name) for name in running if name in names]
             room.require_ports([parts[name] for name in missing], others)
         if workers is not None and only is None:
             supervisor.stop(_surplus(running, workers))
         for name in names:
             tell(name, "starting" if name in missing else "already running")
         _start(settings, supervisor, [parts[name] for name in missing])
-        return _wait_ready(settings, supervisor, parts, frozenset(missing), tell)
+        return wait_ready(settings, supervisor, parts, frozenset(missing), tell)
 
 
 def down(settings: Settings, *, progress: Progress | None = None) -> list[str]:
@@ -176,79 +134,17 @@ def pid(settings: Settings, name: str) -> int:
 def status(settings: Settings) -> list[PartStatus]:
     """Every part as it is now, each asked with a real request."""
     processes = _supervisor(settings).processes()
-    parts = []
-    for name in sorted({*_names(settings, None, None), *processes}, key=_order):
+    asked = []
+    for name in sorted({*chosen(settings, None, None), *processes}, key=order):
         try:
-            parts.append(_part(settings, name))
+            asked.append(named(settings, name))
         except Unsupported:
             continue
-    with ThreadPoolExecutor(len(parts)) as threads:
-        return list(threads.map(lambda part: _status(part, processes.get(part.name)), parts))
-
-
-def _status(part: Part, process: Process | None) -> PartStatus:
-    detail, healthy = "", False
-    if process is None or process.state not in TRYING:
-        detail = process.error if process else ""
-    else:
-        try:
-            part.probe()
-            healthy = process.state in ALIVE
-        except NotYet as error:
-            detail = str(error)
-    number = process.pid if process else None
-    return PartStatus(
-        name=part.name,
-        state=process.state.lower() if process else "stopped",
-        healthy=healthy,
-        port=part.ports[0].number,
-        pid=number,
-        memory_mb=_memory_mb(number) if number else 0.0,
-        uptime_s=process.uptime_s if process else 0.0,
-        detail=detail,
-    )
-
-
-def _memory_mb(number: int) -> float:
-    total = 0
-    try:
-        process = psutil.Process(number)
-        for each in (process, *process.children(recursive=True)):
-            total += each.memory_info().rss
-    except psutil.Error:
-        pass
-    return round(total / MIB, 1)
+    return health.ask(asked, processes)
 
 
 def _silent(_name: str, _what: str) -> None:
     return None
-
-
-def _names(settings: Settings, workers: int | None, only: Sequence[str] | None) -> list[str]:
-    count = workers or settings.stream.workers
-    numbered = [f"{own.WORKER}{index}" for index in range(count)]
-    if only is None:
-        return sorted([*PARTS, *numbered], key=_order)
-    chosen = set()
-    for name in only:
-        chosen.update(numbered if name == WORKERS else [name])
-    for name in chosen:
-        if name not in PARTS and not name.removeprefix(own.WORKER).isdigit():
-            raise ServersError(f"there is no part {name}; the parts are {', '.join(PARTS)} and {WORKERS}")
-    return sorted(chosen, key=_order)
-
-
-def _order(name: str) -> tuple[int, int]:
-    if name.startswith(own.WORKER):
-        return len(STORES) + 1, int(name.removeprefix(own.WORKER))
-    index = list(PARTS).index(name)
-    return (index, 0) if index <= len(STORES) else (index + 1, 0)
-
-
-def _part(settings: Settings, name: str) -> Part:
-    if name.startswith(own.WORKER):
-        return own.worker(settings, int(name.removeprefix(own.WORKER)))
-    return PARTS[name](settings)
 
 
 def _supervisor(settings: Settings) -> Supervisor:
@@ -259,10 +155,14 @@ def _supervisor(settings: Settings) -> Supervisor:
 def _at_work(settings: Settings) -> Iterator[Supervisor]:
     """The supervisor, with every other `up`, `down`, `stop` of this state folder waiting."""
     layout = Layout(settings.state)
-    with _disk(settings):
+    try:
         layout.make()
-        with locked(layout.supervisor / "lock"):
-            yield _supervisor(settings)
+    except OSError as error:
+        raise NoRoom(
+            f"the state folder {settings.state} cannot be made ({error.strerror}); set REELSTREAM_STATE_DIR to another"
+        ) from error
+    with _disk(settings), locked(layout.supervisor / "lock"):
+        yield _supervisor(settings)
 
 
 @contextmanager
@@ -286,7 +186,7 @@ def _alive(supervisor: Supervisor) -> list[str]:
 
 
 def _surplus(running: Iterable[str], workers: int) -> list[str]:
-    return [name for name in running if name.startswith(own.WORKER) and _order(name)[1] >= workers]
+    return [name for name in running if name.startswith(own.WORKER) and order(name)[1] >= workers]
 
 
 def _stop(settings: Settings, supervisor: Supervisor, names: Iterable[str], tell: Progress) -> None:
@@ -315,49 +215,3 @@ def _write_launch(file: Path, launch: Launch) -> None:
     content = {**dataclasses.asdict(launch), "environment": {**common, **launch.environment}}
     file.touch(mode=0o600)
     file.write_text(json.dumps(content, default=str, indent=1))
-
-
-def _wait_ready(
-    settings: Settings, supervisor: Supervisor, parts: Mapping[str, Part], missing: frozenset[str], tell: Progress
-) -> list[Started]:
-    began, over = time.monotonic(), Event()
-    started: dict[str, Started] = {}
-    starts: dict[str, set[int]] = {name: set() for name in parts}
-    with ThreadPoolExecutor(len(parts)) as threads:
-        waiting = {threads.submit(_until_ready, part, over): name for name, part in parts.items()}
-        try:
-            while waiting:
-                done, _ = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
-                for future in done:
-                    name = waiting.pop(future)
-                    future.result()
-                    started[name] = Started(name, name not in missing, round(time.monotonic() - began, 2))
-                    tell(name, f"ready after {started[name].seconds:.1f} s")
-                processes = supervisor.processes()
-                for name in waiting.values():
-                    starts[name].add(processes[name].started)
-                    if processes[name].state == "FATAL" or len(starts[name]) > DEATHS:
-                        raise _not_ready(settings, name, "stops as soon as it is started")
-                if waiting and time.monotonic() - began > settings.servers.ready_timeout_s:
-                    limit = settings.servers.ready_timeout_s
-                    raise _not_ready(settings, next(iter(waiting.values())), f"is not ready after {limit:.0f} s")
-        finally:
-            over.set()
-    return [started[name] for name in parts]
-
-
-def _until_ready(part: Part, over: Event) -> None:
-    while not over.is_set():
-        try:
-            part.probe()
-        except NotYet:
-            over.wait(POLL_S)
-        else:
-            return
-
-
-def _not_ready(settings: Settings, name: str, what: str) -> NotReady:
-    log = Layout(settings.state).log(name)
-    lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    last = f"its last line is: {lines[-1].strip()}" if lines else "it is empty"
-    return NotReady(f"{name} {what}; see {log}, {last}")

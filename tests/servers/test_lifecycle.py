@@ -174,6 +174,15 @@ def test_a_store_elsewhere_is_not_started_here(settings: Settings, monkeypatch: 
         servers.up(load(), only=["redis"])
 
 
+def test_a_state_folder_that_cannot_be_made_is_said_in_one_line(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("REELSTREAM_STATE_DIR", str(tmp_path / "file" / "state"))
+    with pytest.raises(servers.NoRoom, match="REELSTREAM_STATE_DIR"):
+        servers.up(load(), only=["redis"])
+
+
 def test_an_unknown_part_is_named_with_those_there_are(settings: Settings) -> None:
     with pytest.raises(servers.ServersError, match="kafka"):
         servers.up(settings, only=["postgres"])

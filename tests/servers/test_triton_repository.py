@@ -11,7 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import tritonclient.grpc as triton
-from google.protobuf import text_format
+from google.protobuf import text_format  # type: ignore[import-untyped]
 from onnx import TensorProto, helper
 from tritonclient.grpc import model_config_pb2
 
