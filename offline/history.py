@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -112,41 +113,62 @@ class State:
         return values
 
 
-Visit = Callable[[int, State], None]
-"""Called with an event's place in the ratings and the state as it stood before the event."""
+class Visitor(Protocol):
+    """Looks at the state before some of the events.
+
+    Attributes:
+        places: of these events in the ratings, INT64.
+    """
+
+    places: Ints
+
+    def visit(self, place: int, state: State) -> None:
+        """Called before the event at `place` is folded."""
+
+
+Progress = Callable[[int, int], None]
+"""Called with events folded and events in all."""
 
 
 def replay(
-    ratings: Ratings, order: Ints, state: State, visit: Visit | None = None, visited: Ints | None = None
+    ratings: Ratings,
+    order: Ints,
+    state: State,
+    visitors: Sequence[Visitor] = (),
+    progress: Progress = lambda done, total: None,
 ) -> State:
-    """Fold events in the given order.
+    """Fold events into `state`, in place.
 
     Args:
         ratings: the events.
-        order: places of the events, INT64 [events].
-        state: what they are folded into, in place.
-        visit: called before each event whose place is in `visited` is folded.
-        visited: places, INT64.
+        order: places of the events in the order to fold them, INT64 [events].
+        state: what they are folded into.
+        visitors: look at the state before some of the events.
+        progress: called each CHUNK events.
 
     Returns:
         `state`.
     """
-    wanted = np.zeros(len(ratings), dtype=bool)
-    if visit is not None and visited is not None:
-        wanted[visited] = True
-    columns = zip(
-        order.tolist(),
-        ratings.userid[order].tolist(),
-        ratings.itemid[order].tolist(),
-        ratings.rating[order].tolist(),
-        ratings.ts[order].tolist(),
-        wanted[order].tolist(),
-        strict=True,
-    )
-    for place, userid, itemid, rating, ts, stop in columns:
-        if stop and visit is not None:
-            visit(place, state)
-        state.step(Event(userid, itemid, rating, ts))
+    calls = np.zeros(len(ratings), dtype=np.int64)
+    for number, visitor in enumerate(visitors):
+        calls[visitor.places] |= 1 << number
+    for start in range(0, len(order), CHUNK):
+        progress(start, len(order))
+        part = order[start : start + CHUNK]
+        columns = (
+            part,
+            ratings.userid[part],
+            ratings.itemid[part],
+            ratings.rating[part],
+            ratings.ts[part],
+            calls[part],
+        )
+        for place, userid, itemid, rating, ts, called in zip(*(column.tolist() for column in columns), strict=True):
+            for number, visitor in enumerate(visitors) if called else ():
+                if called >> number & 1:
+                    visitor.visit(place, state)
+            state.step(Event(userid, itemid, rating, ts))
+    progress(len(order), len(order))
     return state
 
 
@@ -157,6 +179,7 @@ class PointInTime:
     """
 
     def __init__(self, ratings: Ratings, places: Ints) -> None:
+        self.places = places
         self._ratings = ratings
         self._row_of = np.full(len(ratings), -1, dtype=np.int64)
         self._row_of[places] = np.arange(len(places))

@@ -1,0 +1,109 @@
+"""The sequence encoder: a causal transformer over a user's last events that predicts the next item.
+
+After SASRec (Kang and McAuley, 2018): a token is the sum of the embeddings of the item, of whether it was liked, and of
+the position; the output is tied to the item embeddings, with a bias for each item.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor, nn
+
+from settings import TrainSettings
+
+
+class Attention(nn.Module):
+    """Causal self-attention, [B, L, D] -> [B, L, D]."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads, self.width, self.dropout = heads, dim // heads, dropout
+        self.project = nn.Linear(dim, 3 * dim)
+        self.out = nn.Linear(dim, dim)
+        nn.init.zeros_(self.out.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        split = self.project(x).unflatten(2, (3, self.heads, self.width)).permute(2, 0, 3, 1, 4)
+        query, key, value = split[0], split[1], split[2]
+        mixed = F.scaled_dot_product_attention(
+            query, key, value, dropout_p=self.dropout if self.training else 0.0, is_causal=True
+        )
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out
+
+
+class Block(nn.Module):
+    """A transformer layer, normalised before each part."""
+
+    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(dim)
+        self.attention = Attention(dim, heads, dropout)
+        self.before_mlp = nn.LayerNorm(dim)
+        self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.mlp[2].weight)  # type: ignore[arg-type]
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x + self.dropout(self.attention(self.before_attention(x)))
+        out: Tensor = x + self.dropout(self.mlp(self.before_mlp(x)))
+        return out
+
+
+class Encoder(nn.Module):
+    """Inputs as `features.encoder_input` makes them; the output of a user is [vector, 1].
+
+    An item outside the table, or never seen in training, is the unknown item 0, which training puts in the place of
+    some items at random.
+
+    Args:
+        itemids: the ids that occur in training, INT64 [items].
+        size: rows of the item table, the largest id of the catalogue + 1.
+        settings: shape and dropout.
+    """
+
+    def __init__(self, itemids: Tensor, size: int, settings: TrainSettings) -> None:
+        super().__init__()
+        dim = settings.dim
+        self.size, self.history = size, settings.history
+        self.items = nn.Embedding(size, dim)
+        self.bias = nn.Parameter(torch.zeros(size))
+        self.liked = nn.Embedding(2, dim)
+        self.position = nn.Embedding(settings.history, dim)
+        self.dropout = nn.Dropout(settings.dropout)
+        self.blocks = nn.ModuleList(Block(dim, settings.heads, settings.dropout) for _ in range(settings.layers))
+        self.norm = nn.LayerNorm(dim)
+        known = torch.zeros(size, dtype=torch.int64)
+        known[itemids] = itemids
+        self.known: Tensor
+        self.register_buffer("known", known)
+        nn.init.normal_(self.items.weight, std=dim**-0.5)
+        for table in (self.liked, self.position):
+            nn.init.normal_(table.weight, std=0.1)
+
+    def hidden(self, items: Tensor, liked: Tensor) -> Tensor:
+        """States after each event, FP32 [B, L, D]; `items` are rows of the table."""
+        x = (
+            self.items(items) * self.items.embedding_dim**0.5
+            + self.liked(liked)
+            + self.position.weight[: items.shape[1]]
+        )
+        x = self.dropout(x)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+    def forward(self, items: Tensor, liked: Tensor) -> Tensor:
+        """User vectors, FP32 [B, D + 1]; `items` and `liked` INT64 [B, history], right-padded with 0."""
+        length = (items > 0).sum(1)
+        inside = torch.where((items > 0) & (items < self.size), items, 0)
+        hidden = self.hidden(self.known[inside], liked.clamp(0, 1))
+        last = (length - 1).clamp(min=0)
+        vector = hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[2]))[:, 0]
+        return torch.cat([vector, torch.ones_like(vector[:, :1])], 1)
+
+    def item_vectors(self) -> Tensor:
+        """[embedding, bias] of each row of the table, FP32 [size, D + 1]."""
+        return torch.cat([self.items.weight, self.bias[:, None]], 1).detach()

@@ -1,0 +1,47 @@
+"""Metrics of lists and of probabilities."""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+
+
+def auc(label: npt.NDArray[np.floating], score: npt.NDArray[np.floating]) -> float:
+    """Area under the ROC curve, ties counted half; NaN where there is only one label.
+
+    >>> auc(np.array([0.0, 1.0, 1.0]), np.array([0.1, 0.1, 0.8]))
+    0.75
+    """
+    _, value, n = np.unique(score, return_inverse=True, return_counts=True)
+    rank = (np.cumsum(n) - (n - 1) / 2)[value]
+    positive = label > 0.5
+    likes, others = int(positive.sum()), int((~positive).sum())
+    if not likes or not others:
+        return float("nan")
+    return float((rank[positive].sum() - likes * (likes + 1) / 2) / (likes * others))
+
+
+def logloss(label: npt.NDArray[np.floating], probability: npt.NDArray[np.floating]) -> float:
+    """Mean negative log-likelihood, in nats."""
+    inside = np.clip(probability.astype(np.float64), 1e-7, 1 - 1e-7)
+    return float(-np.mean(label * np.log(inside) + (1 - label) * np.log(1 - inside)))
+
+
+def of_ranks(rank: npt.NDArray[np.integer]) -> dict[str, float]:
+    """Metrics of lists with one wanted item each.
+
+    Args:
+        rank: place of the wanted item in each list, from 0; a large number where it is missing.
+
+    Returns:
+        hr@10, hr@50, hr@200: share of lists with the item among the first; ndcg@10: 1 / log2(rank + 2) within the first
+        10; mrr: mean of 1 / (rank + 1).
+    """
+    place = rank.astype(np.float64)
+    return {
+        "hr@10": float(np.mean(place < 10)),
+        "ndcg@10": float(np.mean((place < 10) / np.log2(place + 2))),
+        "hr@50": float(np.mean(place < 50)),
+        "hr@200": float(np.mean(place < 200)),
+        "mrr": float(np.mean(1.0 / (place + 1))),
+    }

@@ -1,0 +1,119 @@
+"""Run folders: what `train` writes and `publish` takes."""
+
+from __future__ import annotations
+
+import hashlib
+from datetime import datetime
+from pathlib import Path
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from offline.data import Ints
+from offline.errors import RunError
+from offline.history import Floats
+from settings import Settings
+
+MANIFEST = "manifest.json"
+USER_ENCODER, RANKER = "user_encoder", "ml_rec"
+ITEMS, REFERENCE = "items.npz", "reference.json"
+PROBE = "probe.npz"
+"""Beside each model: inputs and the trained model's outputs, with which a server proves that it has the same model."""
+
+
+class InputSchema(BaseModel):
+    """The models' inputs: names and order of the columns, width of the vectors, events that the encoder sees."""
+
+    ids: list[str]
+    dense: list[str]
+    dim: int
+    history: int
+
+
+class Manifest(BaseModel):
+    """What a run is and how it came about.
+
+    Attributes:
+        run: its id, UTC time and a short hash.
+        data_hash: SHA-256 over the three files of ratings.
+        train: the settings of training.
+        input_schema: `schema` in the file.
+        metrics: by part of the data or stage.
+        seconds: by stage.
+        peak_memory_mb: most memory of the training process, in MiB.
+        files: SHA-256 of each file by its path in the run folder.
+    """
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    run: str
+    created: datetime
+    data_hash: str
+    seed: int
+    train: dict[str, int | float]
+    input_schema: InputSchema = Field(alias="schema")
+    metrics: dict[str, dict[str, float]]
+    seconds: dict[str, float]
+    peak_memory_mb: float
+    files: dict[str, str]
+
+
+def names(settings: Settings) -> list[str]:
+    """Ids of all complete runs, oldest first."""
+    return sorted(path.parent.name for path in settings.runs.glob(f"[0-9]*/{MANIFEST}"))
+
+
+def folder(settings: Settings, run: str | None = None) -> Path:
+    """The folder of a run, of the newest where none is named.
+
+    Raises:
+        RunError: there is no such run.
+    """
+    known = names(settings)
+    if run is None and not known:
+        raise RunError(f"there is no run in {settings.runs}; run `reelstream train`")
+    if run is not None and run not in known:
+        raise RunError(f"there is no run {run} in {settings.runs}; there are: {', '.join(known) or 'none'}")
+    return settings.runs / (run or known[-1])
+
+
+def manifest(path: Path) -> Manifest:
+    """Read the manifest of a run folder.
+
+    Raises:
+        RunError: it is missing or malformed.
+    """
+    try:
+        return Manifest.model_validate_json((path / MANIFEST).read_bytes())
+    except OSError:
+        raise RunError(f"{path} has no {MANIFEST}; run `reelstream train`") from None
+    except ValidationError as error:
+        where = ".".join(str(part) for part in error.errors()[0]["loc"])
+        raise RunError(f"{path.name}/{MANIFEST} is malformed at {where or 'its start'}; train again") from None
+
+
+def check(path: Path) -> Manifest:
+    """Read the manifest and compare every file with it.
+
+    Raises:
+        RunError: a file is missing or differs.
+    """
+    found = manifest(path)
+    for name, expected in found.files.items():
+        if not (path / name).is_file():
+            raise RunError(f"run {found.run} has no {name}; train again")
+        if sha256(path / name) != expected:
+            raise RunError(f"run {found.run}: {name} differs from the manifest; train again")
+    return found
+
+
+def item_vectors(path: Path) -> tuple[Ints, Floats]:
+    """(itemid INT64 [items], ascending; [embedding, bias] FP32 [items, D + 1]) of a run folder."""
+    with np.load(path / ITEMS) as stored:
+        return stored["itemid"], stored["vector"]
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file, as hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
