@@ -13,6 +13,7 @@ from rich.progress import (
     DownloadColumn,
     Progress,
     SpinnerColumn,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TransferSpeedColumn,
@@ -41,6 +42,21 @@ def bar(begin: str) -> Iterator[Callable[[str, float], None]]:
     with Progress(*columns, console=err, transient=not err.is_terminal) as progress:
         task = progress.add_task(begin, total=1.0)
         yield lambda what, share: progress.update(task, description=what, completed=share)
+
+
+@contextmanager
+def stage_bars() -> Iterator[Callable[[str, int, int, str], None]]:
+    """A progress bar for each stage; takes the stage, steps done, steps in all, and a word on how it goes."""
+    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), BarColumn())
+    with Progress(*columns, TimeElapsedColumn(), TextColumn("{task.fields[word]}"), console=err) as progress:
+        stages: dict[str, TaskID] = {}
+
+        def tell(stage: str, done: int, total: int, word: str) -> None:
+            if stage not in stages:
+                stages[stage] = progress.add_task(stage, total=total, word="")
+            progress.update(stages[stage], completed=done, total=total, word=word)
+
+        yield tell
 
 
 @contextmanager

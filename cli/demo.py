@@ -8,7 +8,7 @@ from typing import Any
 
 import servers
 from cli import background
-from cli.console import bar, download_bar, err, one_line, out
+from cli.console import bar, download_bar, err, one_line, out, stage_bars
 from cli.models import publish_run
 from cli.recommend import table_of
 from cli.stream import call, held_out
@@ -84,7 +84,7 @@ def _have_run(settings: Settings) -> None:
     if not runs.names(settings):
         from offline.train import train
 
-        with bar("training") as tell:
+        with stage_bars() as tell:
             train(settings, tell)
     newest = runs.folder(settings).name
     live = Published(connect(settings.redis)).run()

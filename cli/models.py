@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 import servers
-from cli.console import bar, one_line, report
+from cli.console import bar, one_line, report, stage_bars
 from offline import publish as publishing
 from offline import runs
 from settings import Settings, load
@@ -20,7 +20,7 @@ def train(json: Json = False) -> None:
     """Train the sequence encoder and the ranker; writes a run folder."""
     from offline.train import train as train_all
 
-    with one_line(), bar("training") as tell:
+    with one_line(), stage_bars() as tell:
         run = train_all(load(), tell)
     manifest = runs.manifest(run)
     figures = as_json.loads(manifest.model_dump_json(by_alias=True))

@@ -1,0 +1,73 @@
+"""On MovieLens-1M, with a worker killed in the middle of the replay, everything stored is as folded offline."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import servers
+from cli.stream import held_out
+from offline import data, snapshot
+from offline.data import FILES
+from offline.split import split
+from offline.verify import verify
+from producers import Pace, Report, replay
+from settings import Settings, load
+from stores import Profiles, Published, connect, ensure_topics
+from stores.feature_store import Features
+from tests.servers_fixture import free_ports_environment
+
+FOLDER = load().data_folder
+PARTS = ["kafka", "redis", "workers"]
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ML1M_DIR", str(FOLDER))
+        for name, value in free_ports_environment(tmp_path / "state").items():
+            patch.setenv(name, value)
+        made = load()
+        try:
+            servers.up(made, only=PARTS)
+            yield made
+        finally:
+            servers.down(made)
+
+
+@pytest.mark.ml1m
+@pytest.mark.skipif(
+    not all((FOLDER / name).is_file() for name in FILES), reason="needs MovieLens-1M; set ML1M_DIR to its folder"
+)
+def test_store_features_after_a_replay_equal_features_folded_offline(settings: Settings) -> None:
+    ratings = data.load(settings)
+    client = connect(settings.redis)
+    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    ensure_topics(settings.kafka)
+    places = split(ratings, settings.data).offline
+    snapshot.write(ratings, places, profiles, Published(client), Features(settings), lambda share: None)
+    events, source = held_out(settings)
+    assert len(events) == 60_400
+    worker = servers.pid(settings, "worker-0")
+    killed = threading.Event()
+
+    def kill_in_the_middle(report: Report) -> None:
+        if report.sent > 30_000 and not killed.is_set() and any((each or 0) > 100 for each in profiles.applied()):
+            killed.set()
+            os.kill(worker, signal.SIGKILL)
+
+    done = replay(
+        settings.kafka, events, source, pace=Pace.MAX, stopping=threading.Event(), progress=kill_in_the_middle
+    )
+    assert killed.is_set()
+    assert done.sent == 60_400
+    found = verify(settings, wait_s=120.0, progress=lambda what, share: None)
+    assert (found.profiles, found.items, found.feature_rows) == (6_040, 3_883, 9_923)
+    assert found.events == 60_400
+    assert found.differences == 0, found.differing
+    assert servers.pid(settings, "worker-0") != worker
