@@ -24,6 +24,9 @@ UNKNOWN = 0.01
 WARM_UP = 0.05
 """Share of the steps in which the learning rate rises."""
 
+NETWORK_RATE = 0.3
+"""Learning rate of the transformer layers as a share of that of the embeddings, which see each item more seldom."""
+
 Progress = Callable[[int, int, float], None]
 """Called with the step, the number of steps, and the loss."""
 
@@ -59,7 +62,13 @@ def fit(
     rng = np.random.default_rng(settings.seed)
     per_epoch = -(-len(windows(events, settings.history, np.random.default_rng(0))) // settings.encoder_batch)
     steps = per_epoch * settings.encoder_epochs
-    optimizer = torch.optim.AdamW(model.parameters(), settings.encoder_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    layers = list(model.blocks.parameters())
+    of_layers = {id(weight) for weight in layers}
+    groups = [
+        {"params": [weight for weight in model.parameters() if id(weight) not in of_layers]},
+        {"params": layers, "lr": settings.encoder_rate * NETWORK_RATE},
+    ]
+    optimizer = torch.optim.AdamW(groups, settings.encoder_rate, betas=(0.9, 0.98), weight_decay=0.01)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
     step = 0
     for epoch in range(1, settings.encoder_epochs + 1):

@@ -116,9 +116,11 @@ def check_parity(path: Path, inputs: Mapping[str, npt.NDArray[np.generic]], expe
         [output.name for output in session.get_outputs()], expected, session.run(None, dict(inputs)), strict=True
     ):
         difference = np.abs(ours.numpy() - theirs) / (1.0 + np.abs(ours.numpy()))
-        worst = max(worst, float(difference.max()))
-        if not worst <= TOLERANCE:
-            raise ExportError(f"{path.parent.name}: {name} differs by {worst:.2g} between torch and ONNX; train again")
+        here = float(difference.max())
+        # Not `here > TOLERANCE`, which is false for NaN.
+        if not here <= TOLERANCE:
+            raise ExportError(f"{path.parent.name}: {name} differs by {here:.2g} between torch and ONNX; train again")
+        worst = max(worst, here)
     return worst
 
 

@@ -1,0 +1,147 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from drift import Histogram, Reference
+from features import DENSE_COLUMNS, IDS, encoder_input
+from offline import metrics, runs
+from offline.data import Ratings, data_hash
+from offline.errors import DataError, RunError
+from offline.evaluate import Models, evaluate
+from offline.train import train
+from settings import Settings, load
+
+
+def test_a_run_folder_is_complete(generated: Settings, ratings: Ratings, run: Path) -> None:
+    manifest = runs.check(run)
+    assert run == generated.runs / manifest.run == runs.folder(generated)
+    assert manifest.run in runs.names(generated)
+    assert manifest.data_hash == data_hash(ratings)
+    assert manifest.input_schema.ids == list(IDS)
+    assert manifest.input_schema.dense == list(DENSE_COLUMNS)
+    assert (manifest.input_schema.dim, manifest.input_schema.history) == (16, 100)
+    assert manifest.train == generated.train.model_dump()
+    assert {"features", "encoder", "ranker", "export"} <= manifest.seconds.keys()
+    assert {"encoder_epoch_2", "ranker_test", "pipeline_validation"} <= manifest.metrics.keys()
+    assert manifest.peak_memory_mb > 0
+    wanted = {"items.npz", "reference.json"}
+    wanted |= {f"{model}/{file}" for model in ("user_encoder", "ml_rec") for file in ("model.onnx", "config.pbtxt")}
+    assert wanted <= manifest.files.keys()
+    on_disk = {path.relative_to(run).as_posix() for path in run.rglob("*") if path.is_file()}
+    assert on_disk == manifest.files.keys() | {"manifest.json"}
+    assert not list(generated.runs.glob(".train-*"))
+
+
+def test_the_triton_configuration_names_the_tensors_of_the_model(run: Path) -> None:
+    types = {onnx.TensorProto.INT64: "TYPE_INT64", onnx.TensorProto.FLOAT: "TYPE_FP32"}
+    for name in ("user_encoder", "ml_rec"):
+        graph = onnx.load(run / name / "model.onnx").graph
+        config = (run / name / "config.pbtxt").read_text()
+        assert f'name: "{name}"' in config
+        assert 'backend: "onnxruntime"' in config
+        for kind, tensors in (("input", graph.input), ("output", graph.output)):
+            assert config.count(f"{kind} [") == len(tensors)
+            for tensor in tensors:
+                kind_of = types[tensor.type.tensor_type.elem_type]
+                shape = [dim.dim_value or -1 for dim in tensor.type.tensor_type.shape.dim]
+                dims = ", ".join(map(str, shape))
+                assert f'{kind} [ {{ name: "{tensor.name}" data_type: {kind_of} dims: [ {dims} ] }} ]' in config
+
+
+def test_one_and_many_rows_give_the_same_answers(run: Path, ratings: Ratings) -> None:
+    models = Models(run, threads=1)
+    itemids, vectors = runs.item_vectors(run)
+    assert itemids.tolist() == sorted(ratings.catalogue.items)
+    inputs = [encoder_input([(k, itemid, 4) for k, itemid in enumerate(range(1, n + 1))]) for n in (0, 1, 7, 100)]
+    items, liked = (np.concatenate(parts) for parts in zip(*inputs, strict=True))
+    together = models.encode(items, liked)
+    for row, (one, of) in enumerate(inputs):
+        np.testing.assert_allclose(models.encode(one, of)[0], together[row], atol=1e-5)
+    ids = np.column_stack([np.full(len(itemids), 7), itemids, np.full((len(itemids), 3), -1)])
+    dense = np.zeros((len(itemids), len(DENSE_COLUMNS)), dtype=np.float32)
+    following, like, score = models.rank(np.repeat(together[3:], len(itemids), axis=0), ids, dense)
+    np.testing.assert_allclose(following, vectors @ together[3], atol=1e-4)
+    assert ((like > 0) & (like < 1)).all() and np.isfinite(score).all()
+    one = models.rank(together[3:], ids[:1], dense[:1])
+    np.testing.assert_allclose(one[2], score[:1], atol=1e-5)
+
+
+def test_the_models_beat_popularity(generated: Settings, run: Path) -> None:
+    report = evaluate(generated, run.name, sample=600)
+    assert report["events"] == 600
+    assert report["recall"]["live"]["hr@10"] > report["popularity"]["live"]["hr@10"]
+    assert report["pipeline"]["live"].keys() == report["recall"]["live"].keys()
+
+
+def test_a_run_says_what_is_wrong_with_it(generated: Settings, run: Path, tmp_path: Path) -> None:
+    elsewhere = load(state_dir=tmp_path, data={"folder": str(generated.data_folder)})
+    with pytest.raises(RunError, match="run `reelstream train`"):
+        runs.folder(elsewhere)
+    with pytest.raises(RunError, match="there is no run x"):
+        runs.folder(generated, "x")
+    copy = tmp_path / "copy"
+    shutil.copytree(run, copy)
+    (copy / "items.npz").write_bytes(b"")
+    with pytest.raises(RunError, match=r"items\.npz differs"):
+        runs.check(copy)
+    (copy / "items.npz").unlink()
+    with pytest.raises(RunError, match=r"has no items\.npz"):
+        runs.check(copy)
+    (copy / "manifest.json").write_text(json.dumps({"run": "x"}))
+    with pytest.raises(RunError, match=r"manifest\.json is malformed at created"):
+        runs.check(copy)
+
+
+def test_training_that_fails_leaves_no_folder(
+    generated: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise DataError("no")
+
+    monkeypatch.setattr("offline.train.export_ranker", fail)
+    short = generated.train.model_copy(update={"encoder_epochs": 1, "ranker_epochs": 1})
+    with pytest.raises(DataError, match="no"):
+        train(generated.model_copy(update={"state_dir": tmp_path, "train": short}))
+    assert list((tmp_path / "runs").iterdir()) == []
+
+
+def test_the_reference_reads_back_and_counts_every_training_row(run: Path) -> None:
+    stored = json.loads((run / "reference.json").read_text())
+    reference = Reference.from_json(stored)
+    assert reference.as_json() == stored
+    assert reference.features.keys() == set(DENSE_COLUMNS)
+    assert reference.scores.keys() == {"next", "like", "score"}
+    totals = {sum(histogram.counts) for histogram in reference.features.values()}
+    assert len(totals) == 1
+    for histogram in reference.features.values():
+        assert len(histogram.counts) == len(histogram.edges) + 1 <= 10
+        assert min(histogram.counts) > 0
+
+
+def test_a_histogram_has_even_bins_and_counts_other_values() -> None:
+    histogram = Histogram.of(np.arange(1000.0))
+    assert histogram.counts == [100] * 10
+    assert histogram.count(np.array([-5.0, 99.0, 99.5, 5000.0, np.nan])) == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
+    assert Histogram.of(np.array([np.nan])).missing == 1.0
+    assert Histogram.of(np.array([2.0, 2.0])).counts == [2]
+
+
+def test_list_metrics_are_those_of_the_places() -> None:
+    found = metrics.of_ranks(np.array([0, 9, 10, 1_000_000]))
+    assert found["hr@10"] == 0.5
+    assert found["ndcg@10"] == pytest.approx((1 + 1 / np.log2(11)) / 4)
+    assert found["hr@50"] == 0.75
+    assert found["mrr"] == pytest.approx((1 + 0.1 + 1 / 11) / 4, abs=1e-6)
+
+
+def test_auc_and_logloss_are_right_on_small_cases() -> None:
+    label = np.array([0.0, 0.0, 1.0, 1.0])
+    assert metrics.auc(label, np.array([0.1, 0.4, 0.35, 0.8])) == 0.75
+    assert np.isnan(metrics.auc(np.ones(3), np.ones(3)))
+    assert metrics.logloss(label, np.full(4, 0.5)) == pytest.approx(np.log(2))
