@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def fit(
     steps = per_epoch * settings.encoder_epochs
     layers = list(model.blocks.parameters())
     of_layers = {id(weight) for weight in layers}
-    groups = [
+    groups: list[dict[str, Any]] = [
         {"params": [weight for weight in model.parameters() if id(weight) not in of_layers]},
         {"params": layers, "lr": settings.encoder_rate * NETWORK_RATE},
     ]

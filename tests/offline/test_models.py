@@ -19,6 +19,9 @@ from offline.split import Split
 from offline.windows import Sequences, sequences, windows
 from settings import Settings, TrainSettings
 
+# Threads that wait for each other lose more than they win on models this small.
+torch.set_num_threads(1)
+
 SMALL = TrainSettings(dim=16, layers=1, heads=2, encoder_epochs=3, encoder_batch=16)
 
 

@@ -68,8 +68,8 @@ def test_one_and_many_rows_give_the_same_answers(run: Path, ratings: Ratings) ->
     following, like, score = models.rank(np.repeat(together[3:], len(itemids), axis=0), ids, dense)
     np.testing.assert_allclose(following, vectors @ together[3], atol=1e-4)
     assert ((like > 0) & (like < 1)).all() and np.isfinite(score).all()
-    one = models.rank(together[3:], ids[:1], dense[:1])
-    np.testing.assert_allclose(one[2], score[:1], atol=1e-5)
+    alone = models.rank(together[3:], ids[:1], dense[:1])
+    np.testing.assert_allclose(alone[2], score[:1], atol=1e-5)
 
 
 def test_the_models_beat_popularity(generated: Settings, run: Path) -> None:
