@@ -61,6 +61,7 @@ def create_app(settings: Settings) -> Flask:
     parts.follower.start()
     app = Flask("reelstream", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_kb * 1024
+    app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["reelstream"] = parts
     _errors(app)
     _timing(app, parts)
@@ -202,6 +203,8 @@ def body() -> object:
     """
     try:
         return request.get_json(force=True)
+    except RecursionError:
+        raise RequestError("the body must be a JSON object") from None
     except HTTPException as error:
         if error.code == 400:
             raise RequestError("the body must be a JSON object") from None

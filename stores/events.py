@@ -30,7 +30,7 @@ def partition_of(userid: int, partitions: int) -> int:
     """Partition of a user's events: Kafka's default, murmur2 of the key, so that any client agrees on it.
 
     >>> partition_of(1, 8), partition_of(6040, 8)
-    (7, 0)
+    (7, 7)
     """
     return int(murmur2(str(userid).encode()) & 0x7FFFFFFF) % partitions
 

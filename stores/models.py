@@ -18,6 +18,15 @@ from stores.errors import Unreachable
 ENCODER = "user_encoder"
 RANKER = "ml_rec"
 
+# gRPC's own pauses between two tries to connect grow to two minutes, in which a server that is back is not used.
+CHANNEL = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_send_message_length", -1),
+    ("grpc.max_receive_message_length", -1),
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
@@ -41,7 +50,7 @@ class Models:
         self._address = f"{settings.host}:{settings.grpc_port}"
         self._timeout_s = settings.timeout_s
         self._client = triton.InferenceServerClient(
-            self._address, ssl=settings.tls, root_certificates=settings.ca_file or None
+            self._address, ssl=settings.tls, root_certificates=settings.ca_file or None, channel_args=CHANNEL
         )
 
     def encode(self, items: Ints, liked: Ints, version: int) -> Floats:

@@ -90,7 +90,9 @@ class System:
         ends = log.ends()
         log.close()
         until = time.monotonic() + seconds
-        while any((served or -1) < ends[shard] - 1 for shard, served in enumerate(self.profiles.served())):
+        while any(
+            (-1 if served is None else served) < ends[shard] - 1 for shard, served in enumerate(self.profiles.served())
+        ):
             assert time.monotonic() < until, (ends, self.profiles.served())
             time.sleep(0.05)
 

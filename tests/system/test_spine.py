@@ -69,7 +69,7 @@ def test_the_ranker_sees_the_features_as_the_store_holds_them(system: System) ->
         columns = {name: np.array([value]) for name, value in row.items() if name != "genres"}
         columns["genres"] = multi_hot([row["genres"]])
         expected = dense({name: np.array([value]) for name, value in user.items()}, columns)[0]
-        assert list(item["explain"]["features"].values()) == expected.tolist()
+        assert item["explain"]["features"] == dict(zip(DENSE_COLUMNS, expected.tolist(), strict=True))
 
 
 def test_a_session_without_a_stored_user_gets_a_list_of_its_own(system: System) -> None:
