@@ -13,7 +13,7 @@ from torch import Tensor
 
 from offline.encoder import Encoder
 from offline.softmax import NextItemLoss
-from offline.windows import Sequences, Windows, batches, windows
+from offline.windows import Sequences, Windows, batches, shuffled, windows
 from settings import TrainSettings
 
 NOT_LIKED = 0.3
@@ -74,10 +74,11 @@ def fit(
     step = 0
     for epoch in range(1, settings.encoder_epochs + 1):
         model.train()
-        cut = windows(events, settings.history, rng)
+        now = shuffled(events, rng)
+        cut = windows(now, settings.history, rng)
         for chosen in batches(cut, settings.encoder_batch, rng):
             step += 1
-            loss = train_step(model, optimizer, _batch(events, cut, chosen))
+            loss = train_step(model, optimizer, _batch(now, cut, chosen))
             schedule.step()
             progress(step, max(steps, step), loss)
         model.eval()

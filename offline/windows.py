@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -38,6 +38,17 @@ def sequences(ratings: Ratings, places: Ints) -> Sequences:
         start=np.append(first, len(order)).astype(np.int64),
         userid=userid,
     )
+
+
+def shuffled(events: Sequences, rng: np.random.Generator) -> Sequences:
+    """The same events with those of a user that share a second in random order.
+
+    The order of profiles within a second is that of item ids, which tells nothing; a model that saw no other would
+    learn it.
+    """
+    user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
+    order = np.lexsort((rng.random(len(user)), events.ts, user))
+    return replace(events, itemid=events.itemid[order], liked=events.liked[order])
 
 
 @dataclass(frozen=True)
