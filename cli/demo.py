@@ -7,8 +7,8 @@ from collections import Counter
 from typing import Any
 
 import servers
-from cli import background
-from cli.console import bar, download_bar, err, one_line, out, stage_bars
+from cli import background, lifecycle
+from cli.console import bar, download_bar, one_line, out, stage_bars
 from cli.models import publish_run
 from cli.recommend import table_of
 from cli.stream import call, held_out
@@ -74,10 +74,8 @@ def _have_ratings(settings: Settings) -> None:
 
 
 def _start(settings: Settings) -> None:
-    err.print("starting the servers", highlight=False)
-    for part in servers.up(settings):
-        said = "was running" if part.already_running else f"answers after {part.seconds:.1f} s"
-        err.print(f"  {part.name} {said}", highlight=False)
+    with lifecycle.progress() as tell:
+        servers.up(settings, progress=tell)
 
 
 def _have_run(settings: Settings) -> None:

@@ -25,7 +25,7 @@ Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard o
 
 def up(workers: Workers = None, json: Json = False) -> None:
     """Start every server that is not running, and wait until each answers a real request."""
-    with one_line(), _progress() as tell:
+    with one_line(), progress() as tell:
         started = servers.up(load(), workers=workers, progress=tell)
     if json:
         print(as_json.dumps([dataclasses.asdict(part) for part in started]))
@@ -33,7 +33,7 @@ def up(workers: Workers = None, json: Json = False) -> None:
 
 def down(json: Json = False) -> None:
     """Stop every server; the data stay."""
-    with one_line(), _progress() as tell:
+    with one_line(), progress() as tell:
         settings = load()
         if background.stop(settings):
             tell("replay", "stopped")
@@ -82,17 +82,17 @@ def _duration(seconds: float) -> str:
 
 
 @contextmanager
-def _progress() -> Iterator[servers.Progress]:
+def progress() -> Iterator[servers.Progress]:
     """A line for each part on standard error: what it does, and for how long."""
     columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err) as progress:
+    with Progress(*columns, console=err) as bars:
         tasks: dict[str, TaskID] = {}
 
         def tell(name: str, what: str) -> None:
             if name not in tasks:
-                tasks[name] = progress.add_task(name, total=1)
-            progress.update(tasks[name], description=f"{name:<14} {what}")
+                tasks[name] = bars.add_task(name, total=1)
+            bars.update(tasks[name], description=f"{name:<14} {what}")
             if what == "stopped" or what.startswith("ready"):
-                progress.update(tasks[name], completed=1)
+                bars.update(tasks[name], completed=1)
 
         yield tell

@@ -1,15 +1,11 @@
-"""The errors of the offline part. Each message is one line that says what to do.
-
-OfflineError
- +-- DataError     the ratings are missing or malformed
- +-- RunError      a run folder is missing or incomplete
- +-- ExportError   an exported model does not answer as the trained one
-"""
+"""Errors of the offline part; the whole tree is drawn in `settings.errors`."""
 
 from __future__ import annotations
 
+from settings import ReelstreamError
 
-class OfflineError(ValueError):
+
+class OfflineError(ReelstreamError, ValueError):
     """Something offline that the user can mend."""
 
 

@@ -1,13 +1,4 @@
-"""What can go wrong with the servers; every message is one sentence that says what to do.
-
-ServersError
- ├─ Unsupported    this machine or this setting is not one that the servers can run with
- ├─ SetupFailed    a jar or Triton's environment could not be fetched or built
- ├─ NoRoom         too little disk or memory
- ├─ PortTaken      another program listens where a part should
- ├─ NotReady       a part did not come up, or did not stop
- └─ NotRunning     the servers, or the part asked for, are not running
-"""
+"""What can go wrong with the servers; the whole tree is drawn in `settings.errors`."""
 
 from __future__ import annotations
 

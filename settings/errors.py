@@ -1,19 +1,27 @@
 """The errors that a person sees: each message is one sentence that says what is wrong and what to do.
 
     ReelstreamError
-    ├── SettingsError      a setting is unknown, of the wrong type or out of range        settings/
-    ├── ServersError       a server cannot be started or stopped                          servers/
-    ├── DataError          the ratings cannot be found or read                            offline/
-    ├── RunError           a training run is missing or incomplete                        offline/
-    ├── ExportError        a model's export differs from the model                        offline/
-    └── StoreError         a server that we talk to                                       stores/
-        ├── Unreachable    does not answer (worth trying again)
-        ├── NotPublished   has no snapshot or no run yet
-        └── LogError       holds a log that cannot be folded without loss
-            ├── Gap        an event is missing between the state and the log
-            └── ShardLost  another worker has taken the shard
+    ├── SettingsError        a setting is unknown, of the wrong type or out of range      settings/
+    ├── ServersError         a server cannot be started or stopped                        servers/
+    │   ├── Unsupported      this machine cannot run a part
+    │   ├── SetupFailed      something could not be installed
+    │   ├── NoRoom           too little disk or memory
+    │   ├── PortTaken        another program listens on a port
+    │   ├── NotReady         a part does not answer
+    │   └── NotRunning       a part is not there
+    ├── OfflineError                                                                      offline/
+    │   ├── DataError        the ratings are missing or malformed
+    │   ├── RunError         a training run is missing, incomplete or of other data
+    │   └── ExportError      an exported model does not answer as the trained one
+    └── StoreError           a server that we talk to                                     stores/
+        ├── Unreachable      does not answer (worth trying again)
+        ├── NotPublished     has no snapshot or no run yet
+        └── LogError         holds a log that cannot be folded without loss
+            ├── Gap          an event is missing between the state and the log
+            └── ShardLost    another worker has taken the shard
 
-`features.EventError` stands apart: it is about one event, and the stream files it with the dead ones.
+Two stand apart, as they are about one event or one request: `features.EventError`, with which the stream files an event
+with the dead ones, and `api.messages.RequestError`, which becomes the answer to the request.
 """
 
 from __future__ import annotations
