@@ -12,7 +12,7 @@ from typing import Any, cast
 from features import Row, row_time
 from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
 from settings import RedisSettings, Settings
-from stores.redis import reachable
+from stores.redis import reachable, retry
 
 os.environ.setdefault("FEAST_USAGE", "False")
 # Feast loads torch where it is installed, which only training needs: 300 MB and 2 s for each process that serves.
@@ -21,7 +21,7 @@ if _without_torch:
     sys.modules["torch"] = cast(Any, None)
 
 from feast import FeatureStore, FeatureView, RepoConfig  # noqa: E402
-from feast.infra.online_stores.redis import RedisOnlineStoreConfig  # noqa: E402
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig  # noqa: E402
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
 from feast.protos.feast.types.Value_pb2 import Int64List, Value  # noqa: E402
 
@@ -75,6 +75,9 @@ class Features:
     def __init__(self, settings: Settings) -> None:
         """Open the store and make sure that its registry holds the definitions."""
         self._store = FeatureStore(config=repo_config(settings))
+        # Its connection string cannot say how often to try again.
+        online = cast(RedisOnlineStore, self._store._get_provider().online_store)
+        online._get_client(self._store.config.online_store).set_retry(retry())
         if not settings.feast_registry.is_file():
             self.apply()
         self._user_view = cast(FeatureView, self._store.get_feature_view(repository.USER_VIEW))

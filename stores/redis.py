@@ -6,12 +6,19 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from settings import RedisSettings
 from stores.errors import Unreachable
 
 Client = redis.Redis
 """A client that answers in bytes; safe to share between threads."""
+
+
+def retry() -> Retry:
+    """One more try at once, where a connection turns out to be dead; redis-py would wait and try for 6 s and more."""
+    return Retry(NoBackoff(), 1, supported_errors=(redis.ConnectionError,))
 
 
 def connect(settings: RedisSettings) -> Client:
@@ -26,6 +33,7 @@ def connect(settings: RedisSettings) -> Client:
         socket_timeout=settings.timeout_s,
         socket_connect_timeout=settings.timeout_s,
         health_check_interval=0,
+        retry=retry(),
     )
 
 

