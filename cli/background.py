@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from settings import Settings
+from settings import ReelstreamError, Settings
 
 
 def start(settings: Settings, *options: str) -> Path:
@@ -50,6 +53,26 @@ def stop(settings: Settings) -> bool:
             process.kill()
     _pid_file(settings).unlink(missing_ok=True)
     return process is not None
+
+
+@contextmanager
+def alone(settings: Settings) -> Iterator[None]:
+    """Hold the right to replay into the topic; two replays at once would send events twice.
+
+    Raises:
+        Busy: if another replay of this state folder is running.
+    """
+    settings.state.mkdir(parents=True, exist_ok=True)
+    with (settings.state / "replay.lock").open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise Busy("a replay is running already; wait for its end, or stop it (`make down` stops all)") from None
+        yield
+
+
+class Busy(ReelstreamError):
+    """A replay is running already."""
 
 
 def _pid_file(settings: Settings) -> Path:

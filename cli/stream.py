@@ -11,6 +11,7 @@ import requests
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli import background
 from cli.console import bar, err, one_line, out, report
 from features import Event
 from offline import data
@@ -51,7 +52,7 @@ def replay(
         settings = load()
         events, source = held_out(settings)
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with Progress(*columns, console=err) as progress:
+        with background.alone(settings), Progress(*columns, console=err) as progress:
             task = progress.add_task("replay", total=len(events[:limit]))
 
             def tell(so_far: Report) -> None:

@@ -9,6 +9,7 @@
     │   ├── PortTaken        another program listens on a port
     │   ├── NotReady         a part does not answer
     │   └── NotRunning       a part is not there
+    ├── Busy                 a replay is running already                                  cli/
     ├── OfflineError                                                                      offline/
     │   ├── DataError        the ratings are missing or malformed
     │   ├── RunError         a training run is missing, incomplete or of other data

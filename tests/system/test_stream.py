@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import Counter
@@ -13,6 +15,7 @@ import pytest
 from kafka import KafkaAdminClient, TopicPartition
 
 import servers
+from cli import background
 from features import Event, encode
 from producers import Pace, replay
 from stores import Log, LogError
@@ -255,3 +258,13 @@ def _until_shared(system: System) -> list[list[int]]:
             return held
         assert time.monotonic() < until, held
         time.sleep(0.2)
+
+
+def test_a_second_replay_at_the_same_time_is_refused_in_one_line(system: System) -> None:
+    command = [sys.executable, "-m", "cli", "replay", "--max"]
+    before = len(system.log())
+    with background.alone(system.settings):
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert done.stderr.strip().startswith("error: a replay is running already")
+    assert len(system.log()) == before
