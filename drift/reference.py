@@ -39,7 +39,7 @@ class Histogram:
         inner = np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf"))
         edges = inner[inner < present.max()]
         counts = np.bincount(np.searchsorted(edges, present), minlength=len(edges) + 1)
-        return cls(edges.tolist(), counts.tolist(), 1.0 - len(present) / len(values))
+        return cls(edges.tolist(), counts.tolist(), (len(values) - len(present)) / len(values))
 
     def count(self, values: npt.NDArray[np.floating]) -> list[int]:
         """How many of other values [N] fall into each bin; NaN into none."""
