@@ -88,7 +88,7 @@ def _have_run(settings: Settings) -> None:
     live = Published(connect(settings.redis)).run()
     if live is None or live.run != newest:
         with bar("publishing") as tell:
-            publish_run(settings, newest, False, tell)
+            publish_run(settings, newest, tell)
     until = time.monotonic() + 30
     while call_ready(settings) != newest and time.monotonic() < until:
         time.sleep(0.2)

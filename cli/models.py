@@ -40,11 +40,18 @@ def publish(
     reset: Annotated[
         bool, typer.Option("--reset", help="Delete the log and the live state, and begin anew with the snapshot.")
     ] = False,
+    force: Annotated[bool, typer.Option("--force", help="Though it is worse on validation than the live run.")] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the run that was live before.")] = False,
     json: Json = False,
 ) -> None:
     """Put a run live; writes the snapshot of the offline history where there is none."""
+    if rollback:
+        with one_line():
+            live = publishing.rollback(load())
+        report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
+        return
     with one_line(), bar("publishing") as tell:
-        done = publish_run(load(), run, reset, tell)
+        done = publish_run(load(), run, tell, reset=reset, force=force)
     state = (
         f"snapshot of {done.snapshot.events:,} events and {done.snapshot.users:,} users written"
         if done.wrote_snapshot
@@ -59,14 +66,16 @@ def publish(
     report(json, figures, f"run {done.live.run} is live as version {done.live.version}; {state}")
 
 
-def publish_run(settings: Settings, run: str | None, reset: bool, tell: publishing.Progress) -> publishing.Report:
+def publish_run(
+    settings: Settings, run: str | None, tell: publishing.Progress, *, reset: bool = False, force: bool = False
+) -> publishing.Report:
     """Publish on the servers of this machine: with the workers stopped where the state is deleted, and with the
     repository that this machine's Triton serves brought up to date."""
     folder = runs.folder(settings, run)
     stopped = servers.stop(settings, ["workers"]) if reset else []
     try:
         return publishing.publish(
-            settings, folder, reset=reset, install=lambda: servers.derive(settings), progress=tell
+            settings, folder, reset=reset, force=force, install=lambda: servers.derive(settings), progress=tell
         )
     finally:
         if stopped:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from offline import data, runs, snapshot
+from offline import data, model_repository, runs, snapshot
 from offline.errors import RunError
 from offline.split import split
 from settings import Settings
@@ -51,21 +49,32 @@ class Report:
     wrote_snapshot: bool
 
 
-def publish(settings: Settings, run: Path, *, reset: bool, install: Callable[[], None], progress: Progress) -> Report:
-    """Put a run live.
+def publish(
+    settings: Settings,
+    run: Path,
+    *,
+    reset: bool = False,
+    force: bool = False,
+    install: Callable[[], None],
+    progress: Progress,
+) -> Report:
+    """Put a run live, under requests or before the first.
 
-    The state of users is written only where there is none: a model is swapped without touching a profile.
+    The state of users is written only where there is none: a model is swapped without touching a profile. The new run's
+    models and index stand beside those in use until they are proved; then one key in Redis switches to them. What the
+    run before needs stays for `rollback`; what is older goes.
 
     Args:
         settings: all settings.
         run: the run's folder.
         reset: delete the log and the live state, and begin anew with the snapshot. No stream worker may be running.
+        force: put the run live though it is worse than the live one.
         install: called when the model repository has a new version, to bring what Triton serves up to date.
         progress: told of each step.
 
     Raises:
-        RunError: if the run was trained on other data than the data folder or the live state holds, or if Triton does
-            not answer as the trained model did.
+        RunError: if the run was trained on other data than the data folder or the live state holds, if it is worse on
+            validation data than the live run, or if Triton does not answer as the trained model did.
         Unreachable: if a store does not answer.
     """
     manifest = runs.check(run)
@@ -101,9 +110,22 @@ def publish(settings: Settings, run: Path, *, reset: bool, install: Callable[[],
         features,
         lambda share: progress("writing the snapshot", share),
     )
-    live = _publish_run(settings, run, manifest, ratings, install, progress)
-    published.set_run(live)
+    before = published.run()
+    if before is not None and not force:
+        _require_quality(settings, before, manifest)
+    keep = {before.version} if before is not None else set()
+    live = _publish_run(settings, run, manifest, ratings, keep, install, progress)
+    published.switch(live, before)
     return Report(live, written, wrote_snapshot=there is None)
+
+
+def _require_quality(settings: Settings, live: LiveRun, manifest: runs.Manifest) -> None:
+    quality, margin = quality_of(manifest), settings.publish.margin
+    if quality < live.quality * (1.0 - margin):
+        raise RunError(
+            f"run {manifest.run} has NDCG@10 {quality:.4f} on validation data, the live run {live.run} "
+            f"{live.quality:.4f}; `reelstream publish --force` puts it live all the same"
+        )
 
 
 def _publish_run(
@@ -111,11 +133,12 @@ def _publish_run(
     run: Path,
     manifest: runs.Manifest,
     ratings: data.Ratings,
+    keep: set[int],
     install: Callable[[], None],
     progress: Progress,
 ) -> LiveRun:
     progress("loading the models into Triton", 0.0)
-    version = add_version(settings.model_repository, run)
+    version = model_repository.add(settings.model_repository, run, keep)
     install()
     models = Models(settings.triton)
     try:
@@ -131,35 +154,45 @@ def _publish_run(
         index=f"{settings.elasticsearch.alias}-{version}",
         dim=runs.item_vectors(run)[1].shape[1],
         history=manifest.input_schema.history,
+        quality=quality_of(manifest),
     )
-    _fill(settings, run, live, ratings)
+    _fill(settings, run, live, ratings, keep)
     return live
 
 
-def add_version(repository: Path, run: Path) -> int:
-    """Copy a run's models into the stock model repository; the version that they have there.
+def quality_of(manifest: runs.Manifest) -> float:
+    """The figure by which runs are compared: NDCG@10 of the whole pipeline on validation events."""
+    return manifest.metrics["pipeline_validation"]["ndcg@10"]
 
-    A run that is there already keeps its version.
+
+def rollback(settings: Settings) -> LiveRun:
+    """Go back to the run that was live before; called again, it returns to the other.
+
+    Raises:
+        RunError: if there is none, or its models or its index are gone.
+        Unreachable: if a store does not answer.
     """
-    versions: dict[int, str] = {}
-    for mark in repository.glob(f"{RANKER}/*/run.txt"):
-        versions[int(mark.parent.name)] = mark.read_text()
-    for version, name in versions.items():
-        if name == run.name and (repository / ENCODER / str(version)).is_dir():
-            return version
-    version = max(versions, default=0) + 1
-    for model in (ENCODER, RANKER):
-        folder = repository / model
-        folder.mkdir(parents=True, exist_ok=True)
-        shutil.rmtree(folder / str(version), ignore_errors=True)
-        with tempfile.TemporaryDirectory(dir=repository, prefix=".new-") as temporary:
-            new = Path(temporary) / "version"
-            new.mkdir()
-            shutil.copy2(run / model / "model.onnx", new)
-            (new / "run.txt").write_text(run.name)
-            new.rename(folder / str(version))
-        shutil.copy2(run / model / "config.pbtxt", folder)
-    return version
+    published = Published(connect(settings.redis))
+    live, before = published.run(), published.previous_run()
+    if live is None or before is None:
+        raise RunError("there is no earlier run to go back to; `reelstream publish RUN` puts one live")
+    models = Models(settings.triton)
+    index = ItemIndex(settings.elasticsearch)
+    try:
+        if not all(models.ready(model, before.version) for model in (ENCODER, RANKER)):
+            raise RunError(
+                f"Triton no longer has run {before.run}; `reelstream publish {before.run}` puts it live again"
+            )
+        if before.index not in index.indices():
+            raise RunError(
+                f"Elasticsearch no longer has run {before.run}; `reelstream publish {before.run}` puts it live again"
+            )
+        index.point_alias(before.index)
+    finally:
+        models.close()
+        index.close()
+    published.switch(before, live)
+    return before
 
 
 def prove(models: Models, run: Path, version: int) -> None:
@@ -183,7 +216,7 @@ def prove(models: Models, run: Path, version: int) -> None:
                 raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
 
 
-def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings) -> None:
+def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings, keep: set[int]) -> None:
     itemids, rows = runs.item_vectors(run)
     vectors = dict(zip(itemids.tolist(), rows, strict=True))
     places = split(ratings, settings.data).offline
@@ -193,6 +226,13 @@ def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings) -
     prior = {itemid: 0.1 + float(np.log1p(likes[itemid]) / scale) for itemid in ratings.catalogue.items}
     index = ItemIndex(settings.elasticsearch)
     try:
+        alias = settings.elasticsearch.alias
+        there = index.indices()
+        for other in there:
+            if other not in {live.index, *(f"{alias}-{version}" for version in keep)}:
+                index.delete(other)
+        if live.version in keep and live.index in there:
+            return
         index.create(live.index, live.dim)
         index.fill(live.index, ratings.catalogue.items.values(), vectors, prior)
         found = index.count(live.index)

@@ -160,6 +160,17 @@ class TrainSettings(Part):
     ranker_rate: float = Field(5e-3, gt=0, description="learning rate of the ranker")
 
 
+class PublishSettings(Part):
+    """Publishing: which runs go live."""
+
+    margin: float = Field(
+        0.02,
+        ge=0,
+        lt=1,
+        description="refuse a run whose validation NDCG@10 is lower than that of the live one by more than this share",
+    )
+
+
 class ServersSettings(Part):
     """The servers that `reelstream up` starts on this machine."""
 
@@ -192,6 +203,7 @@ class Settings(BaseSettings):
     recall: RecallSettings = RecallSettings()
     data: DataSettings = DataSettings()
     train: TrainSettings = TrainSettings()
+    publish: PublishSettings = PublishSettings()
     servers: ServersSettings = ServersSettings()
 
     @classmethod

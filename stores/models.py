@@ -13,7 +13,7 @@ from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from features.schema import Floats, Ints
 from settings import TritonSettings
-from stores.errors import Unreachable
+from stores.errors import StoreError, Unreachable
 
 ENCODER = "user_encoder"
 RANKER = "ml_rec"
@@ -118,6 +118,8 @@ class Models:
             answer = self._client.infer(
                 model, tensors, model_version=str(version), outputs=wanted, client_timeout=self._timeout_s
             )
+        if answer.get_response().model_version != str(version):
+            raise StoreError(f"Triton answered with version {answer.get_response().model_version} of {model}")
         return [answer.as_numpy(name) for name in outputs]
 
     @contextmanager

@@ -20,6 +20,7 @@ from stores.redis import Client, reachable
 CATALOGUE = "reelstream:catalogue"
 SNAPSHOT = "reelstream:snapshot"
 RUN = "reelstream:run"
+PREVIOUS = "reelstream:run:before"
 ITEMS = "reelstream:items"
 KEPT_NOTICES = 10_000
 
@@ -51,6 +52,7 @@ class LiveRun(BaseModel):
         index: its Elasticsearch index.
         dim: length of a user or item vector.
         history: events that its encoder sees.
+        quality: NDCG@10 of the whole pipeline on validation events.
     """
 
     run: str
@@ -58,6 +60,7 @@ class LiveRun(BaseModel):
     index: str
     dim: int
     history: int
+    quality: float
 
 
 class Published:
@@ -100,9 +103,16 @@ class Published:
         with reachable():
             self.client.set(SNAPSHOT, snapshot.model_dump_json())
 
-    def set_run(self, run: LiveRun) -> None:
-        """Switch to a run."""
+    def previous_run(self) -> LiveRun | None:
+        """The run that was in use before, None before the second."""
+        packed = self._get(PREVIOUS)
+        return LiveRun.model_validate_json(packed) if packed else None
+
+    def switch(self, run: LiveRun, before: LiveRun | None) -> None:
+        """Switch to a run, and remember the one before, unless it is the same."""
         with reachable():
+            if before is not None and before.run != run.run:
+                self.client.set(PREVIOUS, before.model_dump_json())
             self.client.set(RUN, run.model_dump_json())
 
     def delete_all(self) -> None:

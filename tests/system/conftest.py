@@ -118,7 +118,7 @@ def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
         try:
             servers.up(settings)
             train(settings, lambda *_: None)
-            publish_run(settings, None, False, lambda *_: None)
+            publish_run(settings, None, lambda *_: None)
             events, _ = held_out(settings)
             profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
             running = System(settings, events, profiles)

@@ -128,7 +128,7 @@ def test_publishing_again_keeps_the_live_state(system: System) -> None:
 
     system.wait()
     applied = system.profiles.applied()
-    report = publish_run(system.settings, None, False, lambda what, share: None)
+    report = publish_run(system.settings, None, lambda what, share: None)
     assert not report.wrote_snapshot
     assert system.profiles.applied() == applied
     assert system.verify().differences == 0

@@ -1,0 +1,89 @@
+"""A steady load of `POST /ml/rec`, and what became of each request."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import requests
+
+from settings import Settings
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request.
+
+    Attributes:
+        began: seconds since the load began, when it was due.
+        ms: milliseconds from when it was due to the answer, so that a stalled server is not spared by a waiting client.
+        status: HTTP status, 0 without an answer.
+        run: the run that made the list; empty without one.
+        degraded: names of the stores that were away.
+    """
+
+    began: float
+    ms: float
+    status: int
+    run: str = ""
+    degraded: tuple[str, ...] = ()
+
+
+class Load:
+    """Sends requests at a steady rate in a thread of its own until stopped.
+
+    Args:
+        settings: where the API is.
+        userids: whose lists are asked for, in turn.
+        per_s: requests a second.
+    """
+
+    def __init__(self, settings: Settings, userids: Sequence[int], per_s: float) -> None:
+        self._address = f"http://{settings.api.host}:{settings.api.port}/ml/rec"
+        self._userids = userids
+        self._per_s = per_s
+        self._stopping = threading.Event()
+        self._local = threading.local()
+        self._started = time.perf_counter()
+        self._pool = ThreadPoolExecutor(max_workers=16)
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self.requests: list[Request] = []
+
+    def start(self) -> None:
+        """Begin to send."""
+        self._started = time.perf_counter()
+        self._thread.start()
+
+    def now(self) -> float:
+        """Seconds since the load began."""
+        return time.perf_counter() - self._started
+
+    def stop(self) -> list[Request]:
+        """Stop, wait for the last answers, and give all requests in the order in which they were due."""
+        self._stopping.set()
+        self._thread.join()
+        self._pool.shutdown()
+        return sorted(self.requests, key=lambda request: request.began)
+
+    def _send(self) -> None:
+        number = 0
+        while not self._stopping.is_set():
+            due = number / self._per_s
+            self._stopping.wait(max(0.0, due - self.now()))
+            self._pool.submit(self._ask, due, self._userids[number % len(self._userids)])
+            number += 1
+
+    def _ask(self, due: float, userid: int) -> None:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        try:
+            answer = self._local.session.post(self._address, json={"userid": userid}, timeout=30)
+            told = answer.json()
+            run, degraded = told.get("run", ""), tuple(told.get("degraded", ()))
+            made = Request(due, 1000 * (self.now() - due), answer.status_code, run, degraded)
+        except (requests.RequestException, ValueError):
+            made = Request(due, 1000 * (self.now() - due), 0)
+        self.requests.append(made)

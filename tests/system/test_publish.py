@@ -1,0 +1,104 @@
+"""A new run goes live under requests, and back."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+
+from bench import Load, hot_publish
+from cli.models import publish_run
+from offline import publish, runs
+from offline.errors import RunError
+from stores import ItemIndex, Published
+from tests.system.conftest import System
+
+
+def quiet(*_: object) -> None:
+    return None
+
+
+def copy_of(system: System, name: str, quality: float | None = None) -> str:
+    """A run of another name with the models of the newest; `quality` is what it claims on validation data."""
+    newest = runs.folder(system.settings)
+    folder = newest.parent / name
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(newest, folder)
+    manifest = json.loads((folder / runs.MANIFEST).read_text())
+    manifest["run"] = name
+    if quality is not None:
+        manifest["metrics"]["pipeline_validation"]["ndcg@10"] = quality
+    (folder / runs.MANIFEST).write_text(json.dumps(manifest))
+    return name
+
+
+@pytest.fixture
+def live(system: System) -> str:
+    """The id of the run that is live; it is live again afterwards."""
+    return Published(system.profiles.client).run().run
+
+
+def until_run(system: System, run: str) -> None:
+    until = time.monotonic() + 10
+    while system.rec(userid=system.events[0].userid)["run"] != run:
+        assert time.monotonic() < until
+        time.sleep(0.05)
+
+
+def test_a_run_goes_live_under_requests_and_back_without_a_failed_or_mixed_answer(system: System, live: str) -> None:
+    other = copy_of(system, "20000101T000000Z-other")
+    userids = sorted({event.userid for event in system.events})
+    system.wait()
+    state = system.profiles.applied()
+
+    def put_live() -> str:
+        return publish_run(system.settings, other, quiet, force=True).live.run
+
+    figures = hot_publish(system.settings, userids, put_live, per_s=20, seconds=9)
+    assert (figures["failed"], figures["mixed"]) == (0, 0), figures
+    assert figures["runs"] == {"before": live, "after": other}
+    assert system.profiles.applied() == state
+    load = Load(system.settings, userids, 20)
+    load.start()
+    assert publish.rollback(system.settings).run == live
+    until_run(system, live)
+    assert {(request.status, request.degraded) for request in load.stop()} == {(200, ())}
+    assert publish.rollback(system.settings).run == other
+    until_run(system, other)
+    assert publish.rollback(system.settings).run == live
+    until_run(system, live)
+
+
+def test_a_run_that_is_worse_on_validation_data_is_refused(system: System, live: str) -> None:
+    worse = copy_of(system, "20000102T000000Z-worse", quality=0.0001)
+    with pytest.raises(RunError, match="--force"):
+        publish_run(system.settings, worse, quiet)
+    assert Published(system.profiles.client).run().run == live
+
+
+def test_only_the_live_run_and_the_one_before_are_kept(system: System, live: str) -> None:
+    for name in ("20000103T000000Z-a", "20000104T000000Z-b"):
+        publish_run(system.settings, copy_of(system, name), quiet, force=True)
+    publish_run(system.settings, live, quiet, force=True)
+    index = ItemIndex(system.settings.elasticsearch)
+    assert len(index.indices()) == 2
+    assert len(list(system.settings.model_repository.glob("ml_rec/[0-9]*"))) == 2
+    until_run(system, live)
+    assert system.rec(userid=system.events[0].userid)["degraded"] == []
+
+
+def test_a_damaged_run_is_refused_and_the_live_one_stays(system: System, live: str) -> None:
+    damaged = copy_of(system, "20000105T000000Z-damaged")
+    model: Path = system.settings.runs / damaged / "ml_rec" / "model.onnx"
+    model.write_bytes(model.read_bytes()[:-1])
+    with pytest.raises(RunError, match="differs from the manifest"):
+        publish_run(system.settings, damaged, quiet, force=True)
+    assert Published(system.profiles.client).run().run == live
+
+
+def test_a_run_that_is_not_there_is_named_with_those_that_are(system: System) -> None:
+    with pytest.raises(RunError, match="there is no run nowhere"):
+        publish_run(system.settings, "nowhere", quiet)
