@@ -216,14 +216,18 @@ def prove(models: Models, run: Path, version: int) -> None:
                 raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
 
 
-def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings, keep: set[int]) -> None:
-    itemids, rows = runs.item_vectors(run)
-    vectors = dict(zip(itemids.tolist(), rows, strict=True))
-    places = split(ratings, settings.data).offline
+def term_prior(ratings: data.Ratings, places: data.Ints) -> dict[int, float]:
+    """Weight of each item among those of the same terms, 0.1 to 1.1, by its likes among the events at `places`."""
     liked = ratings.itemid[places][ratings.rating[places] > 3]
     likes = np.bincount(liked, minlength=max(ratings.catalogue.items) + 1)
     scale = np.log1p(likes.max(initial=1))
-    prior = {itemid: 0.1 + float(np.log1p(likes[itemid]) / scale) for itemid in ratings.catalogue.items}
+    return {itemid: 0.1 + float(np.log1p(likes[itemid]) / scale) for itemid in ratings.catalogue.items}
+
+
+def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings, keep: set[int]) -> None:
+    itemids, rows = runs.item_vectors(run)
+    vectors = dict(zip(itemids.tolist(), rows, strict=True))
+    prior = term_prior(ratings, split(ratings, settings.data).offline)
     index = ItemIndex(settings.elasticsearch)
     try:
         alias = settings.elasticsearch.alias
