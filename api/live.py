@@ -17,6 +17,10 @@ log = logging.getLogger("reelstream.api")
 EVERY_S = 0.5
 """Seconds between two looks at what changed."""
 
+ROWS = 100
+PAUSE_S = 0.02
+"""Rows read at once, and seconds between, when all are read."""
+
 
 @dataclass(frozen=True)
 class Live:
@@ -88,7 +92,7 @@ class Follower:
             self._snapshot = snapshot.created
         if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
             self._notice = self._published.last_notice()
-            table.update(self._features.items(table.itemids.tolist()))
+            self._read_all(table)
             self._read_at = time.monotonic()
         else:
             self._notice, changed = self._published.changed_items(self._notice)
@@ -96,3 +100,10 @@ class Follower:
         self._table = table
         if self.live is None or self.live.run != run or self.live.items is not table:
             self.live = Live(run, table)
+
+    def _read_all(self, table: ItemTable) -> None:
+        """Read every row, with pauses, so that requests beside it are not held up."""
+        itemids = table.itemids.tolist()
+        for start in range(0, len(itemids), ROWS):
+            table.update(self._features.items(itemids[start : start + ROWS]))
+            self._stopping.wait(PAUSE_S)

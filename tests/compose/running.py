@@ -90,7 +90,19 @@ def certificates(folder: Path) -> tuple[Path, Path, Path]:
     extensions.write_text("subjectAltName=IP:127.0.0.1,DNS:localhost\nbasicConstraints=CA:FALSE\n")
     request = folder / "request.pem"
     new = ["-newkey", "rsa:2048", "-nodes", "-days", "2"]
-    _openssl("req", "-x509", *new, "-subj", "/CN=test authority", "-keyout", str(ca_key), "-out", str(ca))
+    _openssl(
+        "req",
+        "-x509",
+        *new,
+        "-subj",
+        "/CN=test authority",
+        "-addext",
+        "keyUsage=critical,keyCertSign",
+        "-keyout",
+        str(ca_key),
+        "-out",
+        str(ca),
+    )
     _openssl("req", *new[:3], "-subj", "/CN=127.0.0.1", "-keyout", str(key), "-out", str(request))
     signing = ["-CA", str(ca), "-CAkey", str(ca_key), "-CAcreateserial", "-days", "2", "-extfile", str(extensions)]
     _openssl("x509", "-req", "-in", str(request), *signing, "-out", str(certificate))
