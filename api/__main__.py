@@ -28,7 +28,9 @@ def _server(settings: Settings) -> Any:
         def load_config(self) -> None:
             self.cfg.set("bind", f"{settings.api.host}:{settings.api.port}")
             self.cfg.set("workers", settings.api.workers)
-            self.cfg.set("threads", settings.api.threads)
+            # More than work at once, so that a request too many is refused rather than left waiting.
+            self.cfg.set("threads", 4 * settings.api.threads)
+            self.cfg.set("worker_connections", 16 * settings.api.threads)
             self.cfg.set("worker_class", "gthread")
             self.cfg.set("graceful_timeout", 10)
             self.cfg.set("proc_name", "reelstream-api")

@@ -14,6 +14,7 @@ from api.live import Follower
 from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
 from api.metrics import Metrics
 from api.recommend import Recommender
+from api.shedding import Overloaded, Places
 from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
@@ -65,16 +66,18 @@ def create_app(settings: Settings) -> Flask:
     app.extensions["reelstream"] = parts
     _errors(app)
     _timing(app, parts)
-    _recommendation(app, parts)
+    _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
     _events(app, parts)
     _health(app, parts)
     return app
 
 
-def _recommendation(app: Flask, parts: Parts) -> None:
+def _recommendation(app: Flask, parts: Parts, places: Places) -> None:
     @app.post("/ml/rec")
     def recommend() -> Response:
-        answer = parts.recommender.recommend(parse(RecommendationRequest, body()))
+        wanted = parse(RecommendationRequest, body())
+        with places.one():
+            answer = parts.recommender.recommend(wanted)
         for store in answer.degraded:
             parts.metrics.degraded.labels(store).inc()
         if answer.fallback:
@@ -181,9 +184,13 @@ def _errors(app: Flask) -> None:
     def refused(error: RequestError) -> tuple[Response, int]:
         return jsonify({"error": str(error)}), error.status
 
+    @app.errorhandler(Overloaded)
+    def overloaded(_: Overloaded) -> tuple[Response, int, dict[str, str]]:
+        return jsonify({"error": "too many requests at once; try again in a second"}), 503, {"Retry-After": "1"}
+
     @app.errorhandler(StoreError)
-    def away(error: StoreError) -> tuple[Response, int]:
-        return jsonify({"error": str(error)}), 503
+    def away(error: StoreError) -> tuple[Response, int, dict[str, str]]:
+        return jsonify({"error": str(error)}), 503, {"Retry-After": "1"}
 
     @app.errorhandler(HTTPException)
     def http(error: HTTPException) -> tuple[Response, int]:

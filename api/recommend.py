@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from api.breakers import Breakers
 from api.items import ItemTable
 from api.live import Follower, Live
 from api.messages import RecommendationRequest, RequestError, Watched
@@ -34,6 +35,7 @@ class Answer:
 
     Attributes:
         live: the run and the items that it is made with.
+        breakers: of the stores.
         degraded: names of the stores that were away.
         fallback: why the list is not made from the user's own events; None where it is.
         as_of: partition, offset and event time of the state; None without a stored user.
@@ -41,6 +43,7 @@ class Answer:
     """
 
     live: Live
+    breakers: Breakers
     degraded: list[str] = field(default_factory=list)
     fallback: str | None = None
     as_of: dict[str, int] | None = None
@@ -49,7 +52,7 @@ class Answer:
     def attempt(self, store: str, function: Callable[[], T]) -> T | None:
         """The function's result; None where the store is away, which the answer then tells."""
         try:
-            return function()
+            return self.breakers.call(store, function)
         except StoreError:
             if store not in self.degraded:
                 self.degraded.append(store)
@@ -84,6 +87,7 @@ class Recommender:
         self._features = features
         self._index = index
         self._models = models
+        self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
     def recommend(self, request: RecommendationRequest) -> Answer:
         """The list for a request.
@@ -95,7 +99,7 @@ class Recommender:
         if live is None:
             raise RequestError("nothing is published yet; run `reelstream publish`", 503)
         self._check(request, live)
-        answer = Answer(live)
+        answer = Answer(live, self._breakers)
         exclude = set(request.exclude)
         row: Row | None
         if request.history is not None:

@@ -110,7 +110,12 @@ class ApiSettings(Part):
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8080, description="port that the API listens on")
     workers: int = Field(1, ge=1, description="processes; each holds the item features and a gRPC channel")
-    threads: int = Field(8, ge=1, description="threads of each process")
+    threads: int = Field(8, ge=1, description="requests that each process works on at once")
+    queue_s: float = Field(
+        0.2, gt=0, description="seconds that a request may wait for a thread before it is refused with 503"
+    )
+    breaker_failures: int = Field(3, ge=1, description="failures in a row after which a store is left alone")
+    breaker_pause_s: float = Field(2.0, gt=0, description="seconds that it is left alone")
     after_timeout_s: float = Field(2.0, gt=0, description="longest wait for the position given in `after`, in seconds")
     max_body_kb: int = Field(256, ge=1, description="largest request body, in KiB")
     max_size: int = Field(200, ge=1, description="largest `size` of a list")
