@@ -15,6 +15,7 @@ from api.messages import RatingRequest, RecommendationRequest, RequestError, par
 from api.metrics import Metrics
 from api.recommend import Recommender
 from api.shedding import Overloaded, Places
+from api.tokens import guard
 from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
@@ -58,13 +59,14 @@ class Parts:
 
 def create_app(settings: Settings) -> Flask:
     """The application; it follows what is published from the start."""
+    app = Flask("reelstream", static_folder=None)
     parts = Parts.of(settings)
     parts.follower.start()
-    app = Flask("reelstream", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_kb * 1024
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["reelstream"] = parts
     _errors(app)
+    guard(app, settings.api)
     _timing(app, parts)
     _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
     _events(app, parts)
@@ -174,15 +176,17 @@ def _timing(app: Flask, parts: Parts) -> None:
     @app.after_request
     def finish(response: Response) -> Response:
         route = request.url_rule.rule if request.url_rule else "other"
-        parts.metrics.seconds.labels(route).observe(time.perf_counter() - g.began)
+        if "began" in g:
+            parts.metrics.seconds.labels(route).observe(time.perf_counter() - g.began)
         parts.metrics.requests.labels(route, str(response.status_code)).inc()
         return response
 
 
 def _errors(app: Flask) -> None:
     @app.errorhandler(RequestError)
-    def refused(error: RequestError) -> tuple[Response, int]:
-        return jsonify({"error": str(error)}), error.status
+    def refused(error: RequestError) -> tuple[Response, int, dict[str, str]]:
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        return jsonify({"error": str(error)}), error.status, headers
 
     @app.errorhandler(Overloaded)
     def overloaded(_: Overloaded) -> tuple[Response, int, dict[str, str]]:

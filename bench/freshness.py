@@ -10,7 +10,7 @@ from typing import Any
 
 import requests
 
-from settings import Settings
+from settings import Settings, bearer
 from stores import Unreachable
 
 WARM_UP = 10
@@ -57,6 +57,7 @@ def freshness(
     """
     found = Freshness()
     with requests.Session() as session:
+        session.headers.update(bearer(settings.api))
 
         def post(path: str, body: object) -> tuple[dict[str, Any], float]:
             began = time.perf_counter()

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import requests
 
-from settings import Settings
+from settings import Settings, bearer
 
 
 @dataclass(frozen=True)
@@ -43,6 +43,7 @@ class Load:
 
     def __init__(self, settings: Settings, userids: Sequence[int], per_s: float) -> None:
         self._address = f"http://{settings.api.host}:{settings.api.port}/ml/rec"
+        self._headers = bearer(settings.api)
         self._userids = userids
         self._per_s = per_s
         self._stopping = threading.Event()
@@ -79,6 +80,7 @@ class Load:
     def _ask(self, due: float, userid: int) -> None:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
+            self._local.session.headers.update(self._headers)
         try:
             answer = self._local.session.post(self._address, json={"userid": userid}, timeout=30)
             told = answer.json()

@@ -19,7 +19,7 @@ from offline.split import online_events, split
 from offline.verify import verify as verify_all
 from producers import Pace, Report
 from producers import replay as replay_all
-from settings import Settings, load
+from settings import Settings, bearer, load
 from stores import Unreachable
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
@@ -110,7 +110,7 @@ def call(settings: Settings, method: str, path: str, body: object = None) -> dic
     """
     address = f"http://{settings.api.host}:{settings.api.port}{path}"
     try:
-        answer = requests.request(method, address, json=body, timeout=30)
+        answer = requests.request(method, address, json=body, headers=bearer(settings.api), timeout=30)
         told: dict[str, object] = answer.json()
     except (requests.RequestException, ValueError) as error:
         kind = type(error).__name__

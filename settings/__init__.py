@@ -20,6 +20,7 @@ from settings.model import (
     StreamSettings,
     TrainSettings,
     TritonSettings,
+    bearer,
     load,
 )
 from settings.toml import as_toml
@@ -41,5 +42,6 @@ __all__ = [
     "TrainSettings",
     "TritonSettings",
     "as_toml",
+    "bearer",
     "load",
 ]

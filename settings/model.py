@@ -111,6 +111,12 @@ class ApiSettings(Part):
     port: int = Field(8080, description="port that the API listens on")
     workers: int = Field(1, ge=1, description="processes; each holds the item features and a gRPC channel")
     threads: int = Field(8, ge=1, description="requests that each process works on at once")
+    tokens: SecretStr = Field(
+        SecretStr(""),
+        description="who may do what, as in `read+write:TOKEN read:OTHER`; scopes: read, write, admin (all). "
+        "Without tokens, open on the loopback address and closed beyond it",
+    )
+    token: SecretStr = Field(SecretStr(""), description="the token that `reelstream rec`, `rate` and `bench` send")
     queue_s: float = Field(
         0.2, gt=0, description="seconds that a request may wait for a thread before it is refused with 503"
     )
@@ -267,3 +273,9 @@ def load(**given: object) -> Settings:
         raise SettingsError(f"setting {where}: {first['msg']}; see reelstream.toml for what it takes") from None
     except ValueError as error:
         raise SettingsError(f"settings cannot be read: {error}") from None
+
+
+def bearer(api: ApiSettings) -> dict[str, str]:
+    """The header with which our own commands show their token to the API; none where they have none."""
+    token = api.token.get_secret_value()
+    return {"Authorization": f"Bearer {token}"} if token else {}

@@ -13,7 +13,12 @@ import yaml
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{(\w+)([^}]*)\}")
 
-SECRETS = {"ELASTIC_PASSWORD": 'p"a\\ss, =$1', "REDIS_PASSWORD": "0123456789", "ML1M_DIR": "/ratings-of-the-host"}
+SECRETS = {
+    "ELASTIC_PASSWORD": 'p"a\\ss, =$1',
+    "REDIS_PASSWORD": "0123456789",
+    "API_TOKEN": "7f3c-token",
+    "ML1M_DIR": "/ratings-of-the-host",
+}
 """Values as a .env may hold them."""
 
 

@@ -53,7 +53,13 @@ WHERE = {
     "REELSTREAM_API__HOST",
     "REELSTREAM_DATA__FOLDER",
 }
-WHO = {"REELSTREAM_REDIS__PASSWORD", "REELSTREAM_ELASTICSEARCH__USERNAME", "REELSTREAM_ELASTICSEARCH__PASSWORD"}
+WHO = {
+    "REELSTREAM_REDIS__PASSWORD",
+    "REELSTREAM_ELASTICSEARCH__USERNAME",
+    "REELSTREAM_ELASTICSEARCH__PASSWORD",
+    "REELSTREAM_API__TOKENS",
+    "REELSTREAM_API__TOKEN",
+}
 
 
 @pytest.fixture
@@ -300,7 +306,7 @@ def test_every_value_from_outside_is_required_and_named_in_the_example() -> None
 
 
 def test_no_password_is_an_argument() -> None:
-    secrets = {SECRETS["ELASTIC_PASSWORD"], SECRETS["REDIS_PASSWORD"]}
+    secrets = {SECRETS["ELASTIC_PASSWORD"], SECRETS["REDIS_PASSWORD"], SECRETS["API_TOKEN"]}
     for name, service in services().items():
         words = [*service.get("command", []), *service.get("healthcheck", {}).get("test", [])]
         assert not any(secret in word for secret in secrets for word in words), name
