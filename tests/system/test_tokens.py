@@ -39,7 +39,7 @@ def public(system: System) -> Iterator[str]:
                 ready = requests.get(f"{address}/health/ready", headers=bearer("reader"), timeout=5)
                 if ready.status_code == 200:
                     break
-            except requests.ConnectionError:
+            except (requests.ConnectionError, requests.Timeout):
                 pass
             time.sleep(0.2)
         yield address
