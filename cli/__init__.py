@@ -18,7 +18,7 @@ def _settings() -> None:
 
 def make_app() -> typer.Typer:
     """The command with all its subcommands."""
-    from cli import bench, data, demo, lifecycle, models, recommend, stream
+    from cli import bench, data, demo, evaluate, lifecycle, models, recommend, stream
 
     app = typer.Typer(
         help="An event-streaming online recommender.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -29,6 +29,7 @@ def make_app() -> typer.Typer:
         lifecycle.status,
         models.train,
         models.publish,
+        evaluate.evaluate,
         stream.replay,
         recommend.rec,
         stream.rate,

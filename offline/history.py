@@ -18,6 +18,7 @@ from features import (
     ItemCounter,
     Profile,
     Rated,
+    Row,
     count,
     dense,
     fold,
@@ -102,15 +103,19 @@ class State:
 
     def user_values(self, userid: int) -> list[int]:
         """The user's features, in the order of USER_COLUMNS, lists spelt out."""
-        row = user_row(self.profile(userid), self.catalogue.user(userid), self.genres_of)
-        values: list[int] = []
-        for name in USER_COLUMNS:
-            value = row[name]
-            if isinstance(value, int):
-                values.append(value)
-            else:
-                values += value
-        return values
+        return row_values(user_row(self.profile(userid), self.catalogue.user(userid), self.genres_of))
+
+
+def row_values(row: Row) -> list[int]:
+    """The features of a user's row, in the order of USER_COLUMNS, lists spelt out."""
+    values: list[int] = []
+    for name in USER_COLUMNS:
+        value = row[name]
+        if isinstance(value, int):
+            values.append(value)
+        else:
+            values += value
+    return values
 
 
 class Visitor(Protocol):

@@ -45,3 +45,30 @@ def of_ranks(rank: npt.NDArray[np.integer]) -> dict[str, float]:
         "hr@200": float(np.mean(place < 200)),
         "mrr": float(np.mean(1.0 / (place + 1))),
     }
+
+
+BINS = 15
+"""Bins of equal width of a calibration error."""
+
+
+def calibration(
+    label: npt.NDArray[np.floating], probability: npt.NDArray[np.floating]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+    """Mean probability, share of likes (NaN each where there is no pair) and pairs in each of BINS bins."""
+    place = np.minimum((probability.astype(np.float64) * BINS).astype(np.int64), BINS - 1)
+    n = np.bincount(place, minlength=BINS)
+    with np.errstate(invalid="ignore"):
+        mean = np.bincount(place, probability.astype(np.float64), BINS) / n
+        share = np.bincount(place, label.astype(np.float64), BINS) / n
+    return mean, share, n
+
+
+def ece(label: npt.NDArray[np.floating], probability: npt.NDArray[np.floating]) -> float:
+    """Expected calibration error (Naeini et al., 2015): mean distance of probability and share of likes over BINS bins.
+
+    >>> round(ece(np.array([1.0, 0.0]), np.array([0.9, 0.9])), 6)
+    0.4
+    """
+    mean, share, n = calibration(label, probability)
+    used = n > 0
+    return float((np.abs(mean - share)[used] * n[used]).sum() / n.sum())

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from features import GENRES, Event, preferences, user_row
+from offline import metrics
+from offline.data import Ratings
+from offline.evaluate import DAY, Source, ask, evaluate
+from offline.evaluate_lists import NO_ITEM, Lists, top
+from offline.evaluate_state import Known, Replay
+from offline.history import State, replay, row_values
+from offline.split import online_events, time_order
+from settings import Settings
+
+
+@pytest.fixture(scope="module")
+def source(generated: Settings, run: Path) -> Source:
+    return Source.open(generated, run.name)
+
+
+def state_at(source: Source, second: int) -> State:
+    """The slow, obvious way: everything folded anew."""
+    ratings, parts = source.ratings, source.parts
+    state = replay(ratings, time_order(ratings, parts.offline), State(ratings.catalogue))
+    for place in online_events(ratings, parts).tolist():
+        if ratings.ts[place] < second:
+            fields = (int(column[place]) for column in (ratings.userid, ratings.itemid, ratings.rating, ratings.ts))
+            state.step(Event(*fields))
+    return state
+
+
+def at_all(source: Source, sample: int) -> tuple[np.ndarray, dict[str, np.ndarray], list[Known]]:
+    ratings, parts = source.ratings, source.parts
+    targets = source.targets(sample)
+    state = replay(ratings, time_order(ratings, parts.offline), State(ratings.catalogue))
+    asked, rows = ask(ratings, targets)
+    replayed = Replay(ratings, online_events(ratings, parts), state, source.history, 30.0)
+    return targets, rows, list(replayed.at(asked))
+
+
+def test_a_moment_knows_the_events_of_earlier_seconds_and_no_others(source: Source) -> None:
+    targets, rows, batches = at_all(source, 12)
+    assert len(batches) == 1
+    (known,) = batches
+    itemids = sorted(source.ratings.catalogue.items)
+    assert len(targets) == 12
+    for number, target in enumerate(targets.tolist()):
+        userid, ts = int(source.ratings.userid[target]), int(source.ratings.ts[target])
+        for mode, second in (("live", ts), ("nightly", ts // DAY * DAY), ("frozen", 0)):
+            row, state = int(rows[mode][number]), state_at(source, second)
+            profile = state.profile(userid)
+            recent = profile.recent
+            assert known.userid[row] == userid
+            assert known.items[row, : len(recent)].tolist() == [itemid for _, itemid, _ in recent]
+            assert known.rating[row, : len(recent)].tolist() == [rating for _, _, rating in recent]
+            assert known.events[row] == profile.n
+            seen = {itemids[column] for column in known.seen_column[known.seen_row == row].tolist()}
+            assert seen == set(state.seen[userid])
+            expected = user_row(profile, state.catalogue.user(userid), state.genres_of)
+            assert known.user[row].tolist() == row_values(expected)
+            assert known.n[row].tolist() == [state.counter(itemid).n for itemid in itemids]
+            assert known.likes[row].tolist() == [state.counter(itemid).likes for itemid in itemids]
+            wanted = preferences(recent, state.catalogue.items.get)["genres"]
+            assert {genre: known.terms[row, genre] for genre in range(len(GENRES)) if known.terms[row, genre]} == wanted
+
+
+def test_lists_are_of_unseen_items_each_once_and_ordered(source: Source) -> None:
+    _, _, batches = at_all(source, 40)
+    lister = source.lister()
+    for known in batches:
+        for name, lists in lister.make(known).items():
+            for row in range(len(known)):
+                column = lists.column[row]
+                column = column[column != NO_ITEM]
+                assert len(column) > 10, name
+                assert len(set(column.tolist())) == len(column)
+                assert not set(column.tolist()) & set(known.seen_column[known.seen_row == row].tolist())
+                score = lists.score[row, : len(column)]
+                assert (np.diff(score) <= 0).all()
+        alone, together = lister.pipeline(known), lister.make(known)["pipeline"]
+        np.testing.assert_array_equal(alone.column, together.column)
+
+
+def test_equal_scores_go_by_itemid() -> None:
+    lists = Lists.ordered(np.array([[4, 2, 9, 1]]), np.array([[1.0, 1.0, 3.0, 5.0]]), np.array([[True] * 3 + [False]]))
+    assert lists.column.tolist() == [[9, 2, 4, NO_ITEM]]
+    assert sorted(top(np.array([[2.0, 2.0, 2.0, 3.0]]), 2)[0].tolist()) == [0, 3]
+
+
+def test_the_report_has_every_figure_and_live_is_best(generated: Settings, run: Path) -> None:
+    stages: dict[str, tuple[int, int]] = {}
+    report = evaluate(
+        generated, run.name, sample=600, progress=lambda stage, done, total: stages.update({stage: (done, total)})
+    )
+    assert report["events"] == 600
+    assert stages.keys() == {"history", "lists"}
+    assert all(done == total for done, total in stages.values())
+    assert report["pipeline"].keys() == {"live", "frozen", "nightly"}
+    assert report["sources"].keys() == {"vector", "terms"}
+    lists = [report["recall"]["live"], report["popularity"]["live"], *report["pipeline"].values()]
+    lists += [source["live"] for source in report["sources"].values()]
+    for figures in lists:
+        assert figures.keys() == {"hr@10", "ndcg@10", "hr@50", "hr@200", "mrr", "coverage", "tail"}
+        assert all(0.0 <= value <= 1.0 for value in figures.values())
+    assert report["pipeline"]["live"]["hr@10"] > report["popularity"]["live"]["hr@10"]
+    assert report["ranker"].keys() == {"test", "online_live", "online_frozen"}
+    assert all(figures.keys() == {"auc", "logloss", "ece"} for figures in report["ranker"].values())
+
+
+def test_the_ranker_is_measured_as_in_training(source: Source, ratings: Ratings) -> None:
+    likes = source.likes(source.parts.test)
+    replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue), (likes,))
+    label, like = likes.finish()
+    told = source.manifest.metrics["ranker_test"]
+    assert metrics.auc(label, like) == pytest.approx(told["auc"], abs=1e-5)
+    assert metrics.logloss(label, like) == pytest.approx(told["logloss"], abs=1e-5)
+
+
+def test_calibration_error_is_the_distance_of_bins() -> None:
+    label = np.array([1.0, 1.0, 0.0, 0.0])
+    assert metrics.ece(label, label) == 0.0
+    assert metrics.ece(label, np.full(4, 0.5)) == 0.0
+    assert metrics.ece(label, np.array([0.9, 0.9, 0.9, 0.1])) == pytest.approx(0.75 * (0.9 - 2 / 3) + 0.25 * 0.1)
+    assert metrics.ece(np.ones(3), np.full(3, 0.25)) == pytest.approx(0.75)
