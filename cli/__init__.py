@@ -18,7 +18,7 @@ def _settings() -> None:
 
 def make_app() -> typer.Typer:
     """The command with all its subcommands."""
-    from cli import bench, data, demo, evaluate, lifecycle, models, recommend, stream
+    from cli import bench, data, dead, demo, evaluate, lifecycle, models, recommend, stream
 
     app = typer.Typer(
         help="An event-streaming online recommender.", no_args_is_help=True, pretty_exceptions_enable=False
@@ -40,6 +40,7 @@ def make_app() -> typer.Typer:
     app.command("settings")(_settings)
     app.add_typer(data.app, name="data")
     app.add_typer(bench.app, name="bench")
+    app.add_typer(dead.app, name="dead")
     return app
 
 

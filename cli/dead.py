@@ -1,0 +1,89 @@
+"""`reelstream dead list` and `reelstream dead resend`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Annotated
+
+import typer
+from rich.table import Table
+
+from cli.console import one_line, out, report
+from producers import Dead, dead_events
+from producers import resend as resend_all
+from settings import ReelstreamError, load
+
+app = typer.Typer(help="Look at the events that could not be understood, and send them again.", no_args_is_help=True)
+
+Reason = Annotated[str | None, typer.Option(help="Only those whose reason has these words.")]
+Position = Annotated[str | None, typer.Option(help="Only the one that stood at PARTITION:OFFSET.")]
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+
+
+class Choice:
+    """Which dead events are meant."""
+
+    def __init__(self, reason: str | None, at: str | None) -> None:
+        self._reason = reason
+        self._at = at
+        if at is not None and not all(part.isdigit() for part in (at.split(":") if at.count(":") == 1 else [""])):
+            raise ReelstreamError("--at: must be PARTITION:OFFSET, as in 3:17")
+
+    def __call__(self, event: Dead) -> bool:
+        """Whether the event is meant."""
+        return (self._reason is None or self._reason in event.reason) and (
+            self._at is None or self._at == f"{event.partition}:{event.offset}"
+        )
+
+
+@app.command("list")
+def list_(
+    reason: Reason = None,
+    at: Position = None,
+    limit: Annotated[int, typer.Option(min=1, help="Most events shown.")] = 50,
+    json: Json = False,
+) -> None:
+    """Show the dead events: where they stood, why they are dead, and what they were."""
+    with one_line():
+        wanted = Choice(reason, at)
+        found = [event for event in dead_events(load().kafka) if wanted(event)]
+    figures = [
+        {
+            "partition": event.partition,
+            "offset": event.offset,
+            "reason": event.reason,
+            "key": _text(event.key),
+            "value": _text(event.value),
+        }
+        for event in found[:limit]
+    ]
+    if json:
+        report(True, {"events": len(found), "shown": figures}, "")
+        return
+    table = Table("position", "reason", "key", "value", caption=f"{len(figures)} of {len(found)}")
+    for row in figures:
+        table.add_row(
+            f"{row['partition']}:{row['offset']}", str(row["reason"]), str(row["key"]), str(row["value"])[:80]
+        )
+    out.print(table)
+    for why, n in Counter(event.reason for event in found).most_common():
+        out.print(f"{n:>8,}  {why}", highlight=False)
+
+
+@app.command()
+def resend(
+    reason: Reason = None,
+    at: Position = None,
+    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    json: Json = False,
+) -> None:
+    """Send dead events again, as they were; what is good by now counts, and once only."""
+    with one_line():
+        if reason is None and at is None and not everything:
+            raise ReelstreamError("say which: --reason WORDS, --at PARTITION:OFFSET, or --all")
+        n = resend_all(load().kafka, Choice(reason, at))
+    report(json, {"sent": n}, f"{n:,} dead events sent again")
+
+
+def _text(part: bytes | None) -> str | None:
+    return None if part is None else part.decode("latin-1")
