@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test down lock clean
+.PHONY: help setup demo test faults down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,6 +25,7 @@ help:
 	@echo "make setup   install everything into $(VENV) and .reelstream/cache"
 	@echo "make demo    train, publish, replay and recommend; ML1M_DIR=folder of MovieLens-1M, else it is fetched"
 	@echo "make test    style, types, room borders, tests"
+	@echo "make faults  a replay for each of many faults, then the proof; JSON=file writes the figures"
 	@echo "make down    stop the servers"
 	@echo "make lock    resolve requirements/*.in anew into requirements/*.txt"
 	@echo "make clean   remove what setup installed; data and models stay"
@@ -57,6 +58,9 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/pytest
+
+faults: setup
+	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))
 
 down:
 	@[ ! -x $(BIN)/reelstream ] || $(BIN)/reelstream down

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -103,29 +104,35 @@ class System:
         return sorted({event.itemid for event in self.events})
 
 
-@pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+@contextmanager
+def running_system(folder: Path, *, users: int, items: int, events: int) -> Iterator[System]:
+    """The whole system on generated ratings in a folder of its own, published and ready; stopped afterwards."""
     from offline.train import train
 
-    folder: Path = tmp_path_factory.mktemp("system")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML1M_DIR", str(folder / "data"))
         patch.delenv("REELSTREAM_CONFIG", raising=False)
         for name, value in (free_ports_environment(folder / "state") | SMALL).items():
             patch.setenv(name, value)
-        generate.make(folder / "data", users=80, items=120, events=4000, seed=3)
+        generate.make(folder / "data", users=users, items=items, events=events, seed=3)
         settings = load()
         try:
             servers.up(settings)
             train(settings, lambda *_: None)
             publish_run(settings, None, lambda *_: None)
-            events, _ = held_out(settings)
+            replayed, _ = held_out(settings)
             profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
-            running = System(settings, events, profiles)
+            running = System(settings, replayed, profiles)
             _until_ready(running)
             yield running
         finally:
             servers.down(settings)
+
+
+@pytest.fixture(scope="session")
+def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with running_system(tmp_path_factory.mktemp("system"), users=80, items=120, events=4000) as running:
+        yield running
 
 
 def _until_ready(system: System) -> None:

@@ -1,0 +1,133 @@
+"""The faults. Each is called in the middle of a replay and returns once it is over; what it broke is whole again, or
+is being restarted by the supervisor."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import psutil
+
+import servers
+from features import encode
+from stores import connect
+from tests.system.conftest import System
+
+Break = Callable[[System, random.Random], None]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A fault.
+
+    Attributes:
+        name: what breaks.
+        happen: breaks it.
+        of_store: whether it is a store's, so that no request may fail meanwhile.
+        caught_up_within_s: longest time to catch up afterwards, in seconds.
+    """
+
+    name: str
+    happen: Break
+    of_store: bool = True
+    caught_up_within_s: float = 30.0
+
+
+def killed(part: str) -> Break:
+    """SIGKILL to a part."""
+
+    def happen(system: System, _: random.Random) -> None:
+        os.kill(servers.pid(system.settings, part), signal.SIGKILL)
+
+    return happen
+
+
+def paused(part: str, seconds: float) -> Break:
+    """SIGSTOP to a part and all its processes, SIGCONT some seconds later."""
+
+    def happen(system: System, _: random.Random) -> None:
+        process = psutil.Process(servers.pid(system.settings, part))
+        family = [process, *process.children(recursive=True)]
+        for each in family:
+            each.suspend()
+        time.sleep(seconds)
+        for each in family:
+            each.resume()
+
+    return happen
+
+
+def stubs_killed(system: System, _: random.Random) -> None:
+    """SIGKILL to the processes in which Triton runs the models."""
+    for child in psutil.Process(servers.pid(system.settings, "triton")).children(recursive=True):
+        child.kill()
+
+
+def workers_change(system: System, _: random.Random) -> None:
+    """One worker, then two, then three, then one."""
+    for workers in (2, 3, 1):
+        servers.up(system.settings, workers=workers)
+
+
+def workers_roll(system: System, _: random.Random) -> None:
+    """Each of two workers restarted in turn."""
+    servers.up(system.settings, workers=2)
+    for name in ("worker-0", "worker-1"):
+        servers.restart(system.settings, [name])
+    servers.up(system.settings, workers=1)
+
+
+def redis_full(system: System, _: random.Random) -> None:
+    """Redis takes no more writes for some seconds."""
+    client = connect(system.settings.redis)
+    client.config_set("maxmemory", 1)
+    time.sleep(4)
+    client.config_set("maxmemory", 0)
+
+
+def redis_slow(system: System, _: random.Random) -> None:
+    """Redis answers nobody for some seconds, longer than a command may take."""
+    connect(system.settings.redis).execute_command("CLIENT", "PAUSE", 3000, "ALL")
+    time.sleep(3)
+
+
+def poisoned(system: System, rng: random.Random) -> None:
+    """Events that nobody can understand, among the good ones."""
+    good = encode(rng.choice(system.events))
+    made = [
+        (b"1", b"\xff\x00" * 10),
+        (None, good[1]),
+        (good[0], None),
+        (good[0], good[1][:-1]),
+        (good[0], good[1].replace(b'"rating":', b'"rating":1e')),
+        (b"1", b'{"userid": 1, "itemid": 123456789, "rating": 5, "ts": 1}'),
+        (b"1", b'{"userid": 1, "itemid": 1, "rating": 50, "ts": 1}'),
+        (b"1", b'{"userid": "1", "itemid": 1, "rating": 5, "ts": 1}'),
+        (b"1", b'{"userid": 1, "rating": 5, "ts": 1}'),
+        (b"9", b"9" * 500_000),
+        (good[0], b"[" * 100_000),
+    ]
+    partitions = system.settings.kafka.partitions
+    system.send([(*rng.choice(made), rng.randrange(partitions)) for _ in range(500)])
+
+
+FAULTS = [
+    Fault("worker killed", killed("worker-0"), caught_up_within_s=15.0),
+    Fault("worker stopped for 15 s", paused("worker-0", 15.0), caught_up_within_s=15.0),
+    Fault("workers 1, 2, 3, 1", workers_change),
+    Fault("workers restarted in turn", workers_roll),
+    Fault("kafka killed", killed("kafka"), of_store=True),
+    Fault("redis killed", killed("redis")),
+    Fault("redis full", redis_full),
+    Fault("redis slow", redis_slow),
+    Fault("elasticsearch killed", killed("elasticsearch")),
+    Fault("elasticsearch stopped for 5 s", paused("elasticsearch", 5.0)),
+    Fault("triton killed", killed("triton")),
+    Fault("triton's models killed", stubs_killed),
+    Fault("feast server killed", killed("feast")),
+    Fault("poisoned events", poisoned),
+]
