@@ -16,7 +16,20 @@ from api.breakers import Breakers
 from api.items import ItemTable
 from api.live import Follower, Live
 from api.messages import RecommendationRequest, RequestError, Watched
-from features import DENSE_COLUMNS, GENRES, Event, Profile, Row, User, dense, encoder_input, fold, preferences, user_row
+from features import (
+    DENSE_COLUMNS,
+    GENRES,
+    Event,
+    Profile,
+    Row,
+    User,
+    dense,
+    encoder_input,
+    fold,
+    preferences,
+    rating_input,
+    user_row,
+)
 from features.rows import USER_ATTRIBUTES
 from features.schema import Floats
 from settings import Settings
@@ -197,7 +210,10 @@ class Recommender:
         inputs = dense(columns, table.columns(itemids))
         ranking = None
         if vectors is not None and itemids:
-            ranking = answer.attempt("triton", lambda: self._models.rank(vectors, ids, inputs, live.run.version))
+            rating = rating_input(profile.recent, live.run.history)
+            ranking = answer.attempt(
+                "triton", lambda: self._models.rank(vectors, items, rating, ids, inputs, live.run.version)
+            )
         scores = ranking.score if ranking else np.linspace(0.0, -1.0, len(itemids), dtype=np.float32)
         best = np.lexsort((ids[:, 1], -scores))[: request.size]
         for place in best.tolist():

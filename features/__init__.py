@@ -5,7 +5,7 @@ from features.counters import ItemCounter, count, merge
 from features.event import LIKED, Event, EventError, decode, encode, parse
 from features.profile import RECENT, Profile, Rated, Recent, fold
 from features.rows import ITEM_FEATURES, USER_FEATURES, Row, item_row, row_time, user_row
-from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, encoder_input, multi_hot, popularity
+from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, encoder_input, multi_hot, popularity, rating_input
 from features.terms import preferences
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "parse",
     "popularity",
     "preferences",
+    "rating_input",
     "row_time",
     "user_row",
 ]

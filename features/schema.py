@@ -126,6 +126,14 @@ def encoder_input(recent: Sequence[Recent], length: int = RECENT) -> tuple[Ints,
     return items, liked
 
 
+def rating_input(recent: Sequence[Recent], length: int = RECENT) -> Ints:
+    """The ranker's input `rating` for one user, INT64 [1, length]: 1 to 5, as `encoder_input` orders events."""
+    out = np.zeros((1, length), dtype=np.int64)
+    last = recent[-length:]
+    out[0, : len(last)] = [rating for _, _, rating in last]
+    return out
+
+
 def _rate(likes: npt.NDArray[np.integer], n: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
     return (likes + SHRINK * PRIOR) / (n + SHRINK)
 

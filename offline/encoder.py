@@ -1,10 +1,13 @@
 """The sequence encoder: a causal transformer over a user's last events that predicts the next item.
 
 After SASRec (Kang and McAuley, 2018): a token is the sum of the embeddings of the item, of whether it was liked, and of
-the position; the output is tied to the item embeddings, with a bias for each item.
+the position; the output is tied to the item embeddings, with a bias for each item. Some of them, trained from different
+random numbers, are served as one: the mean of their scores is still an inner product.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import torch
 import torch.nn.functional as F  # noqa: N812
@@ -14,11 +17,11 @@ from settings import TrainSettings
 
 
 class Attention(nn.Module):
-    """Causal self-attention, [B, L, D] -> [B, L, D]."""
+    """Causal self-attention, [B, L, D] -> [B, L, D]; without dropout, whose random numbers took a third of a step."""
 
-    def __init__(self, dim: int, heads: int, dropout: float) -> None:
+    def __init__(self, dim: int, heads: int) -> None:
         super().__init__()
-        self.heads, self.width, self.dropout = heads, dim // heads, dropout
+        self.heads, self.width = heads, dim // heads
         self.project = nn.Linear(dim, 3 * dim)
         self.out = nn.Linear(dim, dim)
         nn.init.zeros_(self.out.weight)
@@ -26,9 +29,7 @@ class Attention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         split = self.project(x).unflatten(2, (3, self.heads, self.width)).permute(2, 0, 3, 1, 4)
         query, key, value = split[0], split[1], split[2]
-        mixed = F.scaled_dot_product_attention(
-            query, key, value, dropout_p=self.dropout if self.training else 0.0, is_causal=True
-        )
+        mixed = F.scaled_dot_product_attention(query, key, value, is_causal=True)
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
@@ -39,7 +40,7 @@ class Block(nn.Module):
     def __init__(self, dim: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.before_attention = nn.LayerNorm(dim)
-        self.attention = Attention(dim, heads, dropout)
+        self.attention = Attention(dim, heads)
         self.before_mlp = nn.LayerNorm(dim)
         self.mlp = nn.Sequential(nn.Linear(dim, 4 * dim), nn.GELU(), nn.Linear(4 * dim, dim))
         self.dropout = nn.Dropout(dropout)
@@ -107,3 +108,31 @@ class Encoder(nn.Module):
     def item_vectors(self) -> Tensor:
         """[embedding, bias] of each row of the table, FP32 [size, D + 1]."""
         return torch.cat([self.items.weight, self.bias[:, None]], 1).detach()
+
+
+class Ensemble(nn.Module):
+    """The mean of the scores of M encoders; inputs as theirs, the output of a user is [their vectors, 1]."""
+
+    def __init__(self, members: Iterable[Encoder]) -> None:
+        super().__init__()
+        self.members = nn.ModuleList(members)
+
+    @property
+    def history(self) -> int:
+        """Events that the encoders see."""
+        return self.encoders()[0].history
+
+    def encoders(self) -> list[Encoder]:
+        """The members."""
+        return [member for member in self.members if isinstance(member, Encoder)]
+
+    def forward(self, items: Tensor, liked: Tensor) -> Tensor:
+        """User vectors, FP32 [B, M * D + 1]; `items` and `liked` INT64 [B, history], right-padded with 0."""
+        vectors = [member(items, liked) for member in self.members]
+        return torch.cat([*(vector[:, :-1] for vector in vectors), vectors[0][:, -1:]], 1)
+
+    def item_vectors(self) -> Tensor:
+        """[embeddings, bias] of each row of the table, FP32 [size, M * D + 1]."""
+        vectors = [member.item_vectors() / len(self.members) for member in self.encoders()]
+        bias = torch.stack([vector[:, -1:] for vector in vectors]).sum(0)
+        return torch.cat([*(vector[:, :-1] for vector in vectors), bias], 1)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from features import DENSE_COLUMNS, IDS
-from offline.encoder import Encoder
+from offline.encoder import Ensemble
 from offline.errors import ExportError
 from offline.ranker import Ranker
 from offline.runs import PROBE, RANKER, USER_ENCODER
@@ -30,7 +30,7 @@ TOLERANCE = 1e-5
 TRITON_TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
 
 
-def export_encoder(model: Encoder, folder: Path, itemids: Sequence[int]) -> None:
+def export_encoder(model: Ensemble, folder: Path, itemids: Sequence[int]) -> None:
     """Write `user_encoder/model.onnx` and `config.pbtxt`.
 
     Raises:
@@ -45,26 +45,32 @@ def export_encoder(model: Encoder, folder: Path, itemids: Sequence[int]) -> None
     _export(model, folder / USER_ENCODER, inputs, {"user_vector": (2,)}, shapes)
 
 
-def export_ranker(model: Ranker, folder: Path, itemids: Sequence[int]) -> None:
+def export_ranker(model: Ranker, folder: Path, itemids: Sequence[int], history: int) -> None:
     """Write `ml_rec/model.onnx` and `config.pbtxt`.
 
     Raises:
         ExportError: the exported model does not answer as the trained one.
     """
     rng = np.random.default_rng(0)
-    n = 64
+    users, n, like = 3, 64, model.like_models()[0]
     ids = np.column_stack(
-        [rng.integers(1, model.user.num_embeddings, n), rng.choice(np.array(itemids), n)]
+        [rng.integers(1, like.user.num_embeddings, n), rng.choice(np.array(itemids), n)]
         + [rng.integers(-1, 2, n) for _ in IDS[2:]]
     )
     ids[:4, 0], ids[2:6, 1] = 2**31 - 1, 2**31 - 1
+    items = rng.choice(np.array(itemids), (users, history))
+    items[1, history // 3 :], items[2] = 0, 0
+    items[0, :1] = 2**31 - 1
     inputs: dict[str, npt.NDArray[np.generic]] = {
-        "user_vector": rng.normal(size=(n, model.item_vectors.shape[1])).astype(np.float32),
+        "user_vector": rng.normal(size=(users, model.item_vectors.shape[1])).astype(np.float32),
+        "items": items.astype(np.int64),
+        "rating": np.where(items > 0, rng.integers(1, 6, items.shape), 0).astype(np.int64),
+        "row": rng.integers(0, users, n).astype(np.int64),
         "ids": ids.astype(np.int64),
         "dense": rng.normal(size=(n, len(DENSE_COLUMNS))).astype(np.float32),
     }
-    batch = torch.export.Dim("batch", min=1, max=2**20)
-    shapes = ({0: batch}, {0: batch}, {0: batch})
+    batch, pairs = torch.export.Dim("batch", min=1, max=2**20), torch.export.Dim("pairs", min=1, max=2**20)
+    shapes = ({0: batch}, {0: batch}, {0: batch}, {0: pairs}, {0: pairs}, {0: pairs})
     _export(model, folder / RANKER, inputs, {"next": (1,), "like": (1,), "score": (1,)}, shapes)
 
 

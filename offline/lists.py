@@ -16,8 +16,8 @@ from offline.moments import Moments
 Encode = Callable[[Ints, Ints], Floats]
 """The user encoder: (items, liked) -> user vectors."""
 
-Rank = Callable[[Floats, Ints, Floats], tuple[Floats, Floats, Floats]]
-"""The ranker: (user vectors, ids, dense) -> (next, like, score)."""
+Rank = Callable[[Floats, Ints, Ints, Ints, Ints, Floats], tuple[Floats, Floats, Floats]]
+"""The ranker: (user vectors, items, rating, row, ids, dense) -> (next, like, score)."""
 
 MISSED = 1_000_000
 """Rank of a wanted item that is not among the candidates."""
@@ -63,12 +63,19 @@ def rank(
     moments: Moments, recalled: Recalled, ratings: Ratings, table: ItemTable, order: Rank, candidates: int
 ) -> Ranked:
     """Rank the best candidates of recall."""
-    top = min(candidates, recalled.score.shape[1])
-    column = np.argpartition(-recalled.score, top - 1, axis=1)[:, :top]
+    column = best(recalled, candidates)
     parts = pairs(moments, column, ratings, table)
-    following, like, score = order(np.repeat(recalled.user_vector, top, axis=0), *parts)
     shape = column.shape
+    row = np.repeat(np.arange(len(column)), shape[1])
+    following, like, score = order(recalled.user_vector, moments.items, moments.rating, row, *parts)
     return Ranked(column, following.reshape(shape), like.reshape(shape), score.reshape(shape))
+
+
+def best(recalled: Recalled, candidates: int) -> Ints:
+    """The best candidates of recall in no order, as places in the ascending itemids; INT64 [B, K]."""
+    top = min(candidates, recalled.score.shape[1])
+    column: Ints = np.argpartition(-recalled.score, top - 1, axis=1)[:, :top]
+    return column
 
 
 def pairs(moments: Moments, column: Ints, ratings: Ratings, table: ItemTable) -> tuple[Ints, Floats]:

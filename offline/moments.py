@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features import RECENT, encoder_input
+from features import RECENT, encoder_input, rating_input
 from offline.data import Ints, Ratings
 from offline.history import State
 from offline.split import user_order
@@ -20,6 +20,7 @@ class Moments:
     Attributes:
         place: of the events that follow, INT64 [B].
         items, liked: the encoder's inputs, INT64 [B, history].
+        rating: with `items` the ranker's input, INT64 [B, history].
         seen_row, seen_column: which items the users have rated, as pairs of a row and a place in the catalogue's
             ascending itemids; INT64 [seen].
         user: rows of `State.user_values`, INT64 [B, values].
@@ -29,6 +30,7 @@ class Moments:
     place: Ints
     items: Ints
     liked: Ints
+    rating: Ints
     seen_row: Ints
     seen_column: Ints
     user: Ints
@@ -44,6 +46,7 @@ class _Moment:
     place: int
     items: Ints
     liked: Ints
+    rating: Ints
     seen: list[int]
     user: list[int]
     counters: Ints
@@ -79,14 +82,16 @@ class Collector:
     def visit(self, place: int, state: State) -> None:
         """Take the state for the events of this second."""
         userid = int(self._ratings.userid[place])
-        items, liked = encoder_input(state.profile(userid).recent, self._history)
+        recent = state.profile(userid).recent
+        items, liked = encoder_input(recent, self._history)
+        rating = rating_input(recent, self._history)
         seen = [self._column[itemid] for itemid in state.seen[userid]]
         user = state.user_values(userid)
         counters = np.zeros((2, len(self._itemids)), dtype=np.int64)
         for itemid, counter in state.counters.items():
             counters[:, self._column[itemid]] = counter.n, counter.likes
         for target in self._targets[place]:
-            self._moments.append(_Moment(target, items[0], liked[0], seen, user, counters))
+            self._moments.append(_Moment(target, items[0], liked[0], rating[0], seen, user, counters))
         if len(self._moments) >= self._size:
             self._flush()
 
@@ -102,6 +107,7 @@ class Collector:
                 place=np.array([moment.place for moment in moments], dtype=np.int64),
                 items=np.stack([moment.items for moment in moments]),
                 liked=np.stack([moment.liked for moment in moments]),
+                rating=np.stack([moment.rating for moment in moments]),
                 seen_row=np.repeat(np.arange(len(moments)), [len(moment.seen) for moment in moments]),
                 seen_column=np.concatenate([np.array(moment.seen, dtype=np.int64) for moment in moments]),
                 user=np.array([moment.user for moment in moments], dtype=np.int64),

@@ -27,6 +27,8 @@ from stores import (
 )
 from stores.feature_store import Features
 
+RANKER_INPUTS = ("user_vector", "items", "rating", "row", "ids", "dense")
+
 TOLERANCE = 1e-5
 """Largest difference of a served output from that at training, relative and absolute."""
 
@@ -208,7 +210,7 @@ def prove(models: Models, run: Path, version: int) -> None:
         if model == ENCODER:
             answers = {"user_vector": models.encode(expected["items"], expected["liked"], version)}
         else:
-            ranking = models.rank(expected["user_vector"], expected["ids"], expected["dense"], version)
+            ranking = models.rank(version=version, **{name: expected[name] for name in RANKER_INPUTS})
             answers = {"next": ranking.next, "like": ranking.like, "score": ranking.score}
         for name, answer in answers.items():
             if not np.allclose(answer, expected[name], rtol=TOLERANCE, atol=TOLERANCE):

@@ -17,22 +17,36 @@ import numpy as np
 import torch
 
 from drift import Reference
-from features import DENSE_COLUMNS, IDS
-from offline import encoder_training, lists, metrics, ranker_training, runs
+from features import DENSE_COLUMNS, IDS, LIKED
+from offline import like_training, lists, members, metrics, order_training, parallel, runs
 from offline.allocator import keep_memory
+from offline.answers import catalogue_vectors, encode_with
 from offline.data import Ints, data_hash, load
-from offline.encoder import Encoder
+from offline.encoder import Encoder, Ensemble
+from offline.encoder_training import Plan
 from offline.export import export_encoder, export_ranker
-from offline.history import Floats, PointInTime, State, replay
-from offline.mixing import choose_weight, head_values, validation_ranks
+from offline.history import Floats, ItemTable, PointInTime, State, replay
 from offline.moments import Collector, Moments
+from offline.neighbours import neighbours
+from offline.order import Order
+from offline.order_training import Lists
 from offline.ranker import Ranker
 from offline.split import split, time_order
-from offline.windows import sequences
+from offline.watching import Watch
+from offline.windows import by_user, sequences
 from settings import Settings
 
 SAMPLE = 3000
-"""Liked validation events on which the encoder is watched and the ranker's weight is chosen."""
+"""Liked validation events on which the encoders are watched."""
+
+LISTS = 10_000
+"""Liked validation events on whose lists the order is learned."""
+
+SIDE_BY_SIDE = 100_000
+"""Events from which models are trained side by side: to start a process takes seconds."""
+
+REFIT_RATE = 0.5
+"""Learning rate of the passes over all offline events, as a share of the first one."""
 
 Progress = Callable[[str, int, int, str], None]
 """Called with the stage, steps done, steps in all, and a word on how it goes."""
@@ -51,19 +65,28 @@ class Training:
         with self._stage("data"):
             self._ratings = load(settings)
             self._split = split(self._ratings, settings.data)
+            self._data_hash = data_hash(self._ratings)
+        self._threads = torch.get_num_threads() if len(self._split.offline) >= SIDE_BY_SIDE else 1
         self._itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
+        self._size = int(self._itemids[-1]) + 1
+        key = hashlib.sha256((self._data_hash + settings.train.model_dump_json()).encode()).hexdigest()[:16]
+        self._checkpoints = settings.state / "checkpoints" / key
 
     def run(self) -> Path:
         """Train, export and write the run folder."""
-        with self._stage("features"):
-            dense, moments = self._features()
         with self._stage("encoder"):
-            encoder = self._encoder(moments)
+            encoders = self._encoders()
+        with self._stage("features"):
+            dense, parts = self._features(Ensemble(encoders))
         with self._stage("ranker"):
-            ranker = self._ranker(encoder, dense)
-        with self._stage("weight"):
-            self._weight(encoder, ranker, moments)
-        return self._write(encoder, ranker, dense, moments)
+            ranker = self._ranker(encoders, dense)
+        with self._stage("order"):
+            reference = self._order(ranker, parts, dense)
+        with self._stage("refit"):
+            encoder = self._refit(encoders, ranker)
+        run = self._write(encoder, ranker, reference)
+        shutil.rmtree(self._checkpoints, ignore_errors=True)
+        return run
 
     @contextmanager
     def _stage(self, name: str) -> Iterator[None]:
@@ -73,14 +96,65 @@ class Training:
         self._seconds[name] = round(time.monotonic() - start, 2)
         self._progress(name, 1, 1, "")
 
-    def _features(self) -> tuple[Floats, list[Moments]]:
-        ratings, parts = self._ratings, self._split
+    def _encoders(self) -> list[Encoder]:
+        """Trained on fit, measured on validation after each epoch."""
+        known = by_user(self._ratings, self._split.train)
+        chosen = np.isin(known, self._liked_validation(SAMPLE))
+        history = self._settings.train.history
+        watch = Watch.of(sequences(self._ratings, self._split.train), np.flatnonzero(chosen), history, self._itemids)
+        encoders, curves = self._train_encoders("encoder", None, self._split.fit, watch)
+        for epoch, of_members in enumerate(zip(*curves, strict=True), 1):
+            self._metrics[f"encoder_epoch_{epoch}"] = {
+                name: float(np.mean([of[name] for of in of_members])) for name in of_members[0]
+            }
+        return encoders
+
+    def _refit(self, encoders: list[Encoder], ranker: Ranker) -> Ensemble:
+        """What is served has seen all offline events."""
+        if self._settings.train.refit_epochs:
+            encoders, _ = self._train_encoders("refit", encoders, self._split.offline, None)
+            tables = neighbours(sequences(self._ratings, self._split.offline), self._itemids)
+            ranker.order.set_neighbours(tables)
+        encoder = Ensemble(encoders).eval()
+        ranker.item_vectors.copy_(encoder.item_vectors())
+        return encoder
+
+    def _train_encoders(
+        self, stage: str, begin: list[Encoder] | None, places: Ints, watch: Watch | None
+    ) -> tuple[list[Encoder], list[members.Curve]]:
+        train, events = self._settings.train, sequences(self._ratings, places)
+        tasks = []
+        for number in range(train.encoders):
+            seed = train.seed + number
+            plan = Plan(train.encoder_epochs, train.encoder_batch, train.encoder_rate, seed)
+            weights = None
+            if begin is not None:
+                plan = Plan(train.refit_epochs, train.encoder_batch, train.encoder_rate * REFIT_RATE, seed + 1000)
+                weights = members.weights_of(begin[number])
+            checkpoint = self._checkpoints / f"{stage}-{number}.pt"
+            tasks.append(members.Task(weights, self._size, train, events, plan, watch, checkpoint))
+        return members.train(tasks, self._threads, lambda step, steps, note: self._progress(stage, step, steps, note))
+
+    def _liked_validation(self, most: int) -> Ints:
+        liked = self._split.validation[self._ratings.rating[self._split.validation] >= LIKED]
         rng = np.random.default_rng(self._settings.train.seed)
-        liked = parts.validation[ranker_training.labels(ratings, parts.validation) == 1]
-        moments: list[Moments] = []
+        return np.sort(rng.choice(liked, min(most, len(liked)), replace=False))
+
+    def _features(self, encoder: Ensemble) -> tuple[Floats, list[Lists]]:
+        """(dense rows of all offline events, in the order of `split.offline`; lists of validation events)."""
+        ratings, parts = self._ratings, self._split
+        made: list[Lists] = []
+        vectors, encode, table = (
+            catalogue_vectors(encoder, ratings),
+            encode_with(encoder.eval()),
+            ItemTable(ratings.catalogue),
+        )
+
+        def use(moments: Moments) -> None:
+            made.append(Lists.of(moments, vectors, encode, ratings, table))
+
         rows = PointInTime(ratings, parts.offline)
-        sample = rng.choice(liked, min(SAMPLE, len(liked)), replace=False)
-        collector = Collector(ratings, np.sort(sample), moments.append, self._settings.train.history)
+        collector = Collector(ratings, self._liked_validation(LISTS), use, self._settings.train.history)
         replay(
             ratings,
             time_order(ratings, parts.offline),
@@ -89,72 +163,69 @@ class Training:
             lambda done, total: self._progress("features", done, total, ""),
         )
         collector.finish()
-        return rows.finish(), moments
+        return rows.finish(), made
 
-    def _encoder(self, moments: list[Moments]) -> Encoder:
-        events = sequences(self._ratings, self._split.fit)
-        size = int(self._itemids[-1]) + 1
-        model = Encoder(torch.from_numpy(np.unique(events.itemid)), size, self._settings.train)
-        note = ""
+    def _ranker(self, encoders: list[Encoder], dense: Floats) -> Ranker:
+        """Models of P(like), trained on fit, measured on validation and test."""
+        ratings, train, offline = self._ratings, self._settings.train, self._split.offline
+        known = by_user(ratings, offline)
+        place_of = np.full(len(ratings), -1, dtype=np.int64)
+        place_of[offline] = np.arange(len(offline))
+        ids = lists.pair_ids(ratings.catalogue, ratings.userid[known], ratings.itemid[known])
+        pairs = like_training.Pairs(sequences(ratings, offline), ids, dense[place_of[known]])
+        fitted = np.flatnonzero(np.isin(known, self._split.fit))
+        users = max(ratings.catalogue.users) + 1
+        tasks = [
+            like_training.Task(
+                users,
+                self._size,
+                pairs,
+                fitted,
+                train.history,
+                train.ranker_epochs,
+                train.ranker_batch,
+                train.ranker_rate,
+                train.seed + number,
+            )
+            for number in range(train.ranker_models)
+        ]
 
-        def epoch_done(epoch: int) -> None:
-            nonlocal note
-            ranks = validation_ranks(model, self._ratings, moments)
-            self._metrics[f"encoder_epoch_{epoch}"] = metrics.of_ranks(ranks)
-            note = f"HR@10 {self._metrics[f'encoder_epoch_{epoch}']['hr@10']:.3f}"
+        def told(number: int, what: tuple[int, int, float]) -> None:
+            self._progress("ranker", what[0] + number * what[1], what[1] * len(tasks), f"loss {what[2]:.3f}")
 
-        def step_done(step: int, steps: int, loss: float) -> None:
-            self._progress("encoder", step, steps, f"loss {loss:.3f} {note}".rstrip())
-
-        encoder_training.fit(model, events, self._settings.train, step_done, epoch_done)
-        return model
-
-    def _ranker(self, encoder: Encoder, dense: Floats) -> Ranker:
-        fitted = dense[: len(self._split.fit)]
-        model = Ranker(
-            max(self._ratings.catalogue.users) + 1,
-            encoder.item_vectors(),
-            torch.from_numpy(fitted.mean(0)),
-            torch.from_numpy(fitted.std(0)),
-        )
-        ranker_training.fit(
-            model,
-            self._ids(self._split.fit),
-            fitted,
-            ranker_training.labels(self._ratings, self._split.fit),
-            self._settings.train,
-            lambda step, steps, loss: self._progress("ranker", step, steps, f"loss {loss:.3f}"),
-        )
-        start = len(fitted)
+        weights = parallel.run(tasks, self._threads, told)
+        likes = [task.trained(of) for task, of in zip(tasks, weights, strict=True)]
         for name, places in (("ranker_validation", self._split.validation), ("ranker_test", self._split.test)):
-            label = ranker_training.labels(self._ratings, places)
-            like = ranker_training.like(model, self._ids(places), dense[start : start + len(places)])
+            at = np.flatnonzero(np.isin(known, places))
+            logit = np.mean([like_training.logits(model, pairs, at, train.history) for model in likes], axis=0)
+            label, like = pairs.events.liked[at].astype(np.float64), 1.0 / (1.0 + np.exp(-logit))
             self._metrics[name] = {"auc": metrics.auc(label, like), "logloss": metrics.logloss(label, like)}
-            start += len(places)
-        return model
+        order = Order(torch.from_numpy(self._itemids), self._size)
+        return Ranker(likes, order, Ensemble(encoders).item_vectors()).eval()
 
-    def _weight(self, encoder: Encoder, ranker: Ranker, moments: list[Moments]) -> None:
-        weight, chosen, alone = choose_weight(encoder, ranker, self._ratings, moments)
-        ranker.weight.fill_(weight)
-        self._metrics["recall_validation"] = alone
-        self._metrics["pipeline_validation"] = chosen | {"weight": weight}
+    def _order(self, ranker: Ranker, parts: list[Lists], dense: Floats) -> Reference:
+        """The order, learned on validation lists; what is left for drift to be compared with."""
+        ranker.order.set_neighbours(neighbours(sequences(self._ratings, self._split.fit), self._itemids))
+        scored = order_training.scored(ranker, parts)
+        self._metrics |= order_training.fit(
+            ranker.order,
+            scored,
+            self._settings.train.seed,
+            lambda step, steps, loss: self._progress("order", step, steps, f"loss {loss:.3f}"),
+        )
+        fitted = dense[: len(self._split.fit)]
+        features = {name: fitted[:, place] for place, name in enumerate(DENSE_COLUMNS)}
+        return Reference.of(features, order_training.head_values(ranker.order, scored))
 
-    def _ids(self, places: Ints) -> Ints:
-        return lists.pair_ids(self._ratings.catalogue, self._ratings.userid[places], self._ratings.itemid[places])
-
-    def _write(self, encoder: Encoder, ranker: Ranker, dense: Floats, moments: list[Moments]) -> Path:
+    def _write(self, encoder: Ensemble, ranker: Ranker, reference: Reference) -> Path:
         self._settings.runs.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".train-", dir=self._settings.runs))
         try:
             with self._stage("export"):
                 export_encoder(encoder, made, self._itemids.tolist())
-                export_ranker(ranker, made, self._itemids.tolist())
-                vectors = encoder.item_vectors().numpy()[self._itemids]
+                export_ranker(ranker, made, self._itemids.tolist(), encoder.history)
+                vectors = catalogue_vectors(encoder, self._ratings)
                 np.savez(made / runs.ITEMS, itemid=self._itemids, vector=vectors)
-                fitted = dense[: len(self._split.fit)]
-                features = {name: fitted[:, place] for place, name in enumerate(DENSE_COLUMNS)}
-                scores = head_values(encoder, ranker, self._ratings, moments)
-                reference = Reference.of(features, scores)
                 (made / runs.REFERENCE).write_text(json.dumps(reference.as_json()) + "\n")
             manifest = self._manifest(made)
             (made / runs.MANIFEST).write_text(manifest.model_dump_json(by_alias=True, indent=2) + "\n")
@@ -174,22 +245,29 @@ class Training:
         return runs.Manifest(
             run=f"{created:%Y%m%dT%H%M%SZ}-{short}",
             created=created,
-            data_hash=data_hash(self._ratings),
+            data_hash=self._data_hash,
             seed=train.seed,
             train=train.model_dump(),
             input_schema=runs.InputSchema(
-                ids=list(IDS), dense=list(DENSE_COLUMNS), dim=train.dim, history=train.history
+                ids=list(IDS), dense=list(DENSE_COLUMNS), dim=train.dim * train.encoders, history=train.history
             ),
             metrics=self._metrics,
             seconds=self._seconds,
-            # ru_maxrss is in KiB on Linux.
-            peak_memory_mb=round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            peak_memory_mb=_peak_memory_mb(train.encoders),
             files=files,
         )
 
 
+def _peak_memory_mb(processes: int) -> float:
+    """Of this process and as many others, each as large as the largest; ru_maxrss is in KiB on Linux."""
+    ours, theirs = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return round((ours + processes * theirs) / 1024, 1)
+
+
 def train(settings: Settings, progress: Progress = lambda stage, done, total, note: None) -> Path:
     """Train both models and write a run folder, all of it or nothing.
+
+    A training that was broken off goes on from the last epoch of its encoders.
 
     Returns:
         The run folder, `settings.runs / <run id>`.

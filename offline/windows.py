@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 
 from features import LIKED
 from offline.data import Ints, Ratings
@@ -15,25 +17,35 @@ class Sequences:
     """Events by user, within a user in the order of a profile: (ts, itemid).
 
     Attributes:
-        itemid, liked, ts: INT64 [events].
+        itemid, rating, ts: INT64 [events].
         start: where each user's events start, INT64 [users + 1].
         userid: INT64 [users], ascending.
     """
 
     itemid: Ints
-    liked: Ints
+    rating: Ints
     ts: Ints
     start: Ints
     userid: Ints
 
+    @cached_property
+    def liked(self) -> npt.NDArray[np.bool_]:
+        """Whether each event is a like, [events]."""
+        return self.rating >= LIKED
+
+
+def by_user(ratings: Ratings, places: Ints) -> Ints:
+    """The places, by user, within a user in the order of a profile."""
+    return places[np.lexsort((ratings.itemid[places], ratings.ts[places], ratings.userid[places]))]
+
 
 def sequences(ratings: Ratings, places: Ints) -> Sequences:
     """The events at `places`, by user."""
-    order = places[np.lexsort((ratings.itemid[places], ratings.ts[places], ratings.userid[places]))]
+    order = by_user(ratings, places)
     userid, first = np.unique(ratings.userid[order], return_index=True)
     return Sequences(
         itemid=ratings.itemid[order],
-        liked=(ratings.rating[order] >= LIKED).astype(np.int64),
+        rating=ratings.rating[order],
         ts=ratings.ts[order],
         start=np.append(first, len(order)).astype(np.int64),
         userid=userid,
@@ -48,7 +60,7 @@ def shuffled(events: Sequences, rng: np.random.Generator) -> Sequences:
     """
     user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
     order = np.lexsort((rng.random(len(user)), events.ts, user))
-    return replace(events, itemid=events.itemid[order], liked=events.liked[order])
+    return replace(events, itemid=events.itemid[order], rating=events.rating[order])
 
 
 @dataclass(frozen=True)

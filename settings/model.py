@@ -154,7 +154,7 @@ class DataSettings(Part):
 
 
 class TrainSettings(Part):
-    """Training: the sequence encoder and the ranker."""
+    """Training: the sequence encoders and the ranker."""
 
     seed: int = Field(7, description="seed of every random choice")
     threads: int = Field(0, ge=0, description="CPU threads; 0: all")
@@ -163,12 +163,15 @@ class TrainSettings(Part):
     layers: int = Field(2, ge=1, description="transformer layers")
     heads: int = Field(2, ge=1, description="attention heads")
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the encoder")
-    encoder_epochs: int = Field(4, ge=1, description="passes of the encoder over the training events")
+    encoders: int = Field(2, ge=1, le=8, description="encoders, trained side by side, that are served as one")
+    encoder_epochs: int = Field(8, ge=1, description="passes of an encoder over the training events")
+    refit_epochs: int = Field(4, ge=0, description="further passes over all offline events, after the choices are made")
     encoder_batch: int = Field(16, ge=1, description="windows of events in a batch of the encoder")
     encoder_rate: float = Field(7e-3, gt=0, description="learning rate of the encoder")
-    ranker_epochs: int = Field(4, ge=1, description="passes of the ranker over the training events")
-    ranker_batch: int = Field(2048, ge=1, description="events in a batch of the ranker")
-    ranker_rate: float = Field(5e-3, gt=0, description="learning rate of the ranker")
+    ranker_models: int = Field(4, ge=1, le=8, description="models of P(like) whose mean is served")
+    ranker_epochs: int = Field(4, ge=1, description="passes of a model of P(like) over the training events")
+    ranker_batch: int = Field(2048, ge=1, description="events in a batch of P(like)")
+    ranker_rate: float = Field(5e-3, gt=0, description="learning rate of P(like)")
 
 
 class PublishSettings(Part):

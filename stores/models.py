@@ -62,20 +62,37 @@ class Models:
         (vector,) = self._infer(ENCODER, version, {"items": items, "liked": liked}, ["user_vector"])
         return vector
 
-    def rank(self, user_vector: Floats, ids: Ints, dense: Floats, version: int) -> Ranking:
+    def rank(
+        self,
+        user_vector: Floats,
+        items: Ints,
+        rating: Ints,
+        ids: Ints,
+        dense: Floats,
+        version: int,
+        row: Ints | None = None,
+    ) -> Ranking:
         """Rank candidates.
 
         Args:
-            user_vector: FP32 [1, dim], the same for all candidates, or [N, dim].
+            user_vector: of each of U users, FP32 [U, dim].
+            items, rating: their histories, INT64 [U, history] (see `features.encoder_input`, `features.rating_input`).
             ids: INT64 [N, 5], columns as in `features.IDS`.
             dense: FP32 [N, 32], columns as in `features.DENSE_COLUMNS`.
             version: version of the model.
+            row: the user of each candidate, INT64 [N]; None where there is one user.
 
         Raises:
             Unreachable: if Triton does not answer in time or does not have the model.
         """
-        vectors = np.ascontiguousarray(np.broadcast_to(user_vector, (len(ids), user_vector.shape[1])))
-        inputs = {"user_vector": vectors, "ids": ids, "dense": dense}
+        inputs = {
+            "user_vector": user_vector,
+            "items": items,
+            "rating": rating,
+            "row": np.zeros(len(ids), dtype=np.int64) if row is None else row,
+            "ids": ids,
+            "dense": dense,
+        }
         return Ranking(*self._infer(RANKER, version, inputs, ["score", "next", "like"]))
 
     def load(self, model: str) -> None:

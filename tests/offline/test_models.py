@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,15 +10,20 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from features import encoder_input
-from offline import encoder_training, export, ranker_training
+from offline import encoder_training, export, like_training, lists, parallel
 from offline.data import Ratings
-from offline.encoder import Encoder
+from offline.encoder import Encoder, Ensemble
+from offline.encoder_training import Plan
 from offline.errors import ExportError
+from offline.like import Like
+from offline.neighbours import Neighbours
+from offline.order import DAMPING, HALF_LIVES, Order
 from offline.ranker import Ranker
 from offline.softmax import NextItemLoss
 from offline.split import Split
+from offline.watching import Watch
 from offline.windows import Sequences, sequences, windows
-from settings import Settings, TrainSettings
+from settings import TrainSettings
 
 # Threads that wait for each other lose more than they win on models this small.
 torch.set_num_threads(1)
@@ -47,34 +53,32 @@ def test_windows_hold_every_position_once(ratings: Ratings, parts: Split) -> Non
 
 def test_the_next_item_loss_equals_the_obvious_one() -> None:
     torch.manual_seed(0)
-    rows, length, dim, size = 5, 7, 4, 30
-    hidden, table, bias = (
-        torch.randn(*shape, requires_grad=True) for shape in ((rows, length, dim), (size, dim), (size,))
-    )
-    drawn = torch.stack([torch.randperm(size - 1)[: length + 1] + 1 for _ in range(rows)])
-    items, target = drawn[:, :-1].contiguous(), drawn[:, 1:].contiguous()
-    # A target that was seen before stays in the softmax.
-    before_row, before_item = torch.tensor([0, 0, 3]), torch.tensor([5, int(target[0, 3]), 11])
-    weight = torch.rand(rows, length)
-    weight[2, 4:] = 0
-    loss = NextItemLoss.apply(hidden, table, bias, items, target, weight, before_row, before_item, 2)
+    n, dim, size = 300, 4, 30
+    hidden, table, bias = (torch.randn(*shape, requires_grad=True) for shape in ((n, dim), (size, dim), (size,)))
+    target = torch.randint(1, size, (n,))
+    seen_row = torch.randint(0, n, (2 * n,)).sort().values
+    # Some targets were seen before; they stay in the softmax.
+    seen_item = torch.where(torch.rand(2 * n) < 0.2, target[seen_row], torch.randint(1, size, (2 * n,)))
+    loss = NextItemLoss.apply(hidden, table, bias, target, seen_row, seen_item, torch.float32)
     loss.backward()
     fast = [tensor.grad for tensor in (hidden, table, bias)]
 
     hidden_, table_, bias_ = (tensor.detach().clone().requires_grad_() for tensor in (hidden, table, bias))
-    masked = torch.zeros(rows, length, size, dtype=torch.bool)
-    masked[:, :, 0] = True
-    masked[before_row, :, before_item] = True
-    for place in range(length):
-        masked[:, place].scatter_(1, items[:, : place + 1], True)
-    masked.scatter_(2, target[..., None], False)
-    logits = (hidden_ @ table_.T + bias_).masked_fill(masked, -torch.inf)
-    each = F.cross_entropy(logits.view(-1, size), target.reshape(-1), reduction="none").view(rows, length)
-    expected = (each * weight).sum() / weight.sum()
+    masked = torch.zeros(n, size, dtype=torch.bool)
+    masked[:, 0] = True
+    masked[seen_row, seen_item] = True
+    masked.scatter_(1, target[:, None], False)
+    expected = F.cross_entropy((hidden_ @ table_.T + bias_).masked_fill(masked, -torch.inf), target)
     torch.autograd.backward(expected)
     torch.testing.assert_close(loss, expected)
     for ours, theirs in zip(fast, (hidden_.grad, table_.grad, bias_.grad), strict=True):
         torch.testing.assert_close(ours, theirs)
+
+    halved = [tensor.detach().clone().requires_grad_() for tensor in (hidden, table, bias)]
+    NextItemLoss.apply(*halved, target, seen_row, seen_item).backward()
+    for tensor, exact in zip(halved, fast, strict=True):
+        assert tensor.grad is not None and exact is not None
+        assert F.cosine_similarity(tensor.grad.view(1, -1), exact.view(1, -1)).item() > 0.999
 
 
 def test_an_event_does_not_change_the_state_before_it(encoder: Encoder) -> None:
@@ -117,14 +121,13 @@ def test_the_encoder_learns_a_sequence() -> None:
     itemid = ((starts[:, None] + np.arange(length)) % 30 + 1).reshape(-1)
     events = Sequences(
         itemid=itemid,
-        liked=np.ones_like(itemid),
+        rating=np.full_like(itemid, 5),
         ts=np.arange(len(itemid)),
         start=np.arange(users + 1) * length,
         userid=np.arange(users),
     )
-    settings = TrainSettings(dim=16, layers=1, heads=2, encoder_epochs=20, encoder_batch=8)
-    model = Encoder(torch.arange(1, 31), 31, settings)
-    encoder_training.fit(model, events, settings, lambda step, steps, loss: None)
+    model = Encoder(torch.arange(1, 31), 31, SMALL)
+    encoder_training.fit(model, events, Plan(20, 8, 7e-3, 0), lambda step, steps, loss: None)
     items, liked = encoder_input([(1, 3, 5), (2, 4, 5), (3, 5, 5)])
     with torch.no_grad():
         scores = model(torch.from_numpy(items), torch.from_numpy(liked)) @ model.item_vectors().T
@@ -132,43 +135,158 @@ def test_the_encoder_learns_a_sequence() -> None:
     assert int(scores.argmax()) == 6
 
 
+def test_the_mean_of_encoders_is_one_inner_product(ratings: Ratings) -> None:
+    torch.manual_seed(0)
+    members = [Encoder(torch.from_numpy(np.unique(ratings.itemid)), 121, SMALL).eval() for _ in range(2)]
+    for member in members:
+        torch.nn.init.normal_(member.bias)
+    together = Ensemble(members)
+    items, liked = map(torch.from_numpy, encoder_input([(1, 5, 5), (2, 9, 3)]))
+    with torch.inference_mode():
+        score = together(items, liked) @ together.item_vectors().T
+        each = [member(items, liked) @ member.item_vectors().T for member in members]
+    torch.testing.assert_close(score, (each[0] + each[1]) / 2)
+
+
+def test_training_that_was_broken_off_goes_on_from_the_last_epoch(
+    ratings: Ratings, parts: Split, tmp_path: Path
+) -> None:
+    events, plan = sequences(ratings, parts.fit), Plan(3, 16, 7e-3, 0)
+    itemids = torch.from_numpy(np.unique(events.itemid))
+
+    def trained(checkpoint: Path | None, stop_after: int | None = None) -> dict[str, torch.Tensor]:
+        torch.manual_seed(1)
+        model = Encoder(itemids, 121, SMALL)
+        epochs: list[int] = []
+
+        def progress(step: int, steps: int, loss: float) -> None:
+            if epochs and epochs[-1] == stop_after:
+                raise KeyboardInterrupt
+
+        encoder_training.fit(model, events, plan, progress, epochs.append, checkpoint)
+        return model.state_dict()
+
+    whole = trained(None)
+    with pytest.raises(KeyboardInterrupt):
+        trained(tmp_path / "encoder.pt", stop_after=2)
+    for name, value in trained(tmp_path / "encoder.pt").items():
+        torch.testing.assert_close(value, whole[name])
+
+
+def test_watched_histories_are_those_of_earlier_seconds(ratings: Ratings, parts: Split) -> None:
+    events = sequences(ratings, parts.train)
+    itemids = np.array(sorted(ratings.catalogue.items))
+    places = np.arange(len(events.itemid))[::37]
+    watch = Watch.of(events, places, 20, itemids)
+    user = np.searchsorted(events.start, places, "right") - 1
+    for row, place in enumerate(places):
+        of_user = np.arange(events.start[user[row]], events.start[user[row] + 1])
+        earlier = of_user[events.ts[of_user] < events.ts[place]]
+        assert set(watch.seen_item[watch.seen_row == row]) == set(events.itemid[earlier])
+        assert watch.items[row][watch.items[row] > 0].tolist() == events.itemid[earlier][-20:].tolist()
+
+
+HISTORY = 12
+
+
 def ranker() -> Ranker:
     torch.manual_seed(0)
-    model = Ranker(10, torch.randn(8, 5), torch.zeros(32), torch.ones(32))
-    model.weight.fill_(0.3)
-    return model.eval()
+    likes = [Like(10, 8, torch.zeros(32), torch.ones(32)) for _ in range(2)]
+    order = Order(torch.arange(1, 8), 8)
+    tables = np.random.default_rng(0).random((2, 7, 7)).astype(np.float32)
+    order.set_neighbours(Neighbours(*tables))
+    torch.nn.init.normal_(order.linear.weight, std=0.1)
+    return Ranker(likes, order, torch.randn(8, 5)).eval()
 
 
-def test_the_score_combines_both_heads() -> None:
-    model, vector, dense = ranker(), torch.randn(3, 5), torch.randn(3, 32)
-    ids = torch.tensor([[1, 2, 0, 3, 20], [9, 7, 1, 6, 0], [4, 1, -1, -1, -1]])
+def pairs(n: int) -> tuple[torch.Tensor, ...]:
+    """Inputs of the ranker but `ids`: two users, the first with a history of 3, the second without."""
+    items, rating = torch.zeros(2, HISTORY, dtype=torch.int64), torch.zeros(2, HISTORY, dtype=torch.int64)
+    items[0, :3], rating[0, :3] = torch.tensor([3, 5, 1]), torch.tensor([5, 1, 4])
+    return torch.randn(2, 5), items, rating, torch.arange(n) % 2, torch.rand(n, 32)
+
+
+def test_next_is_the_encoders_score_and_like_a_mean() -> None:
+    model, ids = ranker(), torch.tensor([[1, 2, 0, 3, 20], [9, 7, 1, 6, 0], [4, 1, -1, -1, -1]])
+    vector, items, rating, row, dense = pairs(3)
     with torch.inference_mode():
-        following, like, score = model(vector, ids, dense)
-    torch.testing.assert_close(following, (vector * model.item_vectors[ids[:, 1]]).sum(1))
-    torch.testing.assert_close(score, following + 0.3 * torch.logit(like))
+        following, like, score = model(vector, items, rating, row, ids, dense)
+        each = [one(one.taste(items, rating)[row], ids, dense) for one in model.like_models()]
+    torch.testing.assert_close(following, (vector[row] * model.item_vectors[ids[:, 1]]).sum(1))
+    torch.testing.assert_close(torch.logit(like), (each[0] + each[1]) / 2)
+    assert not torch.allclose(score, following)
+
+
+def test_the_order_counts_what_follows_the_last_events() -> None:
+    model = ranker()
+    vector, items, rating, row, dense = pairs(2)
+    ids = torch.tensor([[1, 2, 0, 3, 20], [1, 2, 0, 3, 20]])
+    with torch.inference_mode():
+        inputs = model.parts(vector, items, rating, row, ids, dense)[3]
+    follows = model.order.follows.view(8, 8).float()
+    after = follows / (follows.sum(1, keepdim=True) + DAMPING)
+    for place, life in enumerate(HALF_LIVES):
+        expected = sum(0.5 ** (age / life) * after[item - 1, 1].item() for age, item in enumerate((1, 5, 3)))
+        assert inputs[0, place].item() == pytest.approx(np.log(expected + 1e-3), abs=1e-3)
+    assert inputs[1, 0].item() == pytest.approx(np.log(1e-3))
 
 
 def test_unknown_users_and_items_are_row_0_of_the_ranker() -> None:
-    model, vector, dense = ranker(), torch.randn(1, 5), torch.randn(1, 32)
+    model = ranker()
+    vector, items, rating, row, dense = pairs(1)
+    items[0, 3], rating[0, 3] = 2**31 - 1, 5
     with torch.inference_mode():
         scores = [
-            model(vector, torch.tensor([[userid, itemid, -1, -1, -1]]), dense)[2]
+            model(vector, items, rating, row, torch.tensor([[userid, itemid, -1, -1, -1]]), dense)[2]
             for userid, itemid in ((0, 0), (10, 8), (2**31 - 1, 2**31 - 1), (-1, -5))
         ]
     for score in scores[1:]:
         torch.testing.assert_close(score, scores[0])
 
 
-def test_the_ranker_learns(generated: Settings) -> None:
+def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
+    events = sequences(ratings, np.arange(len(ratings)))
+    ids = lists.pair_ids(ratings.catalogue, np.repeat(events.userid, np.diff(events.start)), events.itemid)
     rng = np.random.default_rng(0)
-    dense = rng.normal(size=(4000, 32)).astype(np.float32)
-    label = (dense[:, 3] > 0).astype(np.float32)
-    ids = np.column_stack([rng.integers(1, 10, (4000, 2)) % 8, np.full((4000, 3), -1)])
-    model = ranker()
-    settings = TrainSettings(ranker_batch=128, ranker_epochs=3)
-    ranker_training.fit(model, ids, dense, label, settings, lambda step, steps, loss: None)
-    like = ranker_training.like(model, ids, dense)
-    assert ((like > 0.5) == (label > 0.5)).mean() > 0.95
+    known = like_training.Pairs(events, ids, rng.random((len(ids), 32)).astype(np.float32))
+    model = Like(151, 121, torch.zeros(32), torch.ones(32)).eval()
+    places = np.sort(rng.choice(len(ids), 200, replace=False))
+    fast = like_training.logits(model, known, places, HISTORY)
+    user = np.searchsorted(events.start, places, "right") - 1
+    items, rating = np.zeros((2, 200, HISTORY), dtype=np.int64)
+    for row, place in enumerate(places):
+        of = np.arange(max(events.start[user[row]], place - HISTORY), place)
+        items[row, : len(of)], rating[row, : len(of)] = events.itemid[of], events.rating[of]
+    with torch.inference_mode():
+        taste = model.taste(torch.from_numpy(items), torch.from_numpy(rating))
+        slow = model(taste, torch.from_numpy(ids[places]), torch.from_numpy(known.dense[places]))
+    np.testing.assert_allclose(fast, slow.numpy(), atol=1e-4)
+
+
+def test_p_like_is_learned() -> None:
+    rng = np.random.default_rng(0)
+    n = 4000
+    dense = rng.normal(size=(n, 32)).astype(np.float32)
+    liked = dense[:, 3] > 0
+    ids = np.column_stack([rng.integers(1, 10, (n, 2)) % 8, np.full((n, 3), -1)])
+    events = Sequences(ids[:, 1], np.where(liked, 5, 2), np.arange(n), np.arange(0, n + 1, 100), np.arange(n // 100))
+    known, places = like_training.Pairs(events, ids, dense), np.arange(n)
+    task = like_training.Task(10, 8, known, places, 10, epochs=3, batch=128, rate=5e-3, seed=0)
+    model = task.trained(task(lambda what: None))
+    logit = like_training.logits(model, known, places, 10)
+    assert ((logit > 0) == liked).mean() > 0.95
+
+
+def test_tasks_side_by_side_tell_and_return() -> None:
+    told: list[tuple[int, object]] = []
+    results = parallel.run([partial(square, n) for n in (2, 3)], 2, lambda number, what: told.append((number, what)))
+    assert results == [4, 9]
+    assert sorted(told) == [(0, "at 2"), (1, "at 3")]
+
+
+def square(n: int, told: parallel.Told) -> int:
+    told(f"at {n}")
+    return n * n
 
 
 def test_an_exported_model_that_answers_otherwise_is_refused(tmp_path: Path) -> None:

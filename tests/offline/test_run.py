@@ -25,7 +25,7 @@ def test_a_run_folder_is_complete(generated: Settings, ratings: Ratings, run: Pa
     assert manifest.data_hash == data_hash(ratings)
     assert manifest.input_schema.ids == list(IDS)
     assert manifest.input_schema.dense == list(DENSE_COLUMNS)
-    assert (manifest.input_schema.dim, manifest.input_schema.history) == (16, 100)
+    assert (manifest.input_schema.dim, manifest.input_schema.history) == (32, 100)
     assert manifest.train == generated.train.model_dump()
     assert {"features", "encoder", "ranker", "export"} <= manifest.seconds.keys()
     assert {"encoder_epoch_2", "ranker_test", "pipeline_validation"} <= manifest.metrics.keys()
