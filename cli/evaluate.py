@@ -2,36 +2,104 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import threading
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
+from cli import background
 from cli.console import one_line, out, report, stage_bars
-from offline.evaluate import Report, Source, measure
-from settings import load
+from cli.stream import call, held_out
+from producers import Pace
+from producers import replay as replay_all
+from settings import Settings, load
+
+if TYPE_CHECKING:
+    # Imported where they are used: they need onnxruntime, which is not among what serving installs.
+    from offline.evaluate import Progress, Report
+    from offline.evaluate_api import Compared
 
 LISTS = ("hr@10", "ndcg@10", "hr@50", "mrr", "coverage", "tail")
+USERS = ("hr@10", "popularity_hr@10", "ratio", "all_time_hr@10", "ratio_all_time")
 RANKER = ("auc", "logloss", "ece")
+
+SAMPLE = 2000
+"""Lists that are compared with those of the API."""
 
 
 def evaluate(
     run: Annotated[str | None, typer.Option("--run", help="The run; else the newest.")] = None,
     sample: Annotated[int | None, typer.Option(min=1, help="Only this many of the liked held-out events.")] = None,
+    api: Annotated[
+        bool, typer.Option("--api", help="Compare with the lists of the running API, while the replay is sent to it.")
+    ] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Measure new users and new items instead.")] = False,
+    page: Annotated[bool, typer.Option("--report", help="Also write report.html into the run folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
     """Measure a run on the held-out events, replayed in time order."""
+    if api + cold + page > 1:
+        raise typer.BadParameter("give one of --api, --cold and --report")
+    from offline.cold import cold as measure_cold
+    from offline.evaluate import Source, measure
+
     with one_line(), stage_bars() as tell:
 
         def progress(stage: str, done: int, total: int) -> None:
             tell(stage, done, total, "")
 
-        figures = measure(Source.open(load(), run), sample, progress).report()
-    if json:
+        settings = load()
+        if api:
+            found = through_api(settings, run, sample or SAMPLE, progress)
+        elif cold:
+            figures = measure_cold(Source.open(settings, run), sample, progress)
+        else:
+            source = Source.open(settings, run)
+            measured = measure(source, sample, progress)
+            figures = measured.report()
+            if page:
+                from offline.report import write
+
+                written = write(measured, figures)
+    if api:
+        report(json, {"api": found.as_json()}, api_words(found))
+    elif json:
         report(True, figures, "")
+    elif cold:
+        out.print(figures_table("new users, by events known", figures["cold"]["users"], USERS))
     else:
         out.print(lists_table(figures))
         out.print(figures_table("ranker, P(like)", figures["ranker"], RANKER))
+    if page and not json:
+        out.print(f"written to {written}", highlight=False, soft_wrap=True)
+
+
+def through_api(settings: Settings, run: str | None, sample: int, progress: Progress) -> Compared:
+    """Replay through the running system, and compare its lists with those of the batch evaluation."""
+    from offline.evaluate import Source
+    from offline.evaluate_api import compare, live_run
+
+    source = Source.open(settings, run or live_run(settings))
+    events, name = held_out(settings)
+    stopping = threading.Event()
+
+    def send(n: int) -> None:
+        replay_all(settings.kafka, events[:n], name, pace=Pace.MAX, stopping=stopping, progress=lambda _: None)
+
+    def recommend(body: dict[str, Any]) -> dict[str, Any]:
+        return call(settings, "POST", "/ml/rec", body)
+
+    with background.alone(settings):
+        return compare(source, sample, send, recommend, progress)
+
+
+def api_words(found: Compared) -> str:
+    """A comparison in one line."""
+    return (
+        f"{found.events:,} lists through the API: {found.equal:,} of {found.positions:,} positions hold the same item, "
+        f"{found.explained_by_ties:,} of the others are ties; scores differ by {found.largest_difference:.1g} at most"
+    )
 
 
 def lists_table(figures: Report) -> Table:

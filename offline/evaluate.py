@@ -112,6 +112,7 @@ class Evaluation:
         tallies: by system and what it knows, as in the report: ("pipeline", "live"), ("vector", "live"), ...
         ranker: (label, P(like)) by what it was measured on.
         length: events of the user's profile before each target, INT64 [T].
+        item_n: ratings of each target's item before it, INT64 [T].
     """
 
     source: Source
@@ -119,6 +120,7 @@ class Evaluation:
     tallies: dict[tuple[str, str], Tally]
     ranker: dict[str, tuple[Floats, Floats]]
     length: Ints
+    item_n: Ints
 
     def report(self) -> Report:
         """The figures, as `reelstream evaluate --json` prints them."""
@@ -179,6 +181,7 @@ def measure(source: Source, sample: int | None, progress: Progress) -> Evaluatio
         collected.tallies,
         {name: likes.finish() for name, likes in ranker.items()},
         collected.length,
+        collected.item_n,
     )
 
 
@@ -202,6 +205,7 @@ class _Collected:
         self._by_row = {name: np.argsort(row, kind="stable") for name, row in rows.items()}
         self.tallies: dict[tuple[str, str], Tally] = {}
         self.length = np.zeros(len(targets), dtype=np.int64)
+        self.item_n = np.zeros(len(targets), dtype=np.int64)
 
     def add(self, known: Known) -> None:
         parts = {name: self._targets_in(name, known) for name in PIPELINES}
@@ -212,7 +216,9 @@ class _Collected:
                 target = parts[name]
                 tally = self.tallies.setdefault((system, name), Tally(self._tail, len(self._wanted)))
                 tally.add(lists, self._rows[name][target] - known.first, target, self._wanted[target])
-        self.length[live] = known.events[self._rows["live"][live] - known.first]
+        row = self._rows["live"][live] - known.first
+        self.length[live] = known.events[row]
+        self.item_n[live] = known.n[row, self._wanted[live]]
 
     def _targets_in(self, name: str, known: Known) -> Ints:
         """Targets whose list is made at one of these moments."""

@@ -7,10 +7,11 @@ import pytest
 
 from features import GENRES, Event, preferences, user_row
 from offline import metrics
+from offline.cold import cold
 from offline.data import Ratings
 from offline.evaluate import DAY, Source, ask, evaluate
 from offline.evaluate_lists import NO_ITEM, Lists, top
-from offline.evaluate_state import Known, Replay
+from offline.evaluate_state import Known, Replay, shortened
 from offline.history import State, replay, row_values
 from offline.split import online_events, time_order
 from settings import Settings
@@ -125,3 +126,23 @@ def test_calibration_error_is_the_distance_of_bins() -> None:
     assert metrics.ece(label, np.full(4, 0.5)) == 0.0
     assert metrics.ece(label, np.array([0.9, 0.9, 0.9, 0.1])) == pytest.approx(0.75 * (0.9 - 2 / 3) + 0.25 * 0.1)
     assert metrics.ece(np.ones(3), np.full(3, 0.25)) == pytest.approx(0.75)
+
+
+def test_a_new_user_without_events_gets_what_is_popular_and_more_events_help(source: Source) -> None:
+    found = cold(source, 300, lambda stage, done, total: None)["cold"]
+    users = found["users"]
+    assert list(users) == ["0", "1", "3", "10"]
+    assert users["0"]["hr@10"] == users["0"]["popularity_hr@10"]
+    assert users["0"]["ratio"] == 1.0
+    assert users["10"]["hr@10"] > users["0"]["hr@10"]
+    assert found["items"]["100"]["events"] >= found["items"]["20"]["events"]
+
+
+def test_a_new_user_is_known_by_the_last_events_alone(source: Source, ratings: Ratings) -> None:
+    state = replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue))
+    userid = int(ratings.userid[source.targets(1)[0]])
+    whole = state.profile(userid)
+    new = shortened(whole, 3, state)
+    assert (new.userid, new.n, new.recent) == (0, 3, whole.recent[-3:])
+    assert shortened(whole, 0, state).n == 0
+    assert shortened(whole, 10_000, state).recent == whole.recent

@@ -1,0 +1,97 @@
+"""Cold start: lists for users of whom little is known, and of items that hardly anyone has rated.
+
+A new user is an online user whose id, attributes and all but the last K events before the target are withheld; what the
+user has rated is left out of every list, as in `offline.evaluate`, so that all figures are over the same candidates.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from offline import metrics
+from offline.data import Ints
+from offline.evaluate import Progress, Report, Source
+from offline.evaluate_state import Asked, Replay
+from offline.evaluate_tally import Tally, long_tail
+from offline.history import State, replay
+from offline.split import online_events, time_order
+
+KNOWN = (0, 1, 3, 10)
+"""Events known of a new user."""
+
+FEWER = (5, 20, 50, 100)
+"""Items are new while they have fewer ratings than this."""
+
+ALL = -1
+
+
+def cold(source: Source, sample: int | None, progress: Progress) -> Report:
+    """Measure cold start on the liked online events or a sample of them.
+
+    Returns:
+        {"run", "events", "cold": {"users": {K: figures}, "items": {N: figures}}}. Figures of users: `hr@10` and
+        `ndcg@10` of the pipeline; `popularity_hr@10` and `ratio` to it; the same for `all_time`, the order by all
+        likes. Figures of items with fewer than N ratings: `events`, `hr@10`, `hr@50` of the pipeline that knows the
+        whole user, and `popularity_hr@50`.
+    """
+    targets = source.targets(sample)
+    ratings, parts = source.ratings, source.parts
+    state = replay(
+        ratings,
+        time_order(ratings, parts.offline),
+        State(ratings.catalogue),
+        progress=lambda done, total: progress("history", done, total),
+    )
+    order = online_events(ratings, parts)
+    replayed = Replay(ratings, order, state, source.history, source.settings.recall.half_life_days)
+    lasts = (ALL, *KNOWN)
+    seconds, userids = np.tile(ratings.ts[targets], len(lasts)), np.tile(ratings.userid[targets], len(lasts))
+    asked, place = Asked.unique(seconds, userids, np.repeat(lasts, len(targets)))
+    rows = dict(zip(lasts, np.split(place, len(lasts)), strict=True))
+    wanted, lister, tail = source.wanted(targets), source.lister(), long_tail(ratings, parts)
+    item_n = np.zeros(len(targets), dtype=np.int64)
+    tallies = {
+        last: {name: Tally(tail, len(targets)) for name in ("pipeline", "popularity", "likes")} for last in lasts
+    }
+    for known in replayed.at(asked, lambda done, total: progress("lists", done, total)):
+        made = lister.make(known)
+        for last in lasts:
+            here = np.flatnonzero((rows[last] >= known.first) & (rows[last] < known.first + len(known)))
+            row = rows[last][here] - known.first
+            for name, tally in tallies[last].items():
+                tally.add(made[name], row, here, wanted[here])
+            if last == ALL:
+                item_n[here] = known.n[row, wanted[here]]
+    ranks = {last: {name: tally.rank for name, tally in of.items()} for last, of in tallies.items()}
+    users = {str(last): _user_figures(ranks[last]) for last in KNOWN}
+    items = {str(n): _item_figures(ranks[ALL], item_n < n) for n in FEWER}
+    return {"run": source.manifest.run, "events": len(targets), "cold": {"users": users, "items": items}}
+
+
+def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
+    found = {name: metrics.of_ranks(rank) for name, rank in ranks.items()}
+    hits, popular, all_time = (found[name]["hr@10"] for name in ("pipeline", "popularity", "likes"))
+    return {
+        "hr@10": hits,
+        "ndcg@10": found["pipeline"]["ndcg@10"],
+        "popularity_hr@10": popular,
+        "ratio": _ratio(hits, popular),
+        "all_time_hr@10": all_time,
+        "ratio_all_time": _ratio(hits, all_time),
+    }
+
+
+def _item_figures(ranks: dict[str, Ints], new: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, float]:
+    if not new.any():
+        return {"events": 0.0}
+    pipeline, popular = (metrics.of_ranks(ranks[name][new]) for name in ("pipeline", "popularity"))
+    return {
+        "events": float(new.sum()),
+        "hr@10": pipeline["hr@10"],
+        "hr@50": pipeline["hr@50"],
+        "popularity_hr@50": popular["hr@50"],
+    }
+
+
+def _ratio(value: float, baseline: float) -> float:
+    return value / baseline if baseline else float("nan")
