@@ -98,7 +98,7 @@ def popularity(item: Columns, half_life_days: float) -> npt.NDArray[np.float64]:
     """How popular each item is now.
 
     Likes of an item's last weeks, halved for each half-life between its latest event and the latest of all, plus a
-    thousandth of all its likes. It needs no clock: replayed events of the year 2000 have a recent past of their own.
+    tenth of all its likes (on validation events HR@10 0.052; with a thousandth 0.030). It needs no clock: replayed events of the year 2000 have a recent past of their own.
 
     Args:
         item: item features as columns, N rows: `recent_likes`, `likes`, `last_ts`.
@@ -108,7 +108,7 @@ def popularity(item: Columns, half_life_days: float) -> npt.NDArray[np.float64]:
         FP64 [N].
     """
     age_days = (item["last_ts"].max(initial=0) - item["last_ts"]) / 86400.0
-    now: npt.NDArray[np.float64] = item["recent_likes"] * 2.0 ** (-age_days / half_life_days) + item["likes"] / 1000.0
+    now: npt.NDArray[np.float64] = item["recent_likes"] * 2.0 ** (-age_days / half_life_days) + item["likes"] / 10.0
     return now
 
 

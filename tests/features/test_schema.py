@@ -99,10 +99,10 @@ def test_popularity_is_recent_likes_first() -> None:
     day = 86400
     item = {
         "recent_likes": np.array([10, 10, 0]),
-        "likes": np.array([10, 10, 500]),
+        "likes": np.array([10, 10, 50]),
         "last_ts": np.array([100 * day, 40 * day, 100 * day]),
     }
     now = popularity(item, 30.0)
-    assert now[0] == pytest.approx(10.01)
-    assert now[1] == pytest.approx(2.51)
-    assert now[2] == pytest.approx(0.5)
+    assert now[0] == pytest.approx(11.0)
+    assert now[1] == pytest.approx(3.5)
+    assert now[2] == pytest.approx(5.0)
