@@ -39,7 +39,7 @@ LOOK_S = 1.0
 """Seconds in which the API takes over published item features, twice the time between two of its looks."""
 
 TRIES = 8
-"""Times that a list is asked for while it differs; the API may just be reading all item features anew."""
+"""Times that a list is asked for again while it differs; the API may just be reading all item features anew."""
 
 WAIT_S = 60.0
 """Longest wait for the stream, in seconds."""
@@ -68,6 +68,11 @@ class Compared:
     equal: int
     explained_by_ties: int
     largest_difference: float
+
+    @property
+    def same(self) -> bool:
+        """Whether every position is equal or explained."""
+        return self.equal + self.explained_by_ties == self.positions
 
     def as_json(self) -> dict[str, float]:
         """The figures, with the share of equal positions."""
@@ -126,6 +131,7 @@ def compare(source: Source, sample: int, send: Send, recommend: Recommend, progr
         for part in parts:
             send(part.sent)
             _until_served(log, profiles)
+            asking.patient = True
             for userid in part.userid.tolist():
                 asking.compare(userid, batch[part.second, userid])
                 done += 1
@@ -206,13 +212,17 @@ class _Asking:
     def __init__(self, recommend: Recommend, run: str, column: dict[int, int]) -> None:
         self._recommend, self._run, self._column = recommend, run, column
         self._all: list[Compared] = []
+        self.patient = True
 
     def compare(self, userid: int, expected: tuple[Ints, Any]) -> None:
-        for left in reversed(range(TRIES)):
-            found = self._once(userid, expected)
-            if found.equal + found.explained_by_ties == found.positions:
+        found = self._once(userid, expected)
+        for _ in range(TRIES if self.patient else 0):
+            if found.same:
                 break
-            time.sleep(LOOK_S / 2 if left else 0)
+            time.sleep(LOOK_S / 2)
+            found = self._once(userid, expected)
+        # What waiting did not help with is a difference; the others of the group are not waited for.
+        self.patient = self.patient and found.same
         self._all.append(found)
 
     def _once(self, userid: int, expected: tuple[Ints, Any]) -> Compared:
@@ -242,6 +252,6 @@ def against(theirs: list[tuple[int, float]], column: Ints, score: Any) -> Compar
     equal = explained = 0
     for place, ((their, _), our) in enumerate(zip(theirs, ours, strict=False)):
         equal += their == our
-        explained += their != our and abs(score_of.get(their, math.inf) - score[place]) <= TIE
+        explained += their != our and bool(abs(score_of.get(their, math.inf) - score[place]) <= TIE)
     differences = [abs(score_of[item] - value) for item, value in theirs if item in score_of]
     return Compared(1, positions, equal, explained, max(differences, default=0.0))
