@@ -69,7 +69,7 @@ class Task:
         return {name: value.cpu().numpy() for name, value in model.state_dict().items()}, curve
 
 
-def train(tasks: Sequence[Task], threads: int, progress: Progress) -> tuple[list[Encoder], list[Curve]]:
+def train(tasks: Sequence[Task], workers: parallel.Workers, progress: Progress) -> tuple[list[Encoder], list[Curve]]:
     """Train encoders; each with its curve."""
     done: dict[int, tuple[int, int]] = {}
 
@@ -78,7 +78,7 @@ def train(tasks: Sequence[Task], threads: int, progress: Progress) -> tuple[list
         steps = what[1] * len(tasks)
         progress(min(sum(step for step, _ in done.values()), steps), steps, what[2])
 
-    results = parallel.run(tasks, threads, told)
+    results = workers.run(tasks, told)
     encoders = []
     for task, (weights, _) in zip(tasks, results, strict=True):
         model = Encoder(torch.from_numpy(np.unique(task.events.itemid)), task.size, task.settings)

@@ -81,9 +81,9 @@ class Scored:
     inputs: Tensor
     wanted: Tensor
 
-    def take(self, chosen: Tensor) -> Scored:
-        """Some of the lists."""
-        return Scored(*(getattr(self, name)[chosen] for name in self.__dataclass_fields__))
+    def order(self, model: Order, chosen: Tensor) -> Tensor:
+        """Scores of some of the lists, FP32 [chosen, K]."""
+        return model.combine(self.following[chosen], self.probability[chosen], self.inputs[chosen])
 
 
 @torch.inference_mode()
@@ -113,26 +113,23 @@ def fit(model: Order, all_: Scored, seed: int, progress: Progress) -> dict[str, 
     known = torch.arange(len(all_.wanted))
     held_out = known[known % HELD_OUT == 0]
     steps = _steps(len(known) - len(held_out)) + _steps(len(known))
-    _fit(model, all_.take(known[known % HELD_OUT != 0]), seed, 0, steps, progress)
-    held = all_.take(held_out)
+    _fit(model, all_, known[known % HELD_OUT != 0], seed, 0, steps, progress)
     with torch.inference_mode():
-        order = model.combine(held.following, held.probability, held.inputs)
+        order = all_.order(model, held_out)
+    wanted = all_.wanted[held_out]
     found = {
-        "recall_validation": metrics.of_ranks(_ranks(held.following, held.wanted)),
-        "pipeline_validation": metrics.of_ranks(_ranks(order, held.wanted)),
+        "recall_validation": metrics.of_ranks(_ranks(all_.following[held_out], wanted)),
+        "pipeline_validation": metrics.of_ranks(_ranks(order, wanted)),
     }
     model.load_state_dict(begin)
-    _fit(model, all_, seed, _steps(len(known) - len(held_out)), steps, progress)
+    _fit(model, all_, known, seed, _steps(len(known) - len(held_out)), steps, progress)
     return found
 
 
 def head_values(model: Order, all_: Scored) -> dict[str, Floats]:
     """Each output of the ranker for the first SERVED items of the lists, FP32 [pairs]."""
-    parts = [
-        all_.take(torch.arange(start, min(start + 256, len(all_.wanted)))) for start in range(0, len(all_.wanted), 256)
-    ]
     with torch.inference_mode():
-        score = torch.cat([model.combine(part.following, part.probability, part.inputs) for part in parts])
+        score = torch.cat([all_.order(model, some) for some in torch.split(torch.arange(len(all_.wanted)), 256)])
     first = score.topk(min(SERVED, score.shape[1]), 1).indices
     values = {"next": all_.following, "like": torch.sigmoid(all_.like), "score": score}
     return {name: value.gather(1, first).reshape(-1).numpy() for name, value in values.items()}
@@ -142,12 +139,12 @@ def _steps(count: int) -> int:
     return -(-count // BATCH) * EPOCHS
 
 
-def _fit(model: Order, some: Scored, seed: int, before: int, steps: int, progress: Progress) -> None:
-    hit = torch.nonzero(some.wanted >= 0)[:, 0]
+def _fit(model: Order, all_: Scored, some: Tensor, seed: int, before: int, steps: int, progress: Progress) -> None:
+    hit = some[all_.wanted[some] >= 0]
     if not len(hit):
         return
     torch.manual_seed(seed)
-    flat = some.inputs.flatten(0, 1)
+    flat = all_.inputs.flatten(0, 1)
     model.mean.copy_(flat.mean(0))
     model.scale.copy_(1.0 / flat.std(0).clamp(min=1e-3))
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
@@ -157,8 +154,7 @@ def _fit(model: Order, some: Scored, seed: int, before: int, steps: int, progres
     for _ in range(EPOCHS):
         for chosen in torch.split(hit[torch.randperm(len(hit))], BATCH):
             step += 1
-            score = model.combine(some.following[chosen], some.probability[chosen], some.inputs[chosen])
-            loss = F.cross_entropy(score, some.wanted[chosen])
+            loss = F.cross_entropy(all_.order(model, chosen), all_.wanted[chosen])
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()

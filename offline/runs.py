@@ -40,7 +40,7 @@ class Manifest(BaseModel):
         input_schema: `schema` in the file.
         metrics: by part of the data or stage.
         seconds: by stage.
-        peak_memory_mb: most memory of the training process, in MiB.
+        peak_memory_mb: most memory of the training processes together, in MiB.
         files: SHA-256 of each file by its path in the run folder.
     """
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import resource
 import shutil
 import tempfile
 import time
@@ -19,7 +18,7 @@ import torch
 from drift import Reference
 from features import DENSE_COLUMNS, IDS, LIKED
 from offline import like_training, lists, members, metrics, order_training, parallel, runs
-from offline.allocator import keep_memory
+from offline.allocator import keep_memory, release_memory
 from offline.answers import catalogue_vectors, encode_with
 from offline.data import Ints, data_hash, load
 from offline.encoder import Encoder, Ensemble
@@ -66,7 +65,8 @@ class Training:
             self._ratings = load(settings)
             self._split = split(self._ratings, settings.data)
             self._data_hash = data_hash(self._ratings)
-        self._threads = torch.get_num_threads() if len(self._split.offline) >= SIDE_BY_SIDE else 1
+        threads = torch.get_num_threads() if len(self._split.offline) >= SIDE_BY_SIDE else 1
+        self._workers = parallel.Workers(threads)
         self._itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
         self._size = int(self._itemids[-1]) + 1
         key = hashlib.sha256((self._data_hash + settings.train.model_dump_json()).encode()).hexdigest()[:16]
@@ -82,6 +82,8 @@ class Training:
             ranker = self._ranker(encoders, dense)
         with self._stage("order"):
             reference = self._order(ranker, parts, dense)
+        del dense, parts
+        release_memory()
         with self._stage("refit"):
             encoder = self._refit(encoders, ranker)
         run = self._write(encoder, ranker, reference)
@@ -133,7 +135,7 @@ class Training:
                 weights = members.weights_of(begin[number])
             checkpoint = self._checkpoints / f"{stage}-{number}.pt"
             tasks.append(members.Task(weights, self._size, train, events, plan, watch, checkpoint))
-        return members.train(tasks, self._threads, lambda step, steps, note: self._progress(stage, step, steps, note))
+        return members.train(tasks, self._workers, lambda step, steps, note: self._progress(stage, step, steps, note))
 
     def _liked_validation(self, most: int) -> Ints:
         liked = self._split.validation[self._ratings.rating[self._split.validation] >= LIKED]
@@ -193,7 +195,7 @@ class Training:
         def told(number: int, what: tuple[int, int, float]) -> None:
             self._progress("ranker", what[0] + number * what[1], what[1] * len(tasks), f"loss {what[2]:.3f}")
 
-        weights = parallel.run(tasks, self._threads, told)
+        weights = self._workers.run(tasks, told)
         likes = [task.trained(of) for task, of in zip(tasks, weights, strict=True)]
         for name, places in (("ranker_validation", self._split.validation), ("ranker_test", self._split.test)):
             at = np.flatnonzero(np.isin(known, places))
@@ -207,6 +209,7 @@ class Training:
         """The order, learned on validation lists; what is left for drift to be compared with."""
         ranker.order.set_neighbours(neighbours(sequences(self._ratings, self._split.fit), self._itemids))
         scored = order_training.scored(ranker, parts)
+        parts.clear()
         self._metrics |= order_training.fit(
             ranker.order,
             scored,
@@ -253,15 +256,9 @@ class Training:
             ),
             metrics=self._metrics,
             seconds=self._seconds,
-            peak_memory_mb=_peak_memory_mb(train.encoders),
+            peak_memory_mb=round(max(self._workers.peak_mb, parallel.memory_mb("self", "VmHWM")), 1),
             files=files,
         )
-
-
-def _peak_memory_mb(processes: int) -> float:
-    """Of this process and as many others, each as large as the largest; ru_maxrss is in KiB on Linux."""
-    ours, theirs = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return round((ours + processes * theirs) / 1024, 1)
 
 
 def train(settings: Settings, progress: Progress = lambda stage, done, total, note: None) -> Path:

@@ -279,8 +279,10 @@ def test_p_like_is_learned() -> None:
 
 def test_tasks_side_by_side_tell_and_return() -> None:
     told: list[tuple[int, object]] = []
-    results = parallel.run([partial(square, n) for n in (2, 3)], 2, lambda number, what: told.append((number, what)))
+    workers = parallel.Workers(2)
+    results = workers.run([partial(square, n) for n in (2, 3)], lambda number, what: told.append((number, what)))
     assert results == [4, 9]
+    assert workers.peak_mb > 0
     assert sorted(told) == [(0, "at 2"), (1, "at 3")]
 
 
