@@ -99,7 +99,7 @@ def _bars(
         f"{name}\n{int(mask.sum()):,}" if not upright else f"{name} ({int(mask.sum()):,})" for mask, name in shown
     ]
     axes.set_xticks(place, labels, rotation=60 if upright else 0, ha="right" if upright else "center", fontsize=8)
-    axes.legend(frameon=False, fontsize=8)
+    axes.legend(frameon=False, fontsize=8, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(SYSTEMS))
     return _svg(figure)
 
 
