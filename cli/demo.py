@@ -31,6 +31,7 @@ ADDRESSES = """
   features      {feast}/get-online-features
   the proof     .venv/bin/reelstream verify
   the parts     .venv/bin/reelstream status
+  a better model  .venv/bin/reelstream train && .venv/bin/reelstream publish
 
 Stop it with [bold]make down[/]; the data stay."""
 
@@ -83,7 +84,7 @@ def _have_run(settings: Settings) -> None:
         from offline.train import train
 
         with stage_bars() as tell:
-            train(settings, tell)
+            train(settings.quick(), tell)
     newest = runs.folder(settings).name
     live = Published(connect(settings.redis)).run()
     if live is None or live.run != newest:

@@ -16,12 +16,16 @@ from settings import Settings, load
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
 
-def train(json: Json = False) -> None:
-    """Train the sequence encoder and the ranker; writes a run folder."""
+def train(
+    quick: Annotated[bool, typer.Option("--quick", help="A model to look around with, not the best one.")] = False,
+    json: Json = False,
+) -> None:
+    """Train the sequence encoders and the ranker; writes a run folder."""
     from offline.train import train as train_all
 
     with one_line(), stage_bars() as tell:
-        run = train_all(load(), tell)
+        settings = load()
+        run = train_all(settings.quick() if quick else settings, tell)
     manifest = runs.manifest(run)
     figures = as_json.loads(manifest.model_dump_json(by_alias=True))
     report(json, figures, f"run {manifest.run}: {metrics_in_words(manifest.metrics)}")

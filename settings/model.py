@@ -134,6 +134,11 @@ class RecallSettings(Part):
 
     vector_k: int = Field(200, ge=1, le=1000, description="candidates from the nearest vectors")
     term_k: int = Field(100, ge=0, le=1000, description="further candidates from the preferred genres and decades")
+    exact_items: int = Field(
+        100_000,
+        ge=0,
+        description="with up to so many items, nearest vectors are exact; with more a graph (HNSW) finds most of them",
+    )
     half_life_days: float = Field(30.0, gt=0, description="half-life of recent popularity, in days of event time")
 
 
@@ -172,6 +177,10 @@ class TrainSettings(Part):
     ranker_epochs: int = Field(4, ge=1, description="passes of a model of P(like) over the training events")
     ranker_batch: int = Field(2048, ge=1, description="events in a batch of P(like)")
     ranker_rate: float = Field(5e-3, gt=0, description="learning rate of P(like)")
+
+
+QUICK = {"encoders": 1, "encoder_epochs": 3, "refit_epochs": 1, "ranker_models": 1, "ranker_epochs": 3}
+"""Settings of a quick training: a model to look around with in a quarter of the time, not the best one."""
 
 
 class PublishSettings(Part):
@@ -231,6 +240,10 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         path = Path(os.environ.get("REELSTREAM_CONFIG", "reelstream.toml"))
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path))
+
+    def quick(self) -> Settings:
+        """The same with a quick training."""
+        return self.model_copy(update={"train": self.train.model_copy(update=QUICK)})
 
     @property
     def state(self) -> Path:

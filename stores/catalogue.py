@@ -76,7 +76,7 @@ class ItemIndex:
                 "field": "vector",
                 "query_vector": vector.tolist(),
                 "k": vector_k,
-                "num_candidates": min(max(2 * vector_k, 400), 10_000),
+                "num_candidates": min(max(5 * vector_k, 1000), 10_000),
                 "filter": {"bool": {"must_not": seen}},
                 "_name": VECTOR,
             }
@@ -113,8 +113,13 @@ class ItemIndex:
         hits = answer.get("hits", {}).get("hits", [])
         return [Candidate(int(hit["_id"]), hit["matched_queries"]) for hit in hits]
 
-    def create(self, index: str, dim: int) -> None:
+    def create(self, index: str, dim: int, *, exact: bool) -> None:
         """Make an index for vectors of `dim` numbers, in place of one of the same name.
+
+        Args:
+            index: its name.
+            dim: length of a vector.
+            exact: compare with every vector, else search a graph (HNSW).
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
@@ -124,7 +129,7 @@ class ItemIndex:
             "dims": dim,
             "index": True,
             "similarity": "max_inner_product",
-            "index_options": {"type": "hnsw", "m": 16, "ef_construction": 200},
+            "index_options": {"type": "flat"} if exact else {"type": "hnsw", "m": 32, "ef_construction": 400},
         }
         properties = {
             "itemid": {"type": "integer"},

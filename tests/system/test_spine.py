@@ -11,6 +11,8 @@ import urllib.request
 import numpy as np
 
 from features import DENSE_COLUMNS, dense, multi_hot
+from offline import runs
+from stores import ItemIndex, Published
 from stores.feature_store import Features
 from tests.system.conftest import System
 
@@ -70,6 +72,23 @@ def test_the_ranker_sees_the_features_as_the_store_holds_them(system: System) ->
         columns["genres"] = multi_hot([row["genres"]])
         expected = dense({name: np.array([value]) for name, value in user.items()}, columns)[0]
         assert item["explain"]["features"] == dict(zip(DENSE_COLUMNS, expected.tolist(), strict=True))
+
+
+def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
+    live = Published(system.profiles.client).run()
+    assert live is not None
+    itemids, vectors = runs.item_vectors(runs.folder(system.settings, live.run))
+    index = ItemIndex(system.settings.elasticsearch)
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        wanted = rng.normal(size=vectors.shape[1]).astype(np.float32)
+        exclude = set(rng.choice(itemids, 40, replace=False).tolist())
+        allowed = np.array([itemid not in exclude for itemid in itemids.tolist()])
+        scores = np.where(allowed, vectors @ wanted, -np.inf)
+        nearest = itemids[np.argsort(-scores)[:20]].tolist()
+        nothing = {"genres": {}, "decades": {}}
+        found = index.recall(live.index, wanted, nothing, exclude, vector_k=20, term_k=0)
+        assert [candidate.itemid for candidate in found] == nearest
 
 
 def test_a_session_without_a_stored_user_gets_a_list_of_its_own(system: System) -> None:
