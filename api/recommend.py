@@ -236,6 +236,7 @@ class Recommender:
                 exclude,
                 limits.vector_k,
                 limits.term_k if vectors is not None else limits.vector_k + limits.term_k,
+                limits.num_candidates,
             ),
         )
         known = [candidate for candidate in found or [] if candidate.itemid in live.items.items]

@@ -239,7 +239,7 @@ def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings, k
                 index.delete(other)
         if live.version in keep and live.index in there:
             return
-        index.create(live.index, live.dim, exact=len(itemids) <= settings.recall.exact_items)
+        index.create(live.index, live.dim)
         index.fill(live.index, ratings.catalogue.items.values(), vectors, prior)
         found = index.count(live.index)
         if found != len(ratings.catalogue.items):

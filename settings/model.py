@@ -134,10 +134,11 @@ class RecallSettings(Part):
 
     vector_k: int = Field(200, ge=1, le=1000, description="candidates from the nearest vectors")
     term_k: int = Field(100, ge=0, le=1000, description="further candidates from the preferred genres and decades")
-    exact_items: int = Field(
-        100_000,
-        ge=0,
-        description="with up to so many items, nearest vectors are exact; with more a graph (HNSW) finds most of them",
+    num_candidates: int = Field(
+        4000,
+        ge=1,
+        le=10_000,
+        description="vectors that the search for the nearest looks at; exact with up to so many items, else nearly so",
     )
     half_life_days: float = Field(30.0, gt=0, description="half-life of recent popularity, in days of event time")
 

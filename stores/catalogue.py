@@ -55,6 +55,7 @@ class ItemIndex:
         exclude: Collection[int],
         vector_k: int,
         term_k: int,
+        num_candidates: int,
     ) -> list[Candidate]:
         """Candidates by vector and by terms, without the excluded items, in one request.
 
@@ -65,6 +66,7 @@ class ItemIndex:
             exclude: items that must not come back.
             vector_k: candidates from the nearest vectors.
             term_k: further candidates from the terms.
+            num_candidates: vectors that the search looks at; with as many as there are items it is exact.
 
         Raises:
             Unreachable: if Elasticsearch does not answer in time.
@@ -76,7 +78,7 @@ class ItemIndex:
                 "field": "vector",
                 "query_vector": vector.tolist(),
                 "k": vector_k,
-                "num_candidates": min(max(5 * vector_k, 1000), 10_000),
+                "num_candidates": max(num_candidates, vector_k),
                 "filter": {"bool": {"must_not": seen}},
                 "_name": VECTOR,
             }
@@ -113,13 +115,8 @@ class ItemIndex:
         hits = answer.get("hits", {}).get("hits", [])
         return [Candidate(int(hit["_id"]), hit["matched_queries"]) for hit in hits]
 
-    def create(self, index: str, dim: int, *, exact: bool) -> None:
+    def create(self, index: str, dim: int) -> None:
         """Make an index for vectors of `dim` numbers, in place of one of the same name.
-
-        Args:
-            index: its name.
-            dim: length of a vector.
-            exact: compare with every vector, else search a graph (HNSW).
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
@@ -129,7 +126,7 @@ class ItemIndex:
             "dims": dim,
             "index": True,
             "similarity": "max_inner_product",
-            "index_options": {"type": "flat"} if exact else {"type": "hnsw", "m": 32, "ef_construction": 400},
+            "index_options": {"type": "hnsw", "m": 32, "ef_construction": 400},
         }
         properties = {
             "itemid": {"type": "integer"},

@@ -87,7 +87,7 @@ def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
         scores = np.where(allowed, vectors @ wanted, -np.inf)
         nearest = itemids[np.argsort(-scores)[:20]].tolist()
         nothing = {"genres": {}, "decades": {}}
-        found = index.recall(live.index, wanted, nothing, exclude, vector_k=20, term_k=0)
+        found = index.recall(live.index, wanted, nothing, exclude, vector_k=20, term_k=0, num_candidates=4000)
         assert [candidate.itemid for candidate in found] == nearest
 
 
