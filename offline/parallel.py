@@ -14,7 +14,7 @@ from typing import Any, TypeVar, cast
 
 import torch
 
-from offline.allocator import keep_memory
+from offline.allocator import keep_memory, release_memory
 from offline.errors import DataError
 
 T = TypeVar("T")
@@ -71,6 +71,8 @@ class Workers:
                 theirs.close()
                 processes.append(process)
                 number_of[ours] = number
+            # The pickled tasks.
+            release_memory()
             while number_of:
                 for ready in wait(list(number_of)):
                     ours = cast(Connection, ready)

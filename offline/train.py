@@ -83,7 +83,6 @@ class Training:
         with self._stage("order"):
             reference = self._order(ranker, parts, dense)
         del dense, parts
-        release_memory()
         with self._stage("refit"):
             encoder = self._refit(encoders, ranker)
         run = self._write(encoder, ranker, reference)
@@ -96,6 +95,7 @@ class Training:
         start = time.monotonic()
         yield
         self._seconds[name] = round(time.monotonic() - start, 2)
+        release_memory()
         self._progress(name, 1, 1, "")
 
     def _encoders(self) -> list[Encoder]:
