@@ -116,8 +116,8 @@ def test_the_ranker_is_measured_as_in_training(source: Source, ratings: Ratings)
     replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue), (likes,))
     label, like = likes.finish()
     told = source.manifest.metrics["ranker_test"]
-    # Where a user's 100th last event shares its second with others, training takes the last ones of that second by their
-    # place in the file, a profile by item id: the histories of a few events differ in one of 100 ratings.
+    # Where a user's 100th last event shares its second with others, training takes those of that second by their place
+    # in the file, a profile by item id: the histories of a few events differ in one of 100 ratings.
     assert metrics.auc(label, like) == pytest.approx(told["auc"], abs=5e-4)
     assert metrics.logloss(label, like) == pytest.approx(told["logloss"], abs=5e-4)
 
