@@ -64,7 +64,8 @@ class Verified:
 def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified:
     """Fold the offline history and the whole log, and compare with every profile, filter, counter and feature row.
 
-    Events may go on arriving: what differs is compared again after the newer events are folded too.
+    The stream has to catch up first, so it is for moments without a steady flow of events: what few arrive meanwhile are
+    folded too, and all is compared again.
 
     Args:
         settings: all settings.
@@ -120,7 +121,7 @@ def _wait(profiles: Profiles, ends: dict[int, int], wait_s: float, progress: Pro
         if time.monotonic() > until:
             raise Unreachable(
                 f"the stream is {behind} events and {unpublished} items behind the log after {wait_s:.0f} s; "
-                "is a worker running? see `reelstream status`"
+                "wait for the end of a replay, and see in `reelstream status` that a worker is running"
             )
         progress(f"waiting for the stream, {behind} events behind", 0.0)
         time.sleep(0.05)
