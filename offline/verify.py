@@ -64,8 +64,8 @@ class Verified:
 def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified:
     """Fold the offline history and the whole log, and compare with every profile, filter, counter and feature row.
 
-    The stream has to catch up first, so it is for moments without a steady flow of events: what few arrive meanwhile are
-    folded too, and all is compared again.
+    The stream has to catch up first, so it is for moments without a steady flow of events: what few arrive meanwhile
+    are folded too, and all is compared again.
 
     Args:
         settings: all settings.
