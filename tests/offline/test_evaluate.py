@@ -116,10 +116,9 @@ def test_the_ranker_is_measured_as_in_training(source: Source, ratings: Ratings)
     replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue), (likes,))
     label, like = likes.finish()
     told = source.manifest.metrics["ranker_test"]
-    # Where a user's 100th last event shares its second with others, training takes those of that second by their place
-    # in the file, a profile by item id: the histories of a few events differ in one of 100 ratings.
-    assert metrics.auc(label, like) == pytest.approx(told["auc"], abs=5e-4)
-    assert metrics.logloss(label, like) == pytest.approx(told["logloss"], abs=5e-4)
+    # 7 of the 179,928 pairs here are ordered otherwise than in training: see docs/evaluation.md.
+    assert metrics.auc(label, like) == pytest.approx(told["auc"], abs=1e-4)
+    assert metrics.logloss(label, like) == pytest.approx(told["logloss"], abs=1e-5)
 
 
 def test_calibration_error_is_the_distance_of_bins() -> None:
