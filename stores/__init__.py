@@ -4,6 +4,7 @@
 """
 
 from stores.catalogue import TERMS, VECTOR, Candidate, ItemIndex
+from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
 from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
 from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.models import ENCODER, RANKER, Models, Ranking
@@ -16,8 +17,12 @@ __all__ = [
     "RANKER",
     "TERMS",
     "VECTOR",
+    "Alarm",
     "Candidate",
     "Changes",
+    "DriftNow",
+    "DriftStore",
+    "DriftUpdate",
     "Gap",
     "ItemIndex",
     "LiveRun",
