@@ -29,7 +29,7 @@ ADDRESSES = """
   a rating      .venv/bin/reelstream rate {userid} {itemid} 5
   a user        {api}/users/{userid}
   features      {feast}/get-online-features
-  the proof     .venv/bin/reelstream verify   (once the replay is over, in 5 minutes)
+  the proof     .venv/bin/reelstream verify
   the parts     .venv/bin/reelstream status
   a better model  .venv/bin/reelstream train && .venv/bin/reelstream publish
 

@@ -89,7 +89,7 @@ def verify(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the stream to catch up.")] = 60.0,
     json: Json = False,
 ) -> None:
-    """Fold the whole log again and compare with everything stored; exit with 1 on any difference."""
+    """Fold the whole log again and compare with everything stored, also while events arrive; exit 1 if any differs."""
     with one_line(), bar("folding the offline history") as tell:
         found = verify_all(load(), wait_s=wait, progress=tell)
     compared = f"{found.profiles:,} profiles, {found.items:,} items and {found.feature_rows:,} feature rows compared"

@@ -1,25 +1,30 @@
-"""The proof that nothing was lost or counted twice: the whole log folded again, compared with what is stored."""
+"""The proof that nothing was lost or counted twice: the whole log folded again, compared with what is stored.
+
+It holds while events arrive. The first look compares everything with the log as it stood when the look began. What
+differs is looked at again: its shard is read in one transaction, the log is folded to exactly the offset that the shard
+stands at, and both must be equal. Feature rows are written a moment after the state; a row is wrong if it differs from
+the state that it must follow and that state has not changed while the row was read.
+"""
 
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from features import EventError, Item, ItemCounter, Row, item_row, merge, user_row
+from features import Row
 from offline import data
 from offline.errors import DataError
-from offline.history import State
+from offline.expected import Expected
 from offline.snapshot import Shards
 from offline.split import split
 from settings import Settings
-from stores import Log, NotPublished, Profiles, Published, Unreachable, connect, understand
+from stores import Log, NotPublished, Profiles, Published, Unreachable, connect, view_shard
 from stores.feature_store import Features
 
-ROUNDS = 5
 BATCH = 500
 EXAMPLES = 20
+PAUSE_S = 0.02
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
@@ -64,18 +69,15 @@ class Verified:
 def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified:
     """Fold the offline history and the whole log, and compare with every profile, filter, counter and feature row.
 
-    The stream has to catch up first, so it is for moments without a steady flow of events: what few arrive meanwhile
-    are folded too, and all is compared again.
-
     Args:
         settings: all settings.
-        wait_s: seconds to wait for the stream to catch up with the log.
+        wait_s: seconds that the stream gets to fold what is in the log now, and again as many for the second look.
         progress: told of each step.
 
     Raises:
         NotPublished: if there is no snapshot.
         DataError: if the state began with other data than the data folder holds.
-        Unreachable: if a store does not answer, or the stream does not catch up.
+        Unreachable: if a store does not answer, or the stream stands still.
     """
     client = connect(settings.redis)
     snapshot = Published(client).snapshot()
@@ -87,117 +89,152 @@ def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified
         raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     shards = Shards.after(ratings, split(ratings, settings.data).offline, profiles.partitions)
-    comparison = _Comparison(shards, profiles, Features(settings), ratings.catalogue.items)
     log = Log(settings.kafka)
     try:
-        for _ in range(ROUNDS):
-            ends = log.ends()
-            comparison.fold(log, ends, progress)
-            _wait(profiles, ends, wait_s, progress)
-            comparison.compare(progress)
-            if not comparison.result.differing or log.ends() == ends:
-                break
+        expected = Expected(shards, ratings.catalogue.items, log)
+        comparison = _Comparison(expected, profiles, Features(settings), sorted(ratings.catalogue.items), wait_s)
+        ends = log.ends()
+        total = max(1, sum(ends.values()))
+        expected.fold_to(ends, lambda events: progress("folding the log", events / total))
+        comparison.wait_served(progress)
+        comparison.look(progress)
+        comparison.look_again(progress)
+        return comparison.result
     finally:
         log.close()
-    return comparison.result
 
 
-def _wait(profiles: Profiles, ends: dict[int, int], wait_s: float, progress: Progress) -> None:
-    """Wait until all events before `ends` are in every store.
+@dataclass
+class _Doubts:
+    """What differed at the first look."""
 
-    Raises:
-        Unreachable: if they are not in time.
-    """
-    until = time.monotonic() + wait_s
-    while True:
-        positions = zip(profiles.applied(), profiles.served(), strict=True)
-        behind = sum(
-            max(0, ends[shard] - 1 - min(-1 if applied is None else applied, -1 if served is None else served))
-            for shard, (applied, served) in enumerate(positions)
-        )
-        unpublished = profiles.unpublished()
-        if not behind and not unpublished:
-            return
-        if time.monotonic() > until:
-            raise Unreachable(
-                f"the stream is {behind} events and {unpublished} items behind the log after {wait_s:.0f} s; "
-                "wait for the end of a replay, and see in `reelstream status` that a worker is running"
-            )
-        progress(f"waiting for the stream, {behind} events behind", 0.0)
-        time.sleep(0.05)
+    users: set[int] = field(default_factory=set)
+    user_rows: set[int] = field(default_factory=set)
+    shards: set[int] = field(default_factory=set)
+    item_rows: set[int] = field(default_factory=set)
 
 
 class _Comparison:
-    def __init__(self, shards: Shards, profiles: Profiles, features: Features, items: Mapping[int, Item]) -> None:
-        self._shards = shards
+    def __init__(
+        self, expected: Expected, profiles: Profiles, features: Features, itemids: Sequence[int], wait_s: float
+    ) -> None:
+        self._expected = expected
         self._profiles = profiles
         self._features = features
-        self._items = items
-        self._dead: Counter[str] = Counter()
-        self.result = Verified()
+        self._itemids = itemids
+        self._wait_s = wait_s
+        self._doubts = _Doubts()
+        self.result = Verified(items=len(itemids))
 
-    def fold(self, log: Log, ends: dict[int, int], progress: Progress) -> None:
-        """Fold the events up to `ends` that are not folded yet."""
-        total = max(1, sum(ends.values()))
-        for batch in log.read_to(ends):
-            for record in batch:
-                try:
-                    event = understand(record, self._items, self._profiles.partitions)
-                except EventError as error:
-                    self._dead[str(error)] += 1
-                    self.result.dead += 1
-                else:
-                    self._shards.states[record.partition].step(event)
-                    self.result.events += 1
-            progress("folding the log", (self.result.events + self.result.dead) / total)
+    def wait_served(self, progress: Progress = lambda what, share: None) -> None:
+        """Wait until all stores hold every event that is folded here.
 
-    def compare(self, progress: Progress) -> None:
-        """Compare everything; the result's figures are those of this comparison."""
-        result = self.result
-        result.differing.clear()
-        result.profiles = result.items = result.feature_rows = 0
-        states = {userid: state for state in self._shards.states for userid in state.profiles}
-        userids = sorted(states.keys() | self._profiles.userids())
+        Raises:
+            Unreachable: if they do not in time.
+        """
+        until = time.monotonic() + self._wait_s
+        while True:
+            positions = zip(self._profiles.applied(), self._profiles.served(), strict=True)
+            behind = sum(
+                max(0, self._expected.folded[shard] - 1 - min(-1 if each is None else each for each in position))
+                for shard, position in enumerate(positions)
+            )
+            if not behind:
+                return
+            if time.monotonic() > until:
+                raise Unreachable(
+                    f"the stream is {behind} events behind after {self._wait_s:.0f} s; "
+                    "see in `reelstream status` that a worker is running"
+                )
+            progress(f"waiting for the stream, {behind} events behind", 0.0)
+            time.sleep(PAUSE_S)
+
+    def look(self, progress: Progress) -> None:
+        """Compare everything, and note what differs."""
+        expected, doubts = self._expected, self._doubts
+        userids = sorted(expected.userids() | self._profiles.userids())
         for start in range(0, len(userids), BATCH):
-            self._users(userids[start : start + BATCH], states)
+            batch = userids[start : start + BATCH]
+            stored, rows = self._profiles.read_users(batch), self._features.users(batch)
+            doubts.users.update(userid for userid in batch if expected.user(userid) != stored.get(userid))
+            doubts.user_rows.update(userid for userid in batch if expected.user_row(userid) != rows.get(userid))
             progress("comparing users", start / len(userids))
         progress("comparing items", 0.0)
-        self._counters()
-        self._item_rows()
-        self._check("dead events", dict(self._dead), self._profiles.dead())
+        for shard in range(self._profiles.partitions):
+            view = view_shard(self._profiles, shard)
+            if view.counters != expected.counters(shard) or view.dead != dict(expected.dead[shard]):
+                doubts.shards.add(shard)
+        rows = self._features.items(self._itemids)
+        doubts.item_rows.update(itemid for itemid in self._itemids if expected.item_row(itemid) != rows.get(itemid))
+        self.result.profiles = len(userids)
+        self.result.feature_rows = len(userids) + len(self._itemids)
 
-    def _users(self, userids: list[int], states: dict[int, State]) -> None:
-        stored = self._profiles.read_users(userids)
-        rows = self._features.users(userids)
+    def look_again(self, progress: Progress) -> None:
+        """Compare what differed, each at one offset of its shard."""
+        progress("comparing again what differs", 0.0)
+        doubts = self._doubts
+        for shard in range(self._profiles.partitions):
+            of_shard = sorted(userid for userid in doubts.users if self._expected.shard_of(userid) == shard)
+            if of_shard or shard in doubts.shards:
+                self._shard(shard, of_shard)
+        self._rows("user", doubts.user_rows, self._expected.user_row, self._features.users)
+        self._rows("item", doubts.item_rows, self._expected.item_row, self._features.items)
+        self.result.events = self._expected.events
+        self.result.dead = sum(sum(dead.values()) for dead in self._expected.dead)
+
+    def _shard(self, shard: int, userids: Sequence[int]) -> None:
+        self.wait_served()
+        view = view_shard(self._profiles, shard, userids)
+        self._expected.fold_to({shard: view.applied + 1})
         for userid in userids:
-            state = states.get(userid)
-            profile, seen = stored.get(userid, (None, None))
-            row: Row | None = None
-            if state is not None:
-                user = self._shards.catalogue.user(userid)
-                row = user_row(state.profiles[userid], user, state.genres_of)
-            self._check(f"profile {userid}", state and state.profiles[userid], profile)
-            self._check(f"seen {userid}", state and state.seen[userid], seen)
-            self._check(f"feature row of user {userid}", row, rows.get(userid))
-            self.result.profiles += 1
-            self.result.feature_rows += 1
+            self._check(
+                f"profile and seen filter of user {userid}", self._expected.user(userid), view.users.get(userid)
+            )
+        counters = self._expected.counters(shard)
+        for itemid in counters.keys() | view.counters.keys():
+            self._check(f"item {itemid} in shard {shard}", counters.get(itemid), view.counters.get(itemid))
+        self._check(f"dead events of shard {shard}", dict(self._expected.dead[shard]), dict(view.dead))
 
-    def _counters(self) -> None:
-        for shard, state in enumerate(self._shards.states):
-            stored = self._profiles.shard_counters(shard)
-            for itemid in state.counters.keys() | stored.keys():
-                self._check(f"item {itemid} in shard {shard}", state.counters.get(itemid), stored.get(itemid))
-        self.result.items = len(self._items)
+    def _rows(
+        self,
+        kind: str,
+        doubted: Iterable[int],
+        row_of: Callable[[int], Row | None],
+        read: Callable[[Sequence[int]], Mapping[int, Row]],
+    ) -> None:
+        """Compare rows until each agrees, or differs from a state that did not change meanwhile.
 
-    def _item_rows(self) -> None:
-        rows = self._features.items(sorted(self._items))
-        for itemid, item in self._items.items():
-            expected = item_row(merge(self._partials(itemid)), item)
-            self._check(f"feature row of item {itemid}", expected, rows.get(itemid))
-            self.result.feature_rows += 1
+        Raises:
+            Unreachable: if some change faster than they can be compared.
+        """
+        until = time.monotonic() + self._wait_s
+        left = set(doubted)
+        while left:
+            waiting = self._advance()
+            self.wait_served()
+            looked_at = sorted(left - waiting if kind == "item" else left)
+            before = {entity: row_of(entity) for entity in looked_at}
+            stored = read(looked_at)
+            self._advance()
+            for entity in looked_at:
+                if before[entity] == stored.get(entity):
+                    left.remove(entity)
+                elif before[entity] == row_of(entity):
+                    left.remove(entity)
+                    self._check(f"feature row of {kind} {entity}", before[entity], stored.get(entity))
+            if left and time.monotonic() > until:
+                raise Unreachable(
+                    f"the feature rows of {len(left)} {kind}s still change, or are not published, after "
+                    f"{self._wait_s:.0f} s; see in `reelstream status` that a worker is running"
+                )
+            if left:
+                time.sleep(PAUSE_S)
 
-    def _partials(self, itemid: int) -> Iterator[ItemCounter]:
-        return (state.counters[itemid] for state in self._shards.states if itemid in state.counters)
+    def _advance(self) -> set[int]:
+        """Fold the log to where each shard stands; items whose rows may not be written yet."""
+        views = [view_shard(self._profiles, shard) for shard in range(self._profiles.partitions)]
+        self._expected.fold_to({shard: view.applied + 1 for shard, view in enumerate(views)})
+        return {itemid for view in views for itemid in view.unpublished}
 
     def _check(self, name: str, expected: object, stored: object) -> None:
         if expected != stored:

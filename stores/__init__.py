@@ -11,6 +11,7 @@ from stores.models import ENCODER, RANKER, Models, Ranking
 from stores.profiles import Changes, Profiles, ShardTransaction
 from stores.published import LiveRun, Published, Snapshot
 from stores.redis import connect
+from stores.shard_view import ShardView, view_shard
 
 __all__ = [
     "ENCODER",
@@ -36,6 +37,7 @@ __all__ = [
     "Ranking",
     "ShardLost",
     "ShardTransaction",
+    "ShardView",
     "Snapshot",
     "StoreError",
     "Unreachable",
@@ -45,4 +47,5 @@ __all__ = [
     "partition_of",
     "producer",
     "understand",
+    "view_shard",
 ]

@@ -51,7 +51,7 @@ class Outcome:
 
 def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
     """Begin anew, replay all held-out events at `rate` a second, let the fault happen at a third, and look."""
-    subprocess.run([sys.executable, "-m", "cli", "publish", "--reset"], check=True, capture_output=True, timeout=300)
+    begin_anew()
     rng = random.Random(seed)
     happened = threading.Thread(target=fault.happen, args=(system, rng))
     load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
@@ -90,6 +90,13 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
         degraded=sum(bool(request.degraded) for request in requests),
         failed=sum(request.status != 200 for request in requests),
     )
+
+
+def begin_anew() -> None:
+    """Delete the log and the state, and publish again."""
+    command = [sys.executable, "-m", "cli", "publish", "--reset"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
 
 
 def _until_served(system: System, until: float) -> None:

@@ -1,0 +1,84 @@
+"""What the stores must hold: the offline history and the log up to any position, folded in memory."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+
+from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
+from offline.snapshot import Shards
+from stores import Log, partition_of, understand
+
+
+class Expected:
+    """The state that follows from the log, independent of every store but Kafka.
+
+    Args:
+        shards: the state after the offline history; folded further in place.
+        items: the catalogue.
+        log: the log, at its beginning.
+
+    Attributes:
+        folded: by partition, the offset after the last event folded.
+        events: events folded.
+        dead: by partition, events that cannot be understood, by reason.
+    """
+
+    def __init__(self, shards: Shards, items: Mapping[int, Item], log: Log) -> None:
+        self._shards = shards
+        self._items = items
+        self._log = log
+        self.folded = dict.fromkeys(range(len(shards.states)), 0)
+        self.events = 0
+        self.dead: list[Counter[str]] = [Counter() for _ in shards.states]
+
+    def fold_to(self, ends: Mapping[int, int], folded: Callable[[int], None] = lambda events: None) -> None:
+        """Fold the events before `ends`; a partition that is further, or not named, stays where it is.
+
+        Raises:
+            Unreachable: if Kafka does not answer.
+        """
+        ends = {shard: max(at, ends.get(shard, 0)) for shard, at in self.folded.items()}
+        if ends == self.folded:
+            return
+        partitions = len(self.folded)
+        for batch in self._log.read_to(ends):
+            for record in batch:
+                try:
+                    event = understand(record, self._items, partitions)
+                except EventError as error:
+                    self.dead[record.partition][str(error)] += 1
+                else:
+                    self._shards.states[record.partition].step(event)
+                    self.events += 1
+                self.folded[record.partition] = record.offset + 1
+            folded(sum(self.folded.values()))
+
+    def userids(self) -> set[int]:
+        """Users that have a profile."""
+        return {userid for state in self._shards.states for userid in state.profiles}
+
+    def shard_of(self, userid: int) -> int:
+        """The shard of a user."""
+        return partition_of(userid, len(self.folded))
+
+    def user(self, userid: int) -> tuple[Profile, dict[int, Rated]] | None:
+        """A user's profile and seen filter."""
+        state = self._shards.states[self.shard_of(userid)]
+        profile = state.profiles.get(userid)
+        return None if profile is None else (profile, state.seen[userid])
+
+    def user_row(self, userid: int) -> Row | None:
+        """A user's feature row."""
+        state = self._shards.states[self.shard_of(userid)]
+        profile = state.profiles.get(userid)
+        return None if profile is None else user_row(profile, self._shards.catalogue.user(userid), state.genres_of)
+
+    def counters(self, shard: int) -> Mapping[int, ItemCounter]:
+        """A shard's part of the item counters."""
+        return self._shards.states[shard].counters
+
+    def item_row(self, itemid: int) -> Row:
+        """An item's feature row."""
+        partials = (state.counters[itemid] for state in self._shards.states if itemid in state.counters)
+        return item_row(merge(partials), self._items[itemid])
