@@ -10,10 +10,11 @@ import numpy.typing as npt
 import onnxruntime
 
 from features import DECADES, GENRES, dense
+from features.columns import ItemTable, user_columns
 from offline import runs
 from offline.data import Ints, Ratings
 from offline.evaluate_state import Known, Scores
-from offline.history import Floats, ItemTable, user_columns
+from offline.history import Floats
 from offline.lists import pair_ids
 from offline.publish import term_prior
 from offline.split import Split
@@ -107,7 +108,7 @@ class Lister:
         self._models, self._vectors, self._recall = models, vectors, recall
         self._catalogue = ratings.catalogue
         self._itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)
-        self._table = ItemTable(ratings.catalogue)
+        self._table = ItemTable(ratings.catalogue.items)
         prior = term_prior(ratings, parts.offline)
         self._prior = np.array([prior[itemid] for itemid in self._itemids.tolist()], dtype=np.float32)
         self._hot = np.zeros((GENRES_AND_DECADES, len(self._itemids)))

@@ -5,11 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from features import LIKED, Recent, dense
+from features.columns import WIDTH, ItemTable, user_columns
 from offline import metrics
 from offline.data import Ints, Ratings
 from offline.evaluate_lists import Models
 from offline.evaluate_state import histories
-from offline.history import WIDTH, Floats, ItemTable, State, user_columns
+from offline.history import Floats, State
 from offline.lists import pair_ids
 
 CHUNK = 4096
@@ -30,7 +31,7 @@ class Likes:
     def __init__(self, ratings: Ratings, places: Ints, models: Models, dim: int, history: int) -> None:
         self.places = places
         self._ratings, self._models, self._dim, self._history = ratings, models, dim, history
-        self._table = ItemTable(ratings.catalogue)
+        self._table = ItemTable(ratings.catalogue.items)
         self._like = np.full(len(ratings), np.nan, dtype=np.float32)
         self._rows = np.empty((CHUNK, WIDTH), dtype=np.int64)
         self._recent: list[list[Recent]] = []

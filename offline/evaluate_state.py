@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from features import DECADES, GENRES, LIKED, Event, Profile, Recent, fold, popularity, preferences, user_row
+from features.columns import row_values
 from features.profile import Rated
 from offline.data import Ints, Ratings
-from offline.history import State, Visitor, row_values
+from offline.history import State, Visitor
 
 Scores = npt.NDArray[np.floating]
 

@@ -10,50 +10,24 @@ import numpy as np
 import numpy.typing as npt
 
 from features import (
-    DECADES,
     DENSE_COLUMNS,
-    GENRES,
     Catalogue,
     Event,
     ItemCounter,
     Profile,
     Rated,
-    Row,
     count,
     dense,
     fold,
-    multi_hot,
     user_row,
 )
+from features.columns import WIDTH, ItemTable, row_values, user_columns
 from offline.data import Ints, Ratings
 
 Floats = npt.NDArray[np.float32]
 
 CHUNK = 65_536
 """Rows that are turned into features at once."""
-
-USER_COLUMNS: dict[str, int] = {
-    "n": 1,
-    "likes": 1,
-    "n10": 1,
-    "likes10": 1,
-    "n30": 1,
-    "likes30": 1,
-    "first_ts": 1,
-    "last_ts": 1,
-    "genre_n": len(GENRES),
-    "genre_likes": len(GENRES),
-    "genre_n30": len(GENRES),
-    "genre_likes30": len(GENRES),
-    "decade_n": DECADES,
-    "decade_likes": DECADES,
-}
-"""The user features that `features.dense` reads, each with its length."""
-
-ITEM_COLUMNS = ("n", "likes")
-"""The item features that `features.dense` reads and events change."""
-
-WIDTH = sum(USER_COLUMNS.values()) + len(ITEM_COLUMNS)
 
 
 @dataclass
@@ -102,20 +76,8 @@ class State:
         return True
 
     def user_values(self, userid: int) -> list[int]:
-        """The user's features, in the order of USER_COLUMNS, lists spelt out."""
+        """The user's features, in the order of `features.columns.USER_COLUMNS`, lists spelt out."""
         return row_values(user_row(self.profile(userid), self.catalogue.user(userid), self.genres_of))
-
-
-def row_values(row: Row) -> list[int]:
-    """The features of a user's row, in the order of USER_COLUMNS, lists spelt out."""
-    values: list[int] = []
-    for name in USER_COLUMNS:
-        value = row[name]
-        if isinstance(value, int):
-            values.append(value)
-        else:
-            values += value
-    return values
 
 
 class Visitor(Protocol):
@@ -192,7 +154,7 @@ class PointInTime:
         self._buffer = np.empty((CHUNK, WIDTH), dtype=np.int64)
         self._places = np.empty(CHUNK, dtype=np.int64)
         self._filled = 0
-        self._items = ItemTable(ratings.catalogue)
+        self._items = ItemTable(ratings.catalogue.items)
 
     def visit(self, place: int, state: State) -> None:
         """Keep the row of the event at `place`."""
@@ -216,30 +178,3 @@ class PointInTime:
         item = self._items.columns(self._ratings.itemid[places], rows[:, -2], rows[:, -1])
         self._out[self._row_of[places]] = dense(user, item)
         self._filled = 0
-
-
-class ItemTable:
-    """The item features that no event changes, looked up for many items at once."""
-
-    def __init__(self, catalogue: Catalogue) -> None:
-        size = max(catalogue.items) + 1
-        self._year = np.zeros(size, dtype=np.int64)
-        self._genres = np.zeros((size, len(GENRES)), dtype=np.int8)
-        for itemid, item in catalogue.items.items():
-            self._year[itemid] = item.year
-        ids = list(catalogue.items)
-        self._genres[ids] = multi_hot([catalogue.items[itemid].genres for itemid in ids])
-
-    def columns(self, itemid: Ints, n: Ints, likes: Ints) -> dict[str, npt.NDArray[np.integer]]:
-        """Item features as `features.dense` takes them; all arguments INT64 [N]."""
-        return {"n": n, "likes": likes, "year": self._year[itemid], "genres": self._genres[itemid]}
-
-
-def user_columns(rows: Ints) -> dict[str, npt.NDArray[np.integer]]:
-    """User features as `features.dense` takes them, from rows of `State.user_values` (further columns are left out)."""
-    columns: dict[str, npt.NDArray[np.integer]] = {}
-    start = 0
-    for name, length in USER_COLUMNS.items():
-        columns[name] = rows[:, start] if length == 1 else rows[:, start : start + length]
-        start += length
-    return columns

@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from features import Catalogue, dense
+from features.columns import ItemTable, user_columns
 from offline.data import Ints, Ratings
-from offline.history import Floats, ItemTable, user_columns
+from offline.history import Floats
 from offline.moments import Moments
 
 Encode = Callable[[Ints, Ints], Floats]

@@ -13,9 +13,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from features.columns import ItemTable
 from offline import lists, metrics
 from offline.data import Ints, Ratings
-from offline.history import Floats, ItemTable
+from offline.history import Floats
 from offline.moments import Moments
 from offline.order import Order
 from offline.ranker import Ranker

@@ -17,6 +17,7 @@ import torch
 
 from drift import Reference
 from features import DENSE_COLUMNS, IDS, LIKED
+from features.columns import ItemTable
 from offline import like_training, lists, members, metrics, order_training, parallel, runs
 from offline.allocator import keep_memory, release_memory
 from offline.answers import catalogue_vectors, encode_with
@@ -24,7 +25,7 @@ from offline.data import Ints, data_hash, load
 from offline.encoder import Encoder, Ensemble
 from offline.encoder_training import Plan
 from offline.export import export_encoder, export_ranker
-from offline.history import Floats, ItemTable, PointInTime, State, replay
+from offline.history import Floats, PointInTime, State, replay
 from offline.moments import Collector, Moments
 from offline.neighbours import neighbours
 from offline.order import Order
@@ -149,7 +150,7 @@ class Training:
         vectors, encode, table = (
             catalogue_vectors(encoder, ratings),
             encode_with(encoder.eval()),
-            ItemTable(ratings.catalogue),
+            ItemTable(ratings.catalogue.items),
         )
 
         def use(moments: Moments) -> None:

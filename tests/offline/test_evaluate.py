@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from features import GENRES, Event, preferences, user_row
+from features.columns import row_values
 from offline import metrics
 from offline.cold import cold
 from offline.data import Ratings
 from offline.evaluate import DAY, Source, ask, evaluate
 from offline.evaluate_lists import NO_ITEM, Lists, top
 from offline.evaluate_state import Known, Replay, shortened
-from offline.history import State, replay, row_values
+from offline.history import State, replay
 from offline.split import online_events, time_order
 from settings import Settings
 
