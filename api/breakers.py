@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -30,6 +31,7 @@ class Breakers:
         self._failures = failures
         self._pause_s = pause_s
         self._breakers: dict[str, Any] = {}
+        self._asks: dict[str, threading.Lock] = {}
 
     def call(self, store: str, function: Callable[[], T]) -> T:
         """The function's result.
@@ -38,13 +40,23 @@ class Breakers:
             Unreachable: if the store does not answer, or is not asked at the moment.
         """
         breaker = self._breakers.get(store) or self._breakers.setdefault(store, self._new(store))
-        if breaker.opened:
+        if breaker.closed:
+            return self._ask(breaker, function)
+        # After the pause one request asks whether the store is back; the others do not wait for what it finds.
+        asks = self._asks.setdefault(store, threading.Lock())
+        if breaker.opened or not asks.acquire(blocking=False):
             raise Unreachable(f"{store} failed {self._failures} times in a row and is left alone for a moment")
+        try:
+            return self._ask(breaker, function)
+        finally:
+            asks.release()
+
+    def _ask(self, breaker: Any, function: Callable[[], T]) -> T:
         try:
             result: T = breaker.call(function)
         except Unreachable as error:
             if breaker.opened:
-                log.warning("%s is left alone for %.0f s: %s", store, self._pause_s, error)
+                log.warning("%s is left alone for %.0f s: %s", breaker.name, self._pause_s, error)
             raise
         return result
 

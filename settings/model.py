@@ -118,7 +118,7 @@ class ApiSettings(Part):
     )
     token: SecretStr = Field(SecretStr(""), description="the token that `reelstream rec`, `rate` and `bench` send")
     queue_s: float = Field(
-        0.2, gt=0, description="seconds that a request may wait for a thread before it is refused with 503"
+        1.0, gt=0, description="seconds that a request may wait for a thread before it is refused with 503"
     )
     breaker_failures: int = Field(3, ge=1, description="failures in a row after which a store is left alone")
     breaker_pause_s: float = Field(2.0, gt=0, description="seconds that it is left alone")

@@ -33,6 +33,28 @@ def test_a_store_that_fails_again_and_again_is_not_asked_and_later_is() -> None:
     assert breakers.call("store", lambda: "again") == "again"
 
 
+def test_after_the_pause_one_request_asks_and_the_others_do_not_wait() -> None:
+    breakers = Breakers(failures=1, pause_s=0.1)
+    with pytest.raises(Unreachable):
+        breakers.call("store", away)
+    time.sleep(0.2)
+    asked, answer = threading.Event(), threading.Event()
+
+    def slow() -> str:
+        asked.set()
+        assert answer.wait(5)
+        return "back"
+
+    first = threading.Thread(target=breakers.call, args=("store", slow))
+    first.start()
+    assert asked.wait(5)
+    with pytest.raises(Unreachable):
+        breakers.call("store", lambda: "never asked")
+    answer.set()
+    first.join()
+    assert breakers.call("store", lambda: "back") == "back"
+
+
 def test_one_store_that_fails_leaves_the_others_alone() -> None:
     breakers = Breakers(failures=1, pause_s=10)
     with pytest.raises(Unreachable):
