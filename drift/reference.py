@@ -1,51 +1,25 @@
-"""The reference of a training run: how each input and each score of the ranker was distributed."""
+"""The reference of a training run: how each input, the label and each score of the ranker was distributed."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
-BINS = 10
-"""Most bins of a histogram."""
+from drift.histogram import Histogram
+from drift.noise import Draws
+from drift.series import LABELS, label_values
+from features import DENSE_COLUMNS
+from settings import ReelstreamError
+
+WINDOW = 1000
+"""Events of the windows of which the noise is drawn."""
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """Values by bins that hold about equal shares of the reference.
-
-    Attributes:
-        edges: inner edges, ascending; a bin holds what is above its lower edge up to and with its upper edge.
-        counts: values in each bin, one more than edges.
-        missing: share of values that are NaN.
-    """
-
-    edges: list[float]
-    counts: list[int]
-    missing: float
-
-    @classmethod
-    def of(cls, values: npt.NDArray[np.floating]) -> Histogram:
-        """The histogram of values [N] with bins at their own deciles; equal deciles make one edge.
-
-        >>> Histogram.of(np.array([0.0, 0.0, 0.0, 1.0, np.nan]))
-        Histogram(edges=[0.0], counts=[3, 1], missing=0.2)
-        """
-        present = values[~np.isnan(values)].astype(np.float64)
-        if not len(present):
-            return cls([], [0], 1.0 if len(values) else 0.0)
-        inner = np.unique(np.quantile(present, np.arange(1, BINS) / BINS, method="inverted_cdf"))
-        edges = inner[inner < present.max()]
-        counts = np.bincount(np.searchsorted(edges, present), minlength=len(edges) + 1)
-        return cls(edges.tolist(), counts.tolist(), (len(values) - len(present)) / len(values))
-
-    def count(self, values: npt.NDArray[np.floating]) -> list[int]:
-        """How many of other values [N] fall into each bin; NaN into none."""
-        place = np.searchsorted(self.edges, values[~np.isnan(values)].astype(np.float64))
-        counts: list[int] = np.bincount(place, minlength=len(self.counts)).tolist()
-        return counts
+class ReferenceError(ReelstreamError):
+    """A reference that cannot be compared with."""
 
 
 @dataclass(frozen=True)
@@ -54,35 +28,77 @@ class Reference:
 
     Attributes:
         features: by name, as in `features.DENSE_COLUMNS`.
-        scores: by the ranker's output: next, like, score.
+        labels: by name, as in `drift.series.LABELS`; values are 0 and 1.
+        scores: by the ranker's output, next, like and score, for the items of validation events.
+        quality: figures on the same events: auc, logloss, ece, label_rate, hit10, hit50.
     """
 
     features: dict[str, Histogram]
+    labels: dict[str, Histogram]
     scores: dict[str, Histogram]
+    quality: dict[str, float]
+
+    @property
+    def series(self) -> dict[str, Histogram]:
+        """All histograms, in the order of `drift.series.SERIES`."""
+        return {**self.features, **self.labels, **self.scores}
 
     @classmethod
     def of(
-        cls, features: Mapping[str, npt.NDArray[np.floating]], scores: Mapping[str, npt.NDArray[np.floating]]
+        cls,
+        userid: npt.NDArray[np.integer],
+        rows: npt.NDArray[np.floating],
+        liked: npt.NDArray[np.bool_],
+        scores: Mapping[str, npt.NDArray[np.floating]],
+        quality: Mapping[str, float],
+        seed: int,
     ) -> Reference:
-        """The reference of columns of values."""
-        return cls(
-            {name: Histogram.of(values) for name, values in features.items()},
-            {name: Histogram.of(values) for name, values in scores.items()},
-        )
+        """The reference of training events.
 
-    def as_json(self) -> dict[str, dict[str, dict[str, object]]]:
+        Args:
+            userid: [N], by user and in time order.
+            rows: the ranker's dense input before each event, [N, 32].
+            liked: [N].
+            scores: the ranker's outputs for other events, taken as independent; by name, [M] each.
+            quality: of these outputs.
+            seed: of the windows that are drawn for the bands.
+        """
+        draws = Draws(userid, WINDOW, seed)
+        features = {name: _noted(rows[:, place], None, draws) for place, name in enumerate(DENSE_COLUMNS)}
+        values, counts = label_values(rows, liked)
+        labels = {name: _noted(values[:, place], counts[:, place], draws) for place, name in enumerate(LABELS)}
+        noted = {name: _noted(of, None, Draws(np.arange(len(of)), WINDOW, seed)) for name, of in scores.items()}
+        return cls(features, labels, noted, dict(quality))
+
+    def as_json(self) -> dict[str, object]:
         """As it stands in reference.json."""
-        return asdict(self)
+        parts = {"features": self.features, "labels": self.labels, "scores": self.scores}
+        told: dict[str, object] = {
+            part: {name: histogram.as_json() for name, histogram in of.items()} for part, of in parts.items()
+        }
+        return told | {"quality": self.quality}
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Mapping[str, Mapping[str, object]]]) -> Reference:
+    def from_json(cls, given: Mapping[str, Mapping[str, object]]) -> Reference:
         """Read what `as_json` made.
 
         Raises:
-            KeyError, TypeError: it is not a reference.
+            ReferenceError: it is none, or one that was made before references had bands.
         """
-        parts = {
-            part: {name: Histogram(**histogram) for name, histogram in given[part].items()}  # type: ignore[arg-type]
-            for part in ("features", "scores")
-        }
-        return cls(parts["features"], parts["scores"])
+        try:
+            features, labels, scores = (
+                {name: Histogram(**histogram) for name, histogram in given[part].items()}  # type: ignore[arg-type]
+                for part in ("features", "labels", "scores")
+            )
+            quality = {name: float(value) for name, value in given["quality"].items()}  # type: ignore[arg-type]
+        except (KeyError, TypeError, AttributeError):
+            raise ReferenceError("reference.json has no bands to watch drift by; train again") from None
+        return cls(features, labels, scores, quality)
+
+
+def _noted(values: npt.NDArray[np.floating], counts: npt.NDArray[np.bool_] | None, draws: Draws) -> Histogram:
+    histogram = Histogram.of(values if counts is None else values[counts])
+    place = histogram.place(values)
+    if counts is not None:
+        place[~counts] = -1
+    return replace(histogram, noise=draws.noise(histogram, place))

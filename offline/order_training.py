@@ -22,9 +22,6 @@ from offline.order import Order
 from offline.ranker import Ranker
 
 CANDIDATES = 200
-SERVED = 50
-"""Items of a list by default."""
-
 EPOCHS = 8
 BATCH = 64
 """Lists of a step."""
@@ -65,6 +62,16 @@ class Lists:
         wanted = np.where(hit.any(1), hit.argmax(1), -1)
         ids, dense = lists.pairs(moments, column, ratings, table)
         return cls(recalled.user_vector, moments.items, moments.rating, ids, dense, wanted)
+
+    @classmethod
+    def of_events(
+        cls, moments: Moments, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable
+    ) -> Lists:
+        """Lists of one candidate: the item that came next."""
+        recalled = lists.recall(moments, vectors, encode)
+        column = lists.wanted_column(ratings, moments)[:, None]
+        ids, dense = lists.pairs(moments, column, ratings, table)
+        return cls(recalled.user_vector, moments.items, moments.rating, ids, dense, np.zeros_like(column[:, 0]))
 
     @property
     def length(self) -> int:
@@ -128,12 +135,11 @@ def fit(model: Order, all_: Scored, seed: int, progress: Progress) -> dict[str, 
 
 
 def head_values(model: Order, all_: Scored) -> dict[str, Floats]:
-    """Each output of the ranker for the first SERVED items of the lists, FP32 [pairs]."""
+    """Each output of the ranker for all candidates of the lists, FP32 [B * K]."""
     with torch.inference_mode():
         score = torch.cat([all_.order(model, some) for some in torch.split(torch.arange(len(all_.wanted)), 256)])
-    first = score.topk(min(SERVED, score.shape[1]), 1).indices
     values = {"next": all_.following, "like": torch.sigmoid(all_.like), "score": score}
-    return {name: value.gather(1, first).reshape(-1).numpy() for name, value in values.items()}
+    return {name: value.reshape(-1).numpy() for name, value in values.items()}
 
 
 def _steps(count: int) -> int:

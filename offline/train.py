@@ -31,6 +31,7 @@ from offline.neighbours import neighbours
 from offline.order import Order
 from offline.order_training import Lists
 from offline.ranker import Ranker
+from offline.reference import ScoredEvents, sample
 from offline.split import split, time_order
 from offline.watching import Watch
 from offline.windows import by_user, sequences
@@ -78,12 +79,15 @@ class Training:
         with self._stage("encoder"):
             encoders = self._encoders()
         with self._stage("features"):
-            dense, parts = self._features(Ensemble(encoders))
+            dense, parts, events = self._features(Ensemble(encoders))
         with self._stage("ranker"):
             ranker = self._ranker(encoders, dense)
         with self._stage("order"):
-            reference = self._order(ranker, parts, dense)
-        del dense, parts
+            self._order(ranker, parts)
+            reference = events.reference(
+                ranker, self._split, dense, self._metrics["pipeline_validation"], self._settings.train.seed
+            )
+        del dense, parts, events
         with self._stage("refit"):
             encoder = self._refit(encoders, ranker)
         run = self._write(encoder, ranker, reference)
@@ -143,8 +147,8 @@ class Training:
         rng = np.random.default_rng(self._settings.train.seed)
         return np.sort(rng.choice(liked, min(most, len(liked)), replace=False))
 
-    def _features(self, encoder: Ensemble) -> tuple[Floats, list[Lists]]:
-        """(dense rows of all offline events, in the order of `split.offline`; lists of validation events)."""
+    def _features(self, encoder: Ensemble) -> tuple[Floats, list[Lists], ScoredEvents]:
+        """Dense rows of all offline events, in the order of `split.offline`; lists and events of validation."""
         ratings, parts = self._ratings, self._split
         made: list[Lists] = []
         vectors, encode, table = (
@@ -156,17 +160,21 @@ class Training:
         def use(moments: Moments) -> None:
             made.append(Lists.of(moments, vectors, encode, ratings, table))
 
+        events = ScoredEvents(ratings, vectors, encode, table)
         rows = PointInTime(ratings, parts.offline)
-        collector = Collector(ratings, self._liked_validation(LISTS), use, self._settings.train.history)
+        history = self._settings.train.history
+        collector = Collector(ratings, self._liked_validation(LISTS), use, history)
+        scored = Collector(ratings, sample(parts, self._settings.train.seed), events.use, history)
         replay(
             ratings,
             time_order(ratings, parts.offline),
             State(ratings.catalogue),
-            (rows, collector),
+            (rows, collector, scored),
             lambda done, total: self._progress("features", done, total, ""),
         )
         collector.finish()
-        return rows.finish(), made
+        scored.finish()
+        return rows.finish(), made, events
 
     def _ranker(self, encoders: list[Encoder], dense: Floats) -> Ranker:
         """Models of P(like), trained on fit, measured on validation and test."""
@@ -206,8 +214,8 @@ class Training:
         order = Order(torch.from_numpy(self._itemids), self._size)
         return Ranker(likes, order, Ensemble(encoders).item_vectors()).eval()
 
-    def _order(self, ranker: Ranker, parts: list[Lists], dense: Floats) -> Reference:
-        """The order, learned on validation lists; what is left for drift to be compared with."""
+    def _order(self, ranker: Ranker, parts: list[Lists]) -> None:
+        """The order, learned on validation lists."""
         ranker.order.set_neighbours(neighbours(sequences(self._ratings, self._split.fit), self._itemids))
         scored = order_training.scored(ranker, parts)
         parts.clear()
@@ -217,9 +225,6 @@ class Training:
             self._settings.train.seed,
             lambda step, steps, loss: self._progress("order", step, steps, f"loss {loss:.3f}"),
         )
-        fitted = dense[: len(self._split.fit)]
-        features = {name: fitted[:, place] for place, name in enumerate(DENSE_COLUMNS)}
-        return Reference.of(features, order_training.head_values(ranker.order, scored))
 
     def _write(self, encoder: Ensemble, ranker: Ranker, reference: Reference) -> Path:
         self._settings.runs.mkdir(parents=True, exist_ok=True)

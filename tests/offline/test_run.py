@@ -8,7 +8,8 @@ import numpy as np
 import onnx
 import pytest
 
-from drift import Histogram, Reference
+from drift import Reference, ReferenceError
+from drift.series import SERIES
 from features import DENSE_COLUMNS, IDS, encoder_input
 from offline import metrics, runs
 from offline.data import Ratings, data_hash
@@ -115,21 +116,20 @@ def test_the_reference_reads_back_and_counts_every_training_row(run: Path) -> No
     stored = json.loads((run / "reference.json").read_text())
     reference = Reference.from_json(stored)
     assert reference.as_json() == stored
-    assert reference.features.keys() == set(DENSE_COLUMNS)
-    assert reference.scores.keys() == {"next", "like", "score"}
+    assert tuple(reference.series) == SERIES
     totals = {sum(histogram.counts) for histogram in reference.features.values()}
-    assert len(totals) == 1
-    for histogram in reference.features.values():
-        assert len(histogram.counts) == len(histogram.edges) + 1 <= 10
-        assert min(histogram.counts) > 0
+    assert totals == {sum(reference.labels["label"].counts)}
+    assert {"auc", "logloss", "ece", "label_rate", "hit10", "hit50"} == reference.quality.keys()
+    for histogram in reference.series.values():
+        assert histogram.bins == len(histogram.edges) + 4 <= 14
+        assert min(histogram.counts[:-3]) > 0
+        assert histogram.counts[-3:] == [0, 0, 0]
+        assert histogram.noise > 0
 
 
-def test_a_histogram_has_even_bins_and_counts_other_values() -> None:
-    histogram = Histogram.of(np.arange(1000.0))
-    assert histogram.counts == [100] * 10
-    assert histogram.count(np.array([-5.0, 99.0, 99.5, 5000.0, np.nan])) == [2, 1, 0, 0, 0, 0, 0, 0, 0, 1]
-    assert Histogram.of(np.array([np.nan])).missing == 1.0
-    assert Histogram.of(np.array([2.0, 2.0])).counts == [2]
+def test_a_reference_without_bands_is_refused_in_one_sentence() -> None:
+    with pytest.raises(ReferenceError, match="train again"):
+        Reference.from_json({"features": {}, "scores": {}})
 
 
 def test_list_metrics_are_those_of_the_places() -> None:

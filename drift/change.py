@@ -1,0 +1,88 @@
+"""Detectors of change in a sequence of values, event by event, from the library river.
+
+ADWIN: Bifet and Gavalda, Learning from time-changing data with adaptive windowing, 2007.
+KSWIN: Raab, Heusinger and Schleif, Reactive soft prototype computing for concept drift streams, 2020.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+from typing import Any, Literal
+
+DELTA = 1e-6
+"""ADWIN's confidence: about the chance of a false change at each look."""
+
+ALPHA = 1e-7
+"""KSWIN's threshold on the p-value."""
+
+RECENT, KEPT = 150, 600
+"""Latest values that KSWIN compares with as many of those before, out of KEPT."""
+
+SEED = 7
+
+
+class Change:
+    """Watches one sequence.
+
+    Args:
+        detector: adwin (for means) or kswin (for distributions).
+
+    Attributes:
+        mean: of the values since the last change.
+    """
+
+    def __init__(self, detector: Literal["adwin", "kswin"]) -> None:
+        from river.drift import ADWIN, KSWIN
+
+        self.detector = detector
+        self._river: Any = (
+            ADWIN(delta=DELTA)  # type: ignore[no-untyped-call]
+            if detector == "adwin"
+            else KSWIN(alpha=ALPHA, window_size=KEPT, stat_size=RECENT, seed=SEED)
+        )
+        self._n, self.mean = 0, 0.0
+
+    def add(self, value: float) -> float | None:
+        """Take a value; where it shows a change, the mean before it."""
+        before = self.mean
+        self._n += 1
+        self.mean += (value - self.mean) / self._n
+        self._river.update(value)
+        if not self._river.drift_detected:
+            return None
+        self._n, self.mean = 0, 0.0
+        return before
+
+    def pack(self) -> bytes:
+        """All that it knows."""
+        return pickle.dumps((self.detector, self._river, self._n, self.mean))
+
+    @classmethod
+    def unpack(cls, packed: bytes) -> Change:
+        """What `pack` made; nothing but river's detectors is let in."""
+        made = cls.__new__(cls)
+        made.detector, made._river, made._n, made.mean = _Unpickler(io.BytesIO(packed)).load()
+        return made
+
+
+class _Unpickler(pickle.Unpickler):
+    """Makes the objects that detectors consist of, and no other."""
+
+    KNOWN = frozenset(
+        {
+            ("river.drift.adwin", "ADWIN"),
+            ("river.drift.kswin", "KSWIN"),
+            ("river._river_rust.drift", "AdaptiveWindowing"),
+            ("collections", "deque"),
+            ("random", "Random"),
+            ("numpy", "dtype"),
+            ("numpy._core.multiarray", "scalar"),
+            ("numpy.core.multiarray", "scalar"),
+        }
+    )
+
+    def find_class(self, module: str, name: str) -> Any:
+        if (module, name) not in self.KNOWN:
+            raise pickle.UnpicklingError(f"{module}.{name} is not part of a detector")
+        return super().find_class(module, name)

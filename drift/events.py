@@ -1,0 +1,84 @@
+"""Events as drift sees them: the ranker's input before each, the label, and, for some, what the ranker said."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features.catalogue import AGES
+
+Ints = npt.NDArray[np.int64]
+
+NO_LIST = -1
+"""Rank of an event's item where no list was made."""
+
+MISSED = 1_000_000
+"""Rank of an event's item that was not in the list."""
+
+
+@dataclass(frozen=True)
+class Events:
+    """Consecutive events of one partition.
+
+    Attributes:
+        partition: of the ratings.
+        offset: in it, ascending, INT64 [N].
+        ts: event time in unix seconds, INT64 [N].
+        liked: the label, [N].
+        rows: the ranker's dense input as it stood before each event, FP32 [N, 32].
+        wall_ts: when they were appended to the feature log, in unix seconds.
+    """
+
+    partition: int
+    offset: Ints
+    ts: Ints
+    liked: npt.NDArray[np.bool_]
+    rows: npt.NDArray[np.float32]
+    wall_ts: float
+
+    def __len__(self) -> int:
+        return len(self.offset)
+
+
+@dataclass(frozen=True)
+class Scored:
+    """What the ranker said of M of N events before they were learned from.
+
+    Attributes:
+        run: the run that scored.
+        place: of each among the events, ascending, INT64 [M].
+        values: next, like and score of the event's item, FP64 [M, 3].
+        rank: place of the event's item in the list that would have been served, from 0; MISSED or NO_LIST; INT64 [M].
+        segments: names of the parts of the users that each event's user is in.
+    """
+
+    run: str
+    place: Ints
+    values: npt.NDArray[np.float64]
+    rank: Ints
+    segments: list[tuple[str, ...]]
+
+    @classmethod
+    def none(cls, run: str = "") -> Scored:
+        """Nothing scored."""
+        return cls(run, np.empty(0, np.int64), np.empty((0, 3)), np.empty(0, np.int64), [])
+
+
+def segments_of(gender: int, age: int, n: int) -> tuple[str, ...]:
+    """The parts of the users that one is in, by gender, age group and events before this one.
+
+    >>> segments_of(0, 2, 25)
+    ('gender:F', 'age:25', 'history:20-99')
+    """
+    parts = []
+    if gender >= 0:
+        parts.append(f"gender:{'FM'[gender]}")
+    if age >= 0:
+        parts.append(f"age:{AGES[age]}")
+    parts.append(f"history:{next(name for least, name in LENGTHS if n >= least)}")
+    return tuple(parts)
+
+
+LENGTHS = ((300, "300 and more"), (100, "100-299"), (20, "20-99"), (0, "under 20"))

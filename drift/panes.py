@@ -1,0 +1,58 @@
+"""Sliding windows of events, kept as panes: a window is the sum of the last few."""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from drift.histogram import MISSING
+from drift.layout import Ints, Layout
+from drift.noise import ENOUGH, LONGEST
+
+
+class Panes:
+    """The open pane and the closed ones.
+
+    Args:
+        layout: of the counts.
+        per_window: panes of a window; a sparse series takes up to LONGEST times as many.
+
+    Attributes:
+        closed: counts of each, newest last, INT64 [total].
+        open: counts of the pane that fills.
+        filled: events in it.
+        since: wall time of its first event, in unix seconds.
+    """
+
+    def __init__(self, layout: Layout, per_window: int) -> None:
+        self._layout, self._per_window = layout, per_window
+        self.closed: deque[Ints] = deque(maxlen=LONGEST * per_window)
+        self.open = np.zeros(layout.total, dtype=np.int64)
+        self.filled = 0
+        self.since = 0.0
+
+    def add(self, places: Ints, wall_ts: float) -> None:
+        """Count events into the open pane; `places` as `Layout.places` gives them."""
+        if not self.filled:
+            self.since = wall_ts
+        self.open += self._layout.count(places)
+        self.filled += len(places)
+
+    def close(self) -> None:
+        """Close the open pane."""
+        self.closed.append(self.open)
+        self.open = np.zeros(self._layout.total, dtype=np.int64)
+        self.filled = 0
+
+    def windows(self) -> dict[str, Ints]:
+        """Each series' latest window, INT64 [bins]: as many panes as a window has, more where values are few."""
+        newest_first = np.array(self.closed)[::-1].cumsum(axis=0)
+        found = {}
+        for name in self._layout.series:
+            sums = self._layout.of(name, newest_first)
+            n = sums[:, :MISSING].sum(axis=1)
+            longer = np.flatnonzero(n[self._per_window - 1 :] >= ENOUGH)
+            place = self._per_window - 1 + (int(longer[0]) if len(longer) else LONGEST * self._per_window)
+            found[name] = sums[min(place, len(sums) - 1)]
+        return found

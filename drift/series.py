@@ -1,0 +1,50 @@
+"""The series that are watched, and their values for a batch of events."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from features import DENSE, DENSE_COLUMNS, GENRES
+
+LABEL = "label"
+LABELS = (LABEL, *(f"label:{genre}" for genre in GENRES))
+"""Liked or not: of all events, and of those whose item is of a genre."""
+
+SCORES = ("next", "like", "score")
+"""Outputs of the ranker for the event's item, as the user was before it."""
+
+SERIES = (*DENSE_COLUMNS, *LABELS, *SCORES)
+EXACT = len(DENSE_COLUMNS) + len(LABELS)
+"""The first EXACT series are of every event; scores are of sampled ones."""
+
+
+def kind_of(name: str) -> Literal["feature", "label", "score"]:
+    """What a series is of.
+
+    >>> kind_of("label:Drama")
+    'label'
+    """
+    if name in SCORES:
+        return "score"
+    return "label" if name in LABELS else "feature"
+
+
+def label_values(
+    rows: npt.NDArray[np.floating], liked: npt.NDArray[np.bool_]
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Values of LABELS.
+
+    Args:
+        rows: [N, 32], columns as in `features.DENSE_COLUMNS`.
+        liked: [N].
+
+    Returns:
+        (FP64 [N, 19] of 0 and 1, [N, 19] whether the event counts in the series).
+    """
+    values = np.repeat(liked.astype(np.float64)[:, None], len(LABELS), axis=1)
+    counts = np.ones(values.shape, dtype=bool)
+    counts[:, 1:] = rows[:, len(DENSE) :] > 0.5
+    return values, counts
