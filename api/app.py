@@ -13,6 +13,7 @@ from api.ingest import Ingest
 from api.live import Follower
 from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
 from api.metrics import Metrics
+from api.pages import add_pages
 from api.recommend import Recommender
 from api.shedding import Overloaded, Places
 from api.tokens import guard
@@ -66,11 +67,12 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["reelstream"] = parts
     _errors(app)
-    guard(app, settings.api)
+    tokens = guard(app, settings.api)
     _timing(app, parts)
     _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
     _events(app, parts)
     _health(app, parts)
+    add_pages(app, settings, tokens, parts.profiles, parts.follower, parts.index, parts.models)
     return app
 
 

@@ -1,12 +1,15 @@
-"""Who may do what: bearer tokens with scopes."""
+"""Who may do what: tokens with scopes, shown as a bearer token or, by a browser that has signed in, as a cookie."""
 
 from __future__ import annotations
 
 import hmac
 import ipaddress
+from collections.abc import Sequence
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from flask import Flask, request
+from flask import Flask, g, redirect, request, url_for
+from werkzeug.wrappers import Response
 
 from api.messages import RequestError
 from settings import ApiSettings, SettingsError
@@ -21,9 +24,14 @@ NEEDED = {
     "ready": READ,
     "metrics": ADMIN,
 }
-"""Scope that each endpoint needs; `live` needs none, and anything else that is not named here needs ADMIN."""
+"""Scope that each endpoint needs; `live` needs none, the pages READ, and anything else that is not named here ADMIN."""
 
 OPEN = "live"
+PAGES = "pages."
+SIGN_IN = ("pages.sign_in", "pages.enter", "pages.leave")
+"""Endpoint of liveness, beginning of the endpoints of the pages, and those of them where a token is given."""
+
+COOKIE = "reelstream_token"
 
 
 @dataclass(frozen=True)
@@ -61,33 +69,69 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
-def guard(app: Flask, settings: ApiSettings) -> None:
-    """Ask each request for a token with the scope that it needs.
+def guard(app: Flask, settings: ApiSettings) -> list[Token]:
+    """Ask each request for a token with the scope that it needs, and refuse what another site has a browser send.
 
     Without tokens in the settings everybody may do everything on the loopback address, and beyond it nobody anything
-    but ask whether the process lives.
+    but ask whether the process lives. `g.scopes` is what the request may do.
+
+    Returns:
+        The tokens.
 
     Raises:
         SettingsError: if the tokens cannot be read.
     """
     tokens = tokens_of(settings)
-    if not tokens and is_loopback(settings.host):
-        return
+    is_open = not tokens and is_loopback(settings.host)
 
     @app.before_request
-    def check() -> None:
+    def check() -> Response | None:
         if request.endpoint == OPEN:
-            return
+            return None
         bearer = _bearer()
-        token = next((each for each in tokens if bearer and hmac.compare_digest(each.secret, bearer)), None)
+        if bearer is None and _from_elsewhere():
+            raise RequestError("a page of another site may not do that", 403)
+        if is_open:
+            g.scopes = frozenset(SCOPES)
+            return None
+        endpoint = request.endpoint or ""
+        if tokens and endpoint in SIGN_IN:
+            return None
+        token = token_of(tokens, bearer if bearer is not None else request.cookies.get(COOKIE))
         if token is None:
+            if tokens and endpoint.startswith(PAGES) and request.accept_mimetypes.accept_html:
+                return redirect(url_for("pages.sign_in", page=endpoint.removeprefix(PAGES)))
             raise RequestError("give a token: Authorization: Bearer TOKEN, with a token of the setting api.tokens", 401)
-        needed = NEEDED.get(request.endpoint or "", ADMIN)
-        if needed not in token.scopes and ADMIN not in token.scopes:
+        needed = READ if endpoint.startswith(PAGES) else NEEDED.get(endpoint, ADMIN)
+        if not may(token.scopes, needed):
             raise RequestError(f"this token may not do that; it needs the scope {needed}", 403)
+        g.scopes = token.scopes
+        return None
+
+    return tokens
+
+
+def may(scopes: frozenset[str], needed: str) -> bool:
+    """Whether scopes allow what needs another; ADMIN allows all."""
+    return needed in scopes or ADMIN in scopes
+
+
+def token_of(tokens: Sequence[Token], secret: str | None) -> Token | None:
+    """The token with this secret, None where there is none; takes as long whether it is nearly right or not."""
+    # compare_digest takes ASCII text only.
+    if not secret or not secret.isascii():
+        return None
+    return next((each for each in tokens if hmac.compare_digest(each.secret, secret)), None)
 
 
 def _bearer() -> str | None:
     kind, _, secret = request.headers.get("Authorization", "").partition(" ")
-    # Header values are latin-1; compare_digest takes ASCII text only.
-    return secret.strip() if kind.lower() == "bearer" and secret.isascii() else None
+    return secret.strip() if kind.lower() == "bearer" else None
+
+
+def _from_elsewhere() -> bool:
+    """Whether a page of another site had a browser send this request, and it is one that changes something."""
+    if request.method in ("GET", "HEAD", "OPTIONS"):
+        return False
+    origin = request.headers.get("Origin")
+    return origin is not None and urlsplit(origin).netloc != request.host

@@ -1,0 +1,132 @@
+"""Addresses of the pages and of what they show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from flask import Blueprint, Flask, Response, g, jsonify, redirect, render_template, request, send_file, url_for
+from werkzeug.wrappers import Response as Answer
+
+from api.live import Follower
+from api.messages import RequestError
+from api.pages.drift_state import DriftState
+from api.pages.sign_in import PAGES, add_sign_in
+from api.pages.stream_state import StreamState
+from api.tokens import COOKIE, WRITE, Token, may
+from settings import Settings
+from stores import DriftStore, ItemIndex, Models, Profiles
+
+CSP = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        # plotly.js writes styles.
+        "style-src 'self' 'unsafe-inline'",
+        "img-src 'self' data:",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+
+
+def add_pages(
+    app: Flask,
+    settings: Settings,
+    tokens: Sequence[Token],
+    profiles: Profiles,
+    follower: Follower,
+    index: ItemIndex,
+    models: Models,
+) -> None:
+    """Add the pages to the application. Nothing is watched before somebody looks."""
+    pages = Blueprint(
+        "pages", __name__, static_folder="static", static_url_path="/pages/static", template_folder="templates"
+    )
+    stream = StreamState(settings, profiles, follower, index, models)
+    drift = DriftState(DriftStore(profiles.client), stream.audience)
+    _pages(pages)
+    _data(pages, follower, stream, drift)
+    add_sign_in(pages, tokens)
+    pages.after_request(_headers)
+    app.register_blueprint(pages)
+
+
+def _pages(pages: Blueprint) -> None:
+    @pages.get("/")
+    def home() -> Answer:
+        return redirect(url_for("pages.live"))
+
+    def show(page: str) -> str:
+        return render_template(
+            f"{page}.html",
+            page=page,
+            pages=PAGES,
+            may_rate=may(g.scopes, WRITE),
+            signed_in=COOKIE in request.cookies,
+        )
+
+    for page in PAGES:
+        pages.add_url_rule(f"/{page}", page, lambda page=page: show(page))
+
+    @pages.get("/pages/plotly.js")
+    def plotly() -> Response:
+        return send_file(_plotly(), mimetype="text/javascript", conditional=True)
+
+
+def _data(pages: Blueprint, follower: Follower, stream: StreamState, drift: DriftState) -> None:
+    @pages.get("/pages/data/stream")
+    def stream_data() -> Response:
+        return jsonify(stream.look(_since()))
+
+    @pages.get("/pages/data/recent")
+    def recent_data() -> Response:
+        seen = stream.log.look()
+        items = follower.live.items.items if follower.live else {}
+        events = [
+            {"userid": each.userid, "itemid": each.itemid, "rating": each.rating, "title": items[each.itemid].title}
+            for each in (seen.value.tail.recent if seen.value else [])
+            if each.itemid in items
+        ]
+        return jsonify({"error": seen.error, "events": events})
+
+    @pages.get("/pages/data/drift")
+    def drift_data() -> Response:
+        return jsonify(drift.look_at_drift(_since()))
+
+    @pages.get("/pages/data/histogram")
+    def histogram_data() -> Response:
+        series = request.args.get("series", "")
+        histogram = drift.histogram(series)
+        if histogram is None:
+            raise RequestError(f"series: nothing is known of {series!r} yet", 404)
+        return jsonify(histogram.model_dump())
+
+    @pages.get("/pages/data/quality")
+    def quality_data() -> Response:
+        return jsonify(drift.look_at_quality(_since()))
+
+
+def _since() -> int:
+    return request.args.get("since", default=-1, type=int)
+
+
+def _headers(response: Response) -> Response:
+    response.headers["Content-Security-Policy"] = CSP
+    response.headers["X-Content-Type-Options"] = "nosniff"
+    response.headers["Referrer-Policy"] = "no-referrer"
+    shipped = request.endpoint in ("pages.static", "pages.plotly")
+    # What is shipped is asked for anew each time and sent only where it has changed.
+    response.headers["Cache-Control"] = "no-cache" if shipped else "no-store"
+    return response
+
+
+def _plotly() -> Path:
+    """The file in the package; the package itself is not imported."""
+    spec = find_spec("plotly")
+    folders: Any = spec.submodule_search_locations if spec else None
+    return Path(next(iter(folders))) / "package_data" / "plotly.min.js"
