@@ -9,7 +9,7 @@ from werkzeug.wrappers import Response as Answer
 
 from api.tokens import COOKIE, READ, Token, may, token_of
 
-PAGES = ("live", "stream")
+PAGES = ("live", "drift", "quality", "stream")
 
 
 def add_sign_in(pages: Blueprint, tokens: Sequence[Token]) -> None:

@@ -1,0 +1,108 @@
+// Quality: how good the ranker is on the stream, against what it was at training.
+
+import { ask, everySecond, fixed, h, notice, share, sync, table, text, whole } from "./core.js";
+import { colour, draw, line } from "./charts.js";
+
+const of = (id) => document.getElementById(id);
+const KEPT = 500;
+
+// name, title, how to write it, whether more is better (null: neither), what it means.
+const FIGURES = [
+  ["auc", "AUC of a like", (value) => fixed(value, 3), true, "a liked film is ranked over one that is not, in this share of pairs; 0.5 is chance"],
+  ["logloss", "Log loss", (value) => fixed(value, 3), false, "how much the ratings surprise the ranker; lower is better"],
+  ["ece", "Calibration error", (value) => fixed(value, 3), false, "how far the predicted share of likes is from the real one; lower is better"],
+  ["hit10", "Hit rate, top 10", (value) => share(value, 1), true, "liked films that stood among the first 10 of the list just before"],
+  ["hit50", "Hit rate, top 50", (value) => share(value, 1), true, "liked films that stood among the first 50"],
+  ["label_rate", "Likes", (value) => share(value, 1), null, "share of ratings above 3; it says what the ranker has to deal with"],
+];
+
+let windows = [];
+
+everySecond(look);
+
+async function look() {
+  const since = windows.at(-1)?.events ?? -1;
+  let told = await ask(`/pages/data/quality?since=${since}`);
+  if (told.events < since) {
+    windows = [];
+    told = await ask("/pages/data/quality");
+  }
+  windows = [...windows, ...told.windows].slice(-KEPT);
+  notice(told.error, true);
+  const last = windows.at(-1);
+  of("found").hidden = !last;
+  of("empty").hidden = Boolean(last) || !told.known;
+  if (!last) return;
+  showFigures(last, told.trained);
+  showSegments(told.segments);
+  showHow(last, told.trained);
+}
+
+function showFigures(last, trained) {
+  sync(of("figures"), FIGURES, (figure) => figure[0],
+    ([, title, , , meaning]) => h("section", { class: "card tile" },
+      h("div", { class: "name" }, title), h("div", { class: "value" }, h("span"), h("small", { class: "then" })),
+      h("div", { class: "words against" }), h("div", { class: "chart low" }), h("div", { class: "words" }, meaning)),
+    (card, [name, title, write, more]) => {
+      const at = trained?.[name] ?? null;
+      text(card.querySelector(".value span"), write(last[name]));
+      text(card.querySelector("small"), at === null ? "" : `${write(at)} at training`);
+      text(card.querySelector(".against"), against(last[name], at, write, more));
+      showChart(card.querySelector(".chart"), name, title, write, at);
+    });
+}
+
+function against(value, at, write, more) {
+  if (value === null || value === undefined) return "too few events in this window";
+  if (at === null) return "the run does not tell its figure at training";
+  const difference = write(Math.abs(value - at)).replace("%", "points");
+  if (write(value) === write(at)) return "the same as at training";
+  if (more === null) return `${value > at ? "more" : "fewer"} than at training, by ${difference}`;
+  return `${value > at === more ? "better" : "worse"} than at training, by ${difference}`;
+}
+
+function showChart(element, name, title, write, at) {
+  const x = windows.map((window) => window.events / 1000);
+  const y = windows.map((window) => window[name] ?? null);
+  const known = [...y.filter((value) => value !== null), ...(at === null ? [] : [at])];
+  const [low, high] = known.length ? [Math.min(...known), Math.max(...known)] : [0, 1];
+  const room = Math.max(0.15 * (high - low), 0.01);
+  const changes = windows.filter((window, place) => place > 0 && window.run !== windows[place - 1].run);
+  const percent = name.startsWith("hit") || name === "label_rate";
+  const [first, last] = [x[0], Math.max(x.at(-1), x[0] + 1)];
+  draw(element, () => [
+    line(x, y, "on the stream", { hovertemplate: percent ? "%{y:.1%}" : "%{y:.3f}", mode: y.length < 3 ? "markers" : "lines" }),
+    ...(at === null ? [] : [line([first, last], [at, at], "at training", { colour: "second", dash: "dash", width: 1.5, hoverinfo: "skip" })]),
+  ], () => ({
+    xaxis: { range: [first, last], ticksuffix: "k", nticks: 5, hoverformat: ",.0f" },
+    yaxis: { range: [Math.max(0, low - room), high + room], tickformat: percent ? ".0%" : ".2f" },
+    shapes: changes.map((window) => ({
+      type: "line", x0: window.events / 1000, x1: window.events / 1000, yref: "paper", y0: 0, y1: 1,
+      line: { color: colour("muted"), width: 1 },
+    })),
+    annotations: changes.map((window) => ({
+      x: window.events / 1000, y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, text: `run ${window.run}`,
+      font: { size: 10.5, color: colour("muted") }, xshift: 2,
+    })),
+  }), `${title} over the stream: now ${write(y.at(-1))}${at === null ? "" : `, ${write(at)} at training`}`);
+}
+
+const SEGMENT = { gender: "Gender", age: "Age from", history: "Films rated before" };
+
+function showSegments(segments) {
+  table(of("segments"), [["Users", false], ["Ratings", true], ["AUC", true], ["Log loss", true], ["Likes", true]],
+    Object.entries(segments).map(([key, each]) => {
+      const [kind, value] = key.split(":");
+      return { key, cells: [`${SEGMENT[kind] ?? kind} ${value}`, whole(each.scored), fixed(each.auc, 3), fixed(each.logloss, 3), share(each.label_rate, 1)] };
+    }));
+}
+
+function showHow(last, trained) {
+  const facts = [
+    `The figures are about the last ${whole(last.scored)} ratings that were scored, each with the features as they stood just before it.`,
+    last.sampling >= 1 ? "Every rating is scored." : `${share(last.sampling)} of the ratings are scored: the stream is faster than the ranker just now.`,
+    `For ${whole(last.listed)} of them the whole list was made as well, for the hit rates.`,
+    `Run in use: ${last.run}${trained ? `; figures at training are those of run ${trained.run} on its validation ratings` : ""}. A thin line marks a change of run.`,
+  ];
+  sync(of("how"), facts, (_, number) => number, () => h("p", { class: "quiet" }), text);
+}
