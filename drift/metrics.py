@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+Doubles = npt.NDArray[np.float64]
+
 
 def auc(label: npt.NDArray[np.floating], score: npt.NDArray[np.floating]) -> float:
     """Area under the ROC curve, ties counted half; NaN where there is only one label.

@@ -30,6 +30,9 @@ LEAST = 15.0
 ENOUGH = 100
 """Values that the window of a series should have; the windows of a sparse series are longer."""
 
+FEWEST = 30
+"""Values of a window below which nothing is said of it."""
+
 LONGEST = 4
 """Longest window of a sparse series, in windows."""
 
