@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features import Item, Row, multi_hot, popularity
+from features import DECADES, Item, Row, multi_hot, popularity
 from features.rows import ITEM_NUMBERS
 
 
@@ -29,6 +29,7 @@ class ItemTable:
         }
         self._columns["year"] = np.array([items[itemid].year for itemid in self.itemids.tolist()], dtype=np.int64)
         self._columns["genres"] = multi_hot([items[itemid].genres for itemid in self.itemids.tolist()])
+        self._decades = np.array([items[itemid].decade for itemid in self.itemids.tolist()], dtype=np.int64)
         self._popular: npt.NDArray[np.int64] | None = None
 
     def update(self, rows: Mapping[int, Row]) -> None:
@@ -67,4 +68,34 @@ class ItemTable:
                 found.append((itemid, float(scores[place])))
                 if len(found) == n:
                     break
+        return found
+
+    def by_terms(
+        self, preferences: Mapping[str, Mapping[int, float]], n: int, exclude: set[int]
+    ) -> list[tuple[int, float]]:
+        """The n items that best match preferred terms, and their scores; without the excluded, and only what matches.
+
+        An item's score is the sum of the weights of its genres and its decade, times its popularity now: the recall by
+        terms that Elasticsearch does, from memory.
+
+        Args:
+            preferences: as `features.preferences` gives them.
+            n: most items.
+            exclude: items that must not come back.
+        """
+        columns = self._columns
+        genres = np.zeros(columns["genres"].shape[1])
+        decades = np.zeros(DECADES)
+        for weights, wanted in ((genres, preferences["genres"]), (decades, preferences["decades"])):
+            for term, weight in wanted.items():
+                weights[term] = weight
+        matched = columns["genres"] @ genres + decades[self._decades]
+        scores = matched * popularity(columns, self._half_life_days)
+        found: list[tuple[int, float]] = []
+        for place in np.lexsort((self.itemids, -scores)).tolist():
+            itemid = int(self.itemids[place])
+            if len(found) == n or scores[place] <= 0:
+                break
+            if itemid not in exclude:
+                found.append((itemid, float(scores[place])))
         return found

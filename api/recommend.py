@@ -1,17 +1,22 @@
 """A recommendation: profile, user vector, recall, features, ranking; each with the next best answer where one is away.
 
 Redis profile -> Triton user_encoder -> Elasticsearch terms + kNN -> Feast features -> Triton ml_rec -> list
+
+Without Redis the list is what is popular, from memory; without Feast the features are made from the profile and the
+attributes that Feast last told; without the encoder recall is by terms; without Elasticsearch it is by terms and
+popularity, from memory; without the ranker the order is that of recall.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import numpy as np
 
+from api.attributes import Attributes
 from api.breakers import Breakers
 from api.items import ItemTable
 from api.live import Follower, Live
@@ -22,7 +27,6 @@ from features import (
     Event,
     Profile,
     Row,
-    User,
     dense,
     encoder_input,
     fold,
@@ -100,6 +104,7 @@ class Recommender:
         self._features = features
         self._index = index
         self._models = models
+        self._attributes = Attributes()
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
     def recommend(self, request: RecommendationRequest) -> Answer:
@@ -131,7 +136,7 @@ class Recommender:
             ]
             return answer
         genres = {itemid: live.items.items[itemid].genres for _, itemid, _ in profile.recent}
-        row = row or user_row(profile, User(profile.userid), genres)
+        row = row or user_row(profile, self._attributes.of(profile.userid), genres)
         self._rank(request, answer, profile, row, exclude)
         return answer
 
@@ -192,7 +197,10 @@ class Recommender:
 
     def _user_features(self, userid: int, profile: Profile, answer: Answer) -> Row | None:
         rows = answer.attempt("feast", lambda: self._features.users([userid]))
-        return rows.get(userid) if rows else None
+        row = rows.get(userid) if rows else None
+        if row is not None:
+            self._attributes.remember(userid, row)
+        return row
 
     def _rank(
         self, request: RecommendationRequest, answer: Answer, profile: Profile, row: Row, exclude: set[int]
@@ -242,14 +250,26 @@ class Recommender:
         known = [candidate for candidate in found or [] if candidate.itemid in live.items.items]
         if known:
             return known
-        answer.fallback = "popular"
-        popular = live.items.popular(limits.vector_k + limits.term_k, exclude)
-        return [Candidate(itemid, {"popular": score}) for itemid, score in popular]
+        return recall_from_memory(live.items, wanted, exclude, limits.vector_k, limits.term_k)
 
     def _entry(self, table: ItemTable, itemid: int, score: float) -> dict[str, Any]:
         item = table.items[itemid]
         genres = [GENRES[genre] for genre in item.genres]
         return {"itemid": itemid, "score": score, "title": item.title, "year": item.year, "genres": genres}
+
+
+def recall_from_memory(
+    table: ItemTable,
+    wanted: Mapping[str, Mapping[int, float]],
+    exclude: set[int],
+    popular_n: int,
+    terms_n: int,
+) -> list[Candidate]:
+    """Candidates by preferred terms, then what else is popular, without Elasticsearch."""
+    by_terms = table.by_terms(wanted, terms_n, exclude)
+    found = [Candidate(itemid, {"terms": score}) for itemid, score in by_terms]
+    popular = table.popular(popular_n, exclude | {itemid for itemid, _ in by_terms})
+    return found + [Candidate(itemid, {"popular": score}) for itemid, score in popular]
 
 
 def explanation(candidate: Candidate, ranking: Ranking | None, inputs: Floats, place: int) -> dict[str, Any]:

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
 import pytest
 import requests
 
-import servers
 from tests.system.conftest import System
 
 REFUSED = [
@@ -96,24 +94,6 @@ def test_the_metrics_count_requests(system: System) -> None:
     system.rec(userid=system.events[0].userid)
     text = system.get("/metrics").text
     assert 'reelstream_requests_total{route="/ml/rec",status="200"}' in text
-
-
-@pytest.mark.parametrize(("store", "name"), [("triton", "triton"), ("elasticsearch", "elasticsearch")])
-def test_a_request_is_answered_while_a_store_is_down(system: System, store: str, name: str) -> None:
-    userid = system.events[0].userid
-    servers.stop(system.settings, [store])
-    try:
-        answer = system.rec(userid=userid, size=10)
-        assert answer["degraded"] == [name]
-        assert len(answer["item_list"]) == 10
-        assert system.get("/health/ready").status_code == 503
-        assert system.get("/health/live").status_code == 200
-    finally:
-        servers.start(system.settings, [store])
-    until = time.monotonic() + 10
-    while system.rec(userid=userid, size=10)["degraded"]:
-        assert time.monotonic() < until
-        time.sleep(0.1)
 
 
 def test_the_command_tells_errors_in_one_line(system: System) -> None:

@@ -1,0 +1,37 @@
+"""Attributes of users as the feature store last told them, for when it is away."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import cast
+
+from features import Row, User
+from features.catalogue import UNKNOWN
+from features.rows import USER_ATTRIBUTES
+
+USERS = 100_000
+"""Users remembered; those who asked longest ago are forgotten first."""
+
+
+class Attributes:
+    """Remembers attributes; safe to share between threads."""
+
+    def __init__(self, users: int = USERS) -> None:
+        self._users = users
+        self._lock = threading.Lock()
+        self._known: OrderedDict[int, User] = OrderedDict()
+
+    def remember(self, userid: int, row: Row) -> None:
+        """Remember the attributes in a user's feature row."""
+        gender, age, occupation = (cast(int, row[name]) for name in USER_ATTRIBUTES)
+        with self._lock:
+            self._known[userid] = User(userid, gender, age, occupation)
+            self._known.move_to_end(userid)
+            if len(self._known) > self._users:
+                self._known.popitem(last=False)
+
+    def of(self, userid: int) -> User:
+        """What is known of a user, or a user of whom nothing is."""
+        with self._lock:
+            return self._known.get(userid) or User(userid, UNKNOWN, UNKNOWN, UNKNOWN)

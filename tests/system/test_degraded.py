@@ -1,0 +1,134 @@
+"""A request is answered while a store is down, with the next best list, and the answer names what is missing."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+import servers
+from api.app import Parts
+from api.messages import RecommendationRequest
+from api.recommend import Recommender
+from features.rows import USER_ATTRIBUTES
+from stores.feature_store import Features
+from tests.system.conftest import System
+
+
+@contextmanager
+def without(system: System, *stores: str) -> Iterator[None]:
+    """The system with some stores stopped; whole again afterwards."""
+    servers.stop(system.settings, list(stores))
+    try:
+        yield
+    finally:
+        servers.start(system.settings, list(stores))
+        until = time.monotonic() + 20
+        while system.rec(userid=system.events[0].userid, size=1)["degraded"]:
+            assert time.monotonic() < until
+            time.sleep(0.1)
+
+
+def sources_of(answer: dict) -> list[set[str]]:
+    return [set(item["explain"]["sources"]) for item in answer["item_list"]]
+
+
+def test_without_redis_the_list_is_what_is_popular(system: System) -> None:
+    userid = system.events[0].userid
+    system.wait()
+    popular = system.rec(userid=999_999, size=10)["item_list"]
+    with without(system, "redis"):
+        answer = system.rec(userid=userid, size=10)
+        assert answer["degraded"] == ["redis"]
+        assert answer["fallback"] == "profile_unavailable"
+        assert answer["as_of"] is None
+        assert answer["item_list"] == popular
+        session = system.rec(history=[{"itemid": popular[0]["itemid"]}], size=10)
+        assert (session["degraded"], session["fallback"]) == ([], None)
+        assert system.get(f"/users/{userid}").status_code == 503
+        assert system.get(f"/users/{userid}").headers["Retry-After"] == "1"
+        assert system.get("/health/ready").json()["checks"]["redis"] is False
+        assert system.get("/health/live").status_code == 200
+
+
+def test_without_elasticsearch_items_are_recalled_from_memory_and_ranked(system: System) -> None:
+    userid = system.events[0].userid
+    rated = set(system.profiles.profile(userid)[1])
+    with without(system, "elasticsearch"):
+        answer = system.rec(userid=userid, size=40, explain=True)
+        assert answer["degraded"] == ["elasticsearch"]
+        assert answer["fallback"] is None
+        assert len(answer["item_list"]) == 40
+        assert not rated & {item["itemid"] for item in answer["item_list"]}
+        assert {"terms"} in sources_of(answer)
+        assert {"popular"} in sources_of(answer)
+        assert all("like" in item["explain"] for item in answer["item_list"])
+        assert system.get("/health/ready").status_code == 503
+
+
+def test_without_triton_items_are_recalled_by_terms_and_keep_that_order(system: System) -> None:
+    userid = system.events[0].userid
+    with without(system, "triton"):
+        answer = system.rec(userid=userid, size=10, explain=True)
+        assert answer["degraded"] == ["triton"]
+        scores = [item["explain"]["sources"]["terms"] for item in answer["item_list"]]
+        assert len(scores) == 10
+        assert scores == sorted(scores, reverse=True)
+        assert not any("like" in item["explain"] for item in answer["item_list"])
+        assert system.get("/health/ready").json()["checks"]["triton"] is False
+
+
+def test_without_both_the_list_is_made_from_memory(system: System) -> None:
+    with without(system, "triton", "elasticsearch"):
+        answer = system.rec(userid=system.events[0].userid, size=10, explain=True)
+        assert sorted(answer["degraded"]) == ["elasticsearch", "triton"]
+        assert sources_of(answer) == [{"terms"}] * 10
+
+
+def test_without_the_feature_store_the_last_known_attributes_are_used(
+    system: System, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The API's feature store is the Redis that holds the profiles, so that here it is given one that is not there."""
+    parts = Parts.of(system.settings)
+    try:
+        parts.follower.look()
+        userid = system.events[0].userid
+        whole = parts.recommender.recommend(RecommendationRequest(userid=userid, size=20, explain=True))
+        assert whole.degraded == []
+        redis = system.settings.redis.model_copy(update={"port": 1})
+        nowhere = Features(system.settings.model_copy(update={"redis": redis}))
+        recommender: Recommender = parts.recommender
+        monkeypatch.setattr(recommender, "_features", nowhere)
+        answer = recommender.recommend(RecommendationRequest(userid=userid, size=20, explain=True))
+        assert answer.degraded == ["feast"]
+        assert answer.items == whole.items
+        row = Features(system.settings).users([userid])[userid]
+        assert [getattr(recommender._attributes.of(userid), name) for name in USER_ATTRIBUTES] == [
+            row[name] for name in USER_ATTRIBUTES
+        ]
+    finally:
+        parts.ingest.close()
+        parts.index.close()
+        parts.models.close()
+
+
+def test_without_kafka_a_rating_is_refused_in_time_with_what_to_do(system: System) -> None:
+    rating = {"userid": 5, "itemid": system.catalogue_items()[0], "rating": 5, "ts": 1000}
+    servers.stop(system.settings, ["kafka"])
+    try:
+        began = time.monotonic()
+        answer = system.post("/ratings", rating)
+        assert time.monotonic() - began < 15
+        assert answer.status_code == 503
+        assert answer.headers["Retry-After"] == "1"
+        assert "send it again with ts 1000" in answer.json()["error"]
+        assert system.rec(userid=system.events[0].userid, size=1)["degraded"] == []
+    finally:
+        servers.start(system.settings, ["kafka"])
+    until = time.monotonic() + 60
+    while system.post("/ratings", rating).status_code != 202:
+        assert time.monotonic() < until
+        time.sleep(0.2)
+    system.wait()
