@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 from pathlib import Path
 
 from servers import triton_environment, triton_repository
@@ -50,6 +51,9 @@ def _launch(settings: Settings) -> Launch:
     shared = "reelstream-" + hashlib.sha256(str(settings.state).encode()).hexdigest()[:12]
     return Launch(
         argv=[
+            sys.executable,
+            "-I",
+            str(Path(__file__).with_name("triton_watch.py")),
             str(environment.server),
             f"--model-repository={models(settings)}",
             f"--backend-directory={backends}",
