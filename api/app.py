@@ -13,10 +13,11 @@ from api.ingest import Ingest
 from api.live import Follower
 from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
 from api.metrics import Metrics
+from api.openapi import document
 from api.pages import add_pages
 from api.recommend import Recommender
 from api.shedding import Overloaded, Places
-from api.tokens import guard
+from api.tokens import guard, is_guarded
 from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
@@ -70,9 +71,11 @@ def create_app(settings: Settings) -> Flask:
     tokens = guard(app, settings.api)
     _timing(app, parts)
     _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
-    _events(app, parts)
+    # Places of their own, so that ratings that wait for Kafka leave room for lists.
+    _events(app, parts, Places(settings.api.threads, settings.api.queue_s))
     _health(app, parts)
     add_pages(app, settings, tokens, parts.profiles, parts.follower, parts.index, parts.models)
+    _description(app, settings)
     return app
 
 
@@ -137,14 +140,15 @@ def known_of(parts: Parts, userid: int) -> dict[str, Any]:
     }
 
 
-def _events(app: Flask, parts: Parts) -> None:
+def _events(app: Flask, parts: Parts, places: Places) -> None:
     @app.post("/ratings")
     def rate() -> tuple[Response, int]:
         rating = parse(RatingRequest, body())
         live = parts.follower.live
         if live is not None and rating.itemid not in live.items.items:
             raise RequestError(f"itemid: {rating.itemid} is not in the catalogue")
-        return jsonify(parts.ingest.send(rating)), 202
+        with places.one():
+            return jsonify(parts.ingest.send(rating)), 202
 
 
 def _health(app: Flask, parts: Parts) -> None:
@@ -168,6 +172,14 @@ def _health(app: Flask, parts: Parts) -> None:
     @app.get("/metrics")
     def metrics() -> Response:
         return Response(parts.metrics.text(), mimetype="text/plain")
+
+
+def _description(app: Flask, settings: Settings) -> None:
+    told = document(settings.api, is_guarded(settings.api))
+
+    @app.get("/openapi.json")
+    def openapi() -> Response:
+        return jsonify(told)
 
 
 def _timing(app: Flask, parts: Parts) -> None:

@@ -23,6 +23,7 @@ NEEDED = {
     "rate": WRITE,
     "ready": READ,
     "metrics": ADMIN,
+    "openapi": READ,
 }
 """Scope that each endpoint needs; `live` needs none, the pages READ, and anything else that is not named here ADMIN."""
 
@@ -69,6 +70,11 @@ def is_loopback(host: str) -> bool:
         return host == "localhost"
 
 
+def is_guarded(settings: ApiSettings) -> bool:
+    """Whether requests need a token."""
+    return bool(tokens_of(settings)) or not is_loopback(settings.host)
+
+
 def guard(app: Flask, settings: ApiSettings) -> list[Token]:
     """Ask each request for a token with the scope that it needs, and refuse what another site has a browser send.
 
@@ -82,7 +88,7 @@ def guard(app: Flask, settings: ApiSettings) -> list[Token]:
         SettingsError: if the tokens cannot be read.
     """
     tokens = tokens_of(settings)
-    is_open = not tokens and is_loopback(settings.host)
+    is_open = not is_guarded(settings)
 
     @app.before_request
     def check() -> Response | None:

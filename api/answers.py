@@ -1,0 +1,120 @@
+"""What the API answers, as pydantic models: the OpenAPI document is made from them, and a test holds answers to it."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Store = Literal["redis", "elasticsearch", "triton", "feast", "stream"]
+
+
+class Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class AsOf(Part):
+    """What is known: the last event of the user's partition, and the time of the user's own last event."""
+
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=-1, description="-1 before the first event")
+    ts: int = Field(ge=0, description="unix seconds; 0 without events")
+
+
+class Explanation(Part):
+    """Where an item came from and what it was ranked by."""
+
+    sources: dict[Literal["vector", "terms", "popular"], float] = Field(description="score that each source gave")
+    next: float | None = Field(None, description="log-odds, up to a constant, that it is the next; not without Triton")
+    like: float | None = Field(None, ge=0, le=1, description="probability of a like once watched; not without Triton")
+    features: dict[str, float] = Field(description="the ranker's dense features by name")
+
+
+class ListedItem(Part):
+    """An item of a list."""
+
+    itemid: int
+    score: float = Field(description="what the list is ordered by, highest first")
+    title: str
+    year: int
+    genres: list[str]
+    explain: Explanation | None = Field(None, description="where `explain` was asked for")
+
+
+class Recommendation(Part):
+    """A list, best first."""
+
+    item_list: list[ListedItem]
+    run: str = Field(description="the model version")
+    as_of: AsOf | None = Field(description="null without a stored user")
+    degraded: list[Store] = Field(description="what was away; the list is then the next best one")
+    fallback: Literal["unknown_user", "empty_history", "profile_unavailable"] | None = Field(
+        description="why the list is not made from the user's own events"
+    )
+
+
+class Accepted(Part):
+    """A position in the log, which all replicas hold."""
+
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    ts: int = Field(ge=0, description="the event's time, unix seconds")
+
+
+class Tally(Part):
+    """Items rated and liked."""
+
+    n: int
+    likes: int
+
+
+class Terms(Part):
+    """Preferences, from above 0 to 1."""
+
+    genres: dict[str, float]
+    decades: dict[str, float]
+
+
+class RecentRating(Part):
+    """A rating that the profile keeps in full."""
+
+    itemid: int
+    title: str
+    rating: int = Field(ge=1, le=5)
+    ts: int = Field(ge=0, description="unix seconds")
+
+
+class UserState(Part):
+    """What is known of a user, and as of which event."""
+
+    userid: int
+    n: int
+    likes: int
+    first_ts: int
+    last_ts: int
+    genres: dict[str, Tally]
+    decades: dict[str, Tally]
+    terms: Terms
+    seen: int = Field(description="items rated")
+    recent: list[RecentRating] = Field(description="newest first")
+    as_of: AsOf
+
+
+class Lives(Part):
+    """The process answers."""
+
+    status: Literal["ok"]
+
+
+class Readiness(Part):
+    """Whether lists can be made with every store."""
+
+    status: Literal["ok", "not ready"]
+    checks: dict[Literal["published", "redis", "elasticsearch", "triton"], bool]
+    waits_for: str | None = Field(None, description="what is missing")
+
+
+class Refusal(Part):
+    """Why a request is not answered: for a request that breaks a rule, the field and the rule."""
+
+    error: str = Field(min_length=1)

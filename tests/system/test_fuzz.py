@@ -1,0 +1,87 @@
+"""Requests of every kind that the OpenAPI document allows or forbids: no server error, each answer as described."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from schemathesis import GenerationMode, checks
+
+from api.openapi import document
+from settings import ApiSettings
+from tests.system.conftest import System
+
+OPERATIONS = [
+    ("/ml/rec", "post"),
+    ("/ratings", "post"),
+    ("/users/{userid}", "get"),
+    ("/health/live", "get"),
+    ("/health/ready", "get"),
+    ("/metrics", "get"),
+]
+CHECKS = [
+    checks.not_a_server_error,
+    checks.status_code_conformance,
+    checks.content_type_conformance,
+    checks.response_schema_conformance,
+    checks.response_headers_conformance,
+]
+SENTENCES = re.compile(r"[\w.]+: .+|.* is missing|the body must be a JSON object|give either userid or history")
+EXAMPLES = 60
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
+@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+def test_no_request_is_a_server_error_and_a_refusal_names_the_rule(
+    system: System, path: str, method: str, mode: GenerationMode
+) -> None:
+    described = schemathesis.openapi.from_url(f"{system.api}/openapi.json")
+    operation = described[path][method]
+    if mode is GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters):
+        pytest.skip("there is nothing to forbid")
+    statuses: set[int] = set()
+
+    @given(case=operation.as_strategy(generation_mode=mode))
+    @settings(
+        max_examples=EXAMPLES,
+        deadline=None,
+        derandomize=True,
+        database=None,
+        phases=[Phase.explicit, Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    def send(case: schemathesis.Case) -> None:
+        answer = case.call(timeout=30)
+        case.validate_response(answer, checks=CHECKS)
+        statuses.add(answer.status_code)
+        if answer.status_code == 400:
+            assert SENTENCES.fullmatch(answer.json()["error"]), answer.json()
+
+    send()
+    assert statuses
+    if mode is GenerationMode.NEGATIVE:
+        assert statuses & {400, 404, 405}
+
+
+def test_fuzzing_leaves_nothing_behind_that_is_wrong(system: System) -> None:
+    system.wait()
+    assert system.verify().differing == {}
+
+
+def test_the_document_names_every_route_and_the_limits(system: System) -> None:
+    told = system.get("/openapi.json").json()
+    assert {(path, method) for path, methods in told["paths"].items() for method in methods} == set(OPERATIONS)
+    fields = told["components"]["schemas"]["RecommendationRequest"]["properties"]
+    assert fields["size"]["maximum"] == system.settings.api.max_size
+    assert fields["exclude"]["maxItems"] == system.settings.api.max_history
+    assert "security" not in told["paths"]["/ml/rec"]["post"]
+
+
+def test_the_document_asks_for_a_token_where_the_api_does() -> None:
+    told = document(ApiSettings(host="0.0.0.0"), guarded=True)
+    for path, methods in told["paths"].items():
+        for operation in methods.values():
+            assert ("security" in operation) == (path != "/health/live")
+            assert ("401" in operation["responses"]) == (path != "/health/live")
