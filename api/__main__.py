@@ -13,7 +13,8 @@ def main() -> None:
     """Serve until stopped."""
     settings = load()
     logs.set_up(settings.log_level)
-    folder = settings.state / "api" / "metrics"
+    # By port, so that a second API of the same state folder does not delete the metrics of the first.
+    folder = settings.state / "api" / str(settings.api.port)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     # prometheus_client reads it when it is first imported, so the application is imported after.
@@ -33,6 +34,8 @@ def _server(settings: Settings) -> Any:
             self.cfg.set("worker_connections", 16 * settings.api.threads)
             self.cfg.set("worker_class", "gthread")
             self.cfg.set("graceful_timeout", 10)
+            # A process that is still starting is not one that hangs, on a machine with much to do.
+            self.cfg.set("timeout", 120)
             self.cfg.set("proc_name", "reelstream-api")
             self.cfg.set("control_socket_disable", True)
             self.cfg.set("child_exit", forget)

@@ -1,0 +1,86 @@
+"""The API stops and is exchanged without a failed request."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import psutil
+import pytest
+import requests
+
+from bench import Load
+from tests.system.conftest import System
+
+
+@pytest.fixture
+def second(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
+    """A second API of the same system, and the system as it is seen through it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    environment = os.environ | {
+        "REELSTREAM_API__PORT": str(port),
+        "REELSTREAM_STATE_DIR": str(system.settings.state),
+    }
+    process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, stderr=subprocess.DEVNULL)
+    api = system.settings.api.model_copy(update={"port": port})
+    seen = System(system.settings.model_copy(update={"api": api}), system.events, system.profiles)
+    until = time.monotonic() + 60
+    try:
+        while not _is_ready(seen):
+            assert time.monotonic() < until
+            time.sleep(0.2)
+        yield seen, process
+    finally:
+        process.kill()
+        process.wait(20)
+
+
+def _is_ready(api: System) -> bool:
+    try:
+        return api.get("/health/ready").status_code == 200
+    except requests.RequestException:
+        return False
+
+
+def test_requests_at_work_are_answered_before_the_api_stops(
+    system: System, second: tuple[System, subprocess.Popen[bytes]]
+) -> None:
+    api, process = second
+    userid = system.events[0].userid
+    never = {"userid": userid, "after": {"partition": system.partition(userid), "offset": 10**9}}
+    with ThreadPoolExecutor(5) as threads:
+        answers = [threads.submit(api.post, "/ml/rec", never) for _ in range(5)]
+        time.sleep(0.7)
+        process.send_signal(signal.SIGTERM)
+        assert [answer.result().status_code for answer in answers] == [200] * 5
+    assert process.wait(20) == 0
+    with pytest.raises(requests.ConnectionError):
+        api.get("/health/live")
+
+
+def test_workers_are_exchanged_under_requests_without_a_failed_one(
+    system: System, second: tuple[System, subprocess.Popen[bytes]]
+) -> None:
+    api, process = second
+    before = {child.pid for child in psutil.Process(process.pid).children()}
+    load = Load(api.settings, [event.userid for event in system.events[:50]], 20.0)
+    load.start()
+    threading.Event().wait(0.5)
+    process.send_signal(signal.SIGHUP)
+    until = time.monotonic() + 60
+    while before & {child.pid for child in psutil.Process(process.pid).children()}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    time.sleep(1.0)
+    made = load.stop()
+    assert len(made) > 20
+    assert {request.status for request in made} == {200}
