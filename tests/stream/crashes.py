@@ -1,0 +1,87 @@
+"""Stores that can be made to fail just before or just after any effect of a fold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import TypeVar
+
+from features import Row
+from stores import Changes, Logged, Profiles, ShardTransaction
+from stores.feature_store import Features
+
+T = TypeVar("T")
+
+EFFECTS = ("report_dead", "commit", "write_rows", "set_served")
+
+
+class Crash(Exception):
+    """The worker dies here."""
+
+
+class Crashing:
+    """Where the next crash is.
+
+    Attributes:
+        at: an effect, and whether the worker dies after it; None for nowhere.
+        meanwhile: called between the reading and the writing of a shard, as another worker might act then.
+    """
+
+    def __init__(self) -> None:
+        self.at: tuple[str, bool] | None = None
+        self.meanwhile: Callable[[], None] | None = None
+
+    def around(self, effect: str, function: Callable[[], T]) -> T:
+        """Do it, and die where that is wanted."""
+        if self.at == (effect, False):
+            raise Crash
+        result = function()
+        if self.at == (effect, True):
+            raise Crash
+        return result
+
+
+class CrashingProfiles(Profiles):
+    """The state in Redis, with crashes."""
+
+    crashing: Crashing
+
+    def begin(self, shard: int, pairs: Iterable[tuple[int, int]]) -> ShardTransaction:
+        transaction = super().begin(shard, pairs)
+        commit = transaction.commit
+
+        def crash(applied: int, changes: Changes) -> None:
+            meanwhile, self.crashing.meanwhile = self.crashing.meanwhile, None
+            if meanwhile is not None:
+                meanwhile()
+            self.crashing.around("commit", lambda: commit(applied, changes))
+
+        transaction.commit = crash
+        return transaction
+
+    def set_served(self, shard: int, offset: int) -> None:
+        self.crashing.around("set_served", lambda: super(CrashingProfiles, self).set_served(shard, offset))
+
+
+class CrashingFeatures:
+    """The feature store, with crashes."""
+
+    def __init__(self, features: Features, crashing: Crashing) -> None:
+        self._features = features
+        self._crashing = crashing
+
+    def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
+        self._crashing.around("write_rows", lambda: self._features.write_users(rows))
+
+
+class DeadTopic:
+    """Stands for the topic of dead events: the positions that it was told, each time."""
+
+    def __init__(self, crashing: Crashing) -> None:
+        self._crashing = crashing
+        self.told: list[tuple[int, int, str]] = []
+
+    def __call__(self, dead: Sequence[tuple[Logged, str]]) -> None:
+        self._crashing.around(
+            "report_dead",
+            lambda: self.told.extend((record.partition, record.offset, reason) for record, reason in dead),
+        )

@@ -1,0 +1,218 @@
+"""Sequences of events, redeliveries, crashes between any two effects and rebalances, on a real Redis and Feast.
+
+After each step the state is what the set of folded events says (invariants 3 and 4), and at the end nothing is missing.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+import servers
+from features import Event, EventError, Item, User, encode, user_row
+from settings import Settings, load
+from stores import Gap, Logged, ShardLost, connect, partition_of, understand
+from stores.feature_store import Features
+from stream.fold import Fold
+from tests.servers_fixture import free_ports_environment
+from tests.stream.crashes import EFFECTS, Crash, Crashing, CrashingFeatures, CrashingProfiles, DeadTopic
+from tests.stream.model import counters_of, profile_of, ratings_of
+
+SHARDS = 2
+USERS = (1, 2, 3, 4, 5)
+ITEMS = {1: Item(1, "One", 1994, (0, 3)), 2: Item(2, "Two", 1987, (3,)), 3: Item(3, "Three", 2000, (7, 1, 2))}
+WEEK = 7 * 86_400
+
+EVENTS = st.builds(
+    Event,
+    st.sampled_from(USERS),
+    st.sampled_from(list(ITEMS)),
+    st.integers(1, 5),
+    st.sampled_from([0, 1, 2, WEEK, 8 * WEEK, 20 * WEEK]),
+)
+BAD = st.sampled_from([b"not JSON", b"{}", None, encode(Event(1, 99, 5, 1))[1]])
+SHARD = st.integers(0, SHARDS - 1)
+COUNT = st.integers(1, 6)
+
+
+@pytest.fixture(scope="module")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in free_ports_environment(tmp_path_factory.mktemp("stream") / "state").items():
+            patch.setenv(name, value)
+        made = load()
+        try:
+            servers.up(made, only=["redis"])
+            yield made
+        finally:
+            servers.down(made)
+
+
+class Stream(RuleBasedStateMachine):
+    """Two partitions, one worker each, and everything that can happen to them."""
+
+    settings: ClassVar[Settings]
+    features: ClassVar[Features]
+
+    @initialize()
+    def begin(self) -> None:
+        client = connect(self.settings.redis)
+        client.flushall()
+        self.crashing = Crashing()
+        self.profiles = CrashingProfiles(client, "ratings", SHARDS)
+        self.profiles.crashing = self.crashing
+        self.dead = DeadTopic(self.crashing)
+        for shard in range(SHARDS):
+            self.profiles.write_shard(shard, {}, {}, {}, [])
+        self.log: list[list[Logged]] = [[] for _ in range(SHARDS)]
+        self.acknowledged = [0] * SHARDS
+        self.folds = [self.new_worker() for _ in range(SHARDS)]
+
+    def new_worker(self) -> Fold:
+        features: Any = CrashingFeatures(self.features, self.crashing)
+        return Fold(self.profiles, features, ITEMS, self.dead)
+
+    def append(self, shard: int, key: bytes | None, value: bytes | None) -> None:
+        self.log[shard].append(Logged(shard, len(self.log[shard]), key, value))
+
+    def applied(self, shard: int) -> int:
+        applied = self.profiles.applied()[shard]
+        assert applied is not None
+        return applied
+
+    @rule(events=st.lists(EVENTS, min_size=1, max_size=5))
+    def events_arrive(self, events: list[Event]) -> None:
+        for event in events:
+            self.append(partition_of(event.userid, SHARDS), *encode(event))
+
+    @rule(event=EVENTS, shard=SHARD, value=BAD)
+    def a_bad_event_arrives(self, event: Event, shard: int, value: bytes | None) -> None:
+        self.append(shard, str(event.userid).encode(), value)
+
+    @rule(event=EVENTS)
+    def an_event_arrives_in_the_wrong_partition(self, event: Event) -> None:
+        self.append(1 - partition_of(event.userid, SHARDS), *encode(event))
+
+    @rule(shard=SHARD, count=COUNT)
+    def a_batch_is_folded(self, shard: int, count: int) -> None:
+        self.fold(shard, count)
+
+    @rule(shard=SHARD, count=COUNT, effect=st.sampled_from(EFFECTS), after=st.booleans())
+    def a_worker_dies_in_a_batch(self, shard: int, count: int, effect: str, after: bool) -> None:
+        self.crashing.at = effect, after
+        try:
+            self.fold(shard, count)
+        except Crash:
+            self.folds[shard] = self.new_worker()
+        finally:
+            self.crashing.at = None
+
+    @rule(shard=SHARD, back=COUNT)
+    def events_are_delivered_again(self, shard: int, back: int) -> None:
+        self.acknowledged[shard] = max(0, self.acknowledged[shard] - back)
+
+    @rule(shard=SHARD, count=COUNT, others=COUNT)
+    def a_partition_goes_to_another_worker_in_the_middle_of_a_batch(self, shard: int, count: int, others: int) -> None:
+        old, began, before = self.folds[shard], self.acknowledged[shard], self.applied(shard)
+        self.folds[shard] = self.new_worker()
+        wrote: list[bool] = []
+
+        def other_goes_on() -> None:
+            self.fold(shard, others)
+            wrote.append(self.applied(shard) > before)
+
+        self.crashing.meanwhile = other_goes_on
+        batch = self.log[shard][began : began + count]
+        try:
+            if batch:
+                old(shard, batch)
+                assert wrote != [True], "a worker that lost its partition wrote to it"
+        except ShardLost:
+            assert wrote == [True]
+        finally:
+            self.crashing.meanwhile = None
+
+    @precondition(lambda self: any(len(log) > 1 for log in self.log))
+    @rule(shard=SHARD)
+    def a_gap_is_refused(self, shard: int) -> None:
+        beyond = self.applied(shard) + 2
+        if beyond < len(self.log[shard]):
+            with pytest.raises(Gap):
+                self.folds[shard](shard, self.log[shard][beyond:])
+
+    def fold(self, shard: int, count: int) -> None:
+        began = self.acknowledged[shard]
+        batch = self.log[shard][began : began + count]
+        if batch:
+            self.folds[shard](shard, batch)
+            self.acknowledged[shard] = began + len(batch)
+
+    def good(self, shard: int) -> tuple[list[Event], list[tuple[int, int, str]]]:
+        """What is folded of a shard's log: its events, and its dead ones."""
+        events, dead = [], []
+        for record in self.log[shard][: self.applied(shard) + 1]:
+            try:
+                events.append(understand(record, ITEMS, SHARDS))
+            except EventError as error:
+                dead.append((shard, record.offset, str(error)))
+        return events, dead
+
+    @invariant()
+    def the_state_is_what_the_set_of_folded_events_says(self) -> None:
+        counted: Counter[str] = Counter()
+        for shard in range(SHARDS):
+            assert self.applied(shard) >= self.acknowledged[shard] - 1
+            events, dead = self.good(shard)
+            counted.update(reason for _, _, reason in dead)
+            assert set(dead) <= set(self.dead.told)
+            of_shard = [userid for userid in USERS if partition_of(userid, SHARDS) == shard]
+            stored = self.profiles.read_users(of_shard)
+            rated = ratings_of(events)
+            assert {userid: seen for userid, (_, seen) in stored.items()} == rated
+            for userid, (profile, _) in stored.items():
+                expected = profile_of([event for event in events if event.userid == userid], ITEMS)
+                assert replace(profile, version=0) == expected
+            counters = self.profiles.shard_counters(shard)
+            assert {item: replace(each, version=0) for item, each in counters.items()} == counters_of(events)
+        assert self.profiles.dead() == dict(counted)
+
+    def teardown(self) -> None:
+        if not hasattr(self, "log"):
+            return
+        for shard in range(SHARDS):
+            self.fold(shard, len(self.log[shard]))
+            assert self.applied(shard) == len(self.log[shard]) - 1
+        self.the_state_is_what_the_set_of_folded_events_says()
+        assert self.profiles.served() == [len(log) - 1 if log else None for log in self.log]
+        stored = self.profiles.read_users(USERS)
+        rows = self.features.users(USERS)
+        genres = {itemid: item.genres for itemid, item in ITEMS.items()}
+        assert rows == {userid: user_row(profile, User(userid), genres) for userid, (profile, _) in stored.items()}
+
+
+def test_every_event_counts_once_whatever_happens(redis: Settings) -> None:
+    Stream.settings = redis
+    Stream.features = Features(redis)
+    run_state_machine_as_test(
+        Stream,
+        settings=settings(
+            max_examples=60,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
