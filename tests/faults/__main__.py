@@ -12,7 +12,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
-from tests.faults.faults import FAULTS, Fault
+from tests.faults.disk import small_disk
+from tests.faults.faults import FAULTS, Fault, disk_full
 from tests.faults.runner import Outcome, run
 from tests.system.conftest import running_system
 
@@ -39,14 +40,18 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=2000, help="users, each with 10 events in the replay")
     given = parser.parse_args()
     chosen = [fault for fault in FAULTS if not given.faults or fault.name in given.faults]
-    if not chosen:
+    if not chosen or len(chosen) < len(given.faults):
         parser.error(f"the faults are: {', '.join(fault.name for fault in FAULTS)}")
     outcomes, failures = [], []
     with (
         tempfile.TemporaryDirectory(prefix="reelstream-faults-") as folder,
+        small_disk(Path(folder) / "state") as small,
         running_system(Path(folder), users=given.users, items=300, events=30 * given.users) as system,
     ):
         for number, fault in enumerate(chosen):
+            if fault.happen is disk_full and not small:
+                print("disk full: left out, as only root can mount a small disk", flush=True)
+                continue
             outcome = run(system, fault, seed=given.seed + number, rate=given.rate)
             outcomes.append(outcome)
             failures += [f"{fault.name}: {what}" for what in broken(fault, outcome)]

@@ -3,18 +3,22 @@ is being restarted by the supervisor."""
 
 from __future__ import annotations
 
+import errno
 import os
 import random
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import psutil
+import pytest
+from kafka.errors import MessageSizeTooLargeError
 
 import servers
 from features import encode
-from stores import connect
+from features.event import MAX_TS
+from stores import connect, producer
 from tests.system.conftest import System
 
 Break = Callable[[System, random.Random], None]
@@ -29,12 +33,14 @@ class Fault:
         happen: breaks it.
         of_store: whether it is a store's, so that no request may fail meanwhile.
         caught_up_within_s: longest time to catch up afterwards, in seconds.
+        replayer_dies: whether it is the replayer that is killed; it is started again.
     """
 
     name: str
     happen: Break
     of_store: bool = True
     caught_up_within_s: float = 30.0
+    replayer_dies: bool = False
 
 
 def killed(part: str) -> Break:
@@ -95,8 +101,35 @@ def redis_slow(system: System, _: random.Random) -> None:
     time.sleep(3)
 
 
+def disk_full(system: System, _: random.Random) -> None:
+    """The disk of the state folder, with the log, the state and all logs on it, is full for some seconds."""
+    filler = system.settings.state / "filler"
+    with filler.open("wb") as file:
+        try:
+            while True:
+                file.write(bytes(1 << 20))
+                file.flush()
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+            time.sleep(8)
+    filler.unlink()
+    # What ended for want of room is started again now, with its tries counted anew.
+    servers.up(system.settings)
+
+
+def clock_back(system: System, rng: random.Random) -> None:
+    """A device whose clock went back ten years, to the beginning of time, and on to its end."""
+    some = rng.sample(system.events, 300)
+    times = (lambda ts: ts - 10 * 365 * 86_400, lambda ts: ts % 1_000, lambda ts: MAX_TS)
+    system.send_events([replace(event, ts=max(0, times[n % 3](event.ts))) for n, event in enumerate(some)])
+
+
+def nothing(system: System, _: random.Random) -> None:
+    """What breaks is the replayer itself."""
+
+
 def poisoned(system: System, rng: random.Random) -> None:
-    """Events that nobody can understand, among the good ones."""
+    """Events that nobody can understand, among the good ones, and one that the log refuses."""
     good = encode(rng.choice(system.events))
     made = [
         (b"1", b"\xff\x00" * 10),
@@ -109,9 +142,14 @@ def poisoned(system: System, rng: random.Random) -> None:
         (b"1", b'{"userid": "1", "itemid": 1, "rating": 5, "ts": 1}'),
         (b"1", b'{"userid": 1, "rating": 5, "ts": 1}'),
         (b"9", b"9" * 500_000),
+        (b"9", b'{"userid": 9, "itemid": 1, "rating": 5, "ts": 1' + b"0" * 4_300 + b"}"),
         (good[0], b"[" * 100_000),
     ]
     partitions = system.settings.kafka.partitions
+    client = producer(system.settings.kafka, max_request_size=20 << 20)
+    with pytest.raises(MessageSizeTooLargeError):
+        client.send(system.settings.kafka.topic, key=b"1", value=bytes(10 << 20)).get(timeout=30)
+    client.close()
     system.send([(*rng.choice(made), rng.randrange(partitions)) for _ in range(500)])
 
 
@@ -130,4 +168,7 @@ FAULTS = [
     Fault("triton's models killed", stubs_killed),
     Fault("feast server killed", killed("feast")),
     Fault("poisoned events", poisoned),
+    Fault("event times jump back", clock_back),
+    Fault("replayer killed", nothing, replayer_dies=True),
+    Fault("disk full", disk_full, of_store=False, caught_up_within_s=60.0),
 ]

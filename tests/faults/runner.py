@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import subprocess
 import sys
@@ -54,6 +55,32 @@ class Outcome:
 def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
     """Begin anew, replay all held-out events at `rate` a second, let the fault happen at a third, and look."""
     begin_anew()
+    load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
+    load.start()
+    if fault.replayer_dies:
+        sent, caught_up_s = _replayed_by_two(system, rate)
+    else:
+        sent, caught_up_s = _replayed_through(system, fault, seed, rate)
+    time.sleep(1.0)
+    requests = load.stop()
+    found = system.verify()
+    lost, twice = _count(system)
+    return Outcome(
+        fault.name,
+        sent=sent,
+        applied=sent - lost,
+        lost=lost,
+        twice=twice,
+        differences=found.differences,
+        caught_up_s=round(caught_up_s, 1),
+        answered=sum(request.status == 200 for request in requests),
+        degraded=sum(bool(request.degraded) for request in requests),
+        failed=sum(request.status != 200 for request in requests),
+    )
+
+
+def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> tuple[int, float]:
+    """Events sent by a replay with the fault in its middle, and seconds until the stream had caught up."""
     over: list[float] = []
 
     def happen() -> None:
@@ -61,18 +88,14 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
         over.append(time.monotonic())
 
     happened = threading.Thread(target=happen)
-    load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
     watch = Watch(system.profiles, len(system.events), rate)
-    watching = threading.Event()
 
     def tell(report: Report) -> None:
-        if not watching.is_set():
-            watching.set()
+        if not watch.started:
             watch.start(time.monotonic() - report.seconds)
         if report.sent > len(system.events) / 3 and happened.ident is None:
             happened.start()
 
-    load.start()
     done = replay(
         system.settings.kafka,
         system.events,
@@ -83,25 +106,33 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
         progress=tell,
     )
     happened.join()
-    _until_served(watch)
-    time.sleep(1.0)
-    watch.stop()
-    requests = load.stop()
     assert over, f"{fault.name}: the fault itself failed"
-    found = system.verify()
-    lost, twice = _count(system)
-    return Outcome(
-        fault.name,
-        sent=done.sent,
-        applied=done.sent - lost,
-        lost=lost,
-        twice=twice,
-        differences=found.differences,
-        caught_up_s=round(watch.caught_up_s(over[0]), 1),
-        answered=sum(request.status == 200 for request in requests),
-        degraded=sum(bool(request.degraded) for request in requests),
-        failed=sum(request.status != 200 for request in requests),
-    )
+    until = time.monotonic() + LONGEST_S
+    while not watch.caught_up():
+        assert time.monotonic() < until, "the stream does not catch up"
+        time.sleep(0.1)
+    system.wait(LONGEST_S)
+    watch.stop()
+    return done.sent, watch.caught_up_s(over[0])
+
+
+def _replayed_by_two(system: System, rate: float) -> tuple[int, float]:
+    """Events sent by a replayer that is killed at a third and one that goes on, and seconds until all were served."""
+    command = [sys.executable, "-m", "cli", "replay", "--rate", str(rate), "--json"]
+    first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    until = time.monotonic() + LONGEST_S
+    while len(system.log()) < len(system.events) / 3:
+        assert time.monotonic() < until and first.poll() is None, "the replay does not begin"
+        time.sleep(0.1)
+    first.kill()
+    first.wait()
+    second = subprocess.run(command, check=True, capture_output=True, text=True)
+    ended = time.monotonic()
+    system.wait(LONGEST_S)
+    told = json.loads(second.stdout)
+    assert told["present"] > 0
+    assert told["present"] + told["sent"] == len(system.log()) == len(system.events)
+    return len(system.events), time.monotonic() - ended
 
 
 def begin_anew() -> None:
@@ -109,13 +140,6 @@ def begin_anew() -> None:
     command = [sys.executable, "-m", "cli", "publish", "--reset"]
     done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-
-
-def _until_served(watch: Watch) -> None:
-    until = time.monotonic() + LONGEST_S
-    while not watch.caught_up():
-        assert time.monotonic() < until, "the stream does not catch up"
-        time.sleep(0.1)
 
 
 def _count(system: System) -> tuple[int, int]:

@@ -35,6 +35,11 @@ class Watch:
         self._began = began
         self._thread.start()
 
+    @property
+    def started(self) -> bool:
+        """Whether it looks, or has looked."""
+        return self._thread.ident is not None
+
     def stop(self) -> None:
         """End the thread."""
         self._stopping.set()
@@ -48,10 +53,6 @@ class Watch:
         """Seconds from `since` until the stream was never again behind by more than BEHIND_S."""
         late = [at for at, behind in self._behind if behind > BEHIND_S]
         return max(0.0, late[-1] + EVERY_S - since) if late else 0.0
-
-    def most_behind_s(self) -> float:
-        """Age of the oldest event that was due and could not be served yet, at its worst, in seconds."""
-        return max((behind for _, behind in self._behind), default=0.0)
 
     def _look(self) -> None:
         served = 0
