@@ -52,7 +52,8 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
     def start(self) -> None:
-        """Begin to follow."""
+        """Look once, so that a new process answers its first request as any other, then follow."""
+        self._look()
         self._thread.start()
 
     def stop(self) -> None:
@@ -61,18 +62,20 @@ class Follower:
         self._thread.join(timeout=5)
 
     def _follow(self) -> None:
-        while not self._stopping.is_set():
-            try:
-                self.look()
-                self.waits_for = None
-            except (NotPublished, Unreachable) as error:
-                if self.waits_for != str(error):
-                    log.warning("%s", error)
-                self.waits_for = str(error)
-            except Exception:
-                log.exception("unexpected error; trying again")
-                self.waits_for = "an unexpected error, see the log"
-            self._stopping.wait(EVERY_S)
+        while not self._stopping.wait(EVERY_S):
+            self._look()
+
+    def _look(self) -> None:
+        try:
+            self.look()
+            self.waits_for = None
+        except (NotPublished, Unreachable) as error:
+            if self.waits_for != str(error):
+                log.warning("%s", error)
+            self.waits_for = str(error)
+        except Exception:
+            log.exception("unexpected error; trying again")
+            self.waits_for = "an unexpected error, see the log"
 
     def look(self) -> None:
         """Read what changed since the last look.
