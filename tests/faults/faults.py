@@ -16,9 +16,9 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError
 
 import servers
-from features import encode
 from features.event import MAX_TS
 from stores import connect, producer
+from tests.faults.malformed import malformed
 from tests.system.conftest import System
 
 Break = Callable[[System, random.Random], None]
@@ -32,7 +32,8 @@ class Fault:
         name: what breaks.
         happen: breaks it.
         of_store: whether it is a store's, so that no request may fail meanwhile.
-        caught_up_within_s: longest time to catch up afterwards, in seconds.
+        caught_up_within_s: longest time to catch up afterwards, in seconds; 0 where the stream may not even be more
+            than a second behind while it happens.
         replayer_dies: whether it is the replayer that is killed; it is started again.
     """
 
@@ -129,28 +130,17 @@ def nothing(system: System, _: random.Random) -> None:
 
 
 def poisoned(system: System, rng: random.Random) -> None:
-    """Events that nobody can understand, among the good ones, and one that the log refuses."""
-    good = encode(rng.choice(system.events))
-    made = [
-        (b"1", b"\xff\x00" * 10),
-        (None, good[1]),
-        (good[0], None),
-        (good[0], good[1][:-1]),
-        (good[0], good[1].replace(b'"rating":', b'"rating":1e')),
-        (b"1", b'{"userid": 1, "itemid": 123456789, "rating": 5, "ts": 1}'),
-        (b"1", b'{"userid": 1, "itemid": 1, "rating": 50, "ts": 1}'),
-        (b"1", b'{"userid": "1", "itemid": 1, "rating": 5, "ts": 1}'),
-        (b"1", b'{"userid": 1, "rating": 5, "ts": 1}'),
-        (b"9", b"9" * 500_000),
-        (b"9", b'{"userid": 9, "itemid": 1, "rating": 5, "ts": 1' + b"0" * 4_300 + b"}"),
-        (good[0], b"[" * 100_000),
-    ]
-    partitions = system.settings.kafka.partitions
+    """10,000 events that nobody can understand, a thousand a second, and one that the log refuses."""
     client = producer(system.settings.kafka, max_request_size=20 << 20)
     with pytest.raises(MessageSizeTooLargeError):
         client.send(system.settings.kafka.topic, key=b"1", value=bytes(10 << 20)).get(timeout=30)
     client.close()
-    system.send([(*rng.choice(made), rng.randrange(partitions)) for _ in range(500)])
+    began = time.monotonic()
+    for batch in range(100):
+        chosen = rng.choices(system.events, k=100)
+        partitions = system.settings.kafka.partitions
+        system.send([malformed(event, system.partition(event.userid), partitions, rng) for event in chosen])
+        time.sleep(max(0.0, began + (batch + 1) / 10 - time.monotonic()))
 
 
 FAULTS = [
@@ -167,7 +157,7 @@ FAULTS = [
     Fault("triton killed", killed("triton")),
     Fault("triton's models killed", stubs_killed),
     Fault("feast server killed", killed("feast")),
-    Fault("poisoned events", poisoned),
+    Fault("10,000 malformed events", poisoned, caught_up_within_s=0.0),
     Fault("event times jump back", clock_back),
     Fault("replayer killed", nothing, replayer_dies=True),
     Fault("disk full", disk_full, of_store=False, caught_up_within_s=60.0),

@@ -11,7 +11,9 @@ import time
 from dataclasses import asdict, dataclass
 
 from bench import Load
-from producers import Pace, Report, replay
+from features import EventError
+from producers import Pace, Report, dead_events, replay
+from stores import Published, understand
 from tests.faults.faults import Fault
 from tests.faults.watch import Watch
 from tests.system.conftest import System
@@ -29,7 +31,7 @@ class Outcome:
         fault: what broke.
         sent: events that Kafka acknowledged.
         applied: of those, how many the state holds.
-        lost: how many it does not.
+        lost: how many it does not, and malformed ones that are not in the topic of dead events with their reason.
         twice: how many it counts more than once.
         differences: what `reelstream verify` finds.
         caught_up_s: seconds from the end of the fault until the stream was no longer more than a second behind.
@@ -69,7 +71,7 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
         fault.name,
         sent=sent,
         applied=sent - lost,
-        lost=lost,
+        lost=lost + _untold(system),
         twice=twice,
         differences=found.differences,
         caught_up_s=round(caught_up_s, 1),
@@ -84,8 +86,9 @@ def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> t
     over: list[float] = []
 
     def happen() -> None:
+        begun = time.monotonic()
         fault.happen(system, random.Random(seed))
-        over.append(time.monotonic())
+        over.append(time.monotonic() if fault.caught_up_within_s else begun)
 
     happened = threading.Thread(target=happen)
     watch = Watch(system.profiles, len(system.events), rate)
@@ -152,3 +155,18 @@ def _count(system: System) -> tuple[int, int]:
     for profile, seen in stored.values():
         twice += max(0, profile.n - len(seen))
     return lost, twice
+
+
+def _untold(system: System) -> int:
+    """Malformed events of the log that are not among the dead with the right reason, and the other way round."""
+    items = Published(system.profiles.client).catalogue()
+    bad = set()
+    for record in system.log():
+        try:
+            understand(record, items, system.settings.kafka.partitions)
+        except EventError as error:
+            bad.add((record.partition, record.offset, str(error), record.key, record.value))
+    told = {
+        (each.partition, each.offset, each.reason, each.key, each.value) for each in dead_events(system.settings.kafka)
+    }
+    return len(bad ^ told)
