@@ -2,13 +2,14 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults down lock clean
+.PHONY: help setup demo test faults soak audit down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
 UV := $(VENV)/uv/bin/uv
 READY := $(VENV)/.ready
 LOCKS := serve servers dev
+ROOMS := api bench cli drift features offline producers servers settings stores stream
 COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 # Triton loads Python as a shared library, so an interpreter built as one is preferred.
@@ -26,6 +27,8 @@ help:
 	@echo "make demo    train, publish, replay and recommend; ML1M_DIR=folder of MovieLens-1M, else it is fetched"
 	@echo "make test    style, types, room borders, tests"
 	@echo "make faults  a replay for each of many faults, then the proof; JSON=file writes the figures"
+	@echo "make soak    500 events and 20 requests a second for MINUTES=60: what grows, fails or complains; JSON=file"
+	@echo "make audit   known weaknesses of the dependencies; asks the network"
 	@echo "make down    stop the servers"
 	@echo "make lock    resolve requirements/*.in anew into requirements/*.txt"
 	@echo "make clean   remove what setup installed; data and models stay"
@@ -57,10 +60,17 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/bandit -q -ll -r $(ROOMS)
 	$(BIN)/pytest
 
 faults: setup
 	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))
+
+soak: setup
+	$(BIN)/python -W ignore -m tests.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(JSON),--json $(JSON))
+
+audit: setup
+	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/dev.txt
 
 down:
 	@[ ! -x $(BIN)/reelstream ] || $(BIN)/reelstream down

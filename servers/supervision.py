@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-import xmlrpc.client
+import xmlrpc.client  # nosec B411: what it reads comes from our own supervisor, over a socket of this user alone
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path

@@ -74,7 +74,7 @@ def _launch(settings: Settings) -> Launch:
         ],
         environment=environment.variables,
         directory=Layout(settings.state).state,
-        leftovers=f"/dev/shm/{shared}*",
+        leftovers=f"/dev/shm/{shared}*",  # nosec B108: names that Triton gives, removed and never read
     )
 
 

@@ -86,7 +86,9 @@ class Workers:
         first = self._settings.metrics_port
         try:
             found = socket.getaddrinfo(
-                "127.0.0.1" if host in ("0.0.0.0", "::") else host, first, type=socket.SOCK_STREAM
+                "127.0.0.1" if host in ("0.0.0.0", "::") else host,  # nosec B104: compared, not bound to
+                first,
+                type=socket.SOCK_STREAM,
             )
         except OSError:
             return []
