@@ -3,7 +3,8 @@
 After DeepFM (Guo et al., 2017): biases, a linear part, dot products of embeddings, and a network over attributes, dense
 features and element-wise products. Beside the product of the user's and the item's embedding there is that of a taste
 with the item: the sum of what the last events say, each its rating's worth less what the item's raters give, times an
-embedding of the item (asymmetric SVD, Koren 2008). A taste needs no user id, so it serves new users as well.
+embedding of the item (asymmetric SVD, Koren 2008), and what `offline.similar` says of the pair. Neither needs a user
+id, so they serve new users as well.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 
 from features import DENSE_COLUMNS, IDS
 from features.catalogue import AGES, OCCUPATIONS
+from offline import similar
 
 ATTRIBUTES = {"gender": 2, "age": len(AGES), "occupation": OCCUPATIONS}
 """Values of each attribute; one row more in its table stands for unknown."""
@@ -24,6 +26,12 @@ TASTE = 32
 ATTRIBUTE_WIDTH = 8
 LAYERS = (64, 32)
 DROPOUT = 0.1
+LARGEST = 5.0
+"""Bound of a standardised input."""
+
+INPUTS = len(DENSE_COLUMNS) + similar.COLUMNS
+"""Dense features and what similar items say."""
+
 RATINGS = 6
 """Ratings 1 to 5, and 0 for padding."""
 
@@ -37,7 +45,7 @@ class Like(nn.Module):
     Args:
         users: rows of the user table, the largest userid + 1.
         items: rows of the item table.
-        mean, deviation: of the dense features, FP32 [32].
+        mean, deviation: of `inputs`, FP32 [INPUTS].
     """
 
     def __init__(self, users: int, items: int, mean: Tensor, deviation: Tensor) -> None:
@@ -54,8 +62,8 @@ class Like(nn.Module):
         self.target = nn.Embedding(items, TASTE)
         self.attributes = nn.ModuleList(nn.Embedding(n + 1, ATTRIBUTE_WIDTH) for n in ATTRIBUTES.values())
         self.attribute_biases = nn.ModuleList(nn.Embedding(n + 1, 1) for n in ATTRIBUTES.values())
-        self.linear = nn.Linear(len(DENSE_COLUMNS), 1)
-        sizes = (len(DENSE_COLUMNS) + WIDTH + TASTE + 1 + ATTRIBUTE_WIDTH * len(ATTRIBUTES), *LAYERS)
+        self.linear = nn.Linear(INPUTS, 1)
+        sizes = (INPUTS + WIDTH + TASTE + 1 + ATTRIBUTE_WIDTH * len(ATTRIBUTES), *LAYERS)
         layers: list[nn.Module] = []
         for inner, outer in pairwise(sizes):
             layers += [nn.Linear(inner, outer), nn.ReLU(), nn.Dropout(DROPOUT)]
@@ -86,14 +94,14 @@ class Like(nn.Module):
         """The taste of each history INT64 [U, H], FP32 [U, TASTE + 1]."""
         return self.says(items, rating).sum(1) / damped((items > 0).sum(1))
 
-    def forward(self, taste: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
-        """Logits FP32 [N] of `taste` FP32 [N, TASTE + 1], `ids` INT64 [N, 5], `dense` FP32 [N, 32]."""
-        dense = (dense - self.mean) * self.scale
+    def forward(self, taste: Tensor, ids: Tensor, inputs: Tensor) -> Tensor:
+        """Logits FP32 [N] of `taste` FP32 [N, TASTE + 1], `ids` INT64 [N, 5], `inputs` FP32 [N, INPUTS]."""
+        inputs = ((inputs - self.mean) * self.scale).clamp(-LARGEST, LARGEST)
         userid, itemid = rows_of(ids[:, 0], self.user), rows_of(ids[:, 1], self.item)
         product, fit = self.user(userid) * self.item(itemid), taste[:, :TASTE] * self.target(itemid)
-        parts = [dense, product, fit, taste[:, TASTE:]]
+        parts = [inputs, product, fit, taste[:, TASTE:]]
         logit = product.sum(1, keepdim=True) + fit.sum(1, keepdim=True)
-        logit = logit + self.user_bias(userid) + self.item_bias(itemid) + self.linear(dense)
+        logit = logit + self.user_bias(userid) + self.item_bias(itemid) + self.linear(inputs)
         for place, (table, bias) in enumerate(zip(self.attributes, self.attribute_biases, strict=True), len(IDS) - 3):
             row = rows_of(ids[:, place] + 1, table)
             parts.append(table(row))

@@ -12,7 +12,8 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from offline.data import Ints
-from offline.like import DAMPING, Like, damped
+from offline.like import Like, damped
+from offline.similar import usual
 from offline.windows import Sequences
 
 Floats = npt.NDArray[np.float32]
@@ -21,7 +22,7 @@ UNKNOWN_USERS = 0.1
 UNKNOWN_ITEMS = 0.02
 """Shares of pairs whose id training replaces by the unknown one."""
 
-DECAY = 1e-4
+DECAY = 5e-5
 """Weight decay of the id tables, without which they learn the training users by heart."""
 
 BLOCK = 16
@@ -33,11 +34,11 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Events as the ranker sees them, in the order of `events`: `ids` INT64 [N, 5], `dense` FP32 [N, 32]."""
+    """Events as the ranker sees them, in the order of `events`: `ids` INT64 [N, 5], `inputs` FP32 [N, INPUTS]."""
 
     events: Sequences
     ids: Ints
-    dense: Floats
+    inputs: Floats
 
 
 @dataclass(frozen=True)
@@ -84,19 +85,13 @@ def fit(
             some[:, 0].masked_fill_(torch.rand(len(some)) < UNKNOWN_USERS, 0)
             some[:, 1].masked_fill_(torch.rand(len(some)) < UNKNOWN_ITEMS, 0)
             label = torch.from_numpy(pairs.events.liked[of].astype(np.float32))
-            loss = F.binary_cross_entropy_with_logits(model(taste, some, torch.from_numpy(pairs.dense[of])), label)
+            loss = F.binary_cross_entropy_with_logits(model(taste, some, torch.from_numpy(pairs.inputs[of])), label)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
             schedule.step()
             progress(step, steps, float(loss.detach()))
     model.eval()
-
-
-def usual(itemid: Ints, rating: Ints, size: int) -> Floats:
-    """What each item's raters give less the mean rating, drawn towards 0 where they are few; FP32 [size]."""
-    above = np.bincount(itemid, rating - rating.mean(), minlength=size)
-    return (above / (np.bincount(itemid, minlength=size) + DAMPING)).astype(np.float32)
 
 
 @torch.inference_mode()
@@ -106,7 +101,7 @@ def logits(model: Like, pairs: Pairs, places: Ints, history: int) -> Floats:
     found = np.full(len(pairs.events.itemid), np.nan, dtype=np.float32)
     for start in range(0, len(cut.start), 512):
         taste, of = _tastes(model, pairs.events, cut, np.arange(start, min(start + 512, len(cut.start))), history)
-        found[of] = model(taste, torch.from_numpy(pairs.ids[of]), torch.from_numpy(pairs.dense[of])).numpy()
+        found[of] = model(taste, torch.from_numpy(pairs.ids[of]), torch.from_numpy(pairs.inputs[of])).numpy()
     return found[places]
 
 
@@ -164,7 +159,7 @@ class Task:
 
     def model(self) -> Like:
         """Before training."""
-        rows = self.pairs.dense[self.places]
+        rows = self.pairs.inputs[self.places]
         return Like(self.users, self.items, torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0)))
 
     def trained(self, weights: dict[str, npt.NDArray[np.generic]]) -> Like:

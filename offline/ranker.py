@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from offline.like import Like, rows_of
 from offline.order import Order
+from offline.similar import Near
 
 
 class Ranker(nn.Module):
@@ -21,13 +22,15 @@ class Ranker(nn.Module):
 
     Args:
         likes: the models of P(like).
+        near: what similar items say, for all of them.
         order: the order.
         item_vectors: the encoder's, FP32 [rows of the item table, D + 1].
     """
 
-    def __init__(self, likes: Iterable[Like], order: Order, item_vectors: Tensor) -> None:
+    def __init__(self, likes: Iterable[Like], near: Near, order: Order, item_vectors: Tensor) -> None:
         super().__init__()
         self.likes = nn.ModuleList(likes)
+        self.near = near
         self.order = order
         self.item_vectors: Tensor
         self.register_buffer("item_vectors", item_vectors)
@@ -38,8 +41,10 @@ class Ranker(nn.Module):
 
     def like_logit(self, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """logit(P(like)), FP32 [N]."""
-        logits = [model(model.taste(items, rating)[row], ids, dense) for model in self.like_models()]
-        return torch.stack(logits).mean(0)
+        models = self.like_models()
+        near = self.near(items, rating, row, rows_of(ids[:, 1], models[0].item))
+        inputs = torch.cat([dense, near], 1)
+        return torch.stack([model(model.taste(items, rating)[row], ids, inputs) for model in models]).mean(0)
 
     def forward(
         self, user_vector: Tensor, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor

@@ -18,7 +18,7 @@ import torch
 from drift import Reference
 from features import DENSE_COLUMNS, IDS, LIKED
 from features.columns import ItemTable
-from offline import like_training, lists, members, metrics, order_training, parallel, runs
+from offline import members, order_training, parallel, runs
 from offline.allocator import keep_memory, release_memory
 from offline.answers import catalogue_vectors, encode_with
 from offline.data import Ints, data_hash, load
@@ -26,12 +26,14 @@ from offline.encoder import Encoder, Ensemble
 from offline.encoder_training import Plan
 from offline.export import export_encoder, export_ranker
 from offline.history import Floats, PointInTime, State, replay
+from offline.like_models import LikeModels
 from offline.moments import Collector, Moments
 from offline.neighbours import neighbours
 from offline.order import Order
 from offline.order_training import Lists
 from offline.ranker import Ranker
 from offline.reference import ScoredEvents, sample
+from offline.similar import Near
 from offline.split import split, time_order
 from offline.watching import Watch
 from offline.windows import by_user, sequences
@@ -81,7 +83,8 @@ class Training:
         with self._stage("features"):
             dense, parts, events = self._features(Ensemble(encoders))
         with self._stage("ranker"):
-            ranker = self._ranker(encoders, dense)
+            likes = LikeModels(self._ratings, self._split, dense, self._size, self._settings.train)
+            ranker = self._ranker(encoders, likes)
         with self._stage("order"):
             self._order(ranker, parts)
             reference = events.reference(
@@ -89,7 +92,7 @@ class Training:
             )
         del dense, parts, events
         with self._stage("refit"):
-            encoder = self._refit(encoders, ranker)
+            encoder = self._refit(encoders, ranker, likes)
         run = self._write(encoder, ranker, reference)
         shutil.rmtree(self._checkpoints, ignore_errors=True)
         return run
@@ -116,8 +119,11 @@ class Training:
             }
         return encoders
 
-    def _refit(self, encoders: list[Encoder], ranker: Ranker) -> Ensemble:
-        """What is served has seen all offline events."""
+    def _refit(self, encoders: list[Encoder], ranker: Ranker, likes: LikeModels) -> Ensemble:
+        """What is served has seen more: P(like) the validation events, on test it is measured; the rest all offline."""
+        likes.see_validation()
+        ranker.near.set_tables(likes.tables)
+        self._metrics["ranker_test"] = likes.figures(ranker.like_models(), self._split.test)
         if self._settings.train.refit_epochs:
             encoders, _ = self._train_encoders("refit", encoders, self._split.offline, None)
             tables = neighbours(sequences(self._ratings, self._split.offline), self._itemids)
@@ -176,43 +182,14 @@ class Training:
         scored.finish()
         return rows.finish(), made, events
 
-    def _ranker(self, encoders: list[Encoder], dense: Floats) -> Ranker:
-        """Models of P(like), trained on fit, measured on validation and test."""
-        ratings, train, offline = self._ratings, self._settings.train, self._split.offline
-        known = by_user(ratings, offline)
-        place_of = np.full(len(ratings), -1, dtype=np.int64)
-        place_of[offline] = np.arange(len(offline))
-        ids = lists.pair_ids(ratings.catalogue, ratings.userid[known], ratings.itemid[known])
-        pairs = like_training.Pairs(sequences(ratings, offline), ids, dense[place_of[known]])
-        fitted = np.flatnonzero(np.isin(known, self._split.fit))
-        users = max(ratings.catalogue.users) + 1
-        tasks = [
-            like_training.Task(
-                users,
-                self._size,
-                pairs,
-                fitted,
-                train.history,
-                train.ranker_epochs,
-                train.ranker_batch,
-                train.ranker_rate,
-                train.seed + number,
-            )
-            for number in range(train.ranker_models)
-        ]
-
-        def told(number: int, what: tuple[int, int, float]) -> None:
-            self._progress("ranker", what[0] + number * what[1], what[1] * len(tasks), f"loss {what[2]:.3f}")
-
-        weights = self._workers.run(tasks, told)
-        likes = [task.trained(of) for task, of in zip(tasks, weights, strict=True)]
-        for name, places in (("ranker_validation", self._split.validation), ("ranker_test", self._split.test)):
-            at = np.flatnonzero(np.isin(known, places))
-            logit = np.mean([like_training.logits(model, pairs, at, train.history) for model in likes], axis=0)
-            label, like = pairs.events.liked[at].astype(np.float64), 1.0 / (1.0 + np.exp(-logit))
-            self._metrics[name] = {"auc": metrics.auc(label, like), "logloss": metrics.logloss(label, like)}
+    def _ranker(self, encoders: list[Encoder], likes: LikeModels) -> Ranker:
+        """Models of P(like), trained on fit, measured on validation."""
+        models = likes.fit(self._workers, lambda step, steps, note: self._progress("ranker", step, steps, note))
+        self._metrics["ranker_validation"] = likes.figures(models, self._split.validation)
+        near = Near(self._size)
+        near.set_tables(likes.tables)
         order = Order(torch.from_numpy(self._itemids), self._size)
-        return Ranker(likes, order, Ensemble(encoders).item_vectors()).eval()
+        return Ranker(models, near, order, Ensemble(encoders).item_vectors()).eval()
 
     def _order(self, ranker: Ranker, parts: list[Lists]) -> None:
         """The order, learned on validation lists."""

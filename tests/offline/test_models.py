@@ -10,15 +10,16 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from features import encoder_input
-from offline import encoder_training, export, like_training, lists, parallel
+from offline import encoder_training, export, like_training, lists, parallel, similar
 from offline.data import Ratings
 from offline.encoder import Encoder, Ensemble
 from offline.encoder_training import Plan
 from offline.errors import ExportError
-from offline.like import Like
+from offline.like import INPUTS, Like
 from offline.neighbours import Neighbours
 from offline.order import DAMPING, HALF_LIVES, Order
 from offline.ranker import Ranker
+from offline.similar import Near
 from offline.softmax import NextItemLoss
 from offline.split import Split
 from offline.watching import Watch
@@ -191,12 +192,14 @@ HISTORY = 12
 
 def ranker() -> Ranker:
     torch.manual_seed(0)
-    likes = [Like(10, 8, torch.zeros(32), torch.ones(32)) for _ in range(2)]
+    likes = [Like(10, 8, torch.zeros(INPUTS), torch.ones(INPUTS)) for _ in range(2)]
+    near = Near(8)
+    near.set_tables(similar.Similar(torch.full((8,), 3.5), torch.rand(8, 8).half()))
     order = Order(torch.arange(1, 8), 8)
     tables = np.random.default_rng(0).random((2, 7, 7)).astype(np.float32)
     order.set_neighbours(Neighbours(*tables))
     torch.nn.init.normal_(order.linear.weight, std=0.1)
-    return Ranker(likes, order, torch.randn(8, 5)).eval()
+    return Ranker(likes, near, order, torch.randn(8, 5)).eval()
 
 
 def pairs(n: int) -> tuple[torch.Tensor, ...]:
@@ -211,7 +214,8 @@ def test_next_is_the_encoders_score_and_like_a_mean() -> None:
     vector, items, rating, row, dense = pairs(3)
     with torch.inference_mode():
         following, like, score = model(vector, items, rating, row, ids, dense)
-        each = [one(one.taste(items, rating)[row], ids, dense) for one in model.like_models()]
+        inputs = torch.cat([dense, model.near(items, rating, row, torch.tensor([2, 7, 1]))], 1)
+        each = [one(one.taste(items, rating)[row], ids, inputs) for one in model.like_models()]
     torch.testing.assert_close(following, (vector[row] * model.item_vectors[ids[:, 1]]).sum(1))
     torch.testing.assert_close(torch.logit(like), (each[0] + each[1]) / 2)
     assert not torch.allclose(score, following)
@@ -248,8 +252,8 @@ def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
     events = sequences(ratings, np.arange(len(ratings)))
     ids = lists.pair_ids(ratings.catalogue, np.repeat(events.userid, np.diff(events.start)), events.itemid)
     rng = np.random.default_rng(0)
-    known = like_training.Pairs(events, ids, rng.random((len(ids), 32)).astype(np.float32))
-    model = Like(151, 121, torch.zeros(32), torch.ones(32)).eval()
+    known = like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
+    model = Like(151, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
     places = np.sort(rng.choice(len(ids), 200, replace=False))
     fast = like_training.logits(model, known, places, HISTORY)
     user = np.searchsorted(events.start, places, "right") - 1
@@ -259,18 +263,18 @@ def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
         items[row, : len(of)], rating[row, : len(of)] = events.itemid[of], events.rating[of]
     with torch.inference_mode():
         taste = model.taste(torch.from_numpy(items), torch.from_numpy(rating))
-        slow = model(taste, torch.from_numpy(ids[places]), torch.from_numpy(known.dense[places]))
+        slow = model(taste, torch.from_numpy(ids[places]), torch.from_numpy(known.inputs[places]))
     np.testing.assert_allclose(fast, slow.numpy(), atol=1e-4)
 
 
 def test_p_like_is_learned() -> None:
     rng = np.random.default_rng(0)
     n = 4000
-    dense = rng.normal(size=(n, 32)).astype(np.float32)
-    liked = dense[:, 3] > 0
+    inputs = rng.normal(size=(n, INPUTS)).astype(np.float32)
+    liked = inputs[:, 3] > 0
     ids = np.column_stack([rng.integers(1, 10, (n, 2)) % 8, np.full((n, 3), -1)])
     events = Sequences(ids[:, 1], np.where(liked, 5, 2), np.arange(n), np.arange(0, n + 1, 100), np.arange(n // 100))
-    known, places = like_training.Pairs(events, ids, dense), np.arange(n)
+    known, places = like_training.Pairs(events, ids, inputs), np.arange(n)
     task = like_training.Task(10, 8, known, places, 10, epochs=3, batch=128, rate=5e-3, seed=0)
     model = task.trained(task(lambda what: None))
     logit = like_training.logits(model, known, places, 10)
