@@ -105,7 +105,7 @@ def guard(app: Flask, settings: ApiSettings) -> list[Token]:
             return None
         token = token_of(tokens, bearer if bearer is not None else request.cookies.get(COOKIE))
         if token is None:
-            if tokens and endpoint.startswith(PAGES) and request.accept_mimetypes.accept_html:
+            if tokens and endpoint.startswith(PAGES) and "text/html" in request.headers.get("Accept", ""):
                 return redirect(url_for("pages.sign_in", page=endpoint.removeprefix(PAGES)))
             raise RequestError("give a token: Authorization: Bearer TOKEN, with a token of the setting api.tokens", 401)
         needed = READ if endpoint.startswith(PAGES) else NEEDED.get(endpoint, ADMIN)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -74,8 +76,14 @@ def _pages(pages: Blueprint) -> None:
         pages.add_url_rule(f"/{page}", page, lambda page=page: show(page))
 
     @pages.get("/pages/plotly.js")
-    def plotly() -> Response:
-        return send_file(_plotly(), mimetype="text/javascript", conditional=True)
+    def plotly() -> Answer:
+        if not request.accept_encodings.quality("gzip"):
+            return send_file(_plotly(), mimetype="text/javascript", conditional=True)
+        response = Response(_plotly_compressed(), mimetype="text/javascript")
+        response.headers["Content-Encoding"] = "gzip"
+        response.headers["Vary"] = "Accept-Encoding"
+        response.add_etag()
+        return response.make_conditional(request)
 
 
 def _data(pages: Blueprint, follower: Follower, stream: StreamState, drift: DriftState) -> None:
@@ -118,11 +126,18 @@ def _since() -> int:
 def _headers(response: Response) -> Response:
     response.headers["Content-Security-Policy"] = CSP
     response.headers["X-Content-Type-Options"] = "nosniff"
-    response.headers["Referrer-Policy"] = "no-referrer"
+    # With no-referrer, a browser would say `Origin: null` when the form is sent.
+    response.headers["Referrer-Policy"] = "same-origin"
     shipped = request.endpoint in ("pages.static", "pages.plotly")
     # What is shipped is asked for anew each time and sent only where it has changed.
     response.headers["Cache-Control"] = "no-cache" if shipped else "no-store"
     return response
+
+
+@lru_cache(maxsize=1)
+def _plotly_compressed() -> bytes:
+    """The same for browsers: 1.4 instead of 4.8 MB."""
+    return gzip.compress(_plotly().read_bytes(), mtime=0)
 
 
 def _plotly() -> Path:

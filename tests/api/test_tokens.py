@@ -26,7 +26,7 @@ def client(host: str, tokens: str) -> FlaskClient:
     _errors(app)
     guard(app, ApiSettings(host=host, tokens=SecretStr(tokens)))
     for endpoint, path in PATHS.items():
-        app.add_url_rule(path, endpoint, lambda: jsonify({"status": "ok"}))
+        app.add_url_rule(path, endpoint, lambda: jsonify({"status": "ok"}), methods=["GET", "POST"])
     return app.test_client()
 
 
@@ -77,3 +77,21 @@ def test_tokens_that_cannot_be_read_are_told_without_showing_them(tokens: str) -
     with pytest.raises(SettingsError, match="entry 1") as told:
         client("127.0.0.1", tokens)
     assert "secret" not in str(told.value)
+
+
+def test_a_page_of_another_site_cannot_have_a_browser_send_anything() -> None:
+    for host, tokens in (("127.0.0.1", ""), ("0.0.0.0", TOKENS)):
+        app = client(host, tokens)
+        app.set_cookie("reelstream_token", "w1")
+        own, other = {"Origin": "http://localhost"}, {"Origin": "http://elsewhere.example"}
+        assert app.post("/ratings", headers=own).status_code == 200
+        assert app.post("/ratings", headers=other).status_code == 403
+        assert app.post("/ratings", headers={"Origin": "null"}).status_code == 403
+
+
+def test_a_cookie_counts_as_the_token_that_it_holds() -> None:
+    app = client("0.0.0.0", TOKENS)
+    app.set_cookie("reelstream_token", "r1")
+    assert status(app, "recommend") == 200
+    assert status(app, "rate") == 403
+    assert status(app, "recommend", "wrong") == 401

@@ -2,54 +2,19 @@
 
 from __future__ import annotations
 
-import os
-import signal
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 
 import pytest
 import requests
 
 from tests.system.conftest import System
-
-TOKENS = "read:reader read+write:writer admin:boss"
+from tests.system.public import bearer, public_api
 
 
 @pytest.fixture(scope="module")
 def public(system: System) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = os.environ | {
-        "REELSTREAM_API__HOST": "0.0.0.0",
-        "REELSTREAM_API__PORT": str(port),
-        "REELSTREAM_API__TOKENS": TOKENS,
-        "REELSTREAM_STATE_DIR": str(system.settings.state),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, stderr=subprocess.DEVNULL)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        until = time.monotonic() + 60
-        while True:
-            assert time.monotonic() < until
-            try:
-                ready = requests.get(f"{address}/health/ready", headers=bearer("reader"), timeout=5)
-                if ready.status_code == 200:
-                    break
-            except (requests.ConnectionError, requests.Timeout):
-                pass
-            time.sleep(0.2)
+    with public_api(system) as address:
         yield address
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(20)
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
 
 
 def test_without_a_token_only_liveness_answers(system: System, public: str) -> None:
@@ -61,6 +26,8 @@ def test_without_a_token_only_liveness_answers(system: System, public: str) -> N
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
         ("GET", "/nowhere"),
+        ("GET", "/pages/data/stream"),
+        ("GET", "/pages/data/drift"),
     ]:
         answer = requests.request(method, public + path, json={"userid": 1}, timeout=10)
         assert answer.status_code == 401, path

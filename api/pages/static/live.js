@@ -15,18 +15,20 @@ let rating = false;
 let order = new Map(); // Place of each film in the list before.
 let arriving = [];
 
+of("user").value = user ?? "";
+
 everySecond(look);
 
 async function look() {
   const recent = await ask("/pages/data/recent");
-  showArriving(recent.events);
+  showArriving(recent);
   if (user === null) choose(recent.events[0]?.userid ?? 1, false);
   if (rating) return;
   const looked = user;
   const profile = await known(looked);
   if (looked !== user || rating) return;
   showProfile(profile);
-  const stamp = JSON.stringify([user, profile && [profile.n, profile.likes, profile.recent[0]]]);
+  const stamp = stampOf(profile);
   if (stamp !== shown || performance.now() - listAt > AGAIN_MS) {
     const began = performance.now();
     const answer = await ask("/ml/rec", { userid: looked, size: SIZE, explain: true });
@@ -36,6 +38,8 @@ async function look() {
     shown = stamp;
   }
 }
+
+const stampOf = (profile) => JSON.stringify([user, profile && [profile.n, profile.likes, profile.recent[0]]]);
 
 async function known(userid) {
   try {
@@ -84,7 +88,9 @@ async function rate(item, stars_given, row) {
       h("span", {}, `from the click to this list. ${item.title}: ${stars_given} of 5, in the log after ${duration(acknowledged).join(" ")}.`),
     );
     text(of("list-note"), "");
-    showProfile(await known(user));
+    const profile = await known(user);
+    showProfile(profile);
+    shown = stampOf(profile);
   } catch (error) {
     notice(error.message, true);
     row.querySelectorAll("button").forEach((button) => { button.disabled = false; });
@@ -106,7 +112,7 @@ function showList(answer, tell) {
       text(row.querySelector(".likely div"), `${share(like)} likely to like`);
       row.querySelector(".meter span").style.width = width(like);
     }
-    fill(row.querySelector(".change"), (tell && moved(order, item.itemid, place)) || "");
+    if (tell) fill(row.querySelector(".change"), moved(order, item.itemid, place) ?? "");
   });
   if (tell) glide(list, before);
   order = places;
@@ -188,14 +194,15 @@ function showProfile(profile) {
     (event) => h("li", {}, h("span", { class: "what", title: event.title }, event.title), stars(event.rating)));
 }
 
-function showArriving(events) {
-  arriving = events;
-  sync(of("arriving"), events.length ? events.slice(0, 8) : [null], (event) => (event ? `${event.userid}-${event.itemid}-${event.rating}` : "none"),
+function showArriving(recent) {
+  arriving = recent.error ? [] : recent.events;
+  const nothing = recent.error ?? "No rating has arrived yet. Start a replay: reelstream replay";
+  sync(of("arriving"), arriving.length ? arriving.slice(0, 8) : [null], (event) => (event ? `${event.userid}-${event.itemid}-${event.rating}` : nothing),
     (event) => (event
       ? h("li", {},
         h("span", { class: "what" },
           h("button", { class: "link", type: "button", onclick: () => { choose(event.userid); scrollTo({ top: 0 }); } }, `User ${event.userid}`),
           ` ${event.title}`),
         stars(event.rating))
-      : h("li", { class: "quiet" }, "No rating has arrived yet. Start a replay: reelstream replay")));
+      : h("li", { class: "quiet" }, nothing)));
 }

@@ -28,11 +28,12 @@ function showTiles(last, told) {
   const [p50, p50Unit] = duration(last.p50);
   const [p99, p99Unit] = duration(last.p99);
   const dead = told.dead && Object.values(told.dead).reduce((sum, n) => sum + n, 0);
+  const none = told.workers_error ? "not known now" : "no event in the last 15 s";
   const tiles = [
-    ["Folded", whole(last.folded), "events/s", `${whole(last.written)} events/s are written to the log`],
+    ["Folded", whole(last.folded), "events/s", last.written == null ? "not known now" : `${whole(last.written)} events/s are written to the log`],
     ["Lag", whole(last.lag), "events", lagWords(last.lag)],
-    ["Freshness, median", p50, p50Unit, last.p50 == null ? "no event in the last 15 s" : "from the log to being served, half of the events"],
-    ["Freshness, 99th percentile", p99, p99Unit, last.p99 == null ? "no event in the last 15 s" : "99 of 100 events are faster"],
+    ["Freshness, median", p50, p50Unit, last.p50 == null ? none : "from the log to being served, half of the events"],
+    ["Freshness, 99th percentile", p99, p99Unit, last.p99 == null ? none : "99 of 100 events are faster"],
     ["Dead events", whole(dead), "", dead ? "see which: reelstream dead list" : dead === 0 ? "every event was understood" : ""],
   ];
   sync(of("tiles"), tiles, (tile) => tile[0],
@@ -83,7 +84,7 @@ function showTables(told) {
       cells: [store.name, store.error ? h("span", {}, state(store), h("div", { class: "quiet" }, store.error)) : state(store), store.ok ? duration(store.took_ms).join(" ") : "–"],
     })));
   table(of("workers"), [["Worker", false], ["", false], ["Partitions", false], ["Folded", true], ["Redelivered", true]],
-    told.workers.map((worker) => ({
+    told.workers_error && !told.workers.length ? [{ key: "none", cells: [tag("bad", "none answers"), "", "", "", ""] }] : told.workers.map((worker) => ({
       key: worker.name,
       cells: [worker.name, worker.answers ? tag(worker.waits_for ? "warn" : "good", worker.waits_for ? `waits for ${worker.waits_for}` : "works") : tag("bad", "gone"),
         worker.partitions.join(" ") || "–", whole(worker.applied), whole(worker.redelivered)],
