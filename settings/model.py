@@ -38,6 +38,7 @@ class KafkaSettings(Part):
     )
     username: str = Field("", description="user for SASL")
     password: SecretStr = Field(SecretStr(""), description="password for SASL")
+    timeout_s: float = Field(5.0, gt=0, description="seconds that a broker may take to answer a new client")
 
 
 class RedisSettings(Part):

@@ -64,6 +64,7 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     options: dict[str, Any] = {
         "bootstrap_servers": settings.bootstrap.split(","),
         "security_protocol": settings.security_protocol,
+        "bootstrap_timeout_ms": int(settings.timeout_s * 1000),
     }
     if settings.ca_file:
         options["ssl_cafile"] = settings.ca_file
@@ -83,7 +84,11 @@ def reachable(settings: KafkaSettings) -> Iterator[None]:
         yield
     except (KafkaError, OSError, ValueError) as error:
         said = str(error) or type(error).__name__
-        raise Unreachable(f"Kafka at {settings.bootstrap} does not answer ({said}); see `reelstream status`") from error
+        # A wrong password looks the same to the client: no broker can be had in time.
+        refused = " or does not take kafka.username and kafka.password" if settings.username else ""
+        raise Unreachable(
+            f"Kafka at {settings.bootstrap} does not answer{refused} ({said}); see `reelstream status`"
+        ) from error
 
 
 def ensure_topics(settings: KafkaSettings) -> None:

@@ -7,6 +7,7 @@ import base64
 import socketserver
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -280,3 +281,11 @@ def test_kafka_is_reached_by_kafka_python_and_by_the_stream(
 
     second = asyncio.run(by_faust())
     assert (second.partition, second.offset) == (first.partition, first.offset + 1)
+
+
+def test_a_wrong_kafka_password_is_told_in_time(broker: dict[str, int], tls: tuple[Path, Path, Path]) -> None:
+    settings = secured("SASL_PLAINTEXT", broker, tls, "wrong").kafka.model_copy(update={"timeout_s": 2.0})
+    began = time.monotonic()
+    with pytest.raises(Unreachable, match="or does not take kafka"):
+        producer(settings)
+    assert time.monotonic() - began < 10
