@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from drift.events import Events
 from drift.noise import BLOCK, blocks_of
-from features import Event, Item, Profile, Rated, User, dense, fold, user_row
+from features import Event, Item, Profile, Rated, dense, fold
 from features.broken import Broken
-from features.columns import WIDTH, ItemTable, row_values, user_columns
+from features.columns import Before, ItemTable
 from offline.data import Ints, Ratings
 from offline.history import State, replay
 from offline.split import Split, time_order
@@ -102,25 +102,24 @@ class Blocks:
     def folded(self, told: Sequence[Told], origins: Sequence[Origin], items: Mapping[int, Item]) -> Events:
         """Fold a stream, and give each event with the ranker's input before it."""
         table = ItemTable(items)
-        genres = {itemid: item.genres for itemid, item in items.items()}
+        before = Before(table)
         profiles: dict[tuple[int, int], Profile] = {}
         rated: dict[tuple[int, int, int], Rated] = {}
-        rows = np.empty((len(told), WIDTH), dtype=np.int64)
+        counters = np.empty((2, len(told)), dtype=np.int64)
         for number, (each, origin) in enumerate(zip(told, origins, strict=True)):
             event = each.event
             key = origin.block, event.userid
             profile = profiles.get(key)
             if profile is None:
-                before = self._profiles[origin.block]
-                known = before.userid == event.userid
-                profile = profiles[key] = copied(before) if known else Profile(event.userid)
-            counters = self._counters[origin.age // EVERY][:, event.itemid]
-            rows[number] = [*row_values(user_row(profile, User(event.userid), genres)), *counters.tolist()]
+                known = self._profiles[origin.block]
+                profile = profiles[key] = copied(known) if known.userid == event.userid else Profile(event.userid)
+            before.take(profile)
+            counters[:, number] = self._counters[origin.age // EVERY][:, event.itemid]
             pair = (*key, event.itemid)
             if fold(profile, rated.get(pair), event, items[event.itemid]):
                 rated[pair] = (event.ts, event.rating)
         itemid = np.array([each.event.itemid for each in told], dtype=np.int64)
-        inputs = dense(user_columns(rows), table.columns(itemid, rows[:, -2], rows[:, -1]))
+        inputs = dense(before.columns(), table.columns(itemid, *counters))
         return Events(
             partition=0,
             offset=np.arange(len(told), dtype=np.int64),
@@ -133,8 +132,14 @@ class Blocks:
 
 def copied(profile: Profile) -> Profile:
     """A copy that can be folded into."""
-    lists = ("genre_n", "genre_likes", "decade_n", "decade_likes", "recent")
-    return replace(profile, **{name: list(getattr(profile, name)) for name in lists})
+    return replace(
+        profile,
+        genre_n=list(profile.genre_n),
+        genre_likes=list(profile.genre_likes),
+        decade_n=list(profile.decade_n),
+        decade_likes=list(profile.decade_likes),
+        recent=list(profile.recent),
+    )
 
 
 def broken(rows: npt.NDArray[np.float32], told: Sequence[Told]) -> npt.NDArray[np.float32]:
