@@ -17,7 +17,7 @@ from features import Event
 from offline import data
 from offline.split import online_events, split
 from offline.verify import verify as verify_all
-from producers import Pace, Report
+from producers import Pace, Report, ScenarioName, scenario
 from producers import replay as replay_all
 from settings import Settings, bearer, load
 from stores import Unreachable
@@ -27,7 +27,10 @@ Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard o
 
 def held_out(settings: Settings) -> tuple[list[Event], str]:
     """The held-out events in the order of time, and the name of their source."""
-    ratings = data.load(settings)
+    return _held_out(settings, data.load(settings))
+
+
+def _held_out(settings: Settings, ratings: data.Ratings) -> tuple[list[Event], str]:
     places = online_events(ratings, split(ratings, settings.data))
     columns = (ratings.userid, ratings.itemid, ratings.rating, ratings.ts)
     events = [Event(*fields) for fields in zip(*(column[places].tolist() for column in columns), strict=True)]
@@ -39,6 +42,8 @@ def replay(
     speed: Annotated[float | None, typer.Option(min=0.001, help="Times the original speed.")] = None,
     maximum: Annotated[bool, typer.Option("--max", help="As fast as Kafka takes them.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N events of the replay.")] = None,
+    name: Annotated[ScenarioName, typer.Option("--scenario", help="How the stream is to change.")] = "none",
+    begin: Annotated[int, typer.Option("--from", min=0, help="Place of the first event that changes.")] = 0,
     json: Json = False,
 ) -> None:
     """Send the held-out ratings as the live stream; goes on where the topic ends. Default: 200 events a second."""
@@ -50,7 +55,10 @@ def replay(
         signal.signal(number, lambda *_: stopping.set())
     with one_line():
         settings = load()
-        events, source = held_out(settings)
+        ratings = data.load(settings)
+        plain, source = _held_out(settings, ratings)
+        told = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
+        events = [each.event for each in told]
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with background.alone(settings), Progress(*columns, console=err) as progress:
             task = progress.add_task("replay", total=len(events[:limit]))
@@ -66,6 +74,7 @@ def replay(
                 source,
                 pace=pace,
                 value=rate or speed or 200.0,
+                headers=[each.headers for each in told],
                 stopping=stopping,
                 progress=tell,
             )

@@ -85,6 +85,7 @@ class Monitor:
         self._counted: dict[int, int] = {}
         self._touched: set[int] = set()
         self._latest: dict[str, Ints] | None = None
+        self._of_before: list[Alarm] = []
         self._event_ts = 0
         self._wall_ts = 0.0
         self.events = 0
@@ -117,6 +118,8 @@ class Monitor:
 
     def finish(self, update: DriftUpdate) -> DriftUpdate:
         """Put in what is told once a batch: state, counts, and how all series stand where a window has ended."""
+        update.closed += self._of_before
+        self._of_before = []
         for partition in sorted(self._touched):
             counts = self._cumulative[partition]
             update.counts[partition] = PartitionCounts(
@@ -157,13 +160,20 @@ class Monitor:
 
     @classmethod
     def unpack(cls, packed: bytes, run: str, reference: Reference, plan: Plan) -> Monitor:
-        """Go on from what `pack` gave. Where it watched another run, only what is counted of each partition stays."""
+        """Go on from what `pack` gave.
+
+        Where that watched another run, the offsets and the quality stay, alarms close, and counts begin anew.
+        """
         made, state = cls(run, reference, plan), msgpack.unpackb(packed)
         made.events, made._event_ts, made._wall_ts = state["events"], state["event_ts"], state["wall_ts"]
         made.last = dict(state["last"])
         made._quality.restore(state["quality"])
         if state["run"] == run:
             made._restore(state)
+        else:
+            before = Alarms(plan.patience)
+            before.restore(state["alarms"])
+            made._of_before = [before.closed(*key, made._moment()) for key in list(before.open)]
         return made
 
     def _restore(self, state: dict[str, Any]) -> None:

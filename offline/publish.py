@@ -15,6 +15,7 @@ from settings import Settings
 from stores import (
     ENCODER,
     RANKER,
+    DriftStore,
     ItemIndex,
     LiveRun,
     Models,
@@ -97,6 +98,7 @@ def publish(
         profiles.delete_all()
         published.delete_all()
         features.delete_all()
+        DriftStore(client).delete_all()
     ensure_topics(settings.kafka)
     there = published.snapshot()
     if there is not None and there.data_hash != manifest.data_hash:
@@ -117,6 +119,7 @@ def publish(
         _require_quality(settings, before, manifest)
     keep = {before.version} if before is not None else set()
     live = _publish_run(settings, run, manifest, ratings, keep, install, progress)
+    published.set_reference(live.run, (run / runs.REFERENCE).read_text(), [before.run] if before else [])
     published.switch(live, before)
     return Report(live, written, wrote_snapshot=there is None)
 

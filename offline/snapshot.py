@@ -41,6 +41,16 @@ class Shards:
             replay(ratings, order[of_event == shard], state)
         return shards
 
+    def others(self, shard: int) -> dict[int, tuple[int, int]]:
+        """(ratings, likes) of each item in all shards but one."""
+        found: dict[int, tuple[int, int]] = {}
+        for number, state in enumerate(self.states):
+            if number != shard:
+                for itemid, counter in state.counters.items():
+                    n, likes = found.get(itemid, (0, 0))
+                    found[itemid] = n + counter.n, likes + counter.likes
+        return found
+
     def user_rows(self) -> Iterator[tuple[int, Row]]:
         """Feature rows of all users that have events."""
         for state in self.states:
@@ -72,6 +82,8 @@ def write(
     features.write_items(shards.item_rows())
     progress(0.7)
     published.set_catalogue(dict(ratings.catalogue.items))
+    for shard in range(profiles.partitions):
+        published.set_others(shard, shards.others(shard))
     positions = profiles.applied()
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from features import Event, encode
+from producers.scenarios import Headers
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, ensure_topics, partition_of, producer
 
@@ -60,6 +61,7 @@ def replay(
     *,
     pace: Pace,
     value: float = 1.0,
+    headers: Sequence[Headers] = (),
     stopping: threading.Event,
     progress: Callable[[Report], None],
 ) -> Report:
@@ -71,6 +73,7 @@ def replay(
         source: names the data, so that a topic with the replay of other data is not continued.
         pace: what `value` means.
         value: events a second, or times the original speed.
+        headers: further headers of each event; none where it is empty.
         stopping: ends the replay early when set; what was sent is still waited for.
         progress: told of how it stands about ten times a second.
 
@@ -104,7 +107,8 @@ def replay(
         if report.failed:
             break
         key, body = encode(event)
-        future = client.send(settings.topic, key=key, value=body, headers=[(HEADER, f"{source}:{place}".encode())])
+        said = [(HEADER, f"{source}:{place}".encode()), *(headers[place] if headers else ())]
+        future = client.send(settings.topic, key=key, value=body, headers=said)
         future.add_callback(acknowledged)
         future.add_errback(refused)
         given += 1

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,17 @@ NEW = 1_000_000
 
 Headers = tuple[tuple[str, bytes], ...]
 
+ScenarioName = Literal[
+    "none",
+    "inverted",
+    "genre-boom",
+    "new-users",
+    "broken-constant",
+    "broken-missing",
+    "broken-scaled",
+    "popularity-collapse",
+]
+
 
 @dataclass(frozen=True, slots=True)
 class Told:
@@ -47,7 +59,9 @@ Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], li
 """Takes all events, the catalogue and random numbers; returns all events, each as it is once the scenario has begun."""
 
 
-def scenario(name: str, events: Sequence[Event], items: Mapping[int, Item], begin: int, seed: int) -> list[Told]:
+def scenario(
+    name: ScenarioName, events: Sequence[Event], items: Mapping[int, Item], begin: int, seed: int
+) -> list[Told]:
     """The events, those from the place `begin` on as the scenario has them.
 
     Args:
@@ -126,7 +140,7 @@ def _with_items(events: Sequence[Event], taken: npt.NDArray[np.bool_], drawn: np
     ]
 
 
-SCENARIOS: dict[str, Change] = {
+SCENARIOS: dict[ScenarioName, Change] = {
     "none": _none,
     "inverted": _inverted,
     "genre-boom": _genre_boom,

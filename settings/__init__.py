@@ -9,6 +9,7 @@ from settings.errors import ReelstreamError, SettingsError
 from settings.model import (
     ApiSettings,
     DataSettings,
+    DriftSettings,
     ElasticsearchSettings,
     FeastSettings,
     KafkaSettings,
@@ -28,6 +29,7 @@ from settings.toml import as_toml
 __all__ = [
     "ApiSettings",
     "DataSettings",
+    "DriftSettings",
     "ElasticsearchSettings",
     "FeastSettings",
     "KafkaSettings",

@@ -28,6 +28,11 @@ class KafkaSettings(Part):
     controller_port: int = Field(9093, description="port of the KRaft controller that `reelstream up` starts")
     topic: str = Field("ratings", description="topic of the rating events")
     dead_topic: str = Field("ratings.dead", description="topic of the events that could not be understood")
+    features_topic: str = Field(
+        "ratings.features", description="topic of the ranker's inputs as they stood before each event"
+    )
+    features_keep_h: int = Field(168, ge=1, description="hours that the topic of inputs keeps them")
+    alarms_topic: str = Field("drift.alarms", description="topic of the alarms of drift")
     partitions: int = Field(8, ge=1, description="partitions of the topic; each is a shard of the state in Redis")
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
@@ -105,6 +110,23 @@ class StreamSettings(Part):
     retry_max_s: float = Field(5.0, gt=0, description="longest pause between two tries to reach a store, in seconds")
 
 
+class DriftSettings(Part):
+    """Drift: live features, labels and quality against those at training."""
+
+    enabled: bool = Field(True, description="log the ranker's inputs and watch them for drift")
+    window: int = Field(1000, ge=100, description="events of a window")
+    panes: int = Field(4, ge=1, le=20, description="looks at all series in the time of one window")
+    pane_s: float = Field(300.0, gt=0, description="seconds after which a look is taken though events are few")
+    patience: int = Field(2, ge=1, description="looks in a row outside the band that open an alarm, or inside close it")
+    within_s: float = Field(0.25, gt=0, description="seconds to wait for a batch of the feature log to fill")
+    scored_per_s: float = Field(
+        20.0, ge=0, description="most events a second, of each worker, that the ranker scores before they are learned"
+    )
+    listed_per_s: float = Field(
+        2.0, ge=0, description="most liked events a second, of those, for which the list is made that would be served"
+    )
+
+
 class ApiSettings(Part):
     """The API: recommendation, ingest, health, metrics."""
 
@@ -175,7 +197,7 @@ class TrainSettings(Part):
     refit_epochs: int = Field(4, ge=0, description="further passes over all offline events, after the choices are made")
     encoder_batch: int = Field(16, ge=1, description="windows of events in a batch of the encoder")
     encoder_rate: float = Field(7e-3, gt=0, description="learning rate of the encoder")
-    ranker_models: int = Field(4, ge=1, le=8, description="models of P(like) whose mean is served")
+    ranker_models: int = Field(2, ge=1, le=8, description="models of P(like) whose mean is served")
     ranker_epochs: int = Field(4, ge=1, description="passes of a model of P(like) over the training events")
     ranker_batch: int = Field(2048, ge=1, description="events in a batch of P(like)")
     ranker_rate: float = Field(5e-3, gt=0, description="learning rate of P(like)")
@@ -224,6 +246,7 @@ class Settings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     feast: FeastSettings = FeastSettings()
     stream: StreamSettings = StreamSettings()
+    drift: DriftSettings = DriftSettings()
     api: ApiSettings = ApiSettings()
     recall: RecallSettings = RecallSettings()
     data: DataSettings = DataSettings()

@@ -7,6 +7,7 @@ from stores.catalogue import TERMS, VECTOR, Candidate, ItemIndex
 from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
 from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
 from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
+from stores.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.models import ENCODER, RANKER, Models, Ranking
 from stores.profiles import Changes, Profiles, ShardTransaction
 from stores.published import LiveRun, Published, Snapshot
@@ -23,7 +24,9 @@ __all__ = [
     "Changes",
     "DriftNow",
     "DriftStore",
+    "DriftTopics",
     "DriftUpdate",
+    "FeatureBatch",
     "Gap",
     "ItemIndex",
     "LiveRun",
@@ -35,6 +38,7 @@ __all__ = [
     "Profiles",
     "Published",
     "Ranking",
+    "Sampled",
     "ShardLost",
     "ShardTransaction",
     "ShardView",

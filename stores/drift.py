@@ -262,10 +262,11 @@ class DriftStore:
         return self._last("timeline", last, DriftWindow)
 
     def alarms(self, last: int = KEPT) -> list[Alarm]:
-        """Open alarms and the last closed ones, newest first."""
+        """Open alarms and the last closed ones: the open first, newest first."""
         with reachable():
             opened = cast("list[bytes]", self.client.hvals(f"{TAG}:open"))
-        known = self._last("closed", last, Alarm) + [Alarm.model_validate_json(each) for each in opened]
+        closed = self._last("closed", last, Alarm) if last else []
+        known = closed + [Alarm.model_validate_json(each) for each in opened]
         return sorted(known, key=lambda alarm: (alarm.closed is None, alarm.opened), reverse=True)
 
     def quality(self, last: int = KEPT) -> list[QualityWindow]:

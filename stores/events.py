@@ -43,6 +43,9 @@ class Logged:
     offset: int
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
+    created: float = 0.0
+    """When it was sent, in unix seconds; 0 where that was not asked for."""
 
 
 def understand(record: Logged, items: Container[int], partitions: int) -> Event:
@@ -99,14 +102,20 @@ def ensure_topics(settings: KafkaSettings) -> None:
         Unreachable: if Kafka does not answer.
     """
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
+    keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
     with reachable(settings):
         admin = KafkaAdminClient(**client_options(settings))
         try:
-            for name, partitions in ((settings.topic, settings.partitions), (settings.dead_topic, 1)):
+            for name, partitions, configs in (
+                (settings.topic, settings.partitions, keep),
+                (settings.dead_topic, 1, keep),
+                (settings.features_topic, 1, keep_some),
+                (settings.alarms_topic, 1, keep),
+            ):
                 if name in admin.list_topics():
                     continue
                 try:
-                    admin.create_topics([NewTopic(name, partitions, -1, topic_configs=keep)])
+                    admin.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])
                 except TopicAlreadyExistsError:
                     continue
             found = len(admin.describe_topics([settings.topic])[0]["partitions"])
@@ -124,7 +133,7 @@ def delete_topics(settings: KafkaSettings) -> None:
     with reachable(settings):
         admin = KafkaAdminClient(**client_options(settings))
         try:
-            ours = {settings.topic, settings.dead_topic}
+            ours = {settings.topic, settings.dead_topic, settings.features_topic, settings.alarms_topic}
             there = sorted(ours & set(admin.list_topics()))
             if there:
                 admin.delete_topics(there)

@@ -113,7 +113,8 @@ class ShardTransaction:
         with reachable():
             self._write = client.pipeline(transaction=True)
             self._write.watch(f"{tag}:applied")  # type: ignore[no-untyped-call]
-            read = client.pipeline(transaction=False)
+            # In one transaction, so that what is read is of one moment: inputs are logged before the guard is asked.
+            read = client.pipeline(transaction=True)
             read.get(f"{tag}:applied")
             if userids:
                 read.mget([f"{tag}:profile:{userid}" for userid in userids])

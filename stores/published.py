@@ -3,12 +3,15 @@
 reelstream:catalogue   items of the catalogue
 reelstream:snapshot    JSON: data_hash, created, events, users, items
 reelstream:run         JSON: the run in use; its one switch at publishing is the writing of this key
+reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
+reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import cast
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
 
 import msgpack
 from pydantic import BaseModel
@@ -22,6 +25,8 @@ SNAPSHOT = "reelstream:snapshot"
 RUN = "reelstream:run"
 PREVIOUS = "reelstream:run:before"
 ITEMS = "reelstream:items"
+REFERENCE = "reelstream:reference"
+OTHERS = "reelstream:others"
 KEPT_NOTICES = 10_000
 
 
@@ -115,10 +120,38 @@ class Published:
                 self.client.set(PREVIOUS, before.model_dump_json())
             self.client.set(RUN, run.model_dump_json())
 
+    def reference(self, run: str) -> Any:
+        """The reference of a run as its folder has it; None where it has none."""
+        with reachable():
+            packed = cast("bytes | None", self.client.hget(REFERENCE, run))
+        return json.loads(packed) if packed else None
+
+    def set_reference(self, run: str, text: str, keep: Collection[str]) -> None:
+        """Write the reference of a run, and forget those of others than `keep`."""
+        with reachable():
+            self.client.hset(REFERENCE, run, text)
+            known = {each.decode() for each in cast("list[bytes]", self.client.hkeys(REFERENCE))}
+            if stale := known - {run, *keep}:
+                self.client.hdel(REFERENCE, *stale)
+
+    def others(self, shard: int) -> dict[int, tuple[int, int]] | None:
+        """(ratings, likes) of each item in the snapshot's other shards; None where the snapshot does not tell."""
+        with reachable():
+            packed = cast("bytes | None", self.client.hget(OTHERS, str(shard)))
+        if packed is None:
+            return None
+        return {itemid: (n, likes) for itemid, n, likes in msgpack.unpackb(packed)}
+
+    def set_others(self, shard: int, counters: Mapping[int, tuple[int, int]]) -> None:
+        """Write what `others` reads."""
+        rows = [(itemid, n, likes) for itemid, (n, likes) in counters.items()]
+        with reachable():
+            self.client.hset(OTHERS, str(shard), cast(Any, msgpack.packb(rows)))
+
     def delete_all(self) -> None:
         """Forget the catalogue, the snapshot and the notices; the run stays."""
         with reachable():
-            self.client.delete(CATALOGUE, SNAPSHOT, ITEMS)
+            self.client.delete(CATALOGUE, SNAPSHOT, ITEMS, OTHERS)
 
     def tell_items(self, itemids: Sequence[int]) -> None:
         """Tell those who hold item features in memory that these have changed."""

@@ -17,7 +17,9 @@ from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
 from settings import KafkaSettings, Settings
-from stores import Gap, Logged, Profiles, Published, connect
+from stores import DriftStore, Gap, Logged, Profiles, Published, connect
+from stream.beside import beside
+from stream.drift_agent import position, watch_drift
 from stream.metrics import Metrics
 from stream.retry import Patient
 from stream.state_offsets import App
@@ -33,7 +35,8 @@ def make_app(settings: Settings, index: int) -> App:
     profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
     metrics = Metrics()
     patient = Patient(settings.stream.retry_max_s, lambda what: metrics.retries.labels(what).inc())
-    worker = Worker(settings, profiles, Published(profiles.client), metrics, patient)
+    published = Published(profiles.client)
+    worker = Worker(settings, profiles, published, metrics, patient)
     app = App(
         GROUP,
         broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
@@ -56,19 +59,19 @@ def make_app(settings: Settings, index: int) -> App:
         value_serializer="raw",
         key_serializer="raw",
     )
-    app.positions = lambda: patient("reading the offsets in Redis", profiles.applied)
+    drift_store = DriftStore(profiles.client)
+
+    def positions() -> dict[TP, int | None]:
+        applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(profiles.applied())}
+        return applied | position(drift_store, settings)
+
+    app.positions = lambda: patient("reading the offsets in Redis", positions)
     topic = app.topic(settings.kafka.topic, key_type=bytes, value_type=bytes, internal=False)
 
     @app.agent(topic, name="fold")
     async def fold(stream: faust.StreamT[bytes]) -> None:
         async for events in stream.take_events(settings.stream.batch_events, settings.stream.batch_within_s):
-            # Faust acknowledges the batch whenever this body is left, so it is left only once the work is done.
-            work = asyncio.ensure_future(asyncio.to_thread(fold_batch, events))
-            try:
-                await asyncio.shield(work)
-            except asyncio.CancelledError:
-                await work
-                raise
+            await beside(fold_batch, events)
 
     def fold_batch(events: Sequence[Any]) -> None:
         by_partition: dict[int, list[Any]] = {}
@@ -76,7 +79,10 @@ def make_app(settings: Settings, index: int) -> App:
             by_partition.setdefault(event.message.partition, []).append(event.message)
         try:
             for partition, messages in by_partition.items():
-                records = [Logged(partition, each.offset, each.key, each.value) for each in messages]
+                records = [
+                    Logged(partition, each.offset, each.key, each.value, tuple(each.headers or ()), each.timestamp)
+                    for each in messages
+                ]
                 if worker.fold(partition, records, partial(holds, partition)):
                     now = time.time()
                     for message in messages:
@@ -84,8 +90,7 @@ def make_app(settings: Settings, index: int) -> App:
         except Gap as error:
             end(str(error))
         except Exception as error:
-            log.exception("unexpected error")
-            end(f"{type(error).__name__}: {error}")
+            unexpected(error)
 
     def holds(partition: int) -> bool:
         return TP(settings.kafka.topic, partition) in app.consumer.assignment()
@@ -96,12 +101,17 @@ def make_app(settings: Settings, index: int) -> App:
             try:
                 await asyncio.to_thread(worker.publish_items)
             except Exception as error:
-                log.exception("unexpected error")
-                end(f"{type(error).__name__}: {error}")
+                unexpected(error)
+
+    if settings.drift.enabled:
+        watch_drift(app, settings, profiles, published, metrics, patient, unexpected)
+
+    def ours() -> set[int]:
+        return {each.partition for each in app.consumer.assignment() if each.topic == settings.kafka.topic}
 
     @app.timer(1.0)
     async def lag() -> None:
-        assigned = {each.partition for each in app.consumer.assignment()}
+        assigned = ours()
         for partition in range(settings.kafka.partitions):
             high = app.consumer.highwater(TP(settings.kafka.topic, partition)) if partition in assigned else None
             if high is None:
@@ -111,14 +121,19 @@ def make_app(settings: Settings, index: int) -> App:
 
     @app.page("/health")
     async def health(view: View, request: Request) -> Response:
-        partitions = sorted(each.partition for each in app.consumer.assignment())
-        return view.json({"status": "ok", "partitions": partitions, "waits_for": worker.waits_for})
+        return view.json({"status": "ok", "partitions": sorted(ours()), "waits_for": worker.waits_for})
 
     @app.page("/metrics")
     async def show_metrics(view: View, request: Request) -> Response:
         return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
 
     return app
+
+
+def unexpected(error: BaseException) -> None:
+    """End the process after an error that nothing else takes."""
+    log.error("unexpected error", exc_info=error)
+    end(f"{type(error).__name__}: {error}")
 
 
 def end(why: str) -> None:

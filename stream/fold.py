@@ -3,14 +3,16 @@
 The order of effects, for the events of one partition:
 
     1. what cannot be understood goes to `ratings.dead`, acknowledged by Kafka;
-    2. one Redis transaction, guarded by the shard's `applied`: profiles, seen filters, item counters, counts of dead
+    2. the ranker's inputs as they stood before each event go to the feature log, acknowledged by Kafka;
+    3. one Redis transaction, guarded by the shard's `applied`: profiles, seen filters, item counters, counts of dead
        events, and `applied` itself;
-    3. the Feast rows of the batch's users, made from the state just written;
-    4. `served`, which says that the rows are there;
-    5. the offset is acknowledged to Kafka (in `stream.app`).
+    4. the Feast rows of the batch's users, made from the state just written;
+    5. `served`, which says that the rows are there;
+    6. the offset is acknowledged to Kafka (in `stream.app`).
 
 A crash between any two of them leads to redelivery. Events at or below `applied` change nothing, and their users' rows
-are written again from the state.
+are written again from the state. The feature log may hold an event twice, in the same words; its reader goes by
+partition and offset.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from features import Event, EventError, Item, ItemCounter, Profile, Rated, User, count, fold, user_row
 from stores import Changes, Gap, Logged, Profiles, ShardTransaction, understand
 from stores.feature_store import Features
+from stream.inputs import Batch, Inputs
 
 ReportDead = Callable[[Sequence[tuple[Logged, str]]], None]
 """Takes events with the reason why they are dead; returns once the log of dead events has them."""
@@ -53,16 +56,23 @@ class Fold:
         features: the feature store.
         items: the catalogue.
         report_dead: where dead events go.
+        inputs: makes the batches of the feature log; None where drift is not watched.
     """
 
     def __init__(
-        self, profiles: Profiles, features: Features, items: Mapping[int, Item], report_dead: ReportDead
+        self,
+        profiles: Profiles,
+        features: Features,
+        items: Mapping[int, Item],
+        report_dead: ReportDead,
+        inputs: Inputs | None = None,
     ) -> None:
         self._profiles = profiles
         self._features = features
         self._items = items
         self._genres = {itemid: item.genres for itemid, item in items.items()}
         self._report_dead = report_dead
+        self._inputs = inputs
         self._served: dict[int, int] = {}
 
     def __call__(self, shard: int, records: Sequence[Logged]) -> Folded:
@@ -83,12 +93,15 @@ class Fold:
                     f"{self._profiles.topic} partition {shard}: the state stands at offset {applied}, the log goes on "
                     f"at {records[0].offset}; events between are gone. `reelstream publish --reset` begins anew"
                 )
-            new = [(offset, event) for offset, event in good if offset > applied]
+            new = [(record, event) for record, event in good if record.offset > applied]
             new_dead = [(record, reason) for record, reason in dead if record.offset > applied]
             if new_dead:
                 self._report_dead(new_dead)
             if new or new_dead:
-                changes = fold_all(transaction, [event for _, event in new], self._items)
+                before = self._inputs.begin(shard, new) if self._inputs else None
+                changes = fold_all(transaction, [event for _, event in new], self._items, before)
+                if self._inputs and before:
+                    self._inputs.log(before)
                 changes.dead = Counter(reason for _, reason in new_dead)
                 transaction.commit(records[-1].offset, changes)
         finally:
@@ -102,11 +115,11 @@ class Fold:
             last=records[-1].offset,
         )
 
-    def _read(self, records: Sequence[Logged]) -> tuple[list[tuple[int, Event]], list[tuple[Logged, str]]]:
+    def _read(self, records: Sequence[Logged]) -> tuple[list[tuple[Logged, Event]], list[tuple[Logged, str]]]:
         good, dead = [], []
         for record in records:
             try:
-                good.append((record.offset, understand(record, self._items, self._profiles.partitions)))
+                good.append((record, understand(record, self._items, self._profiles.partitions)))
             except EventError as error:
                 dead.append((record, str(error)))
         return good, dead
@@ -129,21 +142,30 @@ class Fold:
         self._served.pop(shard, None)
 
 
-def fold_all(transaction: ShardTransaction, events: Sequence[Event], items: Mapping[int, Item]) -> Changes:
-    """Fold events, in this order, into the state that a transaction read; what changed is to be committed."""
+def fold_all(
+    transaction: ShardTransaction, events: Sequence[Event], items: Mapping[int, Item], before: Batch | None = None
+) -> Changes:
+    """Fold events, in this order, into the state that a transaction read; what changed is to be committed.
+
+    Where it is given, `before` takes the moment before each event that counts.
+    """
     rated: dict[tuple[int, int], Rated] = {}
     profiles: dict[int, Profile] = {}
     counters: dict[int, ItemCounter] = {}
-    for event in events:
+    for place, event in enumerate(events):
         pair = event.userid, event.itemid
         known = rated.get(pair) or transaction.rated.get(pair)
         profile = transaction.profiles[event.userid]
         version = profile.version
+        counter = transaction.counters[event.itemid]
+        if before:
+            before.before(place, profile, transaction.users[event.userid], counter)
         if fold(profile, known, event, items[event.itemid]):
-            counter = transaction.counters[event.itemid]
             count(counter, known, event)
             rated[pair] = (event.ts, event.rating)
             counters[event.itemid] = counter
+        elif before:
+            before.drop()
         if profile.version != version:
             profiles[event.userid] = profile
     return Changes(profiles, rated, counters, {})

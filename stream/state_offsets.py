@@ -15,8 +15,8 @@ import faust
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
-Positions = Callable[[], list[int | None]]
-"""Gives `applied` of each partition; None before the snapshot."""
+Positions = Callable[[], dict[TP, int | None]]
+"""Gives the last offset that is in the state, by partition; None before the snapshot."""
 
 
 class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
@@ -28,7 +28,7 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
         applied = await asyncio.to_thread(self.app.positions)
         consumer = self._ensure_consumer()
         for partition, committed in offsets.items():
-            stands = applied[partition.partition]
+            stands = applied.get(partition)
             if stands is not None and committed is not None and committed > stands + 1:
                 consumer.seek(partition, stands + 1)
                 offsets[partition] = stands + 1

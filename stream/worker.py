@@ -8,9 +8,10 @@ from typing import Any
 
 from features import Item
 from settings import Settings
-from stores import Gap, Logged, Profiles, Published, ShardLost, producer
+from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, producer
 from stores.feature_store import Features
 from stream.fold import Fold, dead_message
+from stream.inputs import Inputs
 from stream.items import publish_items
 from stream.metrics import Metrics
 from stream.retry import Patient
@@ -92,7 +93,11 @@ class Worker:
     def _make_fold(self) -> Fold:
         self.waits_for = "the catalogue (reelstream publish)"
         self._items = self._published.catalogue()
-        self._fold = Fold(self._profiles, Features(self._settings), self._items, self._report_dead)
+        inputs = None
+        if self._settings.drift.enabled:
+            topics = DriftTopics(self._settings.kafka)
+            inputs = Inputs(self._items, self._published.others, self._settings.drift, topics)
+        self._fold = Fold(self._profiles, Features(self._settings), self._items, self._report_dead, inputs)
         return self._fold
 
     def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:

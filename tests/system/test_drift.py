@@ -1,0 +1,111 @@
+"""Drift is counted exactly once, whatever dies, and a change of the stream raises its alarm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+
+import numpy as np
+import requests
+
+import servers
+from features import DENSE_COLUMNS, Event
+from offline import data
+from producers import Pace, replay, scenario
+from stores import Alarm, DriftStore, FeatureBatch
+from tests.system.conftest import System
+
+
+def begin_anew(system: System) -> DriftStore:
+    servers.stop(system.settings, ["workers"])
+    subprocess.run([sys.executable, "-m", "cli", "publish", "--reset"], check=True, capture_output=True, timeout=120)
+    servers.start(system.settings, ["workers"])
+    return DriftStore(system.profiles.client)
+
+
+def send(system: System, name: str = "none", rate: float | None = None) -> None:
+    told = scenario(name, system.events, data.load(system.settings).catalogue.items, 0, 1)
+    replay(
+        system.settings.kafka,
+        [each.event for each in told],
+        "drift",
+        pace=Pace.MAX if rate is None else Pace.RATE,
+        value=rate or 1.0,
+        headers=[each.headers for each in told],
+        stopping=threading.Event(),
+        progress=lambda report: None,
+    )
+
+
+def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+    end = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def counted(store: DriftStore) -> int:
+    return sum(counts.events for counts in store.counts().values())
+
+
+def test_counts_after_a_killed_worker_equal_those_of_an_undisturbed_replay(system: System) -> None:
+    store = begin_anew(system)
+    send(system)
+    until(lambda: counted(store) == len(system.events))
+    undisturbed = store.counts()
+    assert sum(sum(counts.series["label"]) for counts in undisturbed.values()) == len(system.events)
+
+    store = begin_anew(system)
+    assert counted(store) == 0
+    worker = servers.pid(system.settings, "worker-0")
+    killer = threading.Timer(0.7, lambda: os.kill(worker, signal.SIGKILL))
+    killer.start()
+    send(system, rate=500.0)
+    killer.join()
+    until(lambda: counted(store) >= len(system.events))
+    assert servers.pid(system.settings, "worker-0") != worker
+    assert store.counts() == undisturbed
+    assert system.verify().differences == 0
+
+
+def test_inverted_ratings_raise_an_alarm_of_their_genre_and_tell_it(system: System) -> None:
+    store = begin_anew(system)
+    send(system, "inverted")
+    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms()))
+    now, histogram = store.now(), store.histogram("label:Drama")
+    assert now is not None and histogram is not None
+    (drama,) = (series for series in now.series if series.name == "label:Drama")
+    assert drama.alarm_since is not None and drama.ratio > 1
+    assert len(histogram.labels) == len(histogram.reference) == len(histogram.now)
+    told = [Alarm.model_validate_json(record.value or b"") for record in system.log(system.settings.kafka.alarms_topic)]
+    assert {alarm.key for alarm in store.alarms()} <= {alarm.key for alarm in told}
+    text = requests.get(f"http://127.0.0.1:{system.settings.stream.metrics_port}/metrics", timeout=10).text
+    assert 'reelstream_drift_alarms_open{series="label:Drama"} 1.0' in text
+    assert store.timeline()[-1].psi["label:Drama"] == drama.psi
+
+
+def test_events_are_scored_before_they_are_learned_from(system: System) -> None:
+    store = begin_anew(system)
+    send(system, rate=200.0)
+    until(lambda: bool(store.quality()))
+    quality, trained = store.quality()[-1], store.trained()
+    assert trained is not None and trained.run == quality.run
+    assert 0 < quality.sampling < 1
+    assert quality.scored > 0 and quality.listed > 0
+    assert {"history:20-99"} & quality.segments.keys()
+
+
+def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
+    store = begin_anew(system)
+    event = Event(800_001, system.catalogue_items()[0], 5, 1000)
+    system.send_events([event, event, Event(800_001, system.catalogue_items()[1], 1, 1001)])
+    until(lambda: counted(store) == 2)
+    batches = [FeatureBatch.unpack(record.value or b"") for record in system.log(system.settings.kafka.features_topic)]
+    rows = np.concatenate([batch.rows for batch in batches])
+    place = DENSE_COLUMNS.index("user_log_n")
+    assert rows[:, place].tolist() == [0.0, np.log1p(np.float32(1.0))]
