@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
+from servers import deaths
+from servers.layout import Layout
 from servers.part import NotYet, Part
 from servers.supervision import ALIVE, TRYING, Process
 
@@ -16,7 +19,13 @@ MIB = 2**20
 
 @dataclass(frozen=True)
 class PartStatus:
-    """A part as it is now. `state` is the supervisor's word for its process; memory is that of all its processes."""
+    """A part as it is now.
+
+    Attributes:
+        state: the supervisor's word for its process.
+        memory_mb: of all its processes, in MiB.
+        detail: what is wrong, what it waits for, and how often it died of late.
+    """
 
     name: str
     state: str
@@ -28,22 +37,33 @@ class PartStatus:
     detail: str
 
 
-def ask(parts: Sequence[Part], processes: Mapping[str, Process]) -> list[PartStatus]:
+def ask(parts: Sequence[Part], processes: Mapping[str, Process], layout: Layout) -> list[PartStatus]:
     """The status of each part, all asked at once."""
+    died = deaths.recent(layout.log("supervisor"))
+
+    def status(part: Part) -> PartStatus:
+        return _status(part, processes.get(part.name), died.get(part.name), layout.log(part.name))
+
     with ThreadPoolExecutor(len(parts)) as threads:
-        return list(threads.map(lambda part: _status(part, processes.get(part.name)), parts))
+        return list(threads.map(status, parts))
 
 
-def _status(part: Part, process: Process | None) -> PartStatus:
-    detail, healthy = "", False
+def _status(part: Part, process: Process | None, died: deaths.Deaths | None, log: Path) -> PartStatus:
+    said, healthy = [], False
     if process is None or process.state not in TRYING:
-        detail = process.error if process else ""
+        said.append(process.error if process else "")
     else:
         try:
             part.probe()
             healthy = process.state in ALIVE
+            if waits_for := part.waits_for():
+                said.append(f"waits ({waits_for})")
         except NotYet as error:
-            detail = str(error)
+            lines = deaths.last_of(log).strip().splitlines()
+            said += [str(error), f"the last line of its log is: {lines[-1].strip()}" if lines else ""]
+    if died is not None:
+        said.append(died.in_words())
+    detail = "; ".join(each for each in said if each)
     number = process.pid if process else None
     return PartStatus(
         name=part.name,

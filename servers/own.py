@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
@@ -32,7 +33,8 @@ def api(settings: Settings) -> Part:
 def worker(settings: Settings, index: int) -> Part:
     """The stream worker of this index, from 0, as a part of the system."""
     port = Port(settings.stream.metrics_port + index, "stream.metrics_port")
-    return _part(settings, f"{WORKER}{index}", ["stream", "--index", str(index)], port=port, path="/health")
+    part = _part(settings, f"{WORKER}{index}", ["stream", "--index", str(index)], port=port, path="/health")
+    return replace(part, waits_for=lambda: expect_ok(port.number, "/health").json()["waits_for"] or "")
 
 
 def _part(settings: Settings, name: str, module: list[str], *, port: Port, path: str) -> Part:

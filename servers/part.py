@@ -52,13 +52,15 @@ class Part:
     """A part of the system.
 
     `launch` writes the part's configuration and says how to run it. `probe` sends a real request and raises `NotYet`
-    where the answer is not that of a part that is ready.
+    where the answer is not that of a part that is ready. `waits_for` asks a part that is ready what it cannot go on
+    without; empty where it works.
     """
 
     name: str
     ports: Sequence[Port]
     launch: Callable[[], Launch]
     probe: Callable[[], None]
+    waits_for: Callable[[], str] = str
 
 
 def loopback_port(address: str, setting: str) -> int:

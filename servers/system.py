@@ -140,7 +140,7 @@ def status(settings: Settings) -> list[PartStatus]:
             asked.append(named(settings, name))
         except Unsupported:
             continue
-    return health.ask(asked, processes)
+    return health.ask(asked, processes, Layout(settings.state))
 
 
 def _silent(_name: str, _what: str) -> None:

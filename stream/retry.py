@@ -26,6 +26,7 @@ class Patient:
 
     def __init__(self, longest_s: float, noticed: Callable[[str], None]) -> None:
         self._noticed = noticed
+        self._waiting: dict[str, str] = {}
         self.stopping = threading.Event()
         self._retrying = Retrying(
             retry=retry_if_exception_type((Unreachable, ShardLost, NotPublished)),
@@ -40,7 +41,15 @@ class Patient:
         def notice(state: RetryCallState) -> None:
             self._noticed(what)
             error = state.outcome.exception() if state.outcome else None
+            self._waiting[what] = str(error)
             if state.attempt_number in (1, 10) or state.attempt_number % 100 == 0:
                 log.warning("%s: %s; trying again (attempt %d)", what, error, state.attempt_number)
 
-        return self._retrying.copy(before_sleep=notice)(function)
+        try:
+            return self._retrying.copy(before_sleep=notice)(function)
+        finally:
+            self._waiting.pop(what, None)
+
+    def waits_for(self) -> str | None:
+        """What failed and is being tried again; None while all goes well."""
+        return "; ".join(f"{what}: {error}" for what, error in list(self._waiting.items())) or None

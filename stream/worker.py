@@ -24,7 +24,6 @@ class Worker:
 
     Attributes:
         last: last offset folded, by partition.
-        waits_for: what the worker cannot go on without; None while it works.
     """
 
     def __init__(
@@ -40,7 +39,11 @@ class Worker:
         self._item_features: Features | None = None
         self._producer: Any = None
         self.last: dict[int, int] = {}
-        self.waits_for: str | None = None
+
+    @property
+    def waits_for(self) -> str | None:
+        """What the worker cannot go on without; None while it works."""
+        return self._patient.waits_for()
 
     def fold(self, partition: int, records: Sequence[Logged], holds: Callable[[], bool]) -> bool:
         """Fold consecutive events of a partition, however long the stores are away.
@@ -72,7 +75,6 @@ class Worker:
             self._metrics.redelivered.inc(folded.redelivered)
             self._metrics.dead.inc(folded.dead)
             self.last[partition] = folded.last
-            self.waits_for = None
             return True
 
         return self._patient("folding a batch", attempt)
@@ -91,7 +93,6 @@ class Worker:
         self._metrics.items.inc(published)
 
     def _make_fold(self) -> Fold:
-        self.waits_for = "the catalogue (reelstream publish)"
         self._items = self._published.catalogue()
         inputs = None
         if self._settings.drift.enabled:
