@@ -12,7 +12,7 @@ from offline.data import Ints, Ratings
 from offline.history import Floats
 from offline.like import Like
 from offline.split import Split
-from offline.windows import by_user, sequences
+from offline.windows import as_replayed, in_order
 from settings import TrainSettings
 
 Progress = Callable[[int, int, str], None]
@@ -35,8 +35,8 @@ class LikeModels:
 
     def __init__(self, ratings: Ratings, parts: Split, dense: Floats, size: int, settings: TrainSettings) -> None:
         self._parts, self._size, self._settings = parts, size, settings
-        self._known = by_user(ratings, parts.offline)
-        self._events = sequences(ratings, parts.offline)
+        self._known = as_replayed(ratings, parts.offline)
+        self._events = in_order(ratings, self._known)
         place_of = np.full(len(ratings), -1, dtype=np.int64)
         place_of[parts.offline] = np.arange(len(parts.offline))
         self._dense = dense[place_of[self._known]]

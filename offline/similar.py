@@ -147,14 +147,30 @@ def usual(itemid: Ints, rating: Ints, size: int) -> Floats:
 
 
 def _pairs(events: Sequences, places: Ints, history: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(histories, their ratings, items), INT64 [N, history] twice and [N], of runs of places."""
+    """(histories, their ratings, items), INT64 [N, history] twice and [N], of runs of places.
+
+    Which events stand before another is told by their order, how they are ordered among themselves by (ts, itemid), as
+    in a profile; the two differ within a second.
+    """
+    user = _user(events)
+    profile = np.lexsort((events.itemid, events.ts, user))
+    begins = np.ones(len(user), dtype=bool)
+    begins[1:] = (np.diff(user) != 0) | (np.diff(events.ts) != 0)
+    end = np.append(np.flatnonzero(begins), len(user))[np.cumsum(begins)]
     for first in range(0, len(places), CHUNK):
         some = places[first : first + CHUNK]
-        user = np.searchsorted(events.start, some, "right") - 1
-        place = np.maximum(events.start[user], some - history)[:, None] + np.arange(history)
-        before = place < some[:, None]
-        place = np.where(before, place, 0)
-        items, rating = np.where(before, events.itemid[place], 0), np.where(before, events.rating[place], 0)
+        width = history + int((end[some] - some).max())
+        place = end[some][:, None] - width + np.arange(width)
+        known = place >= events.start[user[some]][:, None]
+        place = profile[np.maximum(place, 0)]
+        known &= place < some[:, None]
+        # Counted from the newest; of the oldest there may be too many.
+        age = np.cumsum(known[:, ::-1], axis=1)[:, ::-1] - 1
+        known &= age < history
+        row, column = np.nonzero(known)
+        to = known.sum(1)[row] - 1 - age[row, column]
+        items, rating = np.zeros((2, len(some), history), dtype=np.int64)
+        items[row, to], rating[row, to] = events.itemid[place[row, column]], events.rating[place[row, column]]
         yield torch.from_numpy(items), torch.from_numpy(rating), torch.from_numpy(events.itemid[some])
 
 

@@ -14,7 +14,7 @@ from offline.data import Ints, Ratings
 
 @dataclass(frozen=True)
 class Sequences:
-    """Events by user, within a user in the order of a profile: (ts, itemid).
+    """Events by user, within a user by time; within a second in the order of a profile (itemid) or in that of a replay.
 
     Attributes:
         itemid, rating, ts: INT64 [events].
@@ -39,9 +39,18 @@ def by_user(ratings: Ratings, places: Ints) -> Ints:
     return places[np.lexsort((ratings.itemid[places], ratings.ts[places], ratings.userid[places]))]
 
 
+def as_replayed(ratings: Ratings, places: Ints) -> Ints:
+    """The places, by user, within a user in the order of a replay, in which each event finds those before it."""
+    return places[np.lexsort((places, ratings.ts[places], ratings.userid[places]))]
+
+
 def sequences(ratings: Ratings, places: Ints) -> Sequences:
-    """The events at `places`, by user."""
-    order = by_user(ratings, places)
+    """The events at `places`, by user, in the order of a profile."""
+    return in_order(ratings, by_user(ratings, places))
+
+
+def in_order(ratings: Ratings, order: Ints) -> Sequences:
+    """The events at `order`, which is by user."""
     userid, first = np.unique(ratings.userid[order], return_index=True)
     return Sequences(
         itemid=ratings.itemid[order],
