@@ -56,6 +56,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     Paths are absolute, because these processes run in another folder than the caller.
     """
     variables = {**os.environ, **dict(_variables(settings)), "PYTHONUNBUFFERED": "1"}
+    # Feast sets these where it is imported, to a folder that is gone when the caller ends.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
+        variables.pop(name, None)
     variables["REELSTREAM_STATE_DIR"] = str(settings.state)
     variables["REELSTREAM_TRITON__REPOSITORY"] = str(settings.model_repository)
     variables["REELSTREAM_FEAST__REGISTRY"] = str(settings.feast_registry)
