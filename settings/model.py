@@ -197,7 +197,7 @@ class TrainSettings(Part):
     refit_epochs: int = Field(4, ge=0, description="further passes over all offline events, after the choices are made")
     encoder_batch: int = Field(16, ge=1, description="windows of events in a batch of the encoder")
     encoder_rate: float = Field(7e-3, gt=0, description="learning rate of the encoder")
-    ranker_models: int = Field(4, ge=1, le=8, description="models of P(like) whose mean is served")
+    ranker_models: int = Field(2, ge=1, le=8, description="models of P(like) whose mean is served")
     ranker_epochs: int = Field(4, ge=1, description="passes of a model of P(like) over the training events")
     ranker_batch: int = Field(2048, ge=1, description="events in a batch of P(like)")
     ranker_rate: float = Field(5e-3, gt=0, description="learning rate of P(like)")
