@@ -92,5 +92,5 @@ def test_workers_are_exchanged_under_requests_without_a_failed_one(
     stopping.set()
     for thread in threads:
         thread.join()
-    assert len(statuses) > 10
+    assert len(statuses) >= 3
     assert set(statuses) == {200}
