@@ -1,7 +1,20 @@
-"""Benchmarks against the running system, each with its baseline in the same run."""
+"""Benchmarks, each with its baseline in the same run."""
 
+from bench.detection import detection
+from bench.drift_cost import drift_cost
 from bench.freshness import Freshness, freshness
 from bench.hot_publish import hot_publish
 from bench.load import Load, Request
+from bench.stationary import BLOCKS, Blocks
 
-__all__ = ["Freshness", "Load", "Request", "freshness", "hot_publish"]
+__all__ = [
+    "BLOCKS",
+    "Blocks",
+    "Freshness",
+    "Load",
+    "Request",
+    "detection",
+    "drift_cost",
+    "freshness",
+    "hot_publish",
+]

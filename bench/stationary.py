@@ -24,6 +24,9 @@ from offline.history import State, replay
 from offline.split import Split, time_order
 from producers.scenarios import Told
 
+BLOCKS = 6_000
+"""Blocks from which streams are drawn; one of 10,000 events takes 2,000."""
+
 GAP = 20.0
 """Mean events of others between two of a block."""
 

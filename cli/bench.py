@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from json import loads
+from typing import Annotated, Any
 
 import typer
 
+from bench import BLOCKS, Blocks, detection, drift_cost, hot_publish
 from bench import freshness as measure
-from bench import hot_publish
 from cli.console import bar, one_line, report
 from cli.models import publish_run
 from cli.stream import held_out
+from drift import Reference
+from drift.monitor import Plan
+from offline import data, runs
+from offline.split import split
 from settings import load
 
 app = typer.Typer(help="Measure the running system, with a baseline in the same run.", no_args_is_help=True)
@@ -67,3 +72,39 @@ def publish(
     report(json, figures, words)
     if figures["failed"] or figures["mixed"]:
         raise typer.Exit(1)
+
+
+@app.command()
+def drift(
+    seeds: Annotated[int, typer.Option(min=1, help="Streams, each of another seed.")] = 20,
+    reset: Annotated[
+        bool,
+        typer.Option("--reset", help="Measure cost and delay too, on the running system; deletes its live state."),
+    ] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Catch-ups with drift off and on.")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+) -> None:
+    """False alarms, delays of detection, and what drift costs; the baselines are no change, and drift off."""
+    with one_line(), bar("reading the history") as tell:
+        settings = load()
+        ratings = data.load(settings)
+        reference = Reference.from_json(loads((runs.folder(settings) / runs.REFERENCE).read_text()))
+        blocks = Blocks(ratings, split(ratings, settings.data), BLOCKS, settings.train.seed)
+        plan = Plan(settings.drift.window, settings.drift.panes, settings.drift.pane_s, settings.drift.patience)
+        figures = detection(blocks, ratings.catalogue.items, reference, plan, seeds, tell)
+        cost: dict[str, Any] = {"throughput_ratio": None}
+        if reset:
+            events, _ = held_out(settings)
+
+            def begin_anew() -> None:
+                publish_run(settings, None, lambda what, share: None, reset=True, force=True)
+
+            cost = drift_cost(settings, events, rounds, begin_anew, tell)
+    late = [of["median_delay_events"] for of in figures["scenarios"].values() if of["detected"]]
+    words = (
+        f"{figures['false_alarms_per_feature_10k']:.4f} false alarms a series and 10,000 events; "
+        f"{sum(of['detected'] for of in figures['scenarios'].values())} of {seeds * len(figures['scenarios'])} changes "
+        f"detected, median delays up to {max(late, default=0):.0f} events; "
+        f"throughput with drift {cost['throughput_ratio'] or 'not measured (--reset)'}"
+    )
+    report(json, figures | cost, words)

@@ -10,8 +10,8 @@ import io
 import pickle
 from typing import Any, Literal
 
-DELTA = 1e-6
-"""ADWIN's confidence: about the chance of a false change at each look."""
+DELTA = 1e-12
+"""ADWIN's confidence. Far less than usual: it is for independent values, and events of one user are not."""
 
 ALPHA = 1e-7
 """KSWIN's threshold on the p-value."""

@@ -1,0 +1,124 @@
+"""What drift costs, and how soon an event is counted: real replays on the running system, with drift off and on."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import requests
+
+import servers
+from features import Event
+from producers import Pace, replay
+from settings import Settings
+from stores import DriftStore, Profiles, Unreachable, connect
+
+Reset = Callable[[], None]
+"""Deletes the live state and begins anew, with the workers stopped."""
+
+RATE = 500.0
+"""Events a second at which delays are measured."""
+
+SECONDS = 30.0
+
+PATIENCE_S = 600.0
+
+
+def drift_cost(
+    settings: Settings, events: Sequence[Event], rounds: int, reset: Reset, progress: Callable[[str, float], None]
+) -> dict[str, Any]:
+    """Events a second in catch-up with drift off and on, in turn, and delays at a steady rate.
+
+    Raises:
+        Unreachable: if the stream does not catch up.
+    """
+    rates: dict[bool, list[float]] = {False: [], True: []}
+    for number in range(2 * rounds):
+        on = bool(number % 2)
+        progress(f"catching up with drift {'on' if on else 'off'}", number / (2 * rounds + 1))
+        rates[on].append(catch_up(settings, events, on, reset))
+    progress("measuring delays", 1 - 1 / (2 * rounds + 1))
+    delays = measured_delays(settings, events, reset)
+    off, on_ = (float(np.median(rates[each])) for each in (False, True))
+    return {
+        "throughput_ratio": round(on_ / off, 3),
+        "events_per_s_off": [round(each) for each in rates[False]],
+        "events_per_s_on": [round(each) for each in rates[True]],
+        "delay_s": delays,
+    }
+
+
+def catch_up(settings: Settings, events: Sequence[Event], on: bool, reset: Reset) -> float:
+    """Events a second while the worker folds a log that is there in full; the first tenth is its warming up."""
+    servers.stop(settings, ["workers"])
+    reset()
+    _send(settings, events, Pace.MAX, 1.0)
+    servers.start(settings.model_copy(update={"drift": settings.drift.model_copy(update={"enabled": on})}), ["workers"])
+    began = _until(lambda: _folded(settings) >= len(events) / 10)
+    first = _folded(settings)
+    ended = _until(lambda: _folded(settings) >= len(events))
+    if on:
+        _until(lambda: _counted(settings) >= len(events))
+    return (len(events) - first) / (ended - began)
+
+
+def measured_delays(settings: Settings, events: Sequence[Event], reset: Reset) -> dict[str, float]:
+    """Seconds from an event's sending until it is in the counts of drift, from the worker's own histogram.
+
+    Returns:
+        p50, p99: the upper bound of the bucket in which the quantile lies.
+    """
+    servers.stop(settings, ["workers"])
+    reset()
+    servers.start(settings, ["workers"])
+    some = events[: int(RATE * SECONDS)]
+    _send(settings, some, Pace.RATE, RATE)
+    _until(lambda: _counted(settings) >= len(some))
+    buckets = _buckets(settings)
+    total = buckets[-1][1]
+    return {
+        name: next(bound for bound, count in buckets if count >= share * total)
+        for name, share in (("p50", 0.5), ("p99", 0.99))
+    }
+
+
+def _buckets(settings: Settings) -> list[tuple[float, float]]:
+    text = requests.get(f"http://127.0.0.1:{settings.stream.metrics_port}/metrics", timeout=10).text
+    found = []
+    for line in text.splitlines():
+        if line.startswith("reelstream_drift_delay_seconds_bucket"):
+            found.append((float(line.split('"')[1]), float(line.split()[-1])))
+    return found
+
+
+def _send(settings: Settings, events: Sequence[Event], pace: Pace, value: float) -> None:
+    replay(
+        settings.kafka,
+        events,
+        "bench",
+        pace=pace,
+        value=value,
+        stopping=threading.Event(),
+        progress=lambda report: None,
+    )
+
+
+def _folded(settings: Settings) -> int:
+    profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
+    return sum(0 if offset is None else offset + 1 for offset in profiles.served())
+
+
+def _counted(settings: Settings) -> int:
+    return sum(counts.events for counts in DriftStore(connect(settings.redis)).counts().values())
+
+
+def _until(holds: Callable[[], bool]) -> float:
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > end:
+            raise Unreachable("the stream does not catch up; see `reelstream status`")
+        time.sleep(0.02)
+    return time.monotonic()

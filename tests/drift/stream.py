@@ -1,0 +1,50 @@
+"""A small reference and streams of its distribution, or of another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from drift import Reference
+from drift.events import NO_LIST, Events, Scored
+from drift.monitor import Plan
+from features import DENSE, DENSE_COLUMNS
+
+PLAN = Plan(window=200, panes=4, pane_s=100.0, patience=2)
+
+
+def drawn(count: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """(rows [count, 32], liked [count]); `shift` moves the first feature."""
+    rng = np.random.default_rng(seed)
+    rows = rng.normal(size=(count, len(DENSE_COLUMNS))).astype(np.float32)
+    rows[:, 0] += shift
+    rows[:, len(DENSE) :] = rng.random((count, len(DENSE_COLUMNS) - len(DENSE))) < 0.3
+    return rows, rng.random(count) < 0.6
+
+
+def reference() -> Reference:
+    rows, liked = drawn(4000, 1)
+    rng = np.random.default_rng(2)
+    scores = {name: rng.random(2000) for name in ("next", "like", "score")}
+    quality = dict.fromkeys(("auc", "logloss", "ece", "label_rate", "hit10", "hit50"), 0.5)
+    return Reference.of(np.arange(4000), rows, liked, scores, quality, 3)
+
+
+def events(count: int, seed: int, *, partition: int = 0, begin: int = 0, shift: float = 0.0, at: float = 0.0) -> Events:
+    rows, liked = drawn(count, seed, shift)
+    offset = np.arange(begin, begin + count, dtype=np.int64)
+    return Events(partition, offset, 1000 + offset, liked, rows, at)
+
+
+def part(whole: Events, begin: int, end: int) -> Events:
+    at = slice(begin, end)
+    return replace(whole, offset=whole.offset[at], ts=whole.ts[at], liked=whole.liked[at], rows=whole.rows[at])
+
+
+def scored(of: Events, every: int = 5) -> Scored:
+    """Scores of every fifth event, drawn from its offset."""
+    place = np.flatnonzero(of.offset % every == 0)
+    values = np.random.default_rng(9).random((100_000, 3))[of.offset[place] % 100_000]
+    ranks = np.where(of.liked[place], of.offset[place] % 60, NO_LIST)
+    return Scored("run", place, values, ranks, [("gender:F", "history:20-99")] * len(place))

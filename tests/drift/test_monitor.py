@@ -1,0 +1,133 @@
+"""The monitor: exact under redelivery and restarts, patient with alarms, and blind to nothing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from drift import Reference
+from drift.events import Scored
+from drift.monitor import Monitor
+from features import DENSE_COLUMNS
+from stores import DriftUpdate
+from tests.drift.stream import PLAN, events, part, reference, scored
+
+REFERENCE: Reference = reference()
+WHOLE = events(900, 11)
+DRIFTED = events(900, 12, begin=900, shift=1.5)
+
+
+def new() -> Monitor:
+    return Monitor("run", REFERENCE, PLAN)
+
+
+def told(update: DriftUpdate) -> list[object]:
+    return [update.windows, update.opened, update.closed, update.quality]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 1799), max_size=6), st.lists(st.booleans(), min_size=7, max_size=7))
+def test_restarts_and_redelivery_anywhere_change_nothing(cuts: list[int], restarts: list[bool]) -> None:
+    undisturbed, expected = new(), DriftUpdate()
+    for stream in (WHOLE, DRIFTED):
+        undisturbed.add(stream, scored(stream), expected)
+    monitor, update = new(), DriftUpdate()
+    bounds = [0, *sorted(set(cuts)), 1800]
+    for begin, end, restart in zip(bounds, bounds[1:], restarts, strict=False):
+        again = max(0, begin - 50)
+        for stream, first in ((WHOLE, 0), (DRIFTED, 900)):
+            some = part(stream, max(0, again - first), max(0, end - first))
+            if len(some):
+                monitor.add(some, scored(some), update)
+        if restart:
+            monitor = Monitor.unpack(monitor.pack(), "run", REFERENCE, PLAN)
+    assert told(update) == told(expected)
+    assert expected.opened
+    monitor.finish(update)
+    undisturbed.finish(expected)
+    assert update.state == expected.state
+    assert update.now == expected.now or any(restarts)
+
+
+def test_every_event_is_counted_once_by_partition() -> None:
+    monitor, update = new(), DriftUpdate()
+    for partition in (0, 3):
+        some = events(150, partition, partition=partition)
+        assert monitor.add(some, Scored.none(), update) == 150
+        assert monitor.add(some, Scored.none(), update) == 0
+        assert monitor.add(part(some, 100, 150), Scored.none(), update) == 0
+    counts = monitor.finish(update).counts
+    assert {partition: (each.last, each.events) for partition, each in counts.items()} == {0: (149, 150), 3: (149, 150)}
+    for each in counts.values():
+        assert all(sum(each.series[name]) == 150 for name in DENSE_COLUMNS)
+        assert sum(each.series["label:Drama"]) < sum(each.series["label"]) == 150
+
+
+def test_nothing_alarms_while_nothing_drifts() -> None:
+    monitor, update = new(), DriftUpdate()
+    for number in range(10):
+        monitor.add(events(500, 100 + number, begin=500 * number), Scored.none(), update)
+    assert update.opened == []
+    assert len(update.windows) == 100
+
+
+def test_an_alarm_opens_after_two_looks_outside_and_closes_after_two_inside() -> None:
+    monitor, update = new(), DriftUpdate()
+    first = DENSE_COLUMNS[0]
+    monitor.add(events(400, 21), Scored.none(), update)
+    monitor.add(events(200, 22, begin=400, shift=3.0), Scored.none(), update)
+    assert [alarm.series for alarm in update.opened if alarm.detector == "psi"] == [first]
+    outside = [window.events for window in update.windows if window.psi[first] > window.band[first]]
+    assert update.opened[0].opened == outside[1]
+    monitor.add(events(600, 23, begin=600), Scored.none(), update)
+    inside = [
+        window.events
+        for window in update.windows
+        if window.events > outside[-1] and window.psi[first] <= window.band[first]
+    ]
+    closed = next(alarm for alarm in update.closed if alarm.detector == "psi")
+    assert closed.key == update.opened[0].key
+    assert closed.closed in inside[1:3]
+
+
+@pytest.mark.parametrize(("value", "detector"), [(np.nan, "missing"), (1e6, "range")])
+def test_values_that_are_missing_or_out_of_range_have_alarms_of_their_own(value: float, detector: str) -> None:
+    monitor, update = new(), DriftUpdate()
+    some = events(400, 31)
+    some.rows[:, 4] = value
+    monitor.add(some, Scored.none(), update)
+    assert {alarm.detector for alarm in update.opened if alarm.series == DENSE_COLUMNS[4]} == {"psi", detector}
+    now = monitor.finish(update).now
+    assert now is not None and now.series[0].name == DENSE_COLUMNS[4]
+    assert (now.series[0].missing, now.series[0].out_of_range) == ((1.0, 0.0) if detector == "missing" else (0.0, 1.0))
+
+
+def test_a_turn_of_the_label_is_seen_by_windows_and_event_by_event() -> None:
+    monitor, update = new(), DriftUpdate()
+    monitor.add(events(1000, 41), Scored.none(), update)
+    turned = events(1000, 42, begin=1000)
+    monitor.add(replace(turned, liked=~turned.liked), Scored.none(), update)
+    assert {alarm.detector for alarm in update.opened if alarm.series == "label"} == {"psi", "adwin"}
+
+
+def test_a_pane_ends_by_time_where_events_trickle() -> None:
+    monitor, update = new(), DriftUpdate()
+    for number in range(6):
+        monitor.add(events(30, number, begin=30 * number, at=101.0 * number), Scored.none(), update)
+    assert [window.events for window in update.windows] == [30, 60, 90, 120, 150]
+
+
+def test_another_run_begins_anew_and_keeps_the_offsets() -> None:
+    monitor, update = new(), DriftUpdate()
+    monitor.add(events(400, 51, shift=3.0), Scored.none(), update)
+    other = Monitor.unpack(monitor.pack(), "other", REFERENCE, PLAN)
+    later = DriftUpdate()
+    assert other.add(events(400, 51, shift=3.0), Scored.none(), later) == 0
+    other.add(events(100, 52, begin=400), Scored.none(), later)
+    other.finish(later)
+    assert {alarm.key for alarm in later.closed} == {alarm.key for alarm in update.opened}
+    assert later.counts[0].events == 100 and later.counts[0].last == 499
