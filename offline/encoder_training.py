@@ -66,7 +66,7 @@ def fit(
     events: Sequences,
     plan: Plan,
     progress: Progress,
-    epoch_done: Callable[[int], None] = lambda epoch: None,
+    epoch_done: Callable[[int], bool] = lambda epoch: True,
     checkpoint: Path | None = None,
 ) -> None:
     """Train the encoder in place, on the device where it is.
@@ -76,7 +76,7 @@ def fit(
         events: training events.
         plan: how.
         progress: called after each step.
-        epoch_done: called after each epoch with its number, from 1.
+        epoch_done: called after each epoch with its number, from 1; training ends where it says False.
         checkpoint: file that the state is kept in after each epoch; where it is there, training goes on from it.
     """
     rng = np.random.default_rng(plan.seed)
@@ -98,9 +98,11 @@ def fit(
             schedule.step()
             progress(step, max(steps, step), loss)
         model.eval()
-        epoch_done(epoch)
+        goes_on = epoch_done(epoch)
         if checkpoint is not None:
             _keep(checkpoint, model, optimizer, schedule, rng, (step, epoch))
+        if not goes_on:
+            break
     model.eval()
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import nn
 
 from offline import encoder_training, metrics, parallel
 from offline.encoder import Encoder
@@ -57,16 +58,47 @@ class Task:
         model.to("cuda" if torch.cuda.is_available() else "cpu")
         curve: Curve = []
 
-        def epoch_done(epoch: int) -> None:
-            if self.watch is not None:
-                curve.append(metrics.of_ranks(self.watch.ranks(model)))
+        best = Best(model, self.settings.encoder_patience)
+
+        def epoch_done(epoch: int) -> bool:
+            if self.watch is None:
+                return True
+            curve.append(metrics.of_ranks(self.watch.ranks(model)))
+            return best.goes_on(curve[-1]["ndcg@10"])
 
         def step_done(step: int, steps: int, loss: float) -> None:
             note = f" HR@10 {curve[-1]['hr@10']:.3f}" if curve else ""
             told((step, steps, f"loss {loss:.3f}{note}"))
 
         encoder_training.fit(model, self.events, self.plan, step_done, epoch_done, self.checkpoint)
+        best.take()
         return {name: value.cpu().numpy() for name, value in model.state_dict().items()}, curve
+
+
+class Best:
+    """Keeps the weights of the best epoch, and says when there is no better one to be expected.
+
+    Args:
+        model: the model in training.
+        patience: epochs without a better one after which it stops.
+    """
+
+    def __init__(self, model: nn.Module, patience: int) -> None:
+        self._model, self._patience = model, patience
+        self._value, self._weights, self._since = -1.0, model.state_dict(), 0
+
+    def goes_on(self, value: float) -> bool:
+        """Whether to go on after an epoch of this value, the larger the better."""
+        if value > self._value:
+            self._value, self._since = value, 0
+            self._weights = {name: weight.clone() for name, weight in self._model.state_dict().items()}
+        else:
+            self._since += 1
+        return self._since < self._patience
+
+    def take(self) -> None:
+        """Give the model the weights of its best epoch; where none was told, it keeps its own."""
+        self._model.load_state_dict(self._weights)
 
 
 def train(tasks: Sequence[Task], workers: parallel.Workers, progress: Progress) -> tuple[list[Encoder], list[Curve]]:

@@ -113,9 +113,10 @@ class Training:
         history = self._settings.train.history
         watch = Watch.of(sequences(self._ratings, self._split.train), np.flatnonzero(chosen), history, self._itemids)
         encoders, curves = self._train_encoders("encoder", None, self._split.fit, watch)
-        for epoch, of_members in enumerate(zip(*curves, strict=True), 1):
-            self._metrics[f"encoder_epoch_{epoch}"] = {
-                name: float(np.mean([of[name] for of in of_members])) for name in of_members[0]
+        for epoch in range(max(len(curve) for curve in curves)):
+            reached = [curve[epoch] for curve in curves if epoch < len(curve)]
+            self._metrics[f"encoder_epoch_{epoch + 1}"] = {
+                name: float(np.mean([of[name] for of in reached])) for name in reached[0]
             }
         return encoders
 

@@ -194,6 +194,9 @@ class TrainSettings(Part):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout of the encoder")
     encoders: int = Field(2, ge=1, le=8, description="encoders, trained side by side, that are served as one")
     encoder_epochs: int = Field(8, ge=1, description="passes of an encoder over the training events")
+    encoder_patience: int = Field(
+        2, ge=1, description="epochs without a better NDCG@10 on validation after which an encoder stops"
+    )
     refit_epochs: int = Field(4, ge=0, description="further passes over all offline events, after the choices are made")
     encoder_batch: int = Field(16, ge=1, description="windows of events in a batch of the encoder")
     encoder_rate: float = Field(7e-3, gt=0, description="learning rate of the encoder")

@@ -16,6 +16,7 @@ from offline.encoder import Encoder, Ensemble
 from offline.encoder_training import Plan
 from offline.errors import ExportError
 from offline.like import INPUTS, Like
+from offline.members import Best
 from offline.neighbours import Neighbours
 from offline.order import DAMPING, HALF_LIVES, Order
 from offline.ranker import Ranker
@@ -164,7 +165,11 @@ def test_training_that_was_broken_off_goes_on_from_the_last_epoch(
             if epochs and epochs[-1] == stop_after:
                 raise KeyboardInterrupt
 
-        encoder_training.fit(model, events, plan, progress, epochs.append, checkpoint)
+        def epoch_done(epoch: int) -> bool:
+            epochs.append(epoch)
+            return True
+
+        encoder_training.fit(model, events, plan, progress, epoch_done, checkpoint)
         return model.state_dict()
 
     whole = trained(None)
@@ -172,6 +177,26 @@ def test_training_that_was_broken_off_goes_on_from_the_last_epoch(
         trained(tmp_path / "encoder.pt", stop_after=2)
     for name, value in trained(tmp_path / "encoder.pt").items():
         torch.testing.assert_close(value, whole[name])
+
+
+def test_training_stops_where_validation_gets_no_better_and_takes_the_best_epoch(
+    ratings: Ratings, parts: Split
+) -> None:
+    events = sequences(ratings, parts.fit)
+    torch.manual_seed(0)
+    model = Encoder(torch.from_numpy(np.unique(events.itemid)), 121, SMALL)
+    best, weights = Best(model, patience=2), {}
+    values = dict(enumerate((0.1, 0.3, 0.2, 0.3, 0.9), 1))
+
+    def epoch_done(epoch: int) -> bool:
+        weights[epoch] = model.bias.detach().clone()
+        return best.goes_on(values[epoch])
+
+    encoder_training.fit(model, events, Plan(5, 16, 7e-3, 0), lambda *told: None, epoch_done)
+    best.take()
+    assert list(weights) == [1, 2, 3, 4]
+    torch.testing.assert_close(model.bias.detach(), weights[2])
+    assert not torch.allclose(weights[4], weights[2])
 
 
 def test_watched_histories_are_those_of_earlier_seconds(ratings: Ratings, parts: Split) -> None:
