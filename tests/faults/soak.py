@@ -1,4 +1,4 @@
-"""`make soak`: hours of events and requests in minutes or more, and whether anything grows, fails or complains."""
+"""`make soak`: events and requests for long, and whether anything grows, fails or complains meanwhile."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def soak(system: System, seconds: float, rate: float, requests: float) -> dict[s
     memory: dict[str, list[tuple[float, float]]] = {}
     load = Load(system.settings, sorted({event.userid for event in system.events}), requests)
     stopping = threading.Event()
-    watching = threading.Thread(target=_watch, args=(system, memory, stopping))
+    watching = threading.Thread(target=_watch, args=(system, memory, stopping, min(5.0, seconds / 15)))
     load.start()
     watching.start()
     began = time.monotonic()
@@ -130,8 +130,10 @@ def _send(system: System, seconds: float, rate: float) -> int:
     return sent
 
 
-def _watch(system: System, memory: dict[str, list[tuple[float, float]]], stopping: threading.Event) -> None:
-    while not stopping.wait(5.0):
+def _watch(
+    system: System, memory: dict[str, list[tuple[float, float]]], stopping: threading.Event, every_s: float
+) -> None:
+    while not stopping.wait(every_s):
         for part in servers.status(system.settings):
             memory.setdefault(part.name, []).append((time.monotonic(), part.memory_mb))
 
