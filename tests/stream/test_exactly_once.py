@@ -210,7 +210,7 @@ def test_every_event_counts_once_whatever_happens(redis: Settings) -> None:
     run_state_machine_as_test(
         Stream,
         settings=settings(
-            max_examples=60,
+            max_examples=40,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

@@ -19,9 +19,9 @@ import requests
 from tests.system.conftest import System
 
 
-@pytest.fixture
-def second(system: System, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
-    """A second API of the same system, and the system as it is seen through it."""
+@pytest.fixture(scope="module")
+def second(system: System) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
+    """A second API of the same system, and the system as it is seen through it; the last test here stops it."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -48,22 +48,6 @@ def _is_ready(api: System) -> bool:
         return api.get("/health/ready").status_code == 200
     except requests.RequestException:
         return False
-
-
-def test_requests_at_work_are_answered_before_the_api_stops(
-    system: System, second: tuple[System, subprocess.Popen[bytes]]
-) -> None:
-    api, process = second
-    userid = system.events[0].userid
-    never = {"userid": userid, "after": {"partition": system.partition(userid), "offset": 10**9}}
-    with ThreadPoolExecutor(5) as threads:
-        answers = [threads.submit(api.post, "/ml/rec", never) for _ in range(5)]
-        time.sleep(0.7)
-        process.send_signal(signal.SIGTERM)
-        assert [answer.result().status_code for answer in answers] == [200] * 5
-    assert process.wait(20) == 0
-    with pytest.raises(requests.ConnectionError):
-        api.get("/health/live")
 
 
 def test_workers_are_exchanged_under_requests_without_a_failed_one(
@@ -94,3 +78,19 @@ def test_workers_are_exchanged_under_requests_without_a_failed_one(
         thread.join()
     assert len(statuses) >= 3
     assert set(statuses) == {200}
+
+
+def test_requests_at_work_are_answered_before_the_api_stops(
+    system: System, second: tuple[System, subprocess.Popen[bytes]]
+) -> None:
+    api, process = second
+    userid = system.events[0].userid
+    never = {"userid": userid, "after": {"partition": system.partition(userid), "offset": 10**9}}
+    with ThreadPoolExecutor(5) as threads:
+        answers = [threads.submit(api.post, "/ml/rec", never) for _ in range(5)]
+        time.sleep(0.7)
+        process.send_signal(signal.SIGTERM)
+        assert [answer.result().status_code for answer in answers] == [200] * 5
+    assert process.wait(20) == 0
+    with pytest.raises(requests.ConnectionError):
+        api.get("/health/live")
