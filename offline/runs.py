@@ -14,6 +14,9 @@ from offline.errors import RunError
 from offline.history import Floats
 from settings import Settings
 
+FORMAT = 2
+"""Of run folders; it goes up when what this version serves needs what an earlier one did not write."""
+
 MANIFEST = "manifest.json"
 USER_ENCODER, RANKER = "user_encoder", "ml_rec"
 ITEMS, REFERENCE = "items.npz", "reference.json"
@@ -34,6 +37,7 @@ class Manifest(BaseModel):
     """What a run is and how it came about.
 
     Attributes:
+        format: of the run folder; the first had no number.
         run: its id, UTC time and a short hash.
         data_hash: SHA-256 over the three files of ratings.
         train: the settings of training.
@@ -46,6 +50,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
+    format: int = 1
     run: str
     created: datetime
     data_hash: str
@@ -81,15 +86,21 @@ def manifest(path: Path) -> Manifest:
     """Read the manifest of a run folder.
 
     Raises:
-        RunError: it is missing or malformed.
+        RunError: it is missing or malformed, or of another version of reelstream.
     """
     try:
-        return Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        found = Manifest.model_validate_json((path / MANIFEST).read_bytes())
     except OSError:
         raise RunError(f"{path} has no {MANIFEST}; run `reelstream train`") from None
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise RunError(f"{path.name}/{MANIFEST} is malformed at {where or 'its start'}; train again") from None
+    if found.format != FORMAT:
+        raise RunError(
+            f"run {found.run} has the format {found.format} of another version of reelstream, this one reads {FORMAT}; "
+            "run `reelstream train`"
+        )
+    return found
 
 
 def check(path: Path) -> Manifest:

@@ -230,6 +230,7 @@ class Training:
         short = hashlib.sha256("".join(files.values()).encode()).hexdigest()[:8]
         train = self._settings.train
         return runs.Manifest(
+            format=runs.FORMAT,
             run=f"{created:%Y%m%dT%H%M%SZ}-{short}",
             created=created,
             data_hash=self._data_hash,

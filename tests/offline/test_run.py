@@ -94,6 +94,11 @@ def test_a_run_says_what_is_wrong_with_it(generated: Settings, run: Path, tmp_pa
     (copy / "items.npz").unlink()
     with pytest.raises(RunError, match=r"has no items\.npz"):
         runs.check(copy)
+    told = json.loads((run / runs.MANIFEST).read_text())
+    del told["format"]
+    (copy / runs.MANIFEST).write_text(json.dumps(told))
+    with pytest.raises(RunError, match="has the format 1 of another version of reelstream, this one reads 2; run"):
+        runs.check(copy)
     (copy / "manifest.json").write_text(json.dumps({"run": "x"}))
     with pytest.raises(RunError, match=r"manifest\.json is malformed at created"):
         runs.check(copy)
