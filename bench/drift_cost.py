@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import psutil
 import requests
 
 import servers
@@ -36,10 +37,13 @@ def drift_cost(
         Unreachable: if the stream does not catch up.
     """
     rates: dict[bool, list[float]] = {False: [], True: []}
+    work: dict[bool, list[float]] = {False: [], True: []}
     for number in range(2 * rounds):
         on = bool(number % 2)
         progress(f"catching up with drift {'on' if on else 'off'}", number / (2 * rounds + 1))
-        rates[on].append(catch_up(settings, events, on, reset))
+        rate, us = catch_up(settings, events, on, reset)
+        rates[on].append(rate)
+        work[on].append(us)
     progress("measuring delays", 1 - 1 / (2 * rounds + 1))
     delays = measured_delays(settings, events, reset)
     off, on_ = (float(np.median(rates[each])) for each in (False, True))
@@ -47,22 +51,36 @@ def drift_cost(
         "throughput_ratio": round(on_ / off, 3),
         "events_per_s_off": [round(each) for each in rates[False]],
         "events_per_s_on": [round(each) for each in rates[True]],
+        "worker_cpu_us_per_event_off": [round(each) for each in work[False]],
+        "worker_cpu_us_per_event_on": [round(each) for each in work[True]],
         "delay_s": delays,
     }
 
 
-def catch_up(settings: Settings, events: Sequence[Event], on: bool, reset: Reset) -> float:
-    """Events a second while the worker folds a log that is there in full; the first tenth is its warming up."""
+def catch_up(settings: Settings, events: Sequence[Event], on: bool, reset: Reset) -> tuple[float, float]:
+    """Let the worker fold a log that is there in full; the first tenth is its warming up.
+
+    Returns:
+        (events a second until all are folded, microseconds of the worker's processor time for an event until drift has
+        counted it too).
+    """
     servers.stop(settings, ["workers"])
     reset()
     _send(settings, events, Pace.MAX, 1.0)
     servers.start(settings.model_copy(update={"drift": settings.drift.model_copy(update={"enabled": on})}), ["workers"])
+    worker = psutil.Process(servers.pid(settings, "worker-0"))
     began = _until(lambda: _folded(settings) >= len(events) / 10)
-    first = _folded(settings)
+    first, used = _folded(settings), _cpu_s(worker)
     ended = _until(lambda: _folded(settings) >= len(events))
     if on:
         _until(lambda: _counted(settings) >= len(events))
-    return (len(events) - first) / (ended - began)
+    done = len(events) - first
+    return done / (ended - began), 1e6 * (_cpu_s(worker) - used) / done
+
+
+def _cpu_s(process: psutil.Process) -> float:
+    times = process.cpu_times()
+    return float(times.user + times.system)
 
 
 def measured_delays(settings: Settings, events: Sequence[Event], reset: Reset) -> dict[str, float]:
