@@ -9,6 +9,8 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, cast
 
+import typeguard
+
 from features import Row, row_time
 from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
 from settings import RedisSettings, Settings
@@ -19,6 +21,10 @@ os.environ.setdefault("FEAST_USAGE", "False")
 _without_torch = "torch" not in sys.modules
 if _without_torch:
     sys.modules["torch"] = cast(Any, None)
+# Feast has its own calls checked against their types, for which typeguard compiles its classes anew: half of the 8 s of
+# CPU time that a process takes to start, and so of the time that a worker which died is missing.
+_typechecked = typeguard.typechecked
+typeguard.typechecked = cast(Any, lambda target: target)
 
 from feast import FeatureStore, FeatureView, RepoConfig  # noqa: E402
 from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig  # noqa: E402
@@ -27,6 +33,7 @@ from feast.protos.feast.types.Value_pb2 import Int64List, Value  # noqa: E402
 
 from features import repository  # noqa: E402
 
+typeguard.typechecked = _typechecked
 if _without_torch:
     del sys.modules["torch"]
 
