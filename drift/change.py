@@ -43,8 +43,8 @@ class Change:
         )
         self._n, self.mean = 0, 0.0
 
-    def add(self, value: float) -> float | None:
-        """Take a value; where it shows a change, the mean before it."""
+    def add(self, value: float) -> tuple[float, float] | None:
+        """Take a value; where it shows a change, the means before and after."""
         before = self.mean
         self._n += 1
         self.mean += (value - self.mean) / self._n
@@ -52,7 +52,14 @@ class Change:
         if not self._river.drift_detected:
             return None
         self._n, self.mean = 0, 0.0
-        return before
+        return before, self._latest()
+
+    def _latest(self) -> float:
+        """Mean of the values since the change, as far as the detector knows them."""
+        if self.detector == "adwin":
+            return float(self._river.estimation)
+        latest = list(self._river.window)[-RECENT:]
+        return float(sum(latest) / len(latest))
 
     def pack(self) -> bytes:
         """All that it knows."""

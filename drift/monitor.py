@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from drift.alarms import Alarms, Detector, Moment
 from drift.change import Change
-from drift.divergence import jensen_shannon, psi
+from drift.divergence import psi
 from drift.events import Events, Scored
 from drift.histogram import ABOVE, BELOW, MISSING
 from drift.layout import Ints, Layout
@@ -22,15 +22,14 @@ from drift.noise import ENOUGH, FEWEST
 from drift.panes import Panes
 from drift.quality import Quality
 from drift.reference import Reference
-from drift.series import EXACT, LABEL, SERIES, kind_of
+from drift.series import EXACT, LABEL, SERIES
+from drift.shown import beside, stands
 from stores.drift import (
     Alarm,
     DriftNow,
     DriftUpdate,
     DriftWindow,
     PartitionCounts,
-    SeriesHistogram,
-    SeriesNow,
     TrainedQuality,
 )
 
@@ -129,8 +128,20 @@ class Monitor:
             )
         self._touched.clear()
         if self._latest is not None:
-            update.now = self._now(self._latest)
-            update.histograms = [self._histogram(name, counts) for name, counts in self._latest.items()]
+            stand = [
+                stands(name, self._layout.series[name], counts, self._alarms.since(name))
+                for name, counts in self._latest.items()
+                if counts.sum() >= FEWEST
+            ]
+            update.now = DriftNow(
+                events=self.events,
+                wall_ts=self._wall_ts,
+                event_ts=self._event_ts,
+                window=self._plan.window,
+                run=self.run,
+                series=sorted(stand, key=lambda each: each.ratio, reverse=True),
+            )
+            update.histograms = [beside(self._layout.series[name], name, of) for name, of in self._latest.items()]
             update.trained = TrainedQuality(run=self.run, **self._reference.quality)
             self._latest = None
         update.state = self.pack()
@@ -215,13 +226,14 @@ class Monitor:
 
     def _sense(self, series: str, value: float, update: DriftUpdate) -> None:
         change = self._changes[series]
-        before = change.add(value)
-        if before is None:
+        means = change.add(value)
+        if means is None:
             return
+        before, after = means
         self._changed[series] = self.events
         detector: Detector = change.detector
         if (series, detector) not in self._alarms.open:
-            update.opened.append(self._alarms.raised(series, detector, value, before, self._moment()))
+            update.opened.append(self._alarms.raised(series, detector, after, before, self._moment()))
 
     def _moment(self) -> Moment:
         return Moment(self.events, self._wall_ts, self._event_ts)
@@ -259,40 +271,6 @@ class Monitor:
             alarm = self._alarms.judge(name, detector, value, band, at)
             if alarm is not None:
                 _tell(alarm, update)
-
-    def _now(self, windows: dict[str, Ints]) -> DriftNow:
-        series = [self._stands(name, counts) for name, counts in windows.items() if counts.sum() >= FEWEST]
-        return DriftNow(
-            events=self.events,
-            wall_ts=self._wall_ts,
-            event_ts=self._event_ts,
-            window=self._plan.window,
-            run=self.run,
-            series=sorted(series, key=lambda each: each.ratio, reverse=True),
-        )
-
-    def _stands(self, name: str, counts: Ints) -> SeriesNow:
-        histogram, n = self._layout.series[name], int(counts.sum())
-        return SeriesNow(
-            name=name,
-            kind=kind_of(name),
-            n=n,
-            psi=float(psi(histogram.shares, counts)),
-            band=histogram.noise / n,
-            js=jensen_shannon(histogram.shares, counts),
-            missing=float(counts[MISSING] / n),
-            out_of_range=float((counts[BELOW] + counts[ABOVE]) / n),
-            alarm_since=self._alarms.since(name),
-        )
-
-    def _histogram(self, name: str, counts: Ints) -> SeriesHistogram:
-        histogram = self._layout.series[name]
-        return SeriesHistogram(
-            name=name,
-            labels=histogram.labels(),
-            reference=histogram.shares.tolist(),
-            now=(counts / max(int(counts.sum()), 1)).tolist(),
-        )
 
 
 def _tell(alarm: Alarm, update: DriftUpdate) -> None:

@@ -128,7 +128,7 @@ class Alarm(BaseModel):
         opened: events counted when it opened.
         opened_wall_ts, opened_event_ts: when, in unix seconds.
         closed, closed_wall_ts, closed_event_ts: the same of its end; None while it is open.
-        value: what the detector measured when it opened.
+        value: what the detector measured when it opened; for adwin and kswin the mean after the change.
         band: what normal stays under; for adwin and kswin the mean before the change.
     """
 

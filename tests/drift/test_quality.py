@@ -69,12 +69,14 @@ def test_a_change_is_found_at_the_same_event_after_a_restart(detector: str) -> N
         for number, value in enumerate(values):
             if restart and number % 400 == 399:
                 change = Change.unpack(change.pack())
-            before = change.add(value)
-            if before is not None:
-                found.append((number, before))
+            means = change.add(value)
+            if means is not None:
+                found.append((number, means))
                 break
     assert len(found) == 2 and found[0] == found[1]
-    assert found[0][0] > 1500
+    number, (before, after) = found[0]
+    assert number > 1500
+    assert before < after
 
 
 def test_nothing_but_a_detector_is_unpacked() -> None:
