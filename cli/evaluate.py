@@ -24,6 +24,7 @@ LISTS = ("hr@10", "ndcg@10", "hr@50", "mrr", "coverage", "tail")
 USERS = ("hr@10", "popularity_hr@10", "ratio", "all_time_hr@10", "ratio_all_time")
 RANKER = ("auc", "logloss", "ece")
 
+NEW_ITEMS = ("items", "events", "hr@50", "hr@200", "trained_hr@50", "trained_hr@200")
 SAMPLE = 2000
 """Lists that are compared with those of the API."""
 
@@ -68,6 +69,7 @@ def evaluate(
         report(True, figures, "")
     elif cold:
         out.print(figures_table("new users, by events known", figures["cold"]["users"], USERS))
+        out.print(figures_table("new items, recall by vectors", {"": figures["cold"]["new_items"]}, NEW_ITEMS))
     else:
         out.print(lists_table(figures))
         out.print(figures_table("ranker, P(like)", figures["ranker"], RANKER))

@@ -2,18 +2,23 @@
 
 A new user is an online user whose id, attributes and all but the last K events before the target are withheld; what the
 user has rated is left out of every list, as in `offline.evaluate`, so that all figures are over the same candidates.
+
+A new item is one of a tenth of the items, whose vector is taken away and made from its metadata and the other items'
+vectors (`offline.metadata`). The encoder has learned from the events of these items too, as it reads histories; their
+vectors have not.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from offline import metrics
-from offline.data import Ints
+from offline import metadata, metrics
+from offline.data import Ints, events_of_items
 from offline.evaluate import Progress, Report, Source
+from offline.evaluate_lists import Bools
 from offline.evaluate_state import Asked, Replay
 from offline.evaluate_tally import Tally, long_tail
-from offline.history import State, replay
+from offline.history import Floats, State, replay
 from offline.split import online_events, time_order
 
 KNOWN = (0, 1, 3, 10)
@@ -24,15 +29,20 @@ FEWER = (5, 20, 50, 100)
 
 ALL = -1
 
+NEW_ITEMS = 0.1
+"""Share of the items with events whose vectors are made from metadata."""
+
 
 def cold(source: Source, sample: int | None, progress: Progress) -> Report:
     """Measure cold start on the liked online events or a sample of them.
 
     Returns:
-        {"run", "events", "cold": {"users": {K: figures}, "items": {N: figures}}}. Figures of users: `hr@10` and
-        `ndcg@10` of the pipeline; `popularity_hr@10` and `ratio` to it; the same for `all_time`, the order by all
-        likes. Figures of items with fewer than N ratings: `events`, `hr@10`, `hr@50` of the pipeline that knows the
-        whole user, and `popularity_hr@50`.
+        {"run", "events", "cold": {"users": {K: figures}, "items": {N: figures}, "new_items": figures}}.
+
+        Users: `hr@10` and `ndcg@10` of the pipeline; `popularity_hr@10` and `ratio` to it; the same for `all_time`, the
+        order by all likes. Items with fewer than N ratings: `events`, `hr@10`, `hr@50` of the pipeline that knows the
+        whole user, and `popularity_hr@50`. New items: `items`, their `events`, and of recall by vectors alone `hr@50`
+        and `hr@200`, with `trained_` in front with the vectors that training gave them.
     """
     targets = source.targets(sample)
     ratings, parts = source.ratings, source.parts
@@ -49,6 +59,8 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
     asked, place = Asked.unique(seconds, userids, np.repeat(lasts, len(targets)))
     rows = dict(zip(lasts, np.split(place, len(lasts)), strict=True))
     wanted, lister, tail = source.wanted(targets), source.lister(), long_tail(ratings, parts)
+    new, without = _without_items(source)
+    new_lister, new_tally, trained_tally = source.lister(without), Tally(tail, len(targets)), Tally(tail, len(targets))
     item_n = np.zeros(len(targets), dtype=np.int64)
     tallies = {
         last: {name: Tally(tail, len(targets)) for name in ("pipeline", "popularity", "likes")} for last in lasts
@@ -62,10 +74,32 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
                 tally.add(made[name], row, here, wanted[here])
             if last == ALL:
                 item_n[here] = known.n[row, wanted[here]]
+                trained_tally.add(made["vector"], row, here, wanted[here])
+                new_tally.add(new_lister.nearest(known), row, here, wanted[here])
     ranks = {last: {name: tally.rank for name, tally in of.items()} for last, of in tallies.items()}
     users = {str(last): _user_figures(ranks[last]) for last in KNOWN}
     items = {str(n): _item_figures(ranks[ALL], item_n < n) for n in FEWER}
-    return {"run": source.manifest.run, "events": len(targets), "cold": {"users": users, "items": items}}
+    of_new = new[wanted]
+    new_items = {"items": float(new.sum()), **_new_figures(new_tally.rank[of_new], trained_tally.rank[of_new])}
+    found = {"users": users, "items": items, "new_items": new_items}
+    return {"run": source.manifest.run, "events": len(targets), "cold": found}
+
+
+def _without_items(source: Source) -> tuple[Bools, Floats]:
+    """(which items are new, bool [items]; vectors [items, D + 1] in which theirs follow from metadata alone)."""
+    n = events_of_items(source.ratings, source.parts.offline)
+    new = (n > 0) & (np.random.default_rng(source.manifest.seed).random(len(n)) < NEW_ITEMS)
+    table = metadata.describe(source.ratings.catalogue)
+    usual = metadata.usual_vectors(table, source.vectors, np.where(new, 0, n))
+    return new, np.where(new[:, None], usual, source.vectors)
+
+
+def _new_figures(rank: Ints, trained: Ints) -> dict[str, float]:
+    if not len(rank):
+        return {"events": 0.0}
+    found, before = metrics.of_ranks(rank), metrics.of_ranks(trained)
+    figures = {"events": float(len(rank)), "hr@50": found["hr@50"], "hr@200": found["hr@200"]}
+    return figures | {"trained_hr@50": before["hr@50"], "trained_hr@200": before["hr@200"]}
 
 
 def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
@@ -81,7 +115,7 @@ def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
     }
 
 
-def _item_figures(ranks: dict[str, Ints], new: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, float]:
+def _item_figures(ranks: dict[str, Ints], new: Bools) -> dict[str, float]:
     if not new.any():
         return {"events": 0.0}
     pipeline, popular = (metrics.of_ranks(ranks[name][new]) for name in ("pipeline", "popularity"))

@@ -125,3 +125,9 @@ def _known(ids: Ints, known: list[int], name: str, file: str) -> None:
 
 def _malformed(file: str, line: int, rule: str) -> DataError:
     return DataError(f"{file}, line {line}: expected {rule}; correct the line or take the file from the public zip")
+
+
+def events_of_items(ratings: Ratings, places: Ints) -> Ints:
+    """How many of the events at `places` each item has, INT64 [items], by ascending itemid."""
+    itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)
+    return np.bincount(np.searchsorted(itemids, ratings.itemid[places]), minlength=len(itemids))

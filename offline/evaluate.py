@@ -93,9 +93,11 @@ class Source:
         itemids = np.array(sorted(self.ratings.catalogue.items), dtype=np.int64)
         return np.searchsorted(itemids, self.ratings.itemid[targets])
 
-    def lister(self) -> Lister:
-        """Makes the lists."""
-        return Lister(self.models, self.vectors, self.ratings, self.parts, self.settings.recall)
+    def lister(self, vectors: Floats | None = None) -> Lister:
+        """Makes the lists; with other item vectors where given, FP32 [items, D + 1]."""
+        return Lister(
+            self.models, self.vectors if vectors is None else vectors, self.ratings, self.parts, self.settings.recall
+        )
 
     def likes(self, places: Ints) -> Likes:
         """Collects P(like) of events."""

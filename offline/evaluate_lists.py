@@ -63,7 +63,6 @@ class Models:
             onnxruntime.InferenceSession(path / name / "model.onnx", options, providers=["CPUExecutionProvider"])
             for name in (runs.USER_ENCODER, runs.RANKER)
         )
-        self._ranker_inputs = {given.name for given in self._ranker.get_inputs()}
 
     def encode(self, items: Ints, liked: Ints) -> Floats:
         """User vectors, FP32 [B, D + 1]."""
@@ -86,9 +85,6 @@ class Models:
             (next, like, score), FP32 [N] each.
         """
         given = {"user_vector": user_vector, "items": items, "rating": rating, "row": row, "ids": ids, "dense": dense}
-        if "row" not in self._ranker_inputs:
-            # Runs of the first format take a user vector for each pair, and no history.
-            given = {"user_vector": user_vector[row], "ids": ids, "dense": dense}
         following, like, score = self._ranker.run(["next", "like", "score"], given)
         return following, like, score
 
@@ -131,12 +127,11 @@ class Lister:
         popular = self.popular(known)
         column, there = self._candidates(known, encoded, terms)
         score = np.take_along_axis(encoded, column, axis=1)
-        nearest = top(encoded, self._recall.vector_k)
         best = top(terms, self._recall.vector_k + self._recall.term_k)
         made = {
             "pipeline": Lists.ordered(column, self._ranked(known, vectors, column), there),
             "recall": Lists.ordered(column, score, there),
-            "vector": _of(nearest, encoded, -np.inf),
+            "vector": self._nearest(encoded),
             "terms": _of(best, terms, 0.0),
         }
         made = {name: _or_popular(lists, popular, known.events == 0) for name, lists in made.items()}
@@ -149,6 +144,10 @@ class Lister:
         made = Lists.ordered(column, self._ranked(known, vectors, column), there)
         new = known.events == 0
         return _or_popular(made, self.popular(known), new) if new.any() else made
+
+    def nearest(self, known: Known) -> Lists:
+        """The nearest vectors alone."""
+        return self._nearest(self._encoded(known)[1])
 
     def popular(self, known: Known) -> Lists:
         """The most popular items, as many as recall brings."""
@@ -164,6 +163,9 @@ class Lister:
         score = vectors @ self._vectors.T
         score[known.seen_row, known.seen_column] = -np.inf
         return vectors, score
+
+    def _nearest(self, encoded: Floats) -> Lists:
+        return _of(top(encoded, self._recall.vector_k), encoded, -np.inf)
 
     def _terms(self, known: Known) -> Floats:
         """Elasticsearch's score of the terms, FP32 [B, items]; 0 where no term matches or the item was rated."""

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from offline import metrics
-from offline.data import Ints, Ratings
+from offline.data import Ints, Ratings, events_of_items
 from offline.evaluate_lists import NO_ITEM, Lists
 from offline.lists import MISSED
 from offline.split import Split
@@ -57,13 +57,7 @@ class Tally:
 
 def long_tail(ratings: Ratings, parts: Split) -> npt.NDArray[np.bool_]:
     """All but the HEAD most rated items of the offline history, ties by itemid; bool [items], by ascending itemid."""
-    n = events_of_items(ratings, parts)
+    n = events_of_items(ratings, parts.offline)
     tail = np.ones(len(n), dtype=bool)
     tail[np.argsort(-n, kind="stable")[: round(HEAD * len(n))]] = False
     return tail
-
-
-def events_of_items(ratings: Ratings, parts: Split) -> Ints:
-    """Offline events of each item, INT64 [items], by ascending itemid."""
-    itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)
-    return np.bincount(np.searchsorted(itemids, ratings.itemid[parts.offline]), minlength=len(itemids))

@@ -18,10 +18,10 @@ import torch
 from drift import Reference
 from features import DENSE_COLUMNS, IDS, LIKED
 from features.columns import ItemTable
-from offline import members, order_training, parallel, runs
+from offline import members, metadata, order_training, parallel, runs
 from offline.allocator import keep_memory, release_memory
 from offline.answers import catalogue_vectors, encode_with
-from offline.data import Ints, data_hash, load
+from offline.data import Ints, data_hash, events_of_items, load
 from offline.encoder import Encoder, Ensemble
 from offline.encoder_training import Plan
 from offline.export import export_encoder, export_ranker
@@ -130,7 +130,10 @@ class Training:
             tables = neighbours(sequences(self._ratings, self._split.offline), self._itemids)
             ranker.order.set_neighbours(tables)
         encoder = Ensemble(encoders).eval()
-        ranker.item_vectors.copy_(encoder.item_vectors())
+        vectors, table = encoder.item_vectors(), metadata.describe(self._ratings.catalogue)
+        n = events_of_items(self._ratings, self._split.offline)
+        vectors[self._itemids] = torch.from_numpy(metadata.settled(table, vectors[self._itemids].numpy(), n))
+        ranker.item_vectors.copy_(vectors)
         return encoder
 
     def _train_encoders(
@@ -211,7 +214,7 @@ class Training:
             with self._stage("export"):
                 export_encoder(encoder, made, self._itemids.tolist())
                 export_ranker(ranker, made, self._itemids.tolist(), encoder.history)
-                vectors = catalogue_vectors(encoder, self._ratings)
+                vectors = ranker.item_vectors[self._itemids].numpy()
                 np.savez(made / runs.ITEMS, itemid=self._itemids, vector=vectors)
                 (made / runs.REFERENCE).write_text(json.dumps(reference.as_json()) + "\n")
             manifest = self._manifest(made)
