@@ -160,7 +160,13 @@ class DriftTopics:
                 self._producer = producer(
                     self._settings, delivery_timeout_ms=TIMEOUT_MS, request_timeout_ms=TIMEOUT_MS // 2
                 )
-            futures: list[Any] = [self._producer.send(topic, key=key, value=value) for key, value in records]
-            self._producer.flush()
-            for future in futures:
-                future.get(timeout=TIMEOUT_MS / 1000)
+            try:
+                futures: list[Any] = [self._producer.send(topic, key=key, value=value) for key, value in records]
+                self._producer.flush(timeout=TIMEOUT_MS / 1000)
+                for future in futures:
+                    future.get(timeout=TIMEOUT_MS / 1000)
+            except BaseException:
+                # An idempotent producer that gave up a batch may refuse all that follow.
+                self._producer.close(timeout=0)
+                self._producer = None
+                raise

@@ -9,6 +9,7 @@ from typing import Any
 from features import Item
 from settings import Settings
 from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, producer
+from stores.events import reachable
 from stores.feature_store import Features
 from stream.fold import Fold, dead_message
 from stream.inputs import Inputs
@@ -17,6 +18,9 @@ from stream.metrics import Metrics
 from stream.retry import Patient
 
 log = logging.getLogger("reelstream.stream")
+
+DEAD_WITHIN_S = 30.0
+"""Seconds that Kafka gets to take a batch's dead events, before the batch is tried again."""
 
 
 class Worker:
@@ -102,13 +106,21 @@ class Worker:
         return self._fold
 
     def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:
-        if self._producer is None:
-            self._producer = producer(self._settings.kafka)
-        sent = []
         for record, reason in dead:
-            key, value = dead_message(record, reason)
-            sent.append(self._producer.send(self._settings.kafka.dead_topic, key=key, value=value))
             log.warning("dead event at partition %d offset %d: %s", record.partition, record.offset, reason)
-        self._producer.flush()
-        for future in sent:
-            future.get(timeout=30)
+        with reachable(self._settings.kafka):
+            if self._producer is None:
+                self._producer = producer(self._settings.kafka)
+            try:
+                sent = []
+                for record, reason in dead:
+                    key, value = dead_message(record, reason)
+                    sent.append(self._producer.send(self._settings.kafka.dead_topic, key=key, value=value))
+                self._producer.flush(timeout=DEAD_WITHIN_S)
+                for future in sent:
+                    future.get(timeout=DEAD_WITHIN_S)
+            except BaseException:
+                # An idempotent producer that gave up a batch may refuse all that follow.
+                self._producer.close(timeout=0)
+                self._producer = None
+                raise
