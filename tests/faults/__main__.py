@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from pathlib import Path
 
 from rich.console import Console
 from rich.table import Table
 
+import servers
 from tests.faults.disk import small_disk
 from tests.faults.faults import FAULTS, Fault, disk_full
 from tests.faults.runner import Outcome, run
@@ -52,13 +54,21 @@ def main() -> None:
             if fault.happen is disk_full and not small:
                 print("disk full: left out, as only root can mount a small disk", flush=True)
                 continue
-            outcome = run(system, fault, seed=given.seed + number, rate=given.rate)
+            try:
+                outcome = run(system, fault, seed=given.seed + number, rate=given.rate)
+            except AssertionError as error:
+                kept = Path(tempfile.mkdtemp(prefix="reelstream-logs-"))
+                shutil.copytree(system.settings.state / "logs", kept, dirs_exist_ok=True)
+                failures.append(f"{fault.name}: {error} (logs in {kept})")
+                print(failures[-1], flush=True)
+                servers.up(system.settings, workers=1)
+                continue
             outcomes.append(outcome)
             failures += [f"{fault.name}: {what}" for what in broken(fault, outcome)]
             print(outcome.line(), flush=True)
     if given.json:
         given.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=1))
-    table = Table(*asdict(outcomes[0]))
+    table = Table(*(field.name for field in fields(Outcome)))
     for outcome in outcomes:
         table.add_row(*(str(value) for value in asdict(outcome).values()))
     Console(width=160).print(table)

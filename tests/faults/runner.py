@@ -59,12 +59,14 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
     begin_anew()
     load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
     load.start()
-    if fault.replayer_dies:
-        sent, caught_up_s = _replayed_by_two(system, rate)
-    else:
-        sent, caught_up_s = _replayed_through(system, fault, seed, rate)
-    time.sleep(1.0)
-    requests = load.stop()
+    try:
+        if fault.replayer_dies:
+            sent, caught_up_s = _replayed_by_two(system, rate)
+        else:
+            sent, caught_up_s = _replayed_through(system, fault, seed, rate)
+        time.sleep(1.0)
+    finally:
+        requests = load.stop()
     found = system.verify()
     lost, twice = _count(system)
     return Outcome(
@@ -111,11 +113,13 @@ def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> t
     happened.join()
     assert over, f"{fault.name}: the fault itself failed"
     until = time.monotonic() + LONGEST_S
-    while not watch.caught_up():
-        assert time.monotonic() < until, "the stream does not catch up"
-        time.sleep(0.1)
-    system.wait(LONGEST_S)
-    watch.stop()
+    try:
+        while not watch.caught_up():
+            assert time.monotonic() < until, "the stream does not catch up"
+            time.sleep(0.1)
+        system.wait(LONGEST_S)
+    finally:
+        watch.stop()
     return done.sent, watch.caught_up_s(over[0])
 
 
