@@ -14,8 +14,11 @@ import numpy as np
 import requests
 
 import servers
-from features import DENSE_COLUMNS, Event
+from features import DENSE_COLUMNS, Event, decode, dense
+from features.columns import ItemTable, user_columns
 from offline import data
+from offline.snapshot import Shards
+from offline.split import split
 from producers import Pace, replay, scenario
 from stores import Alarm, DriftStore, FeatureBatch
 from tests.system.conftest import System
@@ -42,7 +45,7 @@ def send(system: System, name: str = "none", rate: float | None = None) -> None:
     )
 
 
-def until(holds: Callable[[], bool], seconds: float = 60.0) -> None:
+def until(holds: Callable[[], bool], seconds: float = 180.0) -> None:
     end = time.monotonic() + seconds
     while not holds():
         assert time.monotonic() < end
@@ -71,6 +74,29 @@ def test_counts_after_a_killed_worker_equal_those_of_an_undisturbed_replay(syste
     assert servers.pid(system.settings, "worker-0") != worker
     assert store.counts() == undisturbed
     assert system.verify().differences == 0
+
+
+def test_logged_rows_are_those_of_an_offline_fold_and_repeated_ones_are_the_same(system: System) -> None:
+    ratings = data.load(system.settings)
+    shards = Shards.after(ratings, split(ratings, system.settings.data).offline, system.settings.kafka.partitions)
+    logged: dict[tuple[int, int], np.ndarray] = {}
+    for record in system.log(system.settings.kafka.features_topic):
+        batch = FeatureBatch.unpack(record.value or b"")
+        for offset, row in zip(batch.offset.tolist(), batch.rows, strict=True):
+            known = logged.setdefault((batch.partition, offset), row)
+            assert np.array_equal(known, row, equal_nan=True)
+    table = ItemTable(ratings.catalogue.items)
+    others = [shards.others(shard) for shard in range(system.settings.kafka.partitions)]
+    for record in system.log():
+        state, event = shards.states[record.partition], decode(record.key, record.value)
+        n, likes = others[record.partition].get(event.itemid, (0, 0))
+        counter = state.counter(event.itemid)
+        user = user_columns(np.array([state.user_values(event.userid)], dtype=np.int64))
+        columns = (np.array([value], dtype=np.int64) for value in (event.itemid, counter.n + n, counter.likes + likes))
+        expected = dense(user, table.columns(*columns))[0]
+        if state.step(event):
+            assert np.allclose(logged.pop((record.partition, record.offset)), expected, rtol=1e-6, atol=0)
+    assert not logged
 
 
 def test_inverted_ratings_raise_an_alarm_of_their_genre_and_tell_it(system: System) -> None:
@@ -109,3 +135,15 @@ def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
     rows = np.concatenate([batch.rows for batch in batches])
     place = DENSE_COLUMNS.index("user_log_n")
     assert rows[:, place].tolist() == [0.0, np.log1p(np.float32(1.0))]
+
+
+def test_without_the_ranker_events_are_counted_all_the_same(system: System) -> None:
+    store = begin_anew(system)
+    servers.stop(system.settings, ["triton"])
+    try:
+        send(system)
+        until(lambda: counted(store) == len(system.events))
+    finally:
+        servers.start(system.settings, ["triton"])
+    assert store.quality() == []
+    assert store.now() is not None
