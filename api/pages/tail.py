@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from features import Event, EventError, decode
 from settings import KafkaSettings
-from stores import Log, StoreError
+from stores import Log, StoreError, Unreachable
 
 LAST = 5
 """Events of each partition that are read at most in one look."""
@@ -49,6 +49,8 @@ class LogTail:
         try:
             self._log = log
             ends = log.ends()
+            if not ends:
+                raise Unreachable(f"there is no topic {self._settings.topic} yet; run `reelstream up`")
             if any(end < self._read.get(partition, 0) for partition, end in ends.items()):
                 # The topic was made anew.
                 self._read, self._recent = {}, deque(maxlen=SHOWN)

@@ -37,6 +37,7 @@ async function show() {
   const place = series.findIndex((each) => each.name === chosen);
   showTiles();
   showHeat(all ? series : series.slice(0, Math.max(rows(), place + 1)));
+  of("none").hidden = series.length > 0;
   of("all").hidden = series.length <= rows();
   text(of("all"), all ? "Show the worst alone" : `Show all ${series.length}`);
   showAlarms(of("alarms"), told.alarms, new Set(told.state.series.map((each) => each.name)), choose);
@@ -146,8 +147,8 @@ function showHistogram(histogram) {
   const shown = histogram.labels.map((label, place) => [label, histogram.reference[place], histogram.now[place]])
     .filter(([, reference, now], place) => place < histogram.labels.length - 3 || reference > 0 || now > 0);
   const bars = (place, name, of_colour) => ({
-    type: "bar", name, x: shown.map(([label]) => label.replace("up to ", "≤ ").replace("over ", "> ")), y: shown.map((row) => row[place]),
-    marker: { color: colour(of_colour) }, hovertemplate: "%{y:.1%}",
+    type: "bar", name, x: shown.map(([label]) => tick(label)), y: shown.map((row) => row[place]),
+    marker: { color: colour(of_colour) }, customdata: shown.map(([label]) => label), hovertemplate: "%{y:.1%} of %{customdata}",
   });
   text(of("histogram-note"), "share of values in each bin");
   draw(of("histogram"), () => [bars(1, "at training", "heat-1"), bars(2, "now", "accent")],
@@ -157,6 +158,11 @@ function showHistogram(histogram) {
       yaxis: { tickformat: ".0%" },
     }),
     `${histogram.name}: ${shown.map(([label, reference, now]) => `${label}: ${share(now)} now, ${share(reference)} at training`).join("; ")}`);
+}
+
+/** A bin's name, short enough to stand under it. */
+function tick(label) {
+  return label.replace(/^up to /, "≤ ").replace(/^above /, "> ").replace(/ to /, "–").replace(/^below .*/, "below all").replace(/^over .*/, "above all");
 }
 
 function showTimeline(name) {
