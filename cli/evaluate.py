@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from offline.evaluate_api import Compared
 
 LISTS = ("hr@10", "ndcg@10", "hr@50", "mrr", "coverage", "tail")
-USERS = ("hr@10", "popularity_hr@10", "ratio", "all_time_hr@10", "ratio_all_time")
+USERS = ("hr@10", "popularity_hr@10", "ratio", "all_time_hr@10", "ratio_all_time", "recalled", "recalled_vectors")
+ITEMS = ("events", "hr@10", "hr@50", "popularity_hr@50", "recalled", "recalled_vectors")
+NEW_ITEMS = ("items", "events", "hr@50", "hr@200", "trained_hr@50", "trained_hr@200")
 RANKER = ("auc", "logloss", "ece")
 
-NEW_ITEMS = ("items", "events", "hr@50", "hr@200", "trained_hr@50", "trained_hr@200")
 SAMPLE = 2000
 """Lists that are compared with those of the API."""
 
@@ -69,6 +70,8 @@ def evaluate(
         report(True, figures, "")
     elif cold:
         out.print(figures_table("new users, by events known", figures["cold"]["users"], USERS))
+        rare = {f"under {n}": of for n, of in figures["cold"]["items"].items() if of["events"]}
+        out.print(figures_table("items, by their ratings", rare, ITEMS))
         out.print(figures_table("new items, recall by vectors", {"": figures["cold"]["new_items"]}, NEW_ITEMS))
     else:
         out.print(lists_table(figures))

@@ -19,6 +19,7 @@ from offline.evaluate_lists import Bools
 from offline.evaluate_state import Asked, Replay
 from offline.evaluate_tally import Tally, long_tail
 from offline.history import Floats, State, replay
+from offline.lists import MISSED
 from offline.split import online_events, time_order
 
 KNOWN = (0, 1, 3, 10)
@@ -41,8 +42,10 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
 
         Users: `hr@10` and `ndcg@10` of the pipeline; `popularity_hr@10` and `ratio` to it; the same for `all_time`, the
         order by all likes. Items with fewer than N ratings: `events`, `hr@10`, `hr@50` of the pipeline that knows the
-        whole user, and `popularity_hr@50`. New items: `items`, their `events`, and of recall by vectors alone `hr@50`
-        and `hr@200`, with `trained_` in front with the vectors that training gave them.
+        whole user, and `popularity_hr@50`. Both: `recalled`, the share of lists whose candidates hold the item, and
+        `recalled_vectors`, the same with vectors in the place of the candidates by terms. New items: `items`, their
+        `events`, and of recall by vectors alone `hr@50` and `hr@200`, with `trained_` in front with the vectors that
+        training gave them.
     """
     targets = source.targets(sample)
     ratings, parts = source.ratings, source.parts
@@ -59,14 +62,15 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
     asked, place = Asked.unique(seconds, userids, np.repeat(lasts, len(targets)))
     rows = dict(zip(lasts, np.split(place, len(lasts)), strict=True))
     wanted, lister, tail = source.wanted(targets), source.lister(), long_tail(ratings, parts)
+    recall = source.settings.recall
+    wide = source.lister(recall=recall.model_copy(update={"vector_k": recall.vector_k + recall.term_k, "term_k": 0}))
     new, without = _without_items(source)
     new_lister, new_tally, trained_tally = source.lister(without), Tally(tail, len(targets)), Tally(tail, len(targets))
+    systems = ("pipeline", "popularity", "likes", "vectors")
     item_n = np.zeros(len(targets), dtype=np.int64)
-    tallies = {
-        last: {name: Tally(tail, len(targets)) for name in ("pipeline", "popularity", "likes")} for last in lasts
-    }
+    tallies = {last: {name: Tally(tail, len(targets)) for name in systems} for last in lasts}
     for known in replayed.at(asked, lambda done, total: progress("lists", done, total)):
-        made = lister.make(known)
+        made = {**lister.make(known), "vectors": wide.nearest(known)}
         for last in lasts:
             here = np.flatnonzero((rows[last] >= known.first) & (rows[last] < known.first + len(known)))
             row = rows[last][here] - known.first
@@ -112,6 +116,7 @@ def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
         "ratio": _ratio(hits, popular),
         "all_time_hr@10": all_time,
         "ratio_all_time": _ratio(hits, all_time),
+        **_recalled(ranks),
     }
 
 
@@ -124,6 +129,15 @@ def _item_figures(ranks: dict[str, Ints], new: Bools) -> dict[str, float]:
         "hr@10": pipeline["hr@10"],
         "hr@50": pipeline["hr@50"],
         "popularity_hr@50": popular["hr@50"],
+        **_recalled({name: rank[new] for name, rank in ranks.items()}),
+    }
+
+
+def _recalled(ranks: dict[str, Ints]) -> dict[str, float]:
+    """Share of the lists whose candidates hold the item, with terms and with as many vectors in their place."""
+    return {
+        "recalled": float(np.mean(ranks["pipeline"] != MISSED)),
+        "recalled_vectors": float(np.mean(ranks["vectors"] != MISSED)),
     }
 
 

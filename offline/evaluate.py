@@ -23,7 +23,7 @@ from offline.evaluate_state import START, Asked, Known, Replay
 from offline.evaluate_tally import Tally, long_tail
 from offline.history import Floats, State, replay
 from offline.split import Split, online_events, split, time_order
-from settings import Settings
+from settings import RecallSettings, Settings
 
 __all__ = ["Evaluation", "Models", "Report", "Source", "evaluate"]
 
@@ -93,11 +93,10 @@ class Source:
         itemids = np.array(sorted(self.ratings.catalogue.items), dtype=np.int64)
         return np.searchsorted(itemids, self.ratings.itemid[targets])
 
-    def lister(self, vectors: Floats | None = None) -> Lister:
-        """Makes the lists; with other item vectors where given, FP32 [items, D + 1]."""
-        return Lister(
-            self.models, self.vectors if vectors is None else vectors, self.ratings, self.parts, self.settings.recall
-        )
+    def lister(self, vectors: Floats | None = None, recall: RecallSettings | None = None) -> Lister:
+        """Makes the lists; with other item vectors, FP32 [items, D + 1], or candidates where given."""
+        own = self.vectors if vectors is None else vectors
+        return Lister(self.models, own, self.ratings, self.parts, recall or self.settings.recall)
 
     def likes(self, places: Ints) -> Likes:
         """Collects P(like) of events."""

@@ -137,6 +137,7 @@ def test_a_new_user_without_events_gets_what_is_popular_and_more_events_help(sou
     assert users["0"]["ratio"] == 1.0
     assert users["10"]["hr@10"] > users["0"]["hr@10"]
     assert found["items"]["100"]["events"] >= found["items"]["20"]["events"]
+    assert all(0.0 <= of["recalled_vectors"] <= 1.0 for of in users.values())
     new = found["new_items"]
     assert 0 < new["items"] < 40 and 0 < new["events"] < 300
     assert 0.0 <= new["hr@50"] <= new["hr@200"] <= 1.0
