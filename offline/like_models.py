@@ -34,26 +34,24 @@ class LikeModels:
     """
 
     def __init__(self, ratings: Ratings, parts: Split, dense: Floats, size: int, settings: TrainSettings) -> None:
-        self._parts, self._size, self._settings = parts, size, settings
+        self._ratings, self._parts, self._size, self._settings = ratings, parts, size, settings
         self._known = as_replayed(ratings, parts.offline)
-        self._events = in_order(ratings, self._known)
-        place_of = np.full(len(ratings), -1, dtype=np.int64)
-        place_of[parts.offline] = np.arange(len(parts.offline))
-        self._dense = dense[place_of[self._known]]
-        self._ids = lists.pair_ids(ratings.catalogue, ratings.userid[self._known], ratings.itemid[self._known])
+        self._dense = dense
+        self._row = np.full(len(ratings), -1, dtype=np.int64)
+        self._row[parts.offline] = np.arange(len(parts.offline))
         self._users = max(ratings.catalogue.users) + 1
-        near, self.tables = similar.describe(self._events, self._is(parts.fit), size, settings.history)
-        self._pairs = self._with(near)
+        events = in_order(ratings, self._known)
+        self._near, self.tables = similar.describe(events, self._is(parts.fit), size, settings.history)
 
     def fit(self, workers: parallel.Workers, progress: Progress) -> list[Like]:
         """Models trained on fit."""
-        settings, fitted = self._settings, np.flatnonzero(self._is(self._parts.fit))
+        settings, pairs = self._settings, self._pairs(self._is(self._parts.fit))
         tasks = [
             like_training.Task(
                 self._users,
                 self._size,
-                self._pairs,
-                fitted,
+                pairs,
+                np.arange(len(pairs.ids)),
                 settings.history,
                 settings.ranker_epochs,
                 settings.ranker_batch,
@@ -74,21 +72,23 @@ class LikeModels:
 
     def see_validation(self) -> None:
         """Make the tables from validation events too; they follow from counts alone, no weight is trained."""
-        self.tables = similar.similar(self._events, self._is(self._parts.train), self._size)
-        places = np.flatnonzero(self._is(self._parts.test))
-        near = np.full((len(self._known), similar.COLUMNS), np.nan, dtype=np.float32)
-        near[places] = similar.near(self.tables, self._events, places, self._settings.history)
-        self._pairs = self._with(near)
+        events, places = in_order(self._ratings, self._known), np.flatnonzero(self._is(self._parts.test))
+        self.tables = similar.similar(events, self._is(self._parts.train), self._size)
+        self._near[places] = similar.near(self.tables, events, places, self._settings.history)
 
     def figures(self, models: list[Like], places: Ints) -> dict[str, float]:
         """AUC and log loss in nats of the models' mean, of events as they came; `places` in the ratings, INT64."""
-        at = np.flatnonzero(self._is(places))
-        each = [like_training.logits(model, self._pairs, at, self._settings.history) for model in models]
-        label, like = self._events.liked[at].astype(np.float64), 1.0 / (1.0 + np.exp(-np.mean(each, axis=0)))
+        pairs, at = self._pairs(np.ones(len(self._known), dtype=bool)), np.flatnonzero(self._is(places))
+        each = [like_training.logits(model, pairs, at, self._settings.history) for model in models]
+        label, like = pairs.events.liked[at].astype(np.float64), 1.0 / (1.0 + np.exp(-np.mean(each, axis=0)))
         return {"auc": metrics.auc(label, like), "logloss": metrics.logloss(label, like)}
 
     def _is(self, places: Ints) -> npt.NDArray[np.bool_]:
         return np.isin(self._known, places)
 
-    def _with(self, near: Floats) -> like_training.Pairs:
-        return like_training.Pairs(self._events, self._ids, np.concatenate([self._dense, near], axis=1))
+    def _pairs(self, chosen: npt.NDArray[np.bool_]) -> like_training.Pairs:
+        """Some of the offline events; made anew for each use, for they are large."""
+        of, ratings = self._known[chosen], self._ratings
+        ids = lists.pair_ids(ratings.catalogue, ratings.userid[of], ratings.itemid[of])
+        inputs = np.concatenate([self._dense[self._row[of]], self._near[chosen]], axis=1)
+        return like_training.Pairs(in_order(ratings, of), ids, inputs)
