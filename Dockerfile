@@ -36,6 +36,7 @@ COPY producers ./producers
 COPY offline ./offline
 COPY servers ./servers
 COPY bench ./bench
+COPY dashboards ./dashboards
 COPY cli ./cli
 COPY requirements/triton.txt ./requirements/
 CMD ["python", "-m", "cli"]

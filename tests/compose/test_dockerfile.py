@@ -9,7 +9,7 @@ import tomllib
 from tests.compose.declared import REPOSITORY, copied_from_here, dockerfile, parent_of, stages_of
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-ROOMS = set(PROJECT["tool"]["setuptools"]["packages"])
+ROOMS = {name for name in PROJECT["tool"]["setuptools"]["packages"] if "." not in name}
 TRAINING = re.compile(r"^(torch|triton|nvidia-\w+|onnx\w*|cuda-\w+)==", flags=re.MULTILINE)
 
 
