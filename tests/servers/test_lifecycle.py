@@ -23,14 +23,14 @@ from tests.servers_fixture import free_ports_environment
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
 WORKER = """
-import os, sys
+import json, os, sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 class Health(BaseHTTPRequestHandler):
     def do_GET(self):
         self.send_response(200 if self.path == "/health" else 404)
         self.end_headers()
-        self.wfile.write(os.environ["REELSTREAM_STATE_DIR"].encode())
+        self.wfile.write(json.dumps({"waits_for": None, "state": os.environ["REELSTREAM_STATE_DIR"]}).encode())
 
 port = int(os.environ["REELSTREAM_STREAM__METRICS_PORT"]) + int(sys.argv[2])
 HTTPServer(("127.0.0.1", port), Health).serve_forever()
@@ -75,7 +75,7 @@ def test_our_processes_get_the_settings_in_force(
     monkeypatch.delenv("REELSTREAM_STATE_DIR")
     servers.up(settings, only=["worker-0"])
     port = settings.stream.metrics_port
-    assert requests.get(f"http://127.0.0.1:{port}/health", timeout=5).text == str(settings.state)
+    assert requests.get(f"http://127.0.0.1:{port}/health", timeout=5).json()["state"] == str(settings.state)
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM])
