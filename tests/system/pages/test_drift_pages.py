@@ -1,0 +1,69 @@
+"""Drift and quality as the pages show them, while the stream changes."""
+
+from __future__ import annotations
+
+import re
+
+from playwright.sync_api import Browser, expect
+
+from stores import DriftStore
+from tests.system.conftest import System
+from tests.system.pages.browser import NARROW, Visit
+from tests.system.test_drift import begin_anew, send
+
+LATE_MS = 60_000
+"""Longest wait, in milliseconds, for what the stream has to count first."""
+
+
+def test_an_alarm_of_inverted_ratings_appears_on_the_open_page(system: System, browser: Browser) -> None:
+    begin_anew(system)
+    with Visit(browser, system.api) as visit:
+        page = visit.open("/drift")
+        expect(page.locator("#empty")).to_be_visible()
+        send(system, "inverted")
+        alarm = page.locator("#alarms li", has_text="label:Drama").first
+        expect(alarm.locator(".tag")).to_have_text("open", timeout=LATE_MS)
+        expect(page.locator("#empty")).to_be_hidden()
+
+        alarm.get_by_role("button", name="label:Drama").click()
+        expect(page.locator("#series")).to_have_text("label:Drama")
+        expect(page.locator("#verdict")).to_have_text(re.compile(r"^\d\.\d\d: .+; normal is under \d\.\d\d$"))
+        expect(page.locator("#histogram .bars .point").first).to_be_visible()
+        expect(page.locator("#timeline .scatterlayer .trace")).to_have_count(2)
+        row = page.locator('#heat .row[data-key="label:Drama"]')
+        expect(row).to_have_attribute("aria-selected", "true")
+        expect(row.locator(".cells i").last).to_have_attribute("data-heat", re.compile("[234]"))
+        visit.shoot("drift-inverted")
+        assert visit.troubles == []
+
+
+def test_the_series_are_walked_by_keyboard_and_sorted_worst_first(system: System, browser: Browser) -> None:
+    with Visit(browser, system.api) as visit:
+        page = visit.open("/drift")
+        rows = page.locator("#heat .row")
+        expect(rows.first).to_be_visible()
+        rows.first.focus()
+        page.keyboard.press("ArrowDown")
+        expect(rows.nth(1)).to_be_focused()
+        expect(page.locator("#series")).to_have_text(str(rows.nth(1).get_attribute("data-key")))
+        now = DriftStore(system.profiles.client).now()
+        assert now is not None
+        worst = [series.name for series in sorted(now.series, key=lambda series: series.ratio, reverse=True)]
+        assert [row.get_attribute("data-key") for row in rows.all()] == worst[: rows.count()]
+        page.locator("label", has_text="Likes").click()
+        expect(page.locator('#heat .row[data-key="label"]')).to_be_visible()
+        expect(page.locator('#heat .row[data-key="item_year"]')).to_have_count(0)
+
+
+def test_the_quality_of_the_stream_stands_beside_that_at_training(system: System, browser: Browser) -> None:
+    begin_anew(system)
+    with Visit(browser, system.api, NARROW) as visit:
+        page = visit.open("/quality")
+        send(system, rate=60.0)
+        card = page.locator('#figures > [data-key="logloss"]')
+        expect(card.locator(".value span")).to_have_text(re.compile(r"^\d\.\d{3}$"), timeout=LATE_MS)
+        expect(card.locator("small")).to_have_text(re.compile(r"^\d\.\d{3} at training$"))
+        expect(page.locator("#how")).to_contain_text("scored")
+        visit.shoot("quality-narrow")
+        assert visit.fits()
+        assert visit.troubles == []
