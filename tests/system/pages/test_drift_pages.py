@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, expect
 from stores import DriftStore
 from tests.system.conftest import System
 from tests.system.pages.browser import NARROW, Visit
-from tests.system.test_drift import begin_anew, send
+from tests.system.test_drift import begin_anew, send, send_inverted
 
 LATE_MS = 60_000
 """Longest wait, in milliseconds, for what the stream has to count first."""
@@ -20,7 +20,7 @@ def test_an_alarm_of_inverted_ratings_appears_on_the_open_page(system: System, b
     with Visit(browser, system.api) as visit:
         page = visit.open("/drift")
         expect(page.locator("#empty")).to_be_visible()
-        send(system, "inverted")
+        send_inverted(system)
         alarm = page.locator("#alarms li", has_text="label:Drama").first
         expect(alarm.locator(".tag")).to_have_text("open", timeout=LATE_MS)
         expect(page.locator("#empty")).to_be_hidden()
