@@ -28,19 +28,22 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.response_headers_conformance,
 ]
-SENTENCES = re.compile(r"[\w.]+: .+|.* is missing|the body must be a JSON object|give either userid or history")
+SENTENCES = re.compile(r".+: .+|.* is missing|the body must be a JSON object|give either userid or history", re.DOTALL)
+"""The field, which may be any name that a request makes up, and the rule."""
 EXAMPLES = 60
 
 
-@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE], ids=["allowed", "forbidden"])
-@pytest.mark.parametrize(("path", "method"), OPERATIONS)
+CASES = [(path, method, GenerationMode.POSITIVE) for path, method in OPERATIONS]
+CASES += [(path, method, GenerationMode.NEGATIVE) for path, method in OPERATIONS[:3]]
+"""The others take nothing that could be forbidden."""
+
+
+@pytest.mark.parametrize(("path", "method", "mode"), CASES)
 def test_no_request_is_a_server_error_and_a_refusal_names_the_rule(
     system: System, path: str, method: str, mode: GenerationMode
 ) -> None:
     described = schemathesis.openapi.from_url(f"{system.api}/openapi.json")
     operation = described[path][method]
-    if mode is GenerationMode.NEGATIVE and not (operation.body or operation.path_parameters):
-        pytest.skip("there is nothing to forbid")
     statuses: set[int] = set()
 
     @given(case=operation.as_strategy(generation_mode=mode))
