@@ -32,13 +32,13 @@ def begin_anew(system: System) -> DriftStore:
     return DriftStore(system.profiles.client)
 
 
-def send(system: System, name: str = "none", rate: float | None = None, later_s: int = 0) -> None:
-    events = [replace(event, ts=event.ts + later_s) for event in system.events]
+def send(system: System, name: str = "none", rate: float | None = None, rounds: int = 1) -> None:
+    events = [replace(event, ts=event.ts + 30 * 86_400 * n) for n in range(rounds) for event in system.events]
     told = scenario(name, events, data.load(system.settings).catalogue.items, 0, 1)
     replay(
         system.settings.kafka,
         [each.event for each in told],
-        f"drift {later_s}",
+        "drift",
         pace=Pace.MAX if rate is None else Pace.RATE,
         value=rate or 1.0,
         headers=[each.headers for each in told],
@@ -49,8 +49,7 @@ def send(system: System, name: str = "none", rate: float | None = None, later_s:
 
 def send_inverted(system: System) -> None:
     """Twice, for 800 events are three looks, and an alarm needs two in a row of what are few dramas."""
-    for later_s in (0, 30 * 86_400):
-        send(system, "inverted", later_s=later_s)
+    send(system, "inverted", rounds=2)
 
 
 def until(holds: Callable[[], bool], seconds: float = 180.0) -> None:
