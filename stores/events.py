@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Container, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -13,6 +13,7 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
+from kafka.net.compat import KafkaNetClient
 from kafka.partitioner.default import murmur2
 
 from features import Event, EventError, decode
@@ -80,6 +81,26 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     return options
 
 
+def connected(kind: Callable[..., Any], settings: KafkaSettings, **options: Any) -> Any:
+    """A client of kafka-python, with further options.
+
+    A client that cannot be made, as no broker answers, leaves its sockets and its thread behind in kafka-python; here
+    they are closed, or a worker that waits for Kafka would gather them.
+    """
+    made: list[KafkaNetClient] = []
+
+    def network(**configs: Any) -> KafkaNetClient:
+        made.append(KafkaNetClient(**configs))
+        return made[-1]
+
+    try:
+        return kind(**client_options(settings), kafka_client=network, **options)
+    except BaseException:
+        for client in made:
+            client.close()
+        raise
+
+
 @contextmanager
 def reachable(settings: KafkaSettings) -> Iterator[None]:
     """Turn what kafka-python raises into `Unreachable`."""
@@ -104,7 +125,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
     keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
     with reachable(settings):
-        admin = KafkaAdminClient(**client_options(settings))
+        admin = connected(KafkaAdminClient, settings)
         try:
             for name, partitions, configs in (
                 (settings.topic, settings.partitions, keep),
@@ -131,7 +152,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
 def delete_topics(settings: KafkaSettings) -> None:
     """Delete the topics with all their events, and wait until they are gone."""
     with reachable(settings):
-        admin = KafkaAdminClient(**client_options(settings))
+        admin = connected(KafkaAdminClient, settings)
         try:
             ours = {settings.topic, settings.dead_topic, settings.features_topic, settings.alarms_topic}
             there = sorted(ours & set(admin.list_topics()))
@@ -149,7 +170,7 @@ def delete_topics(settings: KafkaSettings) -> None:
 def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
     """A producer that loses and repeats nothing: acks=all, idempotent."""
     with reachable(settings):
-        return KafkaProducer(**client_options(settings), acks="all", enable_idempotence=True, **options)
+        return connected(KafkaProducer, settings, acks="all", enable_idempotence=True, **options)
 
 
 class Log:
@@ -159,8 +180,9 @@ class Log:
         self._settings = settings
         self._topic = topic or settings.topic
         with reachable(settings):
-            self._consumer = KafkaConsumer(
-                **client_options(settings),
+            self._consumer = connected(
+                KafkaConsumer,
+                settings,
                 enable_auto_commit=False,
                 auto_offset_reset="earliest",
                 max_poll_records=5000,
