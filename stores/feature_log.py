@@ -7,23 +7,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import msgpack
 import numpy as np
 import numpy.typing as npt
-from kafka import KafkaProducer
 
 from features import DENSE_COLUMNS, Recent
 from settings import KafkaSettings
-from stores.events import producer, reachable
+from stores.sender import Sender
 
 Ints = npt.NDArray[np.int64]
 
 MOST = 1000
 """Events in a message; 1,000 take about 200 KB, and Kafka takes 1 MB."""
 
-TIMEOUT_MS = 10_000
+WITHIN_S = 10.0
+"""Seconds that Kafka gets to take a batch, before it is tried again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +132,7 @@ class DriftTopics:
 
     def __init__(self, settings: KafkaSettings) -> None:
         self._settings = settings
-        self._producer: KafkaProducer | None = None
+        self._send = Sender(settings, WITHIN_S)
 
     def log(self, batch: FeatureBatch) -> None:
         """Append a batch.
@@ -151,22 +150,3 @@ class DriftTopics:
             Unreachable: if Kafka does not answer; it may or may not have them.
         """
         self._send(self._settings.alarms_topic, [(key.encode(), text.encode()) for key, text in alarms])
-
-    def _send(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
-        if not records:
-            return
-        with reachable(self._settings):
-            if self._producer is None:
-                self._producer = producer(
-                    self._settings, delivery_timeout_ms=TIMEOUT_MS, request_timeout_ms=TIMEOUT_MS // 2
-                )
-            try:
-                futures: list[Any] = [self._producer.send(topic, key=key, value=value) for key, value in records]
-                self._producer.flush(timeout=TIMEOUT_MS / 1000)
-                for future in futures:
-                    future.get(timeout=TIMEOUT_MS / 1000)
-            except BaseException:
-                # An idempotent producer that gave up a batch may refuse all that follow.
-                self._producer.close(timeout=0)
-                self._producer = None
-                raise

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 from features import Item
 from settings import Settings
-from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, producer
-from stores.events import reachable
+from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost
 from stores.feature_store import Features
+from stores.sender import Sender
 from stream.fold import Fold, dead_message
 from stream.inputs import Inputs
 from stream.items import publish_items
@@ -41,7 +40,7 @@ class Worker:
         self._fold: Fold | None = None
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
-        self._producer: Any = None
+        self._send = Sender(settings.kafka, DEAD_WITHIN_S)
         self.last: dict[int, int] = {}
 
     @property
@@ -108,19 +107,4 @@ class Worker:
     def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:
         for record, reason in dead:
             log.warning("dead event at partition %d offset %d: %s", record.partition, record.offset, reason)
-        with reachable(self._settings.kafka):
-            if self._producer is None:
-                self._producer = producer(self._settings.kafka)
-            try:
-                sent = []
-                for record, reason in dead:
-                    key, value = dead_message(record, reason)
-                    sent.append(self._producer.send(self._settings.kafka.dead_topic, key=key, value=value))
-                self._producer.flush(timeout=DEAD_WITHIN_S)
-                for future in sent:
-                    future.get(timeout=DEAD_WITHIN_S)
-            except BaseException:
-                # An idempotent producer that gave up a batch may refuse all that follow.
-                self._producer.close(timeout=0)
-                self._producer = None
-                raise
+        self._send(self._settings.kafka.dead_topic, [dead_message(record, reason) for record, reason in dead])
