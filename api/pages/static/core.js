@@ -87,6 +87,18 @@ export function sync(parent, items, key, make, update = () => {}) {
   for (const child of known.values()) child.remove();
 }
 
+/** Show the tiles on top of a page, each [name, value, unit, words]. */
+export function showTiles(tiles) {
+  sync(document.getElementById("tiles"), tiles, (tile) => tile[0],
+    ([name]) => h("section", { class: "card tile" }, h("div", { class: "name" }, name),
+      h("div", { class: "value" }, h("span"), h("small")), h("div", { class: "words" })),
+    (tile, [, value, unit, words]) => {
+      text(tile.querySelector(".value span"), value);
+      text(tile.querySelector("small"), unit);
+      text(tile.querySelector(".words"), words);
+    });
+}
+
 /** Fill a table: columns are [heading, whether it is of numbers]; rows are {key, cells}, a cell text or an element. */
 export function table(element, columns, rows) {
   if (!element.tHead) {

@@ -1,6 +1,6 @@
 // Stream: rates, freshness, lag, partitions, stores, workers and dead events.
 
-import { ask, duration, everySecond, fixed, h, notice, sync, table, text, whole, width } from "./core.js";
+import { ask, duration, everySecond, fixed, h, notice, showTiles, table, whole, width } from "./core.js";
 import { draw, line } from "./charts.js";
 
 const KEPT_S = 300;
@@ -36,14 +36,7 @@ function showTiles(last, told) {
     ["Freshness, 99th percentile", p99, p99Unit, last.p99 == null ? none : "99 of 100 events are faster"],
     ["Dead events", whole(dead), "", dead ? "see which: reelstream dead list" : dead === 0 ? "every event was understood" : ""],
   ];
-  sync(of("tiles"), tiles, (tile) => tile[0],
-    ([name]) => h("section", { class: "card tile" }, h("div", { class: "name" }, name),
-      h("div", { class: "value" }, h("span"), h("small")), h("div", { class: "words" })),
-    (tile, [, value, unit, words]) => {
-      text(tile.querySelector(".value span"), value);
-      text(tile.querySelector("small"), unit);
-      text(tile.querySelector(".words"), words);
-    });
+  showTiles(tiles);
 }
 
 function lagWords(lag) {
