@@ -12,9 +12,6 @@ from tests.system.conftest import System
 
 SHORT = ("worker killed", "redis killed", "kafka killed")
 
-# kafka-python leaves the socket of a connection that failed to be closed by the garbage collector.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 
 @pytest.fixture(scope="module", autouse=True)
 def anew(system: System) -> Iterator[None]:

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import pytest
-
 from tests.faults.soak import soak
 from tests.system.conftest import System
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_a_steady_load_changes_nothing_that_it_should_not(system: System) -> None:
     figures = soak(system, seconds=20.0, rate=100.0, requests=10.0)
     assert figures["events"] > 1000

@@ -88,7 +88,7 @@ export function sync(parent, items, key, make, update = () => {}) {
 }
 
 /** Show the tiles on top of a page, each [name, value, unit, words]. */
-export function showTiles(tiles) {
+export function fillTiles(tiles) {
   sync(document.getElementById("tiles"), tiles, (tile) => tile[0],
     ([name]) => h("section", { class: "card tile" }, h("div", { class: "name" }, name),
       h("div", { class: "value" }, h("span"), h("small")), h("div", { class: "words" })),

@@ -1,6 +1,6 @@
 // Drift: a heat map series x time, worst first, and the chosen series in detail.
 
-import { ask, clock, day, everySecond, h, notice, share, showTiles, sync, text, whole } from "./core.js";
+import { ask, clock, day, everySecond, fillTiles, h, notice, share, sync, text, whole } from "./core.js";
 import { colour, draw, line } from "./charts.js";
 import { heat, meaning, verdict } from "./words.js";
 import { showAlarms } from "./alarms.js";
@@ -55,7 +55,7 @@ function showTiles() {
     ["Worst", worst ? worst.psi.toFixed(2) : "–", "PSI", worst ? `${worst.name}; normal is under ${worst.band.toFixed(2)}` : ""],
     ["Counted", whole(events), "events", `window of ${whole(window)}; event time ${day(event_ts)}; run ${run}`],
   ];
-  showTiles(tiles);
+  fillTiles(tiles);
 }
 
 function showHeat(series) {

@@ -1,6 +1,6 @@
 // Stream: rates, freshness, lag, partitions, stores, workers and dead events.
 
-import { ask, duration, everySecond, fixed, h, notice, showTiles, table, whole, width } from "./core.js";
+import { ask, duration, everySecond, fillTiles, fixed, h, notice, table, whole, width } from "./core.js";
 import { draw, line } from "./charts.js";
 
 const KEPT_S = 300;
@@ -36,7 +36,7 @@ function showTiles(last, told) {
     ["Freshness, 99th percentile", p99, p99Unit, last.p99 == null ? none : "99 of 100 events are faster"],
     ["Dead events", whole(dead), "", dead ? "see which: reelstream dead list" : dead === 0 ? "every event was understood" : ""],
   ];
-  showTiles(tiles);
+  fillTiles(tiles);
 }
 
 function lagWords(lag) {
