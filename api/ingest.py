@@ -9,7 +9,7 @@ from typing import Any
 from api.messages import RatingRequest
 from features import Event, encode
 from settings import KafkaSettings
-from stores import Unreachable, partition_of, producer
+from stores import Unreachable, abandon, partition_of, producer
 
 
 class Ingest:
@@ -36,10 +36,13 @@ class Ingest:
         event = Event(rating.userid, rating.itemid, rating.rating, int(time.time()) if rating.ts is None else rating.ts)
         key, value = encode(event)
         partition = partition_of(event.userid, self._settings.partitions)
+        client = None
         try:
-            future = self._connected().send(self._settings.topic, key=key, value=value, partition=partition)
+            client = self._connected()
+            future = client.send(self._settings.topic, key=key, value=value, partition=partition)
             position = future.get(timeout=self._timeout_s)
         except Exception as error:
+            self._abandon(client)
             raise Unreachable(
                 f"Kafka did not acknowledge the event ({type(error).__name__}); send it again with ts {event.ts}"
             ) from error
@@ -57,6 +60,14 @@ class Ingest:
                     delivery_timeout_ms=2 * timeout_ms,
                 )
             return self._producer
+
+    def _abandon(self, client: Any) -> None:
+        """Let the next call make a new producer, where this one is still in use."""
+        with self._lock:
+            if client is None or client is not self._producer:
+                return
+            self._producer = None
+        abandon(client)
 
     def close(self) -> None:
         """Send what is waiting and close the connection."""

@@ -7,7 +7,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from settings import KafkaSettings
-from stores import Log, partition_of, producer
+from stores import Log, abandon, partition_of, producer
+from stores.events import reachable
+
+WITHIN_S = 30.0
+"""Seconds that Kafka gets to take each event that is sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +65,17 @@ def resend(settings: KafkaSettings, wanted: Callable[[Dead], bool]) -> int:
     chosen = [event for event in dead_events(settings) if wanted(event)]
     client = producer(settings)
     try:
-        sent = [
-            client.send(settings.topic, key=event.key, value=event.value, partition=_partition(event, settings))
-            for event in chosen
-        ]
-        client.flush()
-        for future in sent:
-            future.get(timeout=30)
-    finally:
-        client.close()
+        with reachable(settings):
+            sent = [
+                client.send(settings.topic, key=event.key, value=event.value, partition=_partition(event, settings))
+                for event in chosen
+            ]
+            for future in sent:
+                future.get(timeout=WITHIN_S)
+    except BaseException:
+        abandon(client)
+        raise
+    client.close()
     return len(chosen)
 
 

@@ -16,7 +16,7 @@ from enum import Enum
 from features import Event, encode
 from producers.scenarios import Headers
 from settings import KafkaSettings
-from stores import Log, LogError, Unreachable, ensure_topics, partition_of, producer
+from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
 
 HEADER = "replay"
 IN_FLIGHT = 20_000
@@ -120,7 +120,10 @@ def replay(
         time.sleep(0.02)
         report.seconds = time.monotonic() - started
         progress(report)
-    client.close(timeout=0 if report.failed else 10)
+    if report.failed:
+        abandon(client)
+    else:
+        client.close(timeout=10)
     report.seconds = time.monotonic() - started
     progress(report)
     if report.failed:

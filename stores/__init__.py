@@ -6,7 +6,7 @@
 from stores.catalogue import TERMS, VECTOR, Candidate, ItemIndex
 from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
 from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
-from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
+from stores.events import Log, Logged, abandon, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.models import ENCODER, RANKER, Models, Ranking
 from stores.profiles import Changes, Profiles, ShardTransaction
@@ -45,6 +45,7 @@ __all__ = [
     "Snapshot",
     "StoreError",
     "Unreachable",
+    "abandon",
     "connect",
     "delete_topics",
     "ensure_topics",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -69,6 +69,8 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
         "bootstrap_servers": settings.bootstrap.split(","),
         "security_protocol": settings.security_protocol,
         "bootstrap_timeout_ms": int(settings.timeout_s * 1000),
+        # As it is, the pause between two tries to connect grows to 30 s, long after Kafka is back.
+        "reconnect_backoff_max_ms": 1000,
     }
     if settings.ca_file:
         options["ssl_cafile"] = settings.ca_file
@@ -171,6 +173,17 @@ def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
     """A producer that loses and repeats nothing: acks=all, idempotent."""
     with reachable(settings):
         return connected(KafkaProducer, settings, acks="all", enable_idempotence=True, **options)
+
+
+def abandon(client: KafkaProducer) -> None:
+    """Stop a producer and forget what Kafka has not taken.
+
+    A producer of kafka-python that gave up a record never sends another, as it asks for no new producer id, and its
+    `close` first waits for what can no longer be sent, raises, and leaves its thread running.
+    """
+    client._sender.force_close()
+    with suppress(KafkaError):
+        client.close(timeout=1.0)
 
 
 class Log:

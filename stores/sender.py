@@ -8,7 +8,7 @@ from typing import Any
 from kafka import KafkaProducer
 
 from settings import KafkaSettings
-from stores.events import producer, reachable
+from stores.events import abandon, producer, reachable
 
 
 class Sender:
@@ -43,7 +43,6 @@ class Sender:
                 for future in sent:
                     future.get(timeout=self._within_s)
             except BaseException:
-                # An idempotent producer that gave up a batch may refuse all that follow.
-                self._producer.close(timeout=0)
-                self._producer = None
+                client, self._producer = self._producer, None
+                abandon(client)
                 raise

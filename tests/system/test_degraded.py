@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
 
 import servers
 from api.app import Parts
-from api.messages import RecommendationRequest
+from api.ingest import Ingest
+from api.messages import RatingRequest, RecommendationRequest
 from api.recommend import Recommender
+from features import Event, encode
 from features.rows import USER_ATTRIBUTES
+from stores import Unreachable
 from stores.feature_store import Features
+from stores.sender import Sender
 from tests.system.conftest import System
 
 
@@ -135,4 +140,34 @@ def test_without_kafka_a_rating_is_refused_in_time_with_what_to_do(system: Syste
     while system.post("/ratings", rating).status_code != 202:
         assert time.monotonic() < until
         time.sleep(0.2)
+    system.wait()
+
+
+def test_a_producer_that_gave_up_a_record_is_replaced_and_leaves_no_thread_behind(system: System) -> None:
+    kafka = system.settings.kafka
+    rating = RatingRequest(userid=5, itemid=system.catalogue_items()[0], rating=5, ts=1000)
+    record = encode(Event(rating.userid, rating.itemid, rating.rating, 1000))
+    before = threading.active_count()
+    ingest, sender = Ingest(kafka, timeout_s=0.5), Sender(kafka, within_s=1.0)
+    sends: list[Callable[[], object]] = [lambda: ingest.send(rating), lambda: sender(kafka.topic, [record])]
+    for send in sends:
+        send()
+    servers.stop(system.settings, ["kafka"])
+    try:
+        for send in sends:
+            for _ in range(2):
+                with pytest.raises(Unreachable):
+                    send()
+    finally:
+        servers.start(system.settings, ["kafka"])
+    until = time.monotonic() + 30
+    for send in sends:
+        while True:
+            try:
+                send()
+                break
+            except Unreachable:
+                assert time.monotonic() < until
+    assert threading.active_count() <= before + 2
+    ingest.close()
     system.wait()
