@@ -9,13 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from bench import BLOCKS, Blocks, detection, drift_cost, hot_publish
-from bench import freshness as measure
 from cli.console import bar, one_line, report
 from cli.models import publish_run
 from cli.stream import held_out
-from drift import Reference
-from drift.monitor import Plan
 from offline import data, runs
 from offline.errors import RunError
 from offline.split import split
@@ -35,6 +31,8 @@ def freshness(
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
     """Time from a rating to the list that knows it; the baseline is a list without a rating."""
+    from bench import freshness as measure
+
     with one_line(), bar("rating and asking") as tell:
         settings = load()
         events, _ = held_out(settings)
@@ -58,6 +56,8 @@ def publish(
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
     """Publish a run under requests; the baseline is the time before."""
+    from bench import hot_publish
+
     with one_line(), bar("publishing under requests") as tell:
         settings = load()
         events, _ = held_out(settings)
@@ -102,6 +102,10 @@ def drift(
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
     """False alarms, delays of detection, and what drift costs; the baselines are no change, and drift off."""
+    from bench import BLOCKS, Blocks, detection, drift_cost
+    from drift import Reference
+    from drift.monitor import Plan
+
     with one_line(), bar("reading the history") as tell:
         settings = load()
         ratings = data.load(settings)

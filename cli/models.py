@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 import servers
+from cli.aside import step_aside
 from cli.console import bar, one_line, report, stage_bars
 from offline import publish as publishing
 from offline import runs
@@ -54,6 +55,8 @@ def publish(
             live = publishing.rollback(load())
         report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
         return
+    if not reset:
+        step_aside()
     with one_line(), bar("publishing") as tell:
         done = publish_run(load(), run, tell, reset=reset, force=force)
     state = (

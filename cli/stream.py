@@ -16,7 +16,6 @@ from cli.console import bar, err, one_line, out, report
 from features import Event
 from offline import data
 from offline.split import online_events, split
-from offline.verify import verify as verify_all
 from producers import Pace, Report, ScenarioName, scenario
 from producers import replay as replay_all
 from settings import Settings, bearer, load
@@ -99,6 +98,8 @@ def verify(
     json: Json = False,
 ) -> None:
     """Fold the whole log again and compare with everything stored, also while events arrive; exit 1 if any differs."""
+    from offline.verify import verify as verify_all
+
     with one_line(), bar("folding the offline history") as tell:
         found = verify_all(load(), wait_s=wait, progress=tell)
     compared = f"{found.profiles:,} profiles, {found.items:,} items and {found.feature_rows:,} feature rows compared"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +27,9 @@ from stores import (
     delete_topics,
     ensure_topics,
 )
-from stores.feature_store import Features
+
+if TYPE_CHECKING:
+    from stores.feature_store import Features
 
 RANKER_INPUTS = ("user_vector", "items", "rating", "row", "ids", "dense")
 
@@ -91,13 +94,12 @@ def publish(
     client = connect(settings.redis)
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     published = Published(client)
-    features = Features(settings)
     if reset:
         progress("deleting the live state", 0.0)
         delete_topics(settings.kafka)
         profiles.delete_all()
         published.delete_all()
-        features.delete_all()
+        _features(settings).delete_all()
         DriftStore(client).delete_all()
     ensure_topics(settings.kafka)
     there = published.snapshot()
@@ -111,7 +113,7 @@ def publish(
         split(ratings, settings.data).offline,
         profiles,
         published,
-        features,
+        _features(settings),
         lambda share: progress("writing the snapshot", share),
     )
     before = published.run()
@@ -122,6 +124,13 @@ def publish(
     published.set_reference(live.run, (run / runs.REFERENCE).read_text(), [before.run] if before else [])
     published.switch(live, before)
     return Report(live, written, wrote_snapshot=there is None)
+
+
+def _features(settings: Settings) -> Features:
+    """The feature store, imported late: a swap of models does without, and loading Feast costs requests 2 s."""
+    from stores.feature_store import Features
+
+    return Features(settings)
 
 
 def _require_quality(settings: Settings, live: LiveRun, manifest: runs.Manifest) -> None:

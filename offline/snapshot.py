@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,7 +13,9 @@ from offline.data import Ints, Ratings, data_hash
 from offline.history import State, replay
 from offline.split import time_order
 from stores import Profiles, Published, Snapshot, partition_of
-from stores.feature_store import Features
+
+if TYPE_CHECKING:
+    from stores.feature_store import Features
 
 Progress = Callable[[float], None]
 """Called with the share that is done, 0 to 1."""

@@ -1,0 +1,34 @@
+"""Work that lets what serves go first."""
+
+from __future__ import annotations
+
+import os
+import signal
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+LOWEST = 19
+
+
+def step_aside() -> None:
+    """Go on in a child of the lowest priority in a session of its own; this process waits, and ends as the child does.
+
+    A kernel that shares processors among sessions first (autogroup, see sched(7)) would give a process that is only
+    nice as much as all servers together.
+    """
+    child = os.fork()
+    if child:
+
+        def pass_on(number: int, _: FrameType | None) -> None:
+            os.kill(child, number)
+
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            signal.signal(number, pass_on)
+        _, status = os.waitpid(child, 0)
+        code = os.waitstatus_to_exitcode(status)
+        os._exit(code if code >= 0 else 128 - code)
+    os.setsid()
+    os.nice(LOWEST)
+    with suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(LOWEST))
