@@ -239,12 +239,11 @@ class Recommender:
             "elasticsearch",
             lambda: self._index.recall(
                 live.run.index,
+                len(live.items.items),
                 None if vectors is None else vectors[0],
                 wanted,
                 exclude,
-                limits.vector_k,
-                limits.term_k if vectors is not None else limits.vector_k + limits.term_k,
-                limits.num_candidates,
+                limits,
             ),
         )
         known = [candidate for candidate in found or [] if candidate.itemid in live.items.items]

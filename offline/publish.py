@@ -251,7 +251,7 @@ def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings, k
                 index.delete(other)
         if live.version in keep and live.index in there:
             return
-        index.create(live.index, live.dim)
+        index.create(live.index, live.dim, len(ratings.catalogue.items))
         index.fill(live.index, ratings.catalogue.items.values(), vectors, prior)
         found = index.count(live.index)
         if found != len(ratings.catalogue.items):

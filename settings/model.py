@@ -161,7 +161,7 @@ class RecallSettings(Part):
         4000,
         ge=1,
         le=10_000,
-        description="vectors that the search for the nearest looks at; exact with up to so many items, else nearly so",
+        description="vectors that a search looks at; up to 10,000 items are all looked at",
     )
     half_life_days: float = Field(30.0, gt=0, description="half-life of recent popularity, in days of event time")
 

@@ -14,7 +14,7 @@ from elasticsearch.helpers import BulkIndexError, bulk
 
 from features import GENRES, Item
 from features.schema import Floats
-from settings import ElasticsearchSettings
+from settings import ElasticsearchSettings, RecallSettings
 from stores.errors import StoreError, Unreachable
 
 VECTOR = "vector"
@@ -22,6 +22,9 @@ TERMS = "terms"
 
 TERM_BOOST = 0.01
 """Keeps the score of terms under that of the nearest vectors, so that terms fill the places that vectors leave."""
+
+FLAT = 10_000
+"""Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,23 +53,21 @@ class ItemIndex:
     def recall(
         self,
         index: str,
+        items: int,
         vector: Floats | None,
         preferences: Mapping[str, Mapping[int, float]],
         exclude: Collection[int],
-        vector_k: int,
-        term_k: int,
-        num_candidates: int,
+        limits: RecallSettings,
     ) -> list[Candidate]:
         """Candidates by vector and by terms, without the excluded items, in one request.
 
         Args:
             index: index of the run.
+            items: how many the index holds.
             vector: the user vector, FP32 [dim]; None to recall by terms alone.
             preferences: as `features.preferences` gives them.
             exclude: items that must not come back.
-            vector_k: candidates from the nearest vectors.
-            term_k: further candidates from the terms.
-            num_candidates: vectors that the search looks at; with as many as there are items it is exact.
+            limits: how many candidates come from which source; without a vector, all come from the terms.
 
         Raises:
             Unreachable: if Elasticsearch does not answer in time.
@@ -77,8 +78,8 @@ class ItemIndex:
             knn: dict[str, Any] = {
                 "field": "vector",
                 "query_vector": vector.tolist(),
-                "k": vector_k,
-                "num_candidates": max(num_candidates, vector_k),
+                "k": limits.vector_k,
+                "num_candidates": limits.vector_k if items <= FLAT else max(limits.num_candidates, limits.vector_k),
                 "filter": {"bool": {"must_not": seen}},
                 "_name": VECTOR,
             }
@@ -87,7 +88,7 @@ class ItemIndex:
             ("genres", GENRES[genre], weight) for genre, weight in preferences["genres"].items()
         ]
         wanted += [("decade", decade, weight) for decade, weight in preferences["decades"].items()]
-        if wanted and term_k:
+        if wanted and (limits.term_k or vector is None):
             terms = [
                 {"constant_score": {"filter": {"term": {field: value}}, "boost": weight}}
                 for field, value, weight in wanted
@@ -106,17 +107,24 @@ class ItemIndex:
             answer = self._client.search(
                 index=index,
                 query={"bool": {"should": should, "must_not": seen}},
-                size=(vector_k if vector is not None else 0) + term_k,
-                source=False,
+                size=limits.vector_k + limits.term_k,
+                # `_id` stands among the stored fields, which take longer to unpack than the search itself.
+                stored_fields=["_none_"],
+                docvalue_fields=[{"field": "itemid"}],
                 include_named_queries_score=True,
                 track_total_hits=False,
-                filter_path="hits.hits._id,hits.hits.matched_queries",
+                filter_path="hits.hits.fields,hits.hits.matched_queries",
             )
         hits = answer.get("hits", {}).get("hits", [])
-        return [Candidate(int(hit["_id"]), hit["matched_queries"]) for hit in hits]
+        return [Candidate(hit["fields"]["itemid"][0], hit["matched_queries"]) for hit in hits]
 
-    def create(self, index: str, dim: int) -> None:
-        """Make an index for vectors of `dim` numbers, in place of one of the same name.
+    def create(self, index: str, dim: int, items: int) -> None:
+        """Make an index, in place of one of the same name.
+
+        Args:
+            index: its name.
+            dim: numbers of a vector.
+            items: how many it will hold; few are compared one by one, which is exact and takes no graph to build.
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
@@ -126,7 +134,7 @@ class ItemIndex:
             "dims": dim,
             "index": True,
             "similarity": "max_inner_product",
-            "index_options": {"type": "hnsw", "m": 32, "ef_construction": 400},
+            "index_options": {"type": "flat"} if items <= FLAT else {"type": "hnsw", "m": 32, "ef_construction": 400},
         }
         properties = {
             "itemid": {"type": "integer"},

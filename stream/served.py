@@ -48,12 +48,11 @@ class Served:
         exclude |= {known for _, known, _ in sampled.recent}
         candidates = self._index.recall(
             run.index,
+            len(self._items),
             vector,
             preferences(sampled.recent, self._items.get),
             exclude - {itemid},
-            self._recall.vector_k,
-            self._recall.term_k,
-            self._recall.num_candidates,
+            self._recall,
         )
         itemids = np.array([each.itemid for each in candidates if each.itemid in self._items], dtype=np.int64)
         if itemid not in itemids:

@@ -12,6 +12,7 @@ import numpy as np
 
 from features import DENSE_COLUMNS, dense, multi_hot
 from offline import runs
+from settings import RecallSettings
 from stores import ItemIndex, Published
 from stores.feature_store import Features
 from tests.system.conftest import System
@@ -79,6 +80,7 @@ def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
     assert live is not None
     itemids, vectors = runs.item_vectors(runs.folder(system.settings, live.run))
     index = ItemIndex(system.settings.elasticsearch)
+    limits = RecallSettings(vector_k=20, term_k=0)
     rng = np.random.default_rng(0)
     for _ in range(20):
         wanted = rng.normal(size=vectors.shape[1]).astype(np.float32)
@@ -86,8 +88,8 @@ def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
         allowed = np.array([itemid not in exclude for itemid in itemids.tolist()])
         scores = np.where(allowed, vectors @ wanted, -np.inf)
         nearest = itemids[np.argsort(-scores)[:20]].tolist()
-        nothing = {"genres": {}, "decades": {}}
-        found = index.recall(live.index, wanted, nothing, exclude, vector_k=20, term_k=0, num_candidates=4000)
+        nothing: dict[str, dict[int, float]] = {"genres": {}, "decades": {}}
+        found = index.recall(live.index, len(itemids), wanted, nothing, exclude, limits)
         assert [candidate.itemid for candidate in found] == nearest
 
 
