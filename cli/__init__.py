@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from importlib import import_module
 
 import typer
 
@@ -16,31 +17,39 @@ def _settings() -> None:
     print(as_toml(load()), end="")
 
 
-def make_app() -> typer.Typer:
-    """The command with all its subcommands."""
-    from cli import bench, data, dead, demo, evaluate, lifecycle, models, recommend, stream
+COMMANDS = {
+    "up": "lifecycle",
+    "down": "lifecycle",
+    "status": "lifecycle",
+    "train": "models",
+    "publish": "models",
+    "evaluate": "evaluate",
+    "replay": "stream",
+    "rec": "recommend",
+    "rate": "stream",
+    "verify": "stream",
+    "demo": "demo",
+}
+"""The module of each command."""
 
+GROUPS = ("data", "bench", "dead")
+"""Modules with commands of their own."""
+
+
+def make_app(wanted: str | None = None) -> typer.Typer:
+    """The command with all its subcommands, or with the wanted one alone where there is such a one: all of them take a
+    second to import, and what `publish` takes is missing to requests."""
     app = typer.Typer(
         help="An event-streaming online recommender.", no_args_is_help=True, pretty_exceptions_enable=False
     )
-    for command in (
-        lifecycle.up,
-        lifecycle.down,
-        lifecycle.status,
-        models.train,
-        models.publish,
-        evaluate.evaluate,
-        stream.replay,
-        recommend.rec,
-        stream.rate,
-        stream.verify,
-        demo.demo,
-    ):
-        app.command()(command)
+    alone = wanted in COMMANDS or wanted in GROUPS
+    for name, module in COMMANDS.items():
+        if name == wanted or not alone:
+            app.command(name)(getattr(import_module(f"cli.{module}"), name))
     app.command("settings")(_settings)
-    app.add_typer(data.app, name="data")
-    app.add_typer(bench.app, name="bench")
-    app.add_typer(dead.app, name="dead")
+    for group in GROUPS:
+        if group == wanted or not alone:
+            app.add_typer(import_module(f"cli.{group}").app, name=group)
     return app
 
 
@@ -55,4 +64,4 @@ def main() -> None:
         load()
     except SettingsError as error:
         sys.exit(f"error: {error}")
-    make_app()()
+    make_app(sys.argv[1] if len(sys.argv) > 1 else None)()

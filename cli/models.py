@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json as as_json
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-import servers
 from cli.aside import step_aside
 from cli.console import bar, one_line, report, stage_bars
-from offline import publish as publishing
-from offline import runs
 from settings import Settings, load
+
+if TYPE_CHECKING:
+    from offline import publish as publishing
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
@@ -22,6 +22,7 @@ def train(
     json: Json = False,
 ) -> None:
     """Train the sequence encoders and the ranker; writes a run folder."""
+    from offline import runs
     from offline.train import train as train_all
 
     with one_line(), stage_bars() as tell:
@@ -51,8 +52,10 @@ def publish(
 ) -> None:
     """Put a run live; writes the snapshot of the offline history where there is none."""
     if rollback:
+        from offline.publish import rollback as go_back
+
         with one_line():
-            live = publishing.rollback(load())
+            live = go_back(load())
         report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
         return
     if not reset:
@@ -78,6 +81,10 @@ def publish_run(
 ) -> publishing.Report:
     """Publish on the servers of this machine: with the workers stopped where the state is deleted, and with the
     repository that this machine's Triton serves brought up to date."""
+    import servers
+    from offline import publish as publishing
+    from offline import runs
+
     folder = runs.folder(settings, run)
     stopped = servers.stop(settings, ["workers"]) if reset else []
     try:

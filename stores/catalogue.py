@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -25,6 +27,12 @@ TERM_BOOST = 0.01
 
 FLAT = 10_000
 """Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
+
+CHUNK = 50
+"""Items written at once."""
+
+REST = 3.0
+"""Rest after them, in times that writing them took, so that searches notice little of an index that is filled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,7 +194,10 @@ class ItemIndex:
         with self._reachable():
             patient = self._client.options(request_timeout=60)
             try:
-                bulk(patient, actions, chunk_size=1000)
+                while some := list(islice(actions, CHUNK)):
+                    began = time.monotonic()
+                    bulk(patient, some)
+                    time.sleep(REST * (time.monotonic() - began))
             except BulkIndexError as error:
                 raise StoreError(f"Elasticsearch refused items: {error.errors[0]}") from error
             patient.indices.forcemerge(index=index, max_num_segments=1)
