@@ -12,7 +12,7 @@ import numpy as np
 from offline import data, model_repository, runs, snapshot
 from offline.errors import RunError
 from offline.split import split
-from settings import Settings
+from settings import RecallSettings, Settings
 from stores import (
     ENCODER,
     RANKER,
@@ -35,6 +35,9 @@ RANKER_INPUTS = ("user_vector", "items", "rating", "row", "ids", "dense")
 
 TOLERANCE = 1e-5
 """Largest difference of a served output from that at training, relative and absolute."""
+
+NEAREST = 20
+"""Items that a new index must find for each user of the probe."""
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
@@ -230,6 +233,27 @@ def prove(models: Models, run: Path, version: int) -> None:
                 raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
 
 
+def prove_index(index: ItemIndex, name: str, run: Path) -> None:
+    """Have Elasticsearch find the items nearest to the probe's users, which also warms what it searches with.
+
+    Raises:
+        RunError: if others are nearer.
+        Unreachable: if Elasticsearch does not answer.
+    """
+    itemids, rows = runs.item_vectors(run)
+    place_of = {itemid: place for place, itemid in enumerate(itemids.tolist())}
+    limits = RecallSettings(vector_k=min(NEAREST, len(itemids)), term_k=0)
+    with np.load(run / ENCODER / runs.PROBE) as probe:
+        vectors = probe["user_vector"]
+    for vector in vectors:
+        scores = rows @ vector
+        found = index.recall(name, len(itemids), vector, {"genres": {}, "decades": {}}, (), limits)
+        told = np.sort(scores[[place_of[candidate.itemid] for candidate in found]])
+        nearest = np.sort(scores)[-limits.vector_k :]
+        if len(told) != len(nearest) or not np.allclose(told, nearest, rtol=TOLERANCE, atol=TOLERANCE):
+            raise RunError(f"Elasticsearch does not find the nearest items in {name}; publish again")
+
+
 def term_prior(ratings: data.Ratings, places: data.Ints) -> dict[int, float]:
     """Weight of each item among those of the same terms, 0.1 to 1.1, by its likes among the events at `places`."""
     liked = ratings.itemid[places][ratings.rating[places] > 3]
@@ -256,6 +280,7 @@ def _fill(settings: Settings, run: Path, live: LiveRun, ratings: data.Ratings, k
         found = index.count(live.index)
         if found != len(ratings.catalogue.items):
             raise RunError(f"Elasticsearch holds {found} of {len(ratings.catalogue.items)} items; publish again")
+        prove_index(index, live.index, run)
         index.point_alias(live.index)
     finally:
         index.close()
