@@ -80,41 +80,44 @@ class ItemIndex:
         Raises:
             Unreachable: if Elasticsearch does not answer in time.
         """
-        seen = {"terms": {"itemid": list(exclude)}}
-        should: list[dict[str, Any]] = []
+        seen = {"bool": {"must_not": {"terms": {"itemid": list(exclude)}}}}
+        # Beside the query and not within it, where an index without a graph would give all vectors, not the nearest k.
+        knn: dict[str, Any] | None = None
         if vector is not None:
-            knn: dict[str, Any] = {
+            knn = {
                 "field": "vector",
                 "query_vector": vector.tolist(),
                 "k": limits.vector_k,
                 "num_candidates": limits.vector_k if items <= FLAT else max(limits.num_candidates, limits.vector_k),
-                "filter": {"bool": {"must_not": seen}},
+                "filter": seen,
                 "_name": VECTOR,
             }
-            should.append({"knn": knn})
         wanted: list[tuple[str, str | int, float]] = [
             ("genres", GENRES[genre], weight) for genre, weight in preferences["genres"].items()
         ]
         wanted += [("decade", decade, weight) for decade, weight in preferences["decades"].items()]
+        query: dict[str, Any] | None = None
         if wanted and (limits.term_k or vector is None):
             terms = [
                 {"constant_score": {"filter": {"term": {field: value}}, "boost": weight}}
                 for field, value, weight in wanted
             ]
-            score = {
-                "query": {"bool": {"should": terms}},
-                "field_value_factor": {"field": "prior"},
-                "boost_mode": "multiply",
-                "boost": TERM_BOOST,
-                "_name": TERMS,
+            query = {
+                "function_score": {
+                    "query": {"bool": {"should": terms, "filter": seen, "minimum_should_match": 1}},
+                    "field_value_factor": {"field": "prior"},
+                    "boost_mode": "multiply",
+                    "boost": TERM_BOOST,
+                    "_name": TERMS,
+                }
             }
-            should.append({"function_score": score})
-        if not should:
+        if knn is None and query is None:
             return []
         with self._reachable():
             answer = self._client.search(
                 index=index,
-                query={"bool": {"should": should, "must_not": seen}},
+                knn=knn,
+                query=query,
                 size=limits.vector_k + limits.term_k,
                 # `_id` stands among the stored fields, which take longer to unpack than the search itself.
                 stored_fields=["_none_"],
