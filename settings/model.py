@@ -104,7 +104,7 @@ class StreamSettings(Part):
     batch_within_s: float = Field(0.005, gt=0, description="seconds to wait for a batch to fill")
     items_every_s: float = Field(1.0, gt=0, description="seconds between two publications of the item counters")
     session_timeout_s: float = Field(
-        10.0, ge=6, description="seconds after which the partitions of a silent worker go to the others"
+        7.0, ge=6, description="seconds after which the partitions of a silent worker go to the others"
     )
     metrics_port: int = Field(6066, description="metrics port of the first worker; the next worker has the next port")
     retry_max_s: float = Field(5.0, gt=0, description="longest pause between two tries to reach a store, in seconds")
