@@ -90,20 +90,22 @@ def measured_delays(settings: Settings, events: Sequence[Event], reset: Reset) -
     """Seconds from an event's sending until it is in the counts of drift, from the worker's own histogram.
 
     Returns:
-        p50, p99: the upper bound of the bucket in which the quantile lies.
+        p50, p99, and p99_warming_up of the seconds in which the worker has just begun: the upper bound of the bucket in
+        which the quantile lies.
     """
     servers.stop(settings, ["workers"])
     reset()
     servers.start(settings, ["workers"])
     _send_steadily(settings, events, WARM_UP_S)
-    before = dict(_buckets(settings))
+    first = _buckets(settings)
     _send_steadily(settings, events, WARM_UP_S + SECONDS)
-    buckets = [(bound, count - before[bound]) for bound, count in _buckets(settings)]
-    total = buckets[-1][1]
-    return {
-        name: next(bound for bound, count in buckets if count >= share * total)
-        for name, share in (("p50", 0.5), ("p99", 0.99))
-    }
+    then = [(bound, count - before) for (bound, count), (_, before) in zip(_buckets(settings), first, strict=True)]
+    return {"p50": _quantile(then, 0.5), "p99": _quantile(then, 0.99), "p99_warming_up": _quantile(first, 0.99)}
+
+
+def _quantile(buckets: Sequence[tuple[float, float]], share: float) -> float:
+    """Upper bound of the bucket in which a quantile lies."""
+    return next(bound for bound, count in buckets if count >= share * buckets[-1][1])
 
 
 def _send_steadily(settings: Settings, events: Sequence[Event], until_s: float) -> None:
