@@ -134,14 +134,14 @@ class DriftTopics:
         self._settings = settings
         self._send = Sender(settings, WITHIN_S)
 
-    def log(self, batch: FeatureBatch) -> None:
-        """Append a batch.
+    def log(self, batches: Sequence[FeatureBatch]) -> None:
+        """Append batches.
 
         Raises:
-            Unreachable: if Kafka does not answer; it may or may not have the batch.
+            Unreachable: if Kafka does not answer; it may or may not have them.
         """
-        key = str(batch.partition).encode()
-        self._send(self._settings.features_topic, [(key, part.pack()) for part in batch.parts()])
+        messages = [(str(batch.partition).encode(), part.pack()) for batch in batches for part in batch.parts()]
+        self._send(self._settings.features_topic, messages)
 
     def tell(self, alarms: Sequence[tuple[str, str]]) -> None:
         """Append alarms as (key, JSON).

@@ -248,10 +248,13 @@ class Profiles:
             value = cast("bytes | None", self.client.get(f"{self.tag(shard)}:served"))
         return -1 if value is None else int(value)
 
-    def set_served(self, shard: int, offset: int) -> None:
-        """Say that the Feast rows of all events up to `offset` are written."""
+    def set_served(self, offsets: Mapping[int, int]) -> None:
+        """Say of shards that the Feast rows of all events up to an offset are written."""
+        write = self.client.pipeline(transaction=False)
+        for shard, offset in offsets.items():
+            write.set(f"{self.tag(shard)}:served", offset)
         with reachable():
-            self.client.set(f"{self.tag(shard)}:served", offset)
+            write.execute()
 
     def dead(self) -> dict[str, int]:
         """Dead events so far, by reason."""

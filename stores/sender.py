@@ -10,6 +10,9 @@ from kafka import KafkaProducer
 from settings import KafkaSettings
 from stores.events import abandon, producer, reachable
 
+LINGER_MS = 100
+BATCH_BYTES = 512 << 10
+
 
 class Sender:
     """Appends records to topics; the connection is made when it is first used.
@@ -17,10 +20,11 @@ class Sender:
     Args:
         settings: of Kafka.
         within_s: seconds that Kafka gets to take what one call appends.
+        compressed: whether the records are worth compressing.
     """
 
-    def __init__(self, settings: KafkaSettings, within_s: float) -> None:
-        self._settings, self._within_s = settings, within_s
+    def __init__(self, settings: KafkaSettings, within_s: float, *, compressed: bool = False) -> None:
+        self._settings, self._within_s, self._compression = settings, within_s, "gzip" if compressed else None
         self._producer: KafkaProducer | None = None
 
     def __call__(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
@@ -34,8 +38,15 @@ class Sender:
         with reachable(self._settings):
             if self._producer is None:
                 within_ms = int(1000 * self._within_s)
+                # What one call appends is sent when it flushes, in few requests.
                 self._producer = producer(
-                    self._settings, delivery_timeout_ms=within_ms, request_timeout_ms=within_ms // 2
+                    self._settings,
+                    delivery_timeout_ms=within_ms,
+                    request_timeout_ms=within_ms // 2 - LINGER_MS,
+                    linger_ms=LINGER_MS,
+                    batch_size=BATCH_BYTES,
+                    compression_type=self._compression,
+                    metrics_enabled=False,
                 )
             try:
                 sent: list[Any] = [self._producer.send(topic, key=key, value=value) for key, value in records]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import ssl
 import time
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import faust
@@ -18,6 +18,7 @@ from prometheus_client import generate_latest
 
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Gap, Logged, Profiles, Published, connect
+from stream.batches import batches
 from stream.beside import beside
 from stream.drift_agent import position, watch_drift
 from stream.metrics import Metrics
@@ -37,6 +38,7 @@ def make_app(settings: Settings, index: int) -> App:
     patient = Patient(settings.stream.retry_max_s, lambda what: metrics.retries.labels(what).inc())
     published = Published(profiles.client)
     worker = Worker(settings, profiles, published, metrics, patient)
+    worker.prepare()
     app = App(
         GROUP,
         broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
@@ -70,23 +72,23 @@ def make_app(settings: Settings, index: int) -> App:
 
     @app.agent(topic, name="fold")
     async def fold(stream: faust.StreamT[bytes]) -> None:
-        async for events in stream.take_events(settings.stream.batch_events, settings.stream.batch_within_s):
+        async for events in batches(stream, settings.stream.batch_events, settings.stream.batch_within_s):
             await beside(fold_batch, events)
 
     def fold_batch(events: Sequence[Any]) -> None:
-        by_partition: dict[int, list[Any]] = {}
+        batches: dict[int, list[Logged]] = {}
         for event in events:
-            by_partition.setdefault(event.message.partition, []).append(event.message)
+            each = event.message
+            record = Logged(
+                each.partition, each.offset, each.key, each.value, tuple(each.headers or ()), each.timestamp
+            )
+            batches.setdefault(each.partition, []).append(record)
         try:
-            for partition, messages in by_partition.items():
-                records = [
-                    Logged(partition, each.offset, each.key, each.value, tuple(each.headers or ()), each.timestamp)
-                    for each in messages
-                ]
-                if worker.fold(partition, records, partial(holds, partition)):
-                    now = time.time()
-                    for message in messages:
-                        metrics.freshness_seconds.observe(max(0.0, now - message.timestamp))
+            folded = worker.fold(batches, holds)
+            now = time.time()
+            for partition in folded:
+                for record in batches[partition]:
+                    metrics.freshness_seconds.observe(max(0.0, now - record.created))
         except Gap as error:
             end(str(error))
         except Exception as error:
@@ -127,6 +129,9 @@ def make_app(settings: Settings, index: int) -> App:
     async def show_metrics(view: View, request: Request) -> Response:
         return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
 
+    # What stands here now stays; a full collection, which stops all threads, need not look at it.
+    gc.collect()
+    gc.freeze()
     return app
 
 

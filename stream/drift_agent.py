@@ -7,6 +7,7 @@ from functools import cached_property
 from typing import Any
 
 import faust
+import river.drift  # noqa: F401  so that the worker's start takes the second that it needs, not the first event
 from faust.types import TP
 
 from drift.events import Scored
@@ -21,6 +22,7 @@ from stores import (
     Profiles,
     Published,
 )
+from stream.batches import batches
 from stream.beside import beside
 from stream.drift_metrics import DriftMetrics
 from stream.drifting import Drifting, Message
@@ -69,7 +71,7 @@ def watch_drift(
 
     @app.agent(app.topic(log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
     async def drift(stream: faust.StreamT[bytes]) -> None:
-        async for events in stream.take_events(MESSAGES, settings.drift.within_s):
+        async for events in batches(stream, MESSAGES, settings.drift.within_s):
             await beside(count, events)
 
 

@@ -1,11 +1,11 @@
 """The fold of a batch of the log into the stores.
 
-The order of effects, for the events of one partition:
+The order of effects, for the events of all partitions in the batch together:
 
     1. what cannot be understood goes to `ratings.dead`, acknowledged by Kafka;
     2. the ranker's inputs as they stood before each event go to the feature log, acknowledged by Kafka;
-    3. one Redis transaction, guarded by the shard's `applied`: profiles, seen filters, item counters, counts of dead
-       events, and `applied` itself;
+    3. one Redis transaction for each partition, guarded by the shard's `applied`: profiles, seen filters, item
+       counters, counts of dead events, and `applied` itself;
     4. the Feast rows of the batch's users, made from the state just written;
     5. `served`, which says that the rows are there;
     6. the offset is acknowledged to Kafka (in `stream.app`).
@@ -20,10 +20,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
-from features import Event, EventError, Item, ItemCounter, Profile, Rated, User, count, fold, user_row
-from stores import Changes, Gap, Logged, Profiles, ShardTransaction, understand
+from features import Event, EventError, Item, ItemCounter, Profile, Rated, count, fold, user_row
+from stores import Changes, Gap, LogError, Logged, Profiles, ShardLost, ShardTransaction, understand
 from stores.feature_store import Features
 from stream.inputs import Batch, Inputs
 
@@ -33,7 +34,7 @@ ReportDead = Callable[[Sequence[tuple[Logged, str]]], None]
 
 @dataclass(frozen=True, slots=True)
 class Folded:
-    """What became of a batch.
+    """What became of a partition's events.
 
     Attributes:
         applied: events folded into the state.
@@ -46,6 +47,39 @@ class Folded:
     redelivered: int
     dead: int
     last: int
+
+
+@dataclass
+class Part:
+    """A partition's part of a batch.
+
+    Attributes:
+        shard: the partition.
+        records: its events.
+        transaction: the state that they touch.
+        userids: users of those that are understood.
+        new: of those, the ones that the state does not hold.
+        dead: of the others, the ones that the state does not hold, with the reason.
+        before: the moments before the new events, where drift is watched.
+    """
+
+    shard: int
+    records: Sequence[Logged]
+    transaction: ShardTransaction
+    userids: set[int]
+    new: list[tuple[Logged, Event]]
+    dead: list[tuple[Logged, str]]
+    before: Batch | None = None
+
+    @property
+    def last(self) -> int:
+        """Offset of the last event."""
+        return self.records[-1].offset
+
+    def became(self) -> Folded:
+        """What became of it, once it is folded."""
+        redelivered = len(self.records) - len(self.new) - len(self.dead)
+        return Folded(len(self.new), redelivered, len(self.dead), self.last)
 
 
 class Fold:
@@ -75,67 +109,88 @@ class Fold:
         self._inputs = inputs
         self._served: dict[int, int] = {}
 
-    def __call__(self, shard: int, records: Sequence[Logged]) -> Folded:
-        """Fold consecutive events of one partition.
+    def __call__(self, batches: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, Folded], dict[int, LogError]]:
+        """Fold consecutive events of some partitions; all partitions wait for Kafka and the feature store together.
+
+        Args:
+            batches: events, at least one, by partition.
+
+        Returns:
+            What became of each partition's events, and why those of other partitions could not be folded: `Gap` if
+            events are missing before the first, `ShardLost` if another worker has taken the shard.
 
         Raises:
-            Gap: if events are missing before the first.
-            ShardLost: if another worker has taken the shard.
-            NotPublished: if the shard has no snapshot.
-            Unreachable: if a store does not answer; the same batch may be given again.
+            NotPublished: if a shard has no snapshot.
+            Unreachable: if a store does not answer; the same batches may be given again.
         """
-        good, dead = self._read(records)
-        transaction = self._profiles.begin(shard, {(event.userid, event.itemid) for _, event in good})
-        try:
-            applied = transaction.applied
-            if records[0].offset > applied + 1:
-                raise Gap(
-                    f"{self._profiles.topic} partition {shard}: the state stands at offset {applied}, the log goes on "
-                    f"at {records[0].offset}; events between are gone. `reelstream publish --reset` begins anew"
-                )
-            new = [(record, event) for record, event in good if record.offset > applied]
-            new_dead = [(record, reason) for record, reason in dead if record.offset > applied]
-            if new_dead:
-                self._report_dead(new_dead)
-            if new or new_dead:
-                before = self._inputs.begin(shard, new) if self._inputs else None
-                changes = fold_all(transaction, [event for _, event in new], self._items, before)
-                if self._inputs and before:
-                    self._inputs.log(before)
-                changes.dead = Counter(reason for _, reason in new_dead)
-                transaction.commit(records[-1].offset, changes)
-        finally:
-            transaction.abandon()
-        self._write_rows({event.userid for _, event in good}, transaction.profiles, transaction.users)
-        self._say_served(shard, records[-1].offset)
-        return Folded(
-            applied=len(new),
-            redelivered=len(records) - len(new) - len(new_dead),
-            dead=len(new_dead),
-            last=records[-1].offset,
-        )
+        refused: dict[int, LogError] = {}
+        with ExitStack() as transactions:
+            parts = [self._begin(shard, records, transactions) for shard, records in batches.items()]
+            for part in parts:
+                if part.records[0].offset > part.transaction.applied + 1:
+                    refused[part.shard] = self._gap(part)
+            parts = [part for part in parts if part.shard not in refused]
+            if dead := [each for part in parts for each in part.dead]:
+                self._report_dead(dead)
+            folded = [(part, self._fold(part)) for part in parts if part.new or part.dead]
+            if self._inputs:
+                self._inputs.log([part.before for part, _ in folded if part.before])
+            for part, changes in folded:
+                try:
+                    part.transaction.commit(part.last, changes)
+                except ShardLost as error:
+                    refused[part.shard] = error
+        parts = [part for part in parts if part.shard not in refused]
+        self._write_rows(parts)
+        self._say_served(parts)
+        return {part.shard: part.became() for part in parts}, refused
 
-    def _read(self, records: Sequence[Logged]) -> tuple[list[tuple[Logged, Event]], list[tuple[Logged, str]]]:
-        good, dead = [], []
+    def _begin(self, shard: int, records: Sequence[Logged], transactions: ExitStack) -> Part:
+        good: list[tuple[Logged, Event]] = []
+        dead: list[tuple[Logged, str]] = []
         for record in records:
             try:
                 good.append((record, understand(record, self._items, self._profiles.partitions)))
             except EventError as error:
                 dead.append((record, str(error)))
-        return good, dead
-
-    def _write_rows(self, userids: set[int], profiles: Mapping[int, Profile], users: Mapping[int, User]) -> None:
-        self._features.write_users(
-            (userid, user_row(profiles[userid], users[userid], self._genres)) for userid in sorted(userids)
+        transaction = self._profiles.begin(shard, {(event.userid, event.itemid) for _, event in good})
+        transactions.callback(transaction.abandon)
+        return Part(
+            shard,
+            records,
+            transaction,
+            {event.userid for _, event in good},
+            [(record, event) for record, event in good if record.offset > transaction.applied],
+            [(record, reason) for record, reason in dead if record.offset > transaction.applied],
         )
 
-    def _say_served(self, shard: int, offset: int) -> None:
-        served = self._served.get(shard)
-        if served is None:
-            served = self._profiles.served_of(shard)
-        if offset > served:
-            self._profiles.set_served(shard, offset)
-        self._served[shard] = max(served, offset)
+    def _gap(self, part: Part) -> Gap:
+        return Gap(
+            f"{self._profiles.topic} partition {part.shard}: the state stands at offset {part.transaction.applied}, "
+            f"the log goes on at {part.records[0].offset}; events between are gone. "
+            "`reelstream publish --reset` begins anew"
+        )
+
+    def _fold(self, part: Part) -> Changes:
+        part.before = self._inputs.begin(part.shard, part.new) if self._inputs else None
+        changes = fold_all(part.transaction, [event for _, event in part.new], self._items, part.before)
+        changes.dead = Counter(reason for _, reason in part.dead)
+        return changes
+
+    def _write_rows(self, parts: Sequence[Part]) -> None:
+        self._features.write_users(
+            (userid, user_row(part.transaction.profiles[userid], part.transaction.users[userid], self._genres))
+            for part in parts
+            for userid in sorted(part.userids)
+        )
+
+    def _say_served(self, parts: Sequence[Part]) -> None:
+        for part in parts:
+            if part.shard not in self._served:
+                self._served[part.shard] = self._profiles.served_of(part.shard)
+        later = {part.shard: part.last for part in parts if part.last > self._served[part.shard]}
+        self._profiles.set_served(later)
+        self._served |= later
 
     def forget(self, shard: int) -> None:
         """Forget what is remembered of a shard that this worker no longer holds."""

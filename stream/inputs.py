@@ -108,14 +108,13 @@ class Inputs:
         values = row_values(user_row(profile, user, self._genres)) if listed else []
         return Sampled(place, user.gender, user.age, user.occupation, profile.n, list(profile.recent), values)
 
-    def log(self, batch: Batch) -> None:
+    def log(self, batches: Sequence[Batch]) -> None:
         """Append what was taken to the feature log.
 
         Raises:
             Unreachable: if Kafka does not answer.
         """
-        if batch.taken:
-            self._topics.log(self.logged(batch))
+        self._topics.log([self.logged(batch) for batch in batches if batch.taken])
 
     def logged(self, batch: Batch) -> FeatureBatch:
         """The batch as it is logged."""

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from features import Item
 from settings import Settings
-from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost
+from stores import DriftTopics, Logged, Profiles, Published, ShardLost, StoreError
 from stores.feature_store import Features
 from stores.sender import Sender
 from stream.fold import Fold, dead_message
@@ -40,47 +42,58 @@ class Worker:
         self._fold: Fold | None = None
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
-        self._send = Sender(settings.kafka, DEAD_WITHIN_S)
+        self._send = Sender(settings.kafka, DEAD_WITHIN_S, compressed=True)
         self.last: dict[int, int] = {}
+
+    def prepare(self) -> None:
+        """Get ready before the first event comes, as far as the stores let it."""
+        with suppress(StoreError):
+            self._make_fold()
 
     @property
     def waits_for(self) -> str | None:
         """What the worker cannot go on without; None while it works."""
         return self._patient.waits_for()
 
-    def fold(self, partition: int, records: Sequence[Logged], holds: Callable[[], bool]) -> bool:
-        """Fold consecutive events of a partition, however long the stores are away.
+    def fold(self, batches: Mapping[int, Sequence[Logged]], holds: Callable[[int], bool]) -> set[int]:
+        """Fold consecutive events of some partitions, however long the stores are away.
 
         Args:
-            partition: the partition.
-            records: its events.
-            holds: tells whether this worker still holds the partition.
+            batches: the events, by partition.
+            holds: tells whether this worker still holds a partition.
 
         Returns:
-            Whether they are folded; not where the partition has gone to another worker.
+            The partitions whose events are folded; the others have gone to another worker.
 
         Raises:
-            Gap: if events are missing before the first.
+            Gap: if events are missing before the first of a partition.
         """
+        left = dict(batches)
 
-        def attempt() -> bool:
+        def attempt() -> None:
             fold = self._fold or self._make_fold()
-            try:
-                with self._metrics.batch_seconds.time():
-                    folded = fold(partition, records)
-            except (ShardLost, Gap):
+            with self._metrics.batch_seconds.time():
+                folded, refused = fold(left)
+            for partition, became in folded.items():
+                del left[partition]
+                self._metrics.applied.inc(became.applied)
+                self._metrics.redelivered.inc(became.redelivered)
+                self._metrics.dead.inc(became.dead)
+                self.last[partition] = became.last
+            for partition in refused:
                 fold.forget(partition)
-                if holds():
-                    raise
-                log.info("partition %d has gone to another worker", partition)
-                return False
-            self._metrics.applied.inc(folded.applied)
-            self._metrics.redelivered.inc(folded.redelivered)
-            self._metrics.dead.inc(folded.dead)
-            self.last[partition] = folded.last
-            return True
+                if not holds(partition):
+                    del left[partition]
+                    gone.add(partition)
+                    log.info("partition %d has gone to another worker", partition)
+            errors = [error for partition, error in refused.items() if partition in left]
+            # A gap stays, and ends the worker; a shard that was changed by another may be tried again.
+            for error in sorted(errors, key=lambda error: isinstance(error, ShardLost)):
+                raise error
 
-        return self._patient("folding a batch", attempt)
+        gone: set[int] = set()
+        self._patient("folding a batch", attempt)
+        return set(batches) - gone
 
     def publish_items(self) -> None:
         """Publish the item counters that changed, if the stores answer; else the next call does."""
@@ -105,6 +118,7 @@ class Worker:
         return self._fold
 
     def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:
-        for record, reason in dead:
-            log.warning("dead event at partition %d offset %d: %s", record.partition, record.offset, reason)
+        for reason, n in Counter(reason for _, reason in dead).items():
+            first = next(record for record, why in dead if why == reason)
+            log.warning("%d dead, from partition %d offset %d on: %s", n, first.partition, first.offset, reason)
         self._send(self._settings.kafka.dead_topic, [dead_message(record, reason) for record, reason in dead])

@@ -35,6 +35,7 @@ class Fault:
         caught_up_within_s: longest time to catch up afterwards, in seconds; 0 where the stream may not even be more
             than a second behind while it happens.
         replayer_dies: whether it is the replayer that is killed; it is started again.
+        share: of the suite's events a second, at which this fault's replay goes.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Fault:
     of_store: bool = True
     caught_up_within_s: float = 30.0
     replayer_dies: bool = False
+    share: float = 1.0
 
 
 def killed(part: str) -> Break:
@@ -130,17 +132,23 @@ def nothing(system: System, _: random.Random) -> None:
 
 
 def poisoned(system: System, rng: random.Random) -> None:
-    """10,000 events that nobody can understand, a thousand a second, and one that the log refuses."""
+    """10,000 events that nobody can understand, 500 a second, and one that the log refuses."""
     client = producer(system.settings.kafka, max_request_size=20 << 20)
     with pytest.raises(MessageSizeTooLargeError):
         client.send(system.settings.kafka.topic, key=b"1", value=bytes(10 << 20)).get(timeout=30)
     client.close()
+    client = producer(system.settings.kafka, linger_ms=50)
+    partitions = system.settings.kafka.partitions
     began = time.monotonic()
     for batch in range(100):
-        chosen = rng.choices(system.events, k=100)
-        partitions = system.settings.kafka.partitions
-        system.send([malformed(event, system.partition(event.userid), partitions, rng) for event in chosen])
-        time.sleep(max(0.0, began + (batch + 1) / 10 - time.monotonic()))
+        sent = []
+        for event in rng.choices(system.events, k=100):
+            key, value, partition = malformed(event, system.partition(event.userid), partitions, rng)
+            sent.append(client.send(system.settings.kafka.topic, key=key, value=value, partition=partition))
+        client.flush()
+        assert all(future.succeeded() for future in sent)
+        time.sleep(max(0.0, began + (batch + 1) / 5 - time.monotonic()))
+    client.close()
 
 
 FAULTS = [
@@ -157,7 +165,7 @@ FAULTS = [
     Fault("triton killed", killed("triton")),
     Fault("triton's models killed", stubs_killed),
     Fault("feast server killed", killed("feast")),
-    Fault("10,000 malformed events", poisoned, caught_up_within_s=0.0),
+    Fault("10,000 malformed events", poisoned, caught_up_within_s=0.0, share=0.5),
     Fault("event times jump back", clock_back),
     Fault("replayer killed", nothing, replayer_dies=True),
     Fault("disk full", disk_full, of_store=False, caught_up_within_s=60.0),

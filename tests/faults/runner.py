@@ -55,8 +55,12 @@ class Outcome:
 
 
 def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
-    """Begin anew, replay all held-out events at `rate` a second, let the fault happen at a third, and look."""
+    """Begin anew, replay all held-out events, let the fault happen at a third, and look.
+
+    The replay sends the fault's share of `rate` events a second.
+    """
     begin_anew()
+    rate *= fault.share
     load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
     load.start()
     try:

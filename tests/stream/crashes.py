@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from features import Row
@@ -23,19 +23,23 @@ class Crashing:
 
     Attributes:
         at: an effect, and whether the worker dies after it; None for nowhere.
+        times: how often the effect is begun before the worker dies of it.
         meanwhile: called between the reading and the writing of a shard, as another worker might act then.
     """
 
     def __init__(self) -> None:
         self.at: tuple[str, bool] | None = None
+        self.times = 1
         self.meanwhile: Callable[[], None] | None = None
 
     def around(self, effect: str, function: Callable[[], T]) -> T:
         """Do it, and die where that is wanted."""
-        if self.at == (effect, False):
+        here = self.at is not None and self.at[0] == effect
+        self.times -= here
+        if here and self.times == 0 and not self.at[1]:
             raise Crash
         result = function()
-        if self.at == (effect, True):
+        if here and self.times == 0:
             raise Crash
         return result
 
@@ -58,8 +62,8 @@ class CrashingProfiles(Profiles):
         transaction.commit = crash
         return transaction
 
-    def set_served(self, shard: int, offset: int) -> None:
-        self.crashing.around("set_served", lambda: super(CrashingProfiles, self).set_served(shard, offset))
+    def set_served(self, offsets: Mapping[int, int]) -> None:
+        self.crashing.around("set_served", lambda: super(CrashingProfiles, self).set_served(offsets))
 
 
 class CrashingFeatures:

@@ -137,12 +137,15 @@ class Stream(RuleBasedStateMachine):
 
         self.crashing.meanwhile = other_goes_on
         batch = self.log[shard][began : began + count]
+        # Beside it stands a partition that the old worker keeps, whose events are folded all the same.
+        other = 1 - shard
+        batches = {other: self.log[other][self.acknowledged[other] :], shard: batch}
         try:
+            _, refused = old({each: records for each, records in batches.items() if records})
             if batch:
-                old(shard, batch)
-                assert wrote != [True], "a worker that lost its partition wrote to it"
-        except ShardLost:
-            assert wrote == [True]
+                assert isinstance(refused.get(shard), ShardLost) == (wrote == [True])
+            assert other not in refused
+            self.acknowledged[other] += len(batches[other])
         finally:
             self.crashing.meanwhile = None
 
@@ -151,15 +154,32 @@ class Stream(RuleBasedStateMachine):
     def a_gap_is_refused(self, shard: int) -> None:
         beyond = self.applied(shard) + 2
         if beyond < len(self.log[shard]):
-            with pytest.raises(Gap):
-                self.folds[shard](shard, self.log[shard][beyond:])
+            folded, refused = self.folds[shard]({shard: self.log[shard][beyond:]})
+            assert not folded and isinstance(refused[shard], Gap)
+
+    @rule(count=COUNT, effect=st.sampled_from(EFFECTS), times=st.integers(1, 2), after=st.booleans())
+    def a_worker_of_both_dies_in_a_batch(self, count: int, effect: str, times: int, after: bool) -> None:
+        self.folds = [self.folds[0]] * SHARDS
+        self.crashing.at, self.crashing.times = (effect, after), times
+        batches = {shard: self.log[shard][at : at + count] for shard, at in enumerate(self.acknowledged)}
+        try:
+            self.give(self.folds[0], {shard: batch for shard, batch in batches.items() if batch})
+        except Crash:
+            self.folds = [self.new_worker() for _ in range(SHARDS)]
+        finally:
+            self.crashing.at, self.crashing.times = None, 1
 
     def fold(self, shard: int, count: int) -> None:
         began = self.acknowledged[shard]
         batch = self.log[shard][began : began + count]
         if batch:
-            self.folds[shard](shard, batch)
-            self.acknowledged[shard] = began + len(batch)
+            self.give(self.folds[shard], {shard: batch})
+
+    def give(self, fold: Fold, batches: dict[int, list[Logged]]) -> None:
+        folded, refused = fold(batches)
+        assert not refused and set(folded) == set(batches)
+        for shard, batch in batches.items():
+            self.acknowledged[shard] += len(batch)
 
     def good(self, shard: int) -> tuple[list[Event], list[tuple[int, int, str]]]:
         """What is folded of a shard's log: its events, and its dead ones."""
