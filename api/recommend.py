@@ -208,7 +208,7 @@ class Recommender:
         live, table = answer.live, answer.live.items
         items, liked = encoder_input(profile.recent, live.run.history)
         vectors = answer.attempt("triton", lambda: self._models.encode(items, liked, live.run.version))
-        candidates = self._recall(answer, profile, vectors, exclude)
+        candidates = self._recall(answer, profile, vectors, exclude, request.explain)
         itemids = [candidate.itemid for candidate in candidates]
         ids = np.empty((len(itemids), 5), dtype=np.int64)
         ids[:, 0] = profile.userid
@@ -231,7 +231,7 @@ class Recommender:
             answer.items.append(entry)
 
     def _recall(
-        self, answer: Answer, profile: Profile, vectors: Floats | None, exclude: set[int]
+        self, answer: Answer, profile: Profile, vectors: Floats | None, exclude: set[int], explain: bool
     ) -> Sequence[Candidate]:
         live, limits = answer.live, self._settings.recall
         wanted = preferences(profile.recent, live.items.items.get)
@@ -244,6 +244,7 @@ class Recommender:
                 wanted,
                 exclude,
                 limits,
+                sources=explain,
             ),
         )
         known = [candidate for candidate in found or [] if candidate.itemid in live.items.items]

@@ -101,7 +101,9 @@ class StreamSettings(Part):
     host: str = Field("127.0.0.1", description="address that a worker's health and metrics listen on")
     workers: int = Field(1, ge=1, le=16, description="workers that `reelstream up` starts; they share the partitions")
     batch_events: int = Field(500, ge=1, description="most events folded in one Redis transaction")
-    batch_within_s: float = Field(0.005, gt=0, description="seconds to wait for a batch to fill")
+    batch_within_s: float = Field(
+        0.005, gt=0, description="seconds to wait, after the first event of a batch, for others"
+    )
     items_every_s: float = Field(1.0, gt=0, description="seconds between two publications of the item counters")
     session_timeout_s: float = Field(
         7.0, ge=6, description="seconds after which the partitions of a silent worker go to the others"
@@ -118,7 +120,9 @@ class DriftSettings(Part):
     panes: int = Field(4, ge=1, le=20, description="looks at all series in the time of one window")
     pane_s: float = Field(300.0, gt=0, description="seconds after which a look is taken though events are few")
     patience: int = Field(2, ge=1, description="looks in a row outside the band that open an alarm, or inside close it")
-    within_s: float = Field(0.25, gt=0, description="seconds to wait for a batch of the feature log to fill")
+    within_s: float = Field(
+        0.25, gt=0, description="seconds to wait, after the first message of a batch of the feature log, for others"
+    )
     scored_per_s: float = Field(
         20.0, ge=0, description="most events a second, of each worker, that the ranker scores before they are learned"
     )

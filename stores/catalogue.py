@@ -37,7 +37,7 @@ REST = 3.0
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A recalled item and the score that each source gave it."""
+    """A recalled item and, where it was asked for, the score that each source gave it."""
 
     itemid: int
     sources: Mapping[str, float]
@@ -66,6 +66,8 @@ class ItemIndex:
         preferences: Mapping[str, Mapping[int, float]],
         exclude: Collection[int],
         limits: RecallSettings,
+        *,
+        sources: bool = False,
     ) -> list[Candidate]:
         """Candidates by vector and by terms, without the excluded items, in one request.
 
@@ -76,6 +78,7 @@ class ItemIndex:
             preferences: as `features.preferences` gives them.
             exclude: items that must not come back.
             limits: how many candidates come from which source; without a vector, all come from the terms.
+            sources: whether each tells what each source gave it, for which Elasticsearch scores all of them once more.
 
         Raises:
             Unreachable: if Elasticsearch does not answer in time.
@@ -90,8 +93,7 @@ class ItemIndex:
                 "k": limits.vector_k,
                 "num_candidates": limits.vector_k if items <= FLAT else max(limits.num_candidates, limits.vector_k),
                 "filter": seen,
-                "_name": VECTOR,
-            }
+            } | ({"_name": VECTOR} if sources else {})
         wanted: list[tuple[str, str | int, float]] = [
             ("genres", GENRES[genre], weight) for genre, weight in preferences["genres"].items()
         ]
@@ -108,8 +110,8 @@ class ItemIndex:
                     "field_value_factor": {"field": "prior"},
                     "boost_mode": "multiply",
                     "boost": TERM_BOOST,
-                    "_name": TERMS,
                 }
+                | ({"_name": TERMS} if sources else {})
             }
         if knn is None and query is None:
             return []
@@ -122,12 +124,12 @@ class ItemIndex:
                 # `_id` stands among the stored fields, which take longer to unpack than the search itself.
                 stored_fields=["_none_"],
                 docvalue_fields=[{"field": "itemid"}],
-                include_named_queries_score=True,
+                include_named_queries_score=sources,
                 track_total_hits=False,
-                filter_path="hits.hits.fields,hits.hits.matched_queries",
+                filter_path="hits.hits.fields,hits.hits.matched_queries" if sources else "hits.hits.fields",
             )
         hits = answer.get("hits", {}).get("hits", [])
-        return [Candidate(hit["fields"]["itemid"][0], hit["matched_queries"]) for hit in hits]
+        return [Candidate(hit["fields"]["itemid"][0], hit.get("matched_queries", {})) for hit in hits]
 
     def create(self, index: str, dim: int, items: int) -> None:
         """Make an index, in place of one of the same name.

@@ -19,15 +19,16 @@ async def batches(stream: faust.StreamT[bytes], most: int, within_s: float) -> A
     Args:
         stream: of an agent that has it alone.
         most: most events in a list.
-        within_s: seconds to wait, after the first event, for others.
+        within_s: seconds to wait, after the first event, for others, unless enough are there.
     """
     stream.enable_acks = False
     events: list[Any] = []
     async for event in stream.events():
         events.append(event)
-        if len(events) == 1:
+        waiting = stream.channel.queue
+        if len(events) == 1 and waiting.qsize() < most - 1:
             await asyncio.sleep(within_s)
-        if len(events) == most or stream.channel.queue.empty():
+        if len(events) == most or waiting.empty():
             yield events
             for each in events:
                 await stream.ack(each)

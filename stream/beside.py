@@ -10,7 +10,7 @@ from typing import Any
 async def beside(work: Callable[[Sequence[Any]], None], events: Sequence[Any]) -> None:
     """Do blocking work in a thread, and return only once it is done.
 
-    Faust acknowledges a batch whenever the body that has it is left, so it is left only then, also when cancelled.
+    Also where Faust cancels the agent that waits for it: left alone, the thread would go on beside what comes next.
     """
     doing = asyncio.ensure_future(asyncio.to_thread(work, events))
     try:
