@@ -5,15 +5,19 @@ from __future__ import annotations
 import os
 import sys
 from importlib import import_module
+from typing import TYPE_CHECKING
 
-import typer
+from cli.aside import step_aside
 
-from settings import SettingsError, load
-from settings.toml import as_toml
+if TYPE_CHECKING:
+    import typer
 
 
 def _settings() -> None:
     """Print the settings in force, as TOML; secrets are hidden."""
+    from settings import load
+    from settings.toml import as_toml
+
     print(as_toml(load()), end="")
 
 
@@ -39,6 +43,8 @@ GROUPS = ("data", "bench", "dead")
 def make_app(wanted: str | None = None) -> typer.Typer:
     """The command with all its subcommands, or with the wanted one alone where there is such a one: all of them take a
     second to import, and what `publish` takes is missing to requests."""
+    import typer
+
     app = typer.Typer(
         help="An event-streaming online recommender.", no_args_is_help=True, pretty_exceptions_enable=False
     )
@@ -55,11 +61,16 @@ def make_app(wanted: str | None = None) -> typer.Typer:
 
 def main() -> None:
     """Run the command."""
+    # Before anything is imported that takes long.
+    if sys.argv[1:2] == ["publish"] and not {"--reset", "--rollback", "--help"} & set(sys.argv):
+        step_aside()
     if not sys.warnoptions:
         import warnings
 
         warnings.simplefilter("ignore")
         os.environ["PYTHONWARNINGS"] = "ignore"
+    from settings import SettingsError, load
+
     try:
         load()
     except SettingsError as error:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from cli.aside import step_aside
 from cli.console import bar, one_line, report, stage_bars
 from settings import Settings, load
 
@@ -58,8 +57,6 @@ def publish(
             live = go_back(load())
         report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
         return
-    if not reset:
-        step_aside()
     with one_line(), bar("publishing") as tell:
         done = publish_run(load(), run, tell, reset=reset, force=force)
     state = (
