@@ -71,6 +71,8 @@ def _launch(settings: Settings, port: int) -> Launch:
         str(java.JAVA),
         f"-Xms{HEAP_MB}m",
         f"-Xmx{HEAP_MB}m",
+        # Else it takes hours until the process is as large as it will be.
+        "-XX:+AlwaysPreTouch",
         "-XX:+UseSerialGC",
         "-XX:TieredStopAtLevel=1",
         "-XX:+ExitOnOutOfMemoryError",
@@ -132,7 +134,7 @@ def _properties(port: int, controller_port: int, data: Path, partitions: int) ->
 
 
 def _probe(port: int) -> None:
-    """The broker is registered with its controller, and lists its topics."""
+    """The broker is registered with its controller, lists its topics, and coordinates groups."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
@@ -149,6 +151,8 @@ def _probe(port: int) -> None:
         if not admin.describe_cluster()["brokers"]:
             raise NotYet("the broker has not yet registered with its controller")
         admin.list_topics()
+        # The first question about any group makes the topic of the groups' offsets, which takes a moment.
+        admin.describe_groups(["none"])
     except (KafkaError, OSError) as error:
         raise NotYet(f"the broker does not answer ({type(error).__name__})") from error
     finally:
