@@ -60,6 +60,8 @@ def _launch(settings: Settings) -> Launch:
             f"--backend-config=python,shm-region-prefix-name={shared}",
             "--model-control-mode=explicit",
             "--load-model=*",
+            # The configurations are complete; to ask a model for more would take a process of its own.
+            "--disable-auto-complete-config",
             "--strict-readiness=false",
             "--exit-on-error=false",
             "--exit-timeout-secs=5",

@@ -52,13 +52,11 @@ class Environment:
     def variables(self) -> dict[str, str]:
         """The stub finds its Python by PATH, its libpython and the wheel's libraries by LD_LIBRARY_PATH.
 
-        NumPy only carries tensors there: the threads of its OpenBLAS would double what it takes to load. What
-        PYTHONPATH adds has it loaded behind what serves.
+        NumPy only carries tensors there: the threads of its OpenBLAS would double what it takes to load.
         """
         return {
             "PATH": f"{self.folder / 'bin'}:{BASE_PATH}",
             "LD_LIBRARY_PATH": f"{self.libpython}:{self.packages / 'nvidia_pytriton.libs'}",
-            "PYTHONPATH": str(Path(__file__).with_name("triton_site")),
             "OPENBLAS_NUM_THREADS": "1",
         }
 

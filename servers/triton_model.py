@@ -17,9 +17,6 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
-NICE = 10
-"""Priority of loading: 2 s of processor time for each model, in which another version answers."""
-
 
 class TritonPythonModel:
     """One version of a model; each version and each instance has a process of its own."""
@@ -63,5 +60,5 @@ class TritonPythonModel:
 
 
 def _behind() -> None:
-    """Lower the priority of this thread alone, which needs no right: it could not be raised again without one."""
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), NICE)
+    """Have this thread alone run where nobody else would: while it works, another version answers."""
+    os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))

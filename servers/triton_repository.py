@@ -7,6 +7,8 @@ each version has a `model.py` beside its model.onnx, and the configuration names
 from __future__ import annotations
 
 import contextlib
+import importlib.util
+import py_compile
 import shutil
 import tempfile
 from pathlib import Path
@@ -84,6 +86,7 @@ def _mirror_folder(stock: Path, derived: Path, *, with_model: bool) -> None:
     if with_model:
         _mirror_file(MODEL, target / "model.py")
         kept.add(Path("model.py"))
+        _compile(target / "model.py")
     for entry in [entry for entry in target.rglob("*") if entry.is_file()]:
         if entry.relative_to(target) not in kept and "__pycache__" not in entry.parts:
             entry.unlink()
@@ -101,6 +104,14 @@ def _mirror_file(stock: Path, derived: Path) -> None:
     temporary = derived.with_name(f".new-{derived.name}")
     shutil.copy2(stock, temporary)
     temporary.rename(derived)
+
+
+def _compile(code: Path) -> None:
+    """Write a module's bytecode where it is not; Python's own, written beside a version when it is loaded, would look
+    to Triton like a change of it, for which it loads the version that serves once more with the next."""
+    made = Path(importlib.util.cache_from_source(str(code)))
+    if not made.is_file() or made.stat().st_mtime < code.stat().st_mtime:
+        py_compile.compile(str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
 
 
 def _write(file: Path, content: bytes) -> None:
