@@ -31,7 +31,7 @@ FLAT = 10_000
 CHUNK = 50
 """Items written at once."""
 
-REST = 3.0
+REST = 5.0
 """Rest after them, in times that writing them took, so that searches notice little of an index that is filled."""
 
 
