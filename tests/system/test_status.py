@@ -20,7 +20,7 @@ def test_a_worker_that_waits_says_for_what(system: System) -> None:
     try:
         system.send_events(system.events[:1])
         until = time.monotonic() + 30
-        while "waits (folding a batch: Redis does not answer" not in detail(system, "worker-0"):
+        while "folding a batch: Redis does not answer" not in detail(system, "worker-0"):
             assert time.monotonic() < until, detail(system, "worker-0")
             time.sleep(0.2)
     finally:
