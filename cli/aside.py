@@ -32,6 +32,7 @@ def step_aside() -> None:
         os._exit(code if code >= 0 else 128 - code)
     os.setsid()
     os.nice(LOWEST)
-    os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    with suppress(OSError):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with suppress(OSError):
         Path("/proc/self/autogroup").write_text(str(LOWEST))

@@ -7,6 +7,7 @@ Python 3.13. Outputs come straight from onnxruntime, because the backend cannot 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import threading
@@ -61,4 +62,5 @@ class TritonPythonModel:
 
 def _behind() -> None:
     """Have this thread alone run where nobody else would: while it works, another version answers."""
-    os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))
+    with contextlib.suppress(OSError):
+        os.sched_setscheduler(threading.get_native_id(), os.SCHED_IDLE, os.sched_param(0))

@@ -110,8 +110,8 @@ def _compile(code: Path) -> None:
     """Write a module's bytecode where it is not; Python's own, written beside a version when it is loaded, would look
     to Triton like a change of it, for which it loads the version that serves once more with the next."""
     made = Path(importlib.util.cache_from_source(str(code)))
-    if not made.is_file() or made.stat().st_mtime < code.stat().st_mtime:
-        py_compile.compile(str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.UNCHECKED_HASH)
+    if not made.is_file() or importlib.util.source_hash(code.read_bytes()) not in made.read_bytes()[:16]:
+        py_compile.compile(str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 
 def _write(file: Path, content: bytes) -> None:

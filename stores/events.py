@@ -11,7 +11,7 @@ from functools import lru_cache
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import NewTopic
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.net.compat import KafkaNetClient
 from kafka.partitioner.default import murmur2
@@ -22,6 +22,10 @@ from stores.errors import LogError, Unreachable
 
 BACKWARDS = 2000
 """Events read at once when the newest of a kind is looked for."""
+
+LARGEST = "max.message.bytes"
+DEAD_BYTES = 8 << 20
+"""Largest dead event: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
 
 logging.getLogger("kafka").setLevel(logging.ERROR)
 
@@ -125,13 +129,14 @@ def ensure_topics(settings: KafkaSettings) -> None:
         Unreachable: if Kafka does not answer.
     """
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
+    keep_large = keep | {LARGEST: str(DEAD_BYTES)}
     keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
     with reachable(settings):
         admin = connected(KafkaAdminClient, settings)
         try:
             for name, partitions, configs in (
                 (settings.topic, settings.partitions, keep),
-                (settings.dead_topic, 1, keep),
+                (settings.dead_topic, 1, keep_large),
                 (settings.features_topic, 1, keep_some),
                 (settings.alarms_topic, 1, keep),
             ):
@@ -141,6 +146,11 @@ def ensure_topics(settings: KafkaSettings) -> None:
                     admin.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])
                 except TopicAlreadyExistsError:
                     continue
+            # One that was made before dead events could be as large.
+            dead = ConfigResource(ConfigResourceType.TOPIC, settings.dead_topic)
+            if LARGEST not in admin.describe_configs([dead])["topic"][settings.dead_topic]:
+                dead.configs = {LARGEST: str(DEAD_BYTES)}
+                admin.alter_configs([dead])
             found = len(admin.describe_topics([settings.topic])[0]["partitions"])
         finally:
             admin.close()

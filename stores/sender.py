@@ -11,7 +11,10 @@ from settings import KafkaSettings
 from stores.events import abandon, producer, reachable
 
 LINGER_MS = 100
+"""Milliseconds that records wait for others; a call flushes when it has appended all of its own."""
+
 BATCH_BYTES = 512 << 10
+"""Records of a topic sent together, before they are compressed; the log takes 1 MiB."""
 
 
 class Sender:
@@ -20,11 +23,11 @@ class Sender:
     Args:
         settings: of Kafka.
         within_s: seconds that Kafka gets to take what one call appends.
-        compressed: whether the records are worth compressing.
+        options: of the producer.
     """
 
-    def __init__(self, settings: KafkaSettings, within_s: float, *, compressed: bool = False) -> None:
-        self._settings, self._within_s, self._compression = settings, within_s, "gzip" if compressed else None
+    def __init__(self, settings: KafkaSettings, within_s: float, **options: Any) -> None:
+        self._settings, self._within_s, self._options = settings, within_s, options
         self._producer: KafkaProducer | None = None
 
     def __call__(self, topic: str, records: Sequence[tuple[bytes, bytes]]) -> None:
@@ -38,15 +41,14 @@ class Sender:
         with reachable(self._settings):
             if self._producer is None:
                 within_ms = int(1000 * self._within_s)
-                # What one call appends is sent when it flushes, in few requests.
                 self._producer = producer(
                     self._settings,
                     delivery_timeout_ms=within_ms,
                     request_timeout_ms=within_ms // 2 - LINGER_MS,
                     linger_ms=LINGER_MS,
                     batch_size=BATCH_BYTES,
-                    compression_type=self._compression,
                     metrics_enabled=False,
+                    **self._options,
                 )
             try:
                 sent: list[Any] = [self._producer.send(topic, key=key, value=value) for key, value in records]

@@ -10,6 +10,7 @@ from contextlib import suppress
 from features import Item
 from settings import Settings
 from stores import DriftTopics, Logged, Profiles, Published, ShardLost, StoreError
+from stores.events import DEAD_BYTES
 from stores.feature_store import Features
 from stores.sender import Sender
 from stream.fold import Fold, dead_message
@@ -42,7 +43,7 @@ class Worker:
         self._fold: Fold | None = None
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
-        self._send = Sender(settings.kafka, DEAD_WITHIN_S, compressed=True)
+        self._send = Sender(settings.kafka, DEAD_WITHIN_S, compression_type="gzip", max_request_size=DEAD_BYTES)
         self.last: dict[int, int] = {}
 
     def prepare(self) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import requests
+from kafka import KafkaProducer
 
 import servers
 from cli.models import publish_run
@@ -61,16 +62,17 @@ class System:
         assert answer.status_code == 202, answer.text
         return answer.json()
 
-    def send(self, records: Sequence[tuple[bytes | None, bytes | None, int]]) -> None:
-        """Put raw (key, value, partition) on the topic."""
-        client = producer(self.settings.kafka)
-        futures = [
-            client.send(self.settings.kafka.topic, key=key, value=value, partition=partition)
-            for key, value, partition in records
-        ]
-        client.flush()
-        assert all(future.get(timeout=10) for future in futures)
-        client.close()
+    def send(
+        self, records: Sequence[tuple[bytes | None, bytes | None, int]], client: KafkaProducer | None = None
+    ) -> None:
+        """Put raw (key, value, partition) on the topic, by a producer that the caller has, or one for these alone."""
+        with nullcontext(client) if client else closing(producer(self.settings.kafka)) as used:
+            futures = [
+                used.send(self.settings.kafka.topic, key=key, value=value, partition=partition)
+                for key, value, partition in records
+            ]
+            used.flush()
+            assert all(future.get(timeout=10) for future in futures)
 
     def send_events(self, events: Sequence[Event]) -> None:
         self.send([(*encode(event), self.partition(event.userid)) for event in events])

@@ -28,6 +28,15 @@ def test_a_dead_event_is_listed_with_its_position_and_reason(system: System) -> 
     assert "value is not JSON" in command("list", "--reason", "not JSON").stdout
 
 
+def test_an_event_as_large_as_the_log_takes_stops_nothing_and_is_filed_whole(system: System) -> None:
+    value = bytes(range(256)) * 4000
+    system.send([(b"5", value, system.partition(5))])
+    system.wait()
+    assert [each.value for each in dead_events(system.settings.kafka) if len(each.value or b"") == len(value)] == [
+        value
+    ]
+
+
 def test_an_event_in_the_wrong_partition_counts_once_it_is_sent_again(system: System) -> None:
     event = Event(700_777, system.catalogue_items()[0], 5, 1000)
     wrong = (system.partition(event.userid) + 1) % system.settings.kafka.partitions

@@ -7,8 +7,10 @@ import shutil
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
+import servers
 from bench import Load, hot_publish
 from cli.models import publish_run
 from offline import publish, runs
@@ -68,6 +70,22 @@ def test_a_run_goes_live_under_requests_and_back_without_a_failed_or_mixed_answe
     assert {(request.status, request.degraded) for request in load.stop()} == {(200, ())}
     assert publish.rollback(system.settings).run == other
     until_run(system, other)
+    assert publish.rollback(system.settings).run == live
+    until_run(system, live)
+
+
+def processes(system: System, version: int) -> set[int]:
+    """The processes in which Triton runs a version of the models."""
+    children = psutil.Process(servers.pid(system.settings, "triton")).children(recursive=True)
+    return {child.pid for child in children if any(f"/{version}/model.py" in word for word in child.cmdline())}
+
+
+def test_the_models_that_answer_are_not_loaded_once_more_with_the_next(system: System, live: str) -> None:
+    version = Published(system.profiles.client).run().version
+    answer = processes(system, version)
+    assert len(answer) == 2
+    publish_run(system.settings, copy_of(system, "20000101T000000Z-next"), quiet, force=True)
+    assert processes(system, version) == answer
     assert publish.rollback(system.settings).run == live
     until_run(system, live)
 
