@@ -8,8 +8,13 @@ from typing import Any
 
 import faust
 
+MOST_BYTES = 4 * 2**20
+"""Far more than 500 ratings have. Junk may be larger, and what is made of it in memory is several times as large."""
 
-async def batches(stream: faust.StreamT[bytes], most: int, within_s: float) -> AsyncIterator[list[Any]]:
+
+async def batches(
+    stream: faust.StreamT[bytes], most: int, within_s: float, most_bytes: int = MOST_BYTES
+) -> AsyncIterator[list[Any]]:
     """Lists of events, each acknowledged when the next is asked for.
 
     A list holds all that waits, so that the further behind a worker is, the fewer times it goes to the stores. Faust's
@@ -20,16 +25,19 @@ async def batches(stream: faust.StreamT[bytes], most: int, within_s: float) -> A
         stream: of an agent that has it alone.
         most: most events in a list.
         within_s: seconds to wait, after the first event, for others, unless enough are there.
+        most_bytes: size of a list's values from which on it takes no more events.
     """
     stream.enable_acks = False
     events: list[Any] = []
+    size = 0
     async for event in stream.events():
         events.append(event)
+        size += len(event.message.value or b"")
         waiting = stream.channel.queue
         if len(events) == 1 and waiting.qsize() < most - 1:
             await asyncio.sleep(within_s)
-        if len(events) == most or waiting.empty():
+        if len(events) == most or size >= most_bytes or waiting.empty():
             yield events
             for each in events:
                 await stream.ack(each)
-            events = []
+            events, size = [], 0

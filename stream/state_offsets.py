@@ -15,6 +15,8 @@ import faust
 from faust.transport.drivers import aiokafka
 from faust.types import TP
 
+from stream.buffer import Buffer
+
 Positions = Callable[[], dict[TP, int | None]]
 """Gives the last offset that is in the state, by partition; None before the snapshot."""
 
@@ -49,9 +51,13 @@ class StateTransport(aiokafka.Transport):
 
 
 class App(faust.App):
-    """A Faust application whose offsets live with its state."""
+    """A Faust application whose offsets live with its state, and whose buffers are bounded in bytes."""
 
     positions: Positions
+
+    def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> Buffer:  # noqa: N802
+        """The queue that each of its streams has."""
+        return Buffer(maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
 
     def _new_transport(self) -> StateTransport:
         return StateTransport(self.conf.broker_consumer, self)

@@ -43,7 +43,7 @@ class Worker:
         self._fold: Fold | None = None
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
-        self._send = Sender(settings.kafka, DEAD_WITHIN_S, compression_type="gzip", max_request_size=DEAD_BYTES)
+        self._send = Sender(settings.kafka, DEAD_WITHIN_S, compression_type="lz4", max_request_size=DEAD_BYTES)
         self.last: dict[int, int] = {}
 
     def prepare(self) -> None:

@@ -1,0 +1,43 @@
+"""A worker's buffer is full when as many events wait as may, or as many bytes."""
+
+from __future__ import annotations
+
+from faust import Event
+from faust.types import Message
+from mode.utils.queues import FlowControlEvent
+
+from stream.buffer import MOST_BYTES, Buffer
+
+
+def event(size: int) -> Event:
+    return Event(None, None, None, None, Message("ratings", 0, 0, 0.0, 0, None, None, bytes(size), None))
+
+
+def buffer(maxsize: int) -> Buffer:
+    return Buffer(maxsize, flow_control=FlowControlEvent(initially_suspended=False))
+
+
+def test_few_large_events_fill_it() -> None:
+    waiting = buffer(1000)
+    for _ in range(3):
+        assert not waiting.full()
+        waiting.put_nowait(event(MOST_BYTES // 3 + 1))
+    assert waiting.full()
+    waiting.get_nowait()
+    assert not waiting.full()
+
+
+def test_many_small_events_fill_it() -> None:
+    waiting = buffer(2)
+    waiting.put_nowait(event(10))
+    assert not waiting.full()
+    waiting.put_nowait(event(0))
+    assert waiting.full()
+
+
+def test_what_is_forgotten_takes_no_room() -> None:
+    waiting = buffer(1000)
+    waiting.put_nowait(event(MOST_BYTES))
+    assert waiting.full()
+    waiting.clear()
+    assert not waiting.full()
