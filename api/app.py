@@ -23,7 +23,8 @@ from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
 from settings import Settings
-from stores import ItemIndex, Models, Profiles, Published, StoreError, connect
+from stores import Models, Profiles, Published, StoreError, connect
+from stores.catalogue import ItemIndex
 from stores.feature_store import Features
 
 

@@ -37,7 +37,8 @@ from features import (
 from features.rows import USER_ATTRIBUTES
 from features.schema import Floats
 from settings import Settings
-from stores import Candidate, ItemIndex, Models, Profiles, Ranking, StoreError
+from stores import Models, Profiles, Ranking, StoreError
+from stores.catalogue import Candidate, ItemIndex
 from stores.feature_store import Features
 
 T = TypeVar("T")

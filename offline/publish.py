@@ -17,7 +17,6 @@ from stores import (
     ENCODER,
     RANKER,
     DriftStore,
-    ItemIndex,
     LiveRun,
     Models,
     Profiles,
@@ -27,6 +26,7 @@ from stores import (
     delete_topics,
     ensure_topics,
 )
+from stores.catalogue import ItemIndex
 
 if TYPE_CHECKING:
     from stores.feature_store import Features

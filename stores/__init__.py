@@ -1,9 +1,9 @@
 """One module for each server that we talk to: Kafka, Redis, Feast, Elasticsearch, Triton. All I/O stands here.
 
-`stores.feature_store` is imported by name: Feast takes seconds to load.
+`stores.feature_store` and `stores.catalogue` are imported by name: Feast takes seconds to load, and the client of
+Elasticsearch nearly one.
 """
 
-from stores.catalogue import TERMS, VECTOR, Candidate, ItemIndex
 from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
 from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
 from stores.events import Log, Logged, abandon, delete_topics, ensure_topics, partition_of, producer, understand
@@ -17,10 +17,7 @@ from stores.shard_view import ShardView, view_shard
 __all__ = [
     "ENCODER",
     "RANKER",
-    "TERMS",
-    "VECTOR",
     "Alarm",
-    "Candidate",
     "Changes",
     "DriftNow",
     "DriftStore",
@@ -28,7 +25,6 @@ __all__ = [
     "DriftUpdate",
     "FeatureBatch",
     "Gap",
-    "ItemIndex",
     "LiveRun",
     "Log",
     "LogError",

@@ -23,7 +23,7 @@ from stream.beside import beside
 from stream.drift_agent import position, watch_drift
 from stream.metrics import Metrics
 from stream.retry import Patient
-from stream.state_offsets import App
+from stream.state_offsets import App, NoTables
 from stream.worker import Worker
 
 log = logging.getLogger("reelstream.stream")
@@ -52,6 +52,7 @@ def make_app(settings: Settings, index: int) -> App:
         stream_ack_cancelled_tasks=False,
         stream_ack_exceptions=False,
         stream_buffer_maxsize=4 * settings.stream.batch_events,
+        TableManager=NoTables,
         topic_disable_leader=True,
         topic_allow_declare=False,
         web_host=settings.stream.host,
@@ -64,7 +65,7 @@ def make_app(settings: Settings, index: int) -> App:
     drift_store = DriftStore(profiles.client)
 
     def positions() -> dict[TP, int | None]:
-        applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(profiles.applied())}
+        applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(worker.applied())}
         return applied | position(drift_store, settings)
 
     app.positions = lambda: patient("reading the offsets in Redis", positions)
@@ -105,21 +106,23 @@ def make_app(settings: Settings, index: int) -> App:
             except Exception as error:
                 unexpected(error)
 
-    if settings.drift.enabled:
-        watch_drift(app, settings, profiles, published, metrics, patient, unexpected)
-
     def ours() -> set[int]:
         return {each.partition for each in app.consumer.assignment() if each.topic == settings.kafka.topic}
+
+    def waiting(partition: int) -> int:
+        return worker.waiting(partition, app.consumer.highwater(TP(settings.kafka.topic, partition)))
+
+    def behind() -> int:
+        return sum(map(waiting, ours()))
 
     @app.timer(1.0)
     async def lag() -> None:
         assigned = ours()
         for partition in range(settings.kafka.partitions):
-            high = app.consumer.highwater(TP(settings.kafka.topic, partition)) if partition in assigned else None
-            if high is None:
-                metrics.lag.labels(str(partition)).set(0)
-            else:
-                metrics.lag.labels(str(partition)).set(max(0, high - 1 - worker.last.get(partition, high - 1)))
+            metrics.lag.labels(str(partition)).set(waiting(partition) if partition in assigned else 0)
+
+    if settings.drift.enabled:
+        watch_drift(app, settings, profiles, published, metrics, patient, behind, unexpected)
 
     @app.page("/health")
     async def health(view: View, request: Request) -> Response:
@@ -130,8 +133,8 @@ def make_app(settings: Settings, index: int) -> App:
         return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
 
     # What stands here now stays; a full collection, which stops all threads, need not look at it.
-    gc.collect()
     gc.freeze()
+    gc.enable()
     return app
 
 

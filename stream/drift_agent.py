@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from typing import Any
 
 import faust
-import river.drift  # noqa: F401  so that the worker's start takes the second that it needs, not the first event
 from faust.types import TP
 
 from drift.events import Scored
 from settings import Settings
-from stores import (
-    DriftStore,
-    DriftTopics,
-    FeatureBatch,
-    ItemIndex,
-    LiveRun,
-    Models,
-    Profiles,
-    Published,
-)
+from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Models, Profiles, Published
 from stream.batches import batches
 from stream.beside import beside
 from stream.drift_metrics import DriftMetrics
@@ -33,6 +25,12 @@ from stream.served import Served
 
 MESSAGES = 200
 """Most messages counted in one transaction."""
+
+FEW = 500
+"""A new worker begins to count drift, for which it first loads river, once no more ratings than these wait."""
+
+BEGINS_WITHIN_S = 15.0
+"""Or after so many seconds."""
 
 
 def position(store: DriftStore, settings: Settings) -> dict[TP, int | None]:
@@ -47,9 +45,21 @@ def watch_drift(
     published: Published,
     metrics: Metrics,
     patient: Patient,
+    behind: Callable[[], int],
     end: Callable[[BaseException], None],
 ) -> None:
-    """Add the agent to an application; `end` ends the process after an unexpected error."""
+    """Add the agent to an application.
+
+    Args:
+        app: the application.
+        settings: all settings.
+        profiles: the state.
+        published: the run in use.
+        metrics: of the worker.
+        patient: tries again while a store is away.
+        behind: tells how many ratings wait for this worker.
+        end: ends the process after an unexpected error.
+    """
     ranker = Ranker(settings, profiles, published)
     drifting = Drifting(
         settings.drift,
@@ -71,8 +81,18 @@ def watch_drift(
 
     @app.agent(app.topic(log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
     async def drift(stream: faust.StreamT[bytes]) -> None:
+        begun = False
         async for events in batches(stream, MESSAGES, settings.drift.within_s):
+            if not begun:
+                await _few_wait(behind)
+                begun = True
             await beside(count, events)
+
+
+async def _few_wait(behind: Callable[[], int]) -> None:
+    until = time.monotonic() + BEGINS_WITHIN_S
+    while behind() > FEW and time.monotonic() < until:
+        await asyncio.sleep(0.1)
 
 
 class Ranker:
@@ -87,6 +107,8 @@ class Ranker:
 
     @cached_property
     def _scorer(self) -> Scorer:
+        from stores.catalogue import ItemIndex  # takes a second, while a new worker's partitions wait
+
         models = Models(self._settings.triton)
         items = self._published.catalogue()
         index = ItemIndex(self._settings.elasticsearch)

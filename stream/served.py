@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -10,8 +11,11 @@ from features import Item, dense, encoder_input, merge, preferences, rating_inpu
 from features.columns import ItemTable, user_columns
 from features.schema import Floats
 from settings import RecallSettings
-from stores import FeatureBatch, ItemIndex, LiveRun, Models, Profiles, Sampled
+from stores import FeatureBatch, LiveRun, Models, Profiles, Sampled
 from stream.scoring import rank_of
+
+if TYPE_CHECKING:
+    from stores.catalogue import ItemIndex
 
 
 class Served:

@@ -26,11 +26,7 @@ DEAD_WITHIN_S = 30.0
 
 
 class Worker:
-    """Folds batches and publishes item counters. Its methods block; they run beside the event loop.
-
-    Attributes:
-        last: last offset folded, by partition.
-    """
+    """Folds batches and publishes item counters. Its methods block; they run beside the event loop."""
 
     def __init__(
         self, settings: Settings, profiles: Profiles, published: Published, metrics: Metrics, patient: Patient
@@ -44,12 +40,28 @@ class Worker:
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
         self._send = Sender(settings.kafka, DEAD_WITHIN_S, compression_type="lz4", max_request_size=DEAD_BYTES)
-        self.last: dict[int, int] = {}
+        self._last: dict[int, int] = {}
 
     def prepare(self) -> None:
         """Get ready before the first event comes, as far as the stores let it."""
         with suppress(StoreError):
             self._make_fold()
+
+    def applied(self) -> list[int | None]:
+        """Last offset in the state, by partition; None before the snapshot.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        applied = self._profiles.applied()
+        for partition, offset in enumerate(applied):
+            if offset is not None:
+                self._last[partition] = max(offset, self._last.get(partition, -1))
+        return applied
+
+    def waiting(self, partition: int, high: int | None) -> int:
+        """How many events of a partition wait, where `high` is the offset of its next one; 0 where that is unknown."""
+        return 0 if high is None else max(0, high - 1 - self._last.get(partition, high - 1))
 
     @property
     def waits_for(self) -> str | None:
@@ -80,7 +92,7 @@ class Worker:
                 self._metrics.applied.inc(became.applied)
                 self._metrics.redelivered.inc(became.redelivered)
                 self._metrics.dead.inc(became.dead)
-                self.last[partition] = became.last
+                self._last[partition] = became.last
             for partition in refused:
                 fold.forget(partition)
                 if not holds(partition):

@@ -19,7 +19,8 @@ from api.pages.sign_in import PAGES, add_sign_in
 from api.pages.stream_state import StreamState
 from api.tokens import COOKIE, WRITE, Token, may
 from settings import Settings
-from stores import DriftStore, ItemIndex, Models, Profiles
+from stores import DriftStore, Models, Profiles
+from stores.catalogue import ItemIndex
 
 CSP = "; ".join(
     (

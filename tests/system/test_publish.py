@@ -15,7 +15,8 @@ from bench import Load, hot_publish
 from cli.models import publish_run
 from offline import publish, runs
 from offline.errors import RunError
-from stores import ItemIndex, Published
+from stores import Published
+from stores.catalogue import ItemIndex
 from tests.system.conftest import System
 
 

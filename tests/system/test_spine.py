@@ -13,7 +13,8 @@ import numpy as np
 from features import DENSE_COLUMNS, dense, multi_hot
 from offline import runs
 from settings import RecallSettings
-from stores import ItemIndex, Published
+from stores import Published
+from stores.catalogue import ItemIndex
 from stores.feature_store import Features
 from tests.system.conftest import System
 
