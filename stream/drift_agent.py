@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
+from importlib import import_module
 from typing import Any
 
 import faust
@@ -27,10 +28,13 @@ MESSAGES = 200
 """Most messages counted in one transaction."""
 
 FEW = 500
-"""A new worker begins to count drift, for which it first loads river, once no more ratings than these wait."""
+"""A new worker loads river, with which it counts drift, once no more ratings than these wait."""
+
+KNOWN_AFTER_S = 0.5
+"""Seconds after which a new worker knows how many wait."""
 
 BEGINS_WITHIN_S = 15.0
-"""Or after so many seconds."""
+"""Seconds after which it loads river even so."""
 
 
 def position(store: DriftStore, settings: Settings) -> dict[TP, int | None]:
@@ -81,18 +85,21 @@ def watch_drift(
 
     @app.agent(app.topic(log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
     async def drift(stream: faust.StreamT[bytes]) -> None:
-        begun = False
         async for events in batches(stream, MESSAGES, settings.drift.within_s):
-            if not begun:
-                await _few_wait(behind)
-                begun = True
+            await loaded.wait()
             await beside(count, events)
 
+    loaded = asyncio.Event()
 
-async def _few_wait(behind: Callable[[], int]) -> None:
-    until = time.monotonic() + BEGINS_WITHIN_S
-    while behind() > FEW and time.monotonic() < until:
-        await asyncio.sleep(0.1)
+    @app.task
+    async def load() -> None:
+        """It takes seconds, in which a worker that takes over from one that died folds what waited meanwhile."""
+        until = time.monotonic() + BEGINS_WITHIN_S
+        await asyncio.sleep(KNOWN_AFTER_S)
+        while behind() > FEW and time.monotonic() < until:
+            await asyncio.sleep(0.1)
+        await asyncio.to_thread(import_module, "river.drift")
+        loaded.set()
 
 
 class Ranker:
