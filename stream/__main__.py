@@ -13,6 +13,9 @@ from stores import ensure_topics  # noqa: E402
 from stream.app import make_app  # noqa: E402
 from stream.retry import Patient  # noqa: E402
 
+gc.freeze()
+gc.enable()
+
 
 def main() -> None:
     """Fold until stopped."""

@@ -133,8 +133,8 @@ def make_app(settings: Settings, index: int) -> App:
         return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
 
     # What stands here now stays; a full collection, which stops all threads, need not look at it.
+    gc.collect()
     gc.freeze()
-    gc.enable()
     return app
 
 
