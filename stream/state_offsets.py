@@ -3,6 +3,8 @@
 Kafka keeps the group's offsets; the truth is `applied`, which changes together with the state. Where Redis lost its
 last second of writes, the group's offset is ahead of the state and events would be skipped; so a partition that is
 assigned is read from the lower of the two.
+
+The application that has this consumer also bounds what waits in it (`stream.buffer`), and starts without waiting.
 """
 
 from __future__ import annotations
