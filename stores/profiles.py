@@ -33,6 +33,11 @@ SEEN = struct.Struct(">IB")
 USER = struct.Struct(">bbb")
 PIPELINE = 1000
 """Commands sent at once."""
+RAISE = """
+local held = redis.call('GET', KEYS[1])
+if not held or tonumber(held) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+"""
+"""Sets a number that is greater than the one held."""
 
 
 def pack_profile(profile: Profile) -> bytes:
@@ -249,10 +254,14 @@ class Profiles:
         return -1 if value is None else int(value)
 
     def set_served(self, offsets: Mapping[int, int]) -> None:
-        """Say of shards that the Feast rows of all events up to an offset are written."""
+        """Say of shards that the Feast rows of all events up to an offset are written; never takes back a later one.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
         write = self.client.pipeline(transaction=False)
         for shard, offset in offsets.items():
-            write.set(f"{self.tag(shard)}:served", offset)
+            write.eval(RAISE, 1, f"{self.tag(shard)}:served", offset)
         with reachable():
             write.execute()
 

@@ -107,7 +107,6 @@ class Fold:
         self._genres = {itemid: item.genres for itemid, item in items.items()}
         self._report_dead = report_dead
         self._inputs = inputs
-        self._served: dict[int, int] = {}
 
     def __call__(self, batches: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, Folded], dict[int, LogError]]:
         """Fold consecutive events of some partitions; all partitions wait for Kafka and the feature store together.
@@ -142,7 +141,7 @@ class Fold:
                     refused[part.shard] = error
         parts = [part for part in parts if part.shard not in refused]
         self._write_rows(parts)
-        self._say_served(parts)
+        self._profiles.set_served({part.shard: part.last for part in parts})
         return {part.shard: part.became() for part in parts}, refused
 
     def _begin(self, shard: int, records: Sequence[Logged], transactions: ExitStack) -> Part:
@@ -183,18 +182,6 @@ class Fold:
             for part in parts
             for userid in sorted(part.userids)
         )
-
-    def _say_served(self, parts: Sequence[Part]) -> None:
-        for part in parts:
-            if part.shard not in self._served:
-                self._served[part.shard] = self._profiles.served_of(part.shard)
-        later = {part.shard: part.last for part in parts if part.last > self._served[part.shard]}
-        self._profiles.set_served(later)
-        self._served |= later
-
-    def forget(self, shard: int) -> None:
-        """Forget what is remembered of a shard that this worker no longer holds."""
-        self._served.pop(shard, None)
 
 
 def fold_all(

@@ -94,7 +94,6 @@ class Worker:
                 self._metrics.dead.inc(became.dead)
                 self._last[partition] = became.last
             for partition in refused:
-                fold.forget(partition)
                 if not holds(partition):
                     del left[partition]
                     gone.add(partition)

@@ -24,13 +24,19 @@ class Crashing:
     Attributes:
         at: an effect, and whether the worker dies after it; None for nowhere.
         times: how often the effect is begun before the worker dies of it.
-        meanwhile: called between the reading and the writing of a shard, as another worker might act then.
+        meanwhile: called once, between the reading and the next writing of a shard, as another worker might act then.
     """
 
     def __init__(self) -> None:
         self.at: tuple[str, bool] | None = None
         self.times = 1
         self.meanwhile: Callable[[], None] | None = None
+
+    def let_others_act(self) -> None:
+        """Call what is to happen meanwhile."""
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
 
     def around(self, effect: str, function: Callable[[], T]) -> T:
         """Do it, and die where that is wanted."""
@@ -54,15 +60,14 @@ class CrashingProfiles(Profiles):
         commit = transaction.commit
 
         def crash(applied: int, changes: Changes) -> None:
-            meanwhile, self.crashing.meanwhile = self.crashing.meanwhile, None
-            if meanwhile is not None:
-                meanwhile()
+            self.crashing.let_others_act()
             self.crashing.around("commit", lambda: commit(applied, changes))
 
         transaction.commit = crash
         return transaction
 
     def set_served(self, offsets: Mapping[int, int]) -> None:
+        self.crashing.let_others_act()
         self.crashing.around("set_served", lambda: super(CrashingProfiles, self).set_served(offsets))
 
 

@@ -80,6 +80,7 @@ class Stream(RuleBasedStateMachine):
             self.profiles.write_shard(shard, {}, {}, {}, [])
         self.log: list[list[Logged]] = [[] for _ in range(SHARDS)]
         self.acknowledged = [0] * SHARDS
+        self.served = [-1] * SHARDS
         self.folds = [self.new_worker() for _ in range(SHARDS)]
 
     def new_worker(self) -> Fold:
@@ -210,6 +211,13 @@ class Stream(RuleBasedStateMachine):
             counters = self.profiles.shard_counters(shard)
             assert {item: replace(each, version=0) for item, each in counters.items()} == counters_of(events)
         assert self.profiles.dead() == dict(counted)
+
+    @invariant()
+    def what_is_served_is_never_taken_back(self) -> None:
+        for shard in range(SHARDS):
+            served = self.profiles.served_of(shard)
+            assert self.served[shard] <= served <= self.applied(shard)
+            self.served[shard] = served
 
     def teardown(self) -> None:
         if not hasattr(self, "log"):
