@@ -6,8 +6,9 @@ Elasticsearch nearly one.
 
 from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
 from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
-from stores.events import Log, Logged, abandon, delete_topics, ensure_topics, partition_of, producer, understand
+from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.feature_log import DriftTopics, FeatureBatch, Sampled
+from stores.kafka_client import abandon
 from stores.models import ENCODER, RANKER, Models, Ranking
 from stores.profiles import Changes, Profiles, ShardTransaction
 from stores.published import LiveRun, Published, Snapshot

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Callable, Container, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Container, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -13,12 +12,12 @@ from typing import Any
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
-from kafka.net.compat import KafkaNetClient
 from kafka.partitioner.default import murmur2
 
 from features import Event, EventError, decode
 from settings import KafkaSettings
 from stores.errors import LogError, Unreachable
+from stores.kafka_client import connected
 
 BACKWARDS = 2000
 """Events read at once when the newest of a kind is looked for."""
@@ -26,8 +25,6 @@ BACKWARDS = 2000
 LARGEST = "max.message.bytes"
 DEAD_BYTES = 8 << 20
 """Largest dead event: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
-
-logging.getLogger("kafka").setLevel(logging.ERROR)
 
 
 @lru_cache(maxsize=1_000_000)
@@ -65,46 +62,6 @@ def understand(record: Logged, items: Container[int], partitions: int) -> Event:
     if partition_of(event.userid, partitions) != record.partition:
         raise EventError("event is in another partition than its key says")
     return event
-
-
-def client_options(settings: KafkaSettings) -> dict[str, Any]:
-    """The options that every client of kafka-python takes."""
-    options: dict[str, Any] = {
-        "bootstrap_servers": settings.bootstrap.split(","),
-        "security_protocol": settings.security_protocol,
-        "bootstrap_timeout_ms": int(settings.timeout_s * 1000),
-        # As it is, the pause between two tries to connect grows to 30 s, long after Kafka is back.
-        "reconnect_backoff_max_ms": 1000,
-    }
-    if settings.ca_file:
-        options["ssl_cafile"] = settings.ca_file
-    if settings.security_protocol.startswith("SASL"):
-        options |= {
-            "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.username,
-            "sasl_plain_password": settings.password.get_secret_value(),
-        }
-    return options
-
-
-def connected(kind: Callable[..., Any], settings: KafkaSettings, **options: Any) -> Any:
-    """A client of kafka-python, with further options.
-
-    A client that cannot be made, as no broker answers, leaves its sockets and its thread behind in kafka-python; here
-    they are closed, or a worker that waits for Kafka would gather them.
-    """
-    made: list[KafkaNetClient] = []
-
-    def network(**configs: Any) -> KafkaNetClient:
-        made.append(KafkaNetClient(**configs))
-        return made[-1]
-
-    try:
-        return kind(**client_options(settings), kafka_client=network, **options)
-    except BaseException:
-        for client in made:
-            client.close()
-        raise
 
 
 @contextmanager
@@ -183,17 +140,6 @@ def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
     """A producer that loses and repeats nothing: acks=all, idempotent."""
     with reachable(settings):
         return connected(KafkaProducer, settings, acks="all", enable_idempotence=True, **options)
-
-
-def abandon(client: KafkaProducer) -> None:
-    """Stop a producer and forget what Kafka has not taken.
-
-    A producer of kafka-python that gave up a record never sends another, as it asks for no new producer id, and its
-    `close` first waits for what can no longer be sent, raises, and leaves its thread running.
-    """
-    client._sender.force_close()
-    with suppress(KafkaError):
-        client.close(timeout=1.0)
 
 
 class Log:

@@ -8,7 +8,8 @@ from typing import Any
 from kafka import KafkaProducer
 
 from settings import KafkaSettings
-from stores.events import abandon, producer, reachable
+from stores.events import producer, reachable
+from stores.kafka_client import abandon
 
 LINGER_MS = 100
 """Milliseconds that records wait for others; a call flushes when it has appended all of its own."""

@@ -27,8 +27,9 @@ from servers.part import require_listener
 from settings import ElasticsearchSettings, KafkaSettings, RedisSettings, Settings, load
 from stores import Unreachable, connect, ensure_topics
 from stores.catalogue import ItemIndex
-from stores.events import client_options, producer
+from stores.events import producer
 from stores.feature_store import Features, connection_string, repo_config
+from stores.kafka_client import client_options
 from stream.app import credentials, make_app
 from tests.compose.running import certificates, free_ports, running, tls_before
 from tests.compose.test_stock_servers import AWKWARD

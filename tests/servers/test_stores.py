@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import random
+import threading
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 import psutil
 import pytest
 import requests
-from kafka import KafkaConsumer, KafkaProducer
 from kafka.admin import KafkaAdminClient, NewTopic
 from redis import Redis
 
 import servers
-from settings import Settings, load
+from settings import KafkaSettings, Settings, load
+from stores import Log, abandon, ensure_topics, producer
+from stores.kafka_client import connected
 from tests.servers.conftest import processes_of
 from tests.servers_fixture import free_ports_environment
 
@@ -47,6 +53,47 @@ def test_every_part_listens_on_the_loopback_only(stores: Settings) -> None:
             assert {c.laddr.ip.removeprefix("::ffff:") for c in listening} <= {"127.0.0.1"}, name
 
 
+@contextmanager
+def stopped_kafka(stores: Settings) -> Iterator[None]:
+    """A Kafka that takes connections and answers nothing."""
+    process = psutil.Process(servers.pid(stores, "kafka"))
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
+def test_a_kafka_that_does_not_answer_is_known_within_seconds(stores: Settings) -> None:
+    threads, began = set(threading.enumerate()), time.monotonic()
+    with stopped_kafka(stores):
+        kafka = next(part for part in servers.status(stores) if part.name == "kafka")
+    assert not kafka.healthy
+    assert time.monotonic() - began < 10
+    assert set(threading.enumerate()) <= threads
+
+
+def test_a_producer_that_is_abandoned_leaves_no_socket_behind(stores: Settings) -> None:
+    ensure_topics(stores.kafka)
+    client = producer(stores.kafka)
+    client.send(stores.kafka.topic, b"first").get(timeout=10)
+    with stopped_kafka(stores):
+        for _ in range(20):
+            client.send(stores.kafka.topic, random.randbytes(900_000))
+        # More than the sockets take, so that a request stays half written.
+        time.sleep(1)
+        ours = open_to(stores.kafka)
+        assert ours
+        abandon(client)
+        assert open_to(stores.kafka) == []
+
+
+def open_to(settings: KafkaSettings) -> list[Any]:
+    """This process's connections to Kafka."""
+    port = int(settings.bootstrap.rpartition(":")[2])
+    return [each for each in psutil.Process().net_connections("tcp") if each.raddr and each.raddr.port == port]
+
+
 def test_data_survive_down_and_up_and_down_leaves_no_process(stores: Settings) -> None:
     _write(stores)
     assert sorted(servers.down(stores)) == sorted(servers.STORES)
@@ -60,13 +107,13 @@ def _write(settings: Settings) -> None:
         redis.set("film", "Alien")
     answer = requests.put(f"{settings.elasticsearch.url}/films/_doc/1", json={"title": "Alien"}, timeout=10)
     answer.raise_for_status()
-    admin = KafkaAdminClient(bootstrap_servers=settings.kafka.bootstrap)
+    admin = connected(KafkaAdminClient, settings.kafka)
     admin.create_topics([NewTopic("films", num_partitions=1, replication_factor=1)])
     admin.close()
-    producer = KafkaProducer(bootstrap_servers=settings.kafka.bootstrap, acks="all")
+    client = producer(settings.kafka)
     # The year 2000: with retention by time, the event would be gone.
-    producer.send("films", b"Alien", timestamp_ms=946_684_800_000).get(timeout=10)
-    producer.close()
+    client.send("films", b"Alien", timestamp_ms=946_684_800_000).get(timeout=10)
+    client.close()
 
 
 def _read(settings: Settings) -> None:
@@ -74,11 +121,6 @@ def _read(settings: Settings) -> None:
         assert redis.get("film") == b"Alien"
     answer = requests.get(f"{settings.elasticsearch.url}/films/_doc/1", timeout=10)
     assert answer.json()["_source"] == {"title": "Alien"}
-    consumer = KafkaConsumer(
-        "films",
-        bootstrap_servers=settings.kafka.bootstrap,
-        auto_offset_reset="earliest",
-        consumer_timeout_ms=10_000,
-    )
-    assert next(consumer).value == b"Alien"
-    consumer.close()
+    log = Log(settings.kafka, "films")
+    assert [record.value for records in log.read_to(log.ends()) for record in records] == [b"Alien"]
+    log.close()

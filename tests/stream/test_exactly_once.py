@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -220,8 +221,11 @@ class Stream(RuleBasedStateMachine):
             self.served[shard] = served
 
     def teardown(self) -> None:
-        if not hasattr(self, "log"):
-            return
+        if hasattr(self, "log"):
+            with closing(self.profiles.client):
+                self.everything_is_folded_at_the_end()
+
+    def everything_is_folded_at_the_end(self) -> None:
         for shard in range(SHARDS):
             self.fold(shard, len(self.log[shard]))
             assert self.applied(shard) == len(self.log[shard]) - 1

@@ -19,7 +19,7 @@ from cli import background
 from features import Event, encode
 from producers import Pace, replay
 from stores import Log, LogError
-from stores.events import client_options
+from stores.kafka_client import connected
 from tests.system.conftest import System
 
 
@@ -109,7 +109,7 @@ def test_redelivered_events_change_nothing(system: System) -> None:
     system.wait()
     before = (system.profiles.applied(), [system.profiles.shard_counters(shard) for shard in range(8)])
     servers.stop(system.settings, ["workers"])
-    admin = KafkaAdminClient(**client_options(system.settings.kafka))
+    admin = connected(KafkaAdminClient, system.settings.kafka)
     _rewind(admin, system)
     admin.close()
     servers.start(system.settings, ["workers"])
@@ -155,7 +155,7 @@ def test_an_offset_of_the_group_that_is_ahead_of_the_state_skips_nothing(system:
     servers.stop(system.settings, ["workers"])
     userid, item = 700_400, system.catalogue_items()[2]
     system.send_events([Event(userid, item, 5, 1000)])
-    admin = KafkaAdminClient(**client_options(system.settings.kafka))
+    admin = connected(KafkaAdminClient, system.settings.kafka)
     from kafka.structs import OffsetAndMetadata
 
     partition = system.partition(userid)
