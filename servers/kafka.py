@@ -7,6 +7,7 @@ import logging
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from servers import java
 from servers.errors import Unsupported
@@ -137,23 +138,32 @@ def _probe(port: int) -> None:
     """The broker is registered with its controller, lists its topics, and coordinates groups."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
+    from kafka.net.compat import KafkaNetClient
 
     require_listener(port)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
+    within_ms = int(PROBE_TIMEOUT_S * 1000)
+    networks: list[KafkaNetClient] = []
+
+    def network(**configs: Any) -> KafkaNetClient:
+        networks.append(KafkaNetClient(**configs))
+        return networks[-1]
+
     try:
         admin = KafkaAdminClient(
             bootstrap_servers=f"{LOOPBACK}:{port}",
-            request_timeout_ms=int(PROBE_TIMEOUT_S * 1000),
+            bootstrap_timeout_ms=within_ms,
+            request_timeout_ms=within_ms,
+            kafka_client=network,
         )
-    except (KafkaError, OSError) as error:
-        raise NotYet(f"no Kafka broker answers on port {port}") from error
-    try:
         if not admin.describe_cluster()["brokers"]:
             raise NotYet("the broker has not yet registered with its controller")
         admin.list_topics()
         # The first question about any group makes the topic of the groups' offsets, which takes a moment.
         admin.describe_groups(["none"])
     except (KafkaError, OSError) as error:
-        raise NotYet(f"the broker does not answer ({type(error).__name__})") from error
+        raise NotYet(f"no Kafka broker answers on port {port} ({type(error).__name__})") from error
     finally:
-        admin.close()
+        # A client that could not be made has a thread all the same.
+        for each in networks:
+            each.close()

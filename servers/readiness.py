@@ -16,6 +16,8 @@ from settings import Settings
 
 POLL_S = 0.1
 DEATHS = 3
+DEAD = frozenset({"BACKOFF", "EXITED", "FATAL"})
+"""States in which the last line of a log is that of a death."""
 
 Progress = Callable[[str, str], None]
 """Called with the name of a part and what has just become of it."""
@@ -54,7 +56,8 @@ def wait_ready(
                 processes = supervisor.processes()
                 for name in waiting.values():
                     starts[name].add(processes[name].started)
-                    if processes[name].state == "FATAL" or len(starts[name]) > DEATHS:
+                    deaths = len(starts[name]) - (processes[name].state not in DEAD)
+                    if processes[name].state == "FATAL" or deaths >= DEATHS:
                         raise _not_ready(settings, name, "stops as soon as it is started")
                 if waiting and time.monotonic() - began > settings.servers.ready_timeout_s:
                     limit = settings.servers.ready_timeout_s
