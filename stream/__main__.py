@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 
 # What is loaded stays, and looking through it again and again takes an eighth of the start, while partitions wait.
 gc.disable()
@@ -16,6 +17,8 @@ from stream.retry import Patient  # noqa: E402
 gc.freeze()
 gc.enable()
 
+log = logging.getLogger(__name__)
+
 
 def main() -> None:
     """Fold until stopped."""
@@ -27,7 +30,14 @@ def main() -> None:
     Patient(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
     (settings.state / "faust").mkdir(parents=True, exist_ok=True)
     app = make_app(settings, index)
-    app.Worker(loglevel=settings.log_level.lower(), redirect_stdouts=False, quiet=True).execute_from_commandline()
+    worker = app.Worker(loglevel=settings.log_level.lower(), redirect_stdouts=False, quiet=True)
+    try:
+        worker.execute_from_commandline()
+    except SystemExit as ended:
+        # Faust tells the reason before it stops all its services, each of which logs a line.
+        if ended.code:
+            log.critical("worker ends: %s", ended.__context__)
+        raise
 
 
 if __name__ == "__main__":

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import socket
 from pathlib import Path
 
 # As many stream workers as a test may start; their ports follow one another.
 WORKERS = 4
+
+LOWEST = 10_000
+OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
+"""The kernel's range of ports for outgoing connections."""
 
 
 def free_ports_environment(state_dir: Path) -> dict[str, str]:
@@ -23,24 +28,29 @@ def free_ports_environment(state_dir: Path) -> dict[str, str]:
         "API__PORT",
     )
     with contextlib.ExitStack() as held:
-        ports = {f"REELSTREAM_{name}": str(_hold(held, 0)) for name in names}
-        ports["REELSTREAM_KAFKA__BOOTSTRAP"] = f"127.0.0.1:{_hold(held, 0)}"
-        ports["REELSTREAM_ELASTICSEARCH__URL"] = f"http://127.0.0.1:{_hold(held, 0)}"
-        ports["REELSTREAM_STREAM__METRICS_PORT"] = str(_hold_row(held, WORKERS))
+        ports = {f"REELSTREAM_{name}": str(_hold(held)) for name in names}
+        ports["REELSTREAM_KAFKA__BOOTSTRAP"] = f"127.0.0.1:{_hold(held)}"
+        ports["REELSTREAM_ELASTICSEARCH__URL"] = f"http://127.0.0.1:{_hold(held)}"
+        ports["REELSTREAM_STREAM__METRICS_PORT"] = str(_hold(held, WORKERS))
     return {**ports, "REELSTREAM_STATE_DIR": str(state_dir)}
 
 
-def _hold(held: contextlib.ExitStack, port: int) -> int:
-    """Bind a port until `held` closes, so that no two parts get the same."""
-    listener = held.enter_context(socket.socket())
-    listener.bind(("127.0.0.1", port))
-    return int(listener.getsockname()[1])
+def free_ports(count: int) -> list[int]:
+    """Loopback ports that nothing listens on now."""
+    with contextlib.ExitStack() as held:
+        return [_hold(held) for _ in range(count)]
 
 
-def _hold_row(held: contextlib.ExitStack, count: int) -> int:
+def _hold(held: contextlib.ExitStack, count: int = 1) -> int:
+    """Bind ports in a row until `held` closes, so that no two parts get the same; the first of them.
+
+    They lie below those of outgoing connections, one of which could take the port of a part that is being restarted.
+    """
+    outgoing = int(OUTGOING.read_text().split()[0])
     while True:
-        first = _hold(held, 0)
-        with contextlib.suppress(OSError, OverflowError):
-            for port in range(first + 1, first + count):
-                _hold(held, port)
+        first = random.SystemRandom().randrange(LOWEST, max(outgoing, 2 * LOWEST) - count)
+        with contextlib.suppress(OSError), contextlib.ExitStack() as row:
+            for port in range(first, first + count):
+                row.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            held.enter_context(row.pop_all())
             return first

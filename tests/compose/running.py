@@ -13,15 +13,6 @@ from pathlib import Path
 from threading import Thread
 
 
-def free_ports(count: int) -> list[int]:
-    """Loopback ports that nothing listens on now."""
-    with contextlib.ExitStack() as held:
-        listeners = [held.enter_context(socket.socket()) for _ in range(count)]
-        for listener in listeners:
-            listener.bind(("127.0.0.1", 0))
-        return [int(listener.getsockname()[1]) for listener in listeners]
-
-
 @contextlib.contextmanager
 def running(
     argv: Sequence[str], folder: Path, answers: Callable[[], object], environment: Mapping[str, str] | None = None

@@ -31,8 +31,9 @@ from stores.events import producer
 from stores.feature_store import Features, connection_string, repo_config
 from stores.kafka_client import client_options
 from stream.app import credentials, make_app
-from tests.compose.running import certificates, free_ports, running, tls_before
+from tests.compose.running import certificates, running, tls_before
 from tests.compose.test_stock_servers import AWKWARD
+from tests.servers_fixture import free_ports
 
 pytestmark = pytest.mark.servers
 

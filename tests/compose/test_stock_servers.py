@@ -16,7 +16,8 @@ from settings import KafkaSettings, RedisSettings
 from stores import connect, ensure_topics
 from stores.events import Log, producer
 from tests.compose.declared import SECRETS, environment, services
-from tests.compose.running import free_ports, running
+from tests.compose.running import running
+from tests.servers_fixture import free_ports
 
 pytestmark = pytest.mark.servers
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from contextlib import contextmanager
 
 import requests
 
+from tests.servers_fixture import free_ports
 from tests.system.conftest import System
 
 TOKENS = "read:reader read+write:writer admin:boss"
@@ -21,9 +21,7 @@ TOKENS = "read:reader read+write:writer admin:boss"
 @contextmanager
 def public_api(system: System) -> Iterator[str]:
     """Its address; it runs until the block is left."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     environment = os.environ | {
         "REELSTREAM_API__HOST": "0.0.0.0",
         "REELSTREAM_API__PORT": str(port),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,15 +15,14 @@ import psutil
 import pytest
 import requests
 
+from tests.servers_fixture import free_ports
 from tests.system.conftest import System
 
 
 @pytest.fixture(scope="module")
 def second(system: System) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
     """A second API of the same system, and the system as it is seen through it; the last test here stops it."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    [port] = free_ports(1)
     environment = os.environ | {
         "REELSTREAM_API__PORT": str(port),
         "REELSTREAM_STATE_DIR": str(system.settings.state),

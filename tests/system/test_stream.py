@@ -260,6 +260,16 @@ def _until_shared(system: System) -> list[list[int]]:
         time.sleep(0.2)
 
 
+def test_the_last_line_of_a_worker_that_cannot_start_says_why(system: System) -> None:
+    taken = str(system.settings.api.port)
+    environment = {**os.environ, "REELSTREAM_STREAM__METRICS_PORT": taken}
+    command = [sys.executable, "-m", "stream"]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    last = done.stderr.strip().splitlines()[-1]
+    assert "worker ends" in last and taken in last and "already in use" in last
+
+
 def test_a_second_replay_at_the_same_time_is_refused_in_one_line(system: System) -> None:
     command = [sys.executable, "-m", "cli", "replay", "--max"]
     before = len(system.log())
