@@ -16,7 +16,7 @@ from features import Event
 from offline import download, runs
 from offline.data import FILES
 from settings import Settings, load
-from stores import Log, Published, connect
+from stores import Log, Published, Unreachable, connect
 
 RATE = 200
 WITHIN = 10 * RATE
@@ -99,7 +99,7 @@ def call_ready(settings: Settings) -> str | None:
     """The run that the API answers with, None before it has one."""
     try:
         return str(call(settings, "POST", "/ml/rec", {"userid": 1, "size": 1})["run"])
-    except Exception:
+    except Unreachable:
         return None
 
 

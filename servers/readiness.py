@@ -11,13 +11,11 @@ from threading import Event
 from servers.errors import NotReady
 from servers.layout import Layout
 from servers.part import NotYet, Part
-from servers.supervision import Supervisor
+from servers.supervision import ALIVE, Supervisor
 from settings import Settings
 
 POLL_S = 0.1
 DEATHS = 3
-DEAD = frozenset({"BACKOFF", "EXITED", "FATAL"})
-"""States in which the last line of a log is that of a death."""
 
 Progress = Callable[[str, str], None]
 """Called with the name of a part and what has just become of it."""
@@ -56,7 +54,8 @@ def wait_ready(
                 processes = supervisor.processes()
                 for name in waiting.values():
                     starts[name].add(processes[name].started)
-                    deaths = len(starts[name]) - (processes[name].state not in DEAD)
+                    # Counted while it is dead, if it can be: then the last line of its log says why.
+                    deaths = len(starts[name]) - (processes[name].state in ALIVE)
                     if processes[name].state == "FATAL" or deaths >= DEATHS:
                         raise _not_ready(settings, name, "stops as soon as it is started")
                 if waiting and time.monotonic() - began > settings.servers.ready_timeout_s:

@@ -15,22 +15,18 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import msgpack
 import redis
 
 from features import ItemCounter, Profile, Rated, User
-from features.catalogue import UNKNOWN
 from stores.errors import NotPublished, ShardLost
 from stores.events import partition_of
+from stores.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
 from stores.redis import Client, reachable
 
-SEEN = struct.Struct(">IB")
-USER = struct.Struct(">bbb")
 PIPELINE = 1000
 """Commands sent at once."""
 RAISE = """
@@ -38,47 +34,6 @@ local held = redis.call('GET', KEYS[1])
 if not held or tonumber(held) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 """
 """Sets a number that is greater than the one held."""
-
-
-def pack_profile(profile: Profile) -> bytes:
-    """A profile as it is stored."""
-    return cast(
-        bytes,
-        msgpack.packb(
-            [
-                profile.userid,
-                profile.version,
-                profile.n,
-                profile.likes,
-                profile.first_ts,
-                profile.last_ts,
-                profile.genre_n,
-                profile.genre_likes,
-                profile.decade_n,
-                profile.decade_likes,
-                profile.recent,
-            ]
-        ),
-    )
-
-
-def unpack_profile(packed: bytes) -> Profile:
-    """A profile from what is stored."""
-    profile = Profile(*msgpack.unpackb(packed))
-    profile.recent = [(ts, itemid, rating) for ts, itemid, rating in profile.recent]
-    return profile
-
-
-def pack_counter(counter: ItemCounter) -> bytes:
-    """An item's counters as they are stored."""
-    weeks = sorted((week, n, likes) for week, (n, likes) in counter.weeks.items())
-    return cast(bytes, msgpack.packb([counter.version, counter.n, counter.likes, counter.last_ts, weeks]))
-
-
-def unpack_counter(packed: bytes) -> ItemCounter:
-    """An item's counters from what is stored."""
-    version, n, likes, last_ts, weeks = msgpack.unpackb(packed)
-    return ItemCounter(version, n, likes, last_ts, {week: [of, liked] for week, of, liked in weeks})
 
 
 @dataclass
@@ -186,11 +141,6 @@ class ShardTransaction:
     def abandon(self) -> None:
         """Give the connection back without writing."""
         self._write.reset()
-
-
-def unpack_user(userid: int, packed: bytes | None) -> User:
-    """A user's attributes from what is stored."""
-    return User(userid, *USER.unpack(packed)) if packed else User(userid, UNKNOWN, UNKNOWN, UNKNOWN)
 
 
 class Profiles:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from features import ItemCounter, Profile, Rated
 from stores.errors import NotPublished
-from stores.profiles import SEEN, Profiles, unpack_counter, unpack_profile
+from stores.packing import SEEN, unpack_counter, unpack_profile
+from stores.profiles import Profiles
 from stores.redis import reachable
 
 

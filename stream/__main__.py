@@ -17,7 +17,7 @@ from stream.retry import Patient  # noqa: E402
 gc.freeze()
 gc.enable()
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("reelstream.stream")
 
 
 def main() -> None:
