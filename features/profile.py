@@ -1,8 +1,8 @@
 """The fold of events into a user's profile.
 
-A profile holds only what follows from the set of the user's events: the latest rating of each item counts
-(a tie in time goes to the higher rating), whatever the order and the number of deliveries. `version` alone counts
-the changes in the order in which they came.
+A profile holds only what follows from the user's events in the order of the log: of each item the latest rating in time
+counts, and of those at the same second the last in the log. So the order of events with distinct times does not matter,
+nor does the number of deliveries. `version` alone counts the changes in the order in which they came.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ def fold(profile: Profile, known: Rated | None, event: Event, item: Item) -> boo
 
     Returns:
         Whether the event is now the user's rating of the item, so that the seen filter and the item's counters must
-        follow. It is not where the same or a later rating is known.
+        follow. It is not where a later rating, or this very rating, is known.
     """
-    if known is not None and (event.ts, event.rating) <= known:
+    if known is not None and (event.ts < known[0] or (event.ts, event.rating) == known):
         if event.ts < profile.first_ts:
             profile.first_ts = event.ts
             profile.version += 1

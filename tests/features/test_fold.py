@@ -1,4 +1,4 @@
-"""The fold: a function of the set of events, whatever their order and number of deliveries."""
+"""The fold: a function of the events in the order of the log, where only a tie in time makes the order matter."""
 
 from __future__ import annotations
 
@@ -58,10 +58,10 @@ def without_versions(state: tuple[Profile, dict[int, Rated], dict[int, ItemCount
 
 
 def slow(history: list[Event]) -> tuple[Profile, dict[int, Rated], dict[int, ItemCounter]]:
-    """The obvious version: keep the latest rating of each item, then count everything from scratch."""
+    """The obvious version: the latest rating of each item, the last of a tie; then count everything from scratch."""
     seen: dict[int, Rated] = {}
-    for event in history:
-        seen[event.itemid] = max(seen.get(event.itemid, (-1, 0)), (event.ts, event.rating))
+    for event in sorted(history, key=lambda event: event.ts):
+        seen[event.itemid] = (event.ts, event.rating)
     profile = Profile(1)
     counters: dict[int, ItemCounter] = {}
     for itemid, (ts, rating) in seen.items():
@@ -87,15 +87,39 @@ def test_the_fold_equals_the_obvious_version(history: list[Event]) -> None:
 
 
 @given(histories, st.randoms())
-def test_the_order_of_events_does_not_matter(history: list[Event], random) -> None:
+def test_the_order_of_events_with_distinct_times_does_not_matter(history: list[Event], random) -> None:
+    distinct = list({(event.itemid, event.ts): event for event in history}.values())
+    shuffled = list(distinct)
+    random.shuffle(shuffled)
+    assert without_versions(folded(shuffled)) == without_versions(folded(distinct))
+
+
+@given(histories, st.randoms())
+def test_only_the_order_within_a_tie_matters(history: list[Event], random) -> None:
+    places: dict[tuple[int, int], list[Event]] = {}
+    for event in history:
+        places.setdefault((event.itemid, event.ts), []).append(event)
     shuffled = list(history)
     random.shuffle(shuffled)
+    ties = {tie: iter(events) for tie, events in places.items()}
+    shuffled = [next(ties[event.itemid, event.ts]) for event in shuffled]
     assert without_versions(folded(shuffled)) == without_versions(folded(history))
 
 
 @given(histories)
 def test_an_event_sent_twice_counts_once(history: list[Event]) -> None:
     assert folded([each for event in history for each in (event, event)]) == folded(history)
+
+
+@given(histories, st.integers(1, 5), st.integers(1, 5))
+def test_of_two_ratings_in_the_same_second_the_later_in_the_log_counts(
+    history: list[Event], first: int, second: int
+) -> None:
+    now = max((event.ts for event in history), default=0) + 1
+    profile, seen, counters = folded([*history, Event(1, 7, first, now), Event(1, 7, second, now)])
+    assert seen[7] == (now, second)
+    assert profile.recent[-1] == (now, 7, second)
+    assert counters[7].likes == (second >= LIKED)
 
 
 def test_a_history_longer_than_what_is_kept_keeps_the_latest() -> None:
@@ -124,7 +148,7 @@ def test_counters_summed_over_shards_are_those_of_all_events(history: list[Event
         seen: dict[int, Rated] = {}
         for event in history:
             known = seen.get(event.userid)
-            if event.itemid == itemid and (known is None or (event.ts, event.rating) > known):
+            if event.itemid == itemid and (known is None or event.ts > known[0]):
                 count(shards[event.userid % 2], known, event)
                 seen[event.userid] = (event.ts, event.rating)
         total = merge(shards)

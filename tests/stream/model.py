@@ -1,4 +1,4 @@
-"""What the state must be, told by the set of events alone: no fold, no order, no deliveries."""
+"""The expected state, from the events in the order of the log: no fold, no deliveries."""
 
 from __future__ import annotations
 
@@ -10,11 +10,10 @@ from features.counters import WEEK, WEEKS
 
 
 def ratings_of(events: Iterable[Event]) -> dict[int, dict[int, Rated]]:
-    """Of each user and item the latest rating; of two at the same time the higher."""
+    """The latest rating of each user and item; of two at the same time the last in the log."""
     found: dict[int, dict[int, Rated]] = {}
-    for event in events:
-        of_user = found.setdefault(event.userid, {})
-        of_user[event.itemid] = max(of_user.get(event.itemid, (-1, -1)), (event.ts, event.rating))
+    for event in sorted(events, key=lambda event: event.ts):
+        found.setdefault(event.userid, {})[event.itemid] = (event.ts, event.rating)
     return found
 
 

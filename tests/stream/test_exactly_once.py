@@ -1,6 +1,7 @@
 """Sequences of events, redeliveries, crashes between any two effects and rebalances, on a real Redis and Feast.
 
-After each step the state is what the set of folded events says (invariants 3 and 4), and at the end nothing is missing.
+After each step the state is what the folded events say in the order of the log (invariants 3 to 5), and at the end
+nothing is missing.
 """
 
 from __future__ import annotations
@@ -195,7 +196,7 @@ class Stream(RuleBasedStateMachine):
         return events, dead
 
     @invariant()
-    def the_state_is_what_the_set_of_folded_events_says(self) -> None:
+    def the_state_is_what_the_folded_events_say(self) -> None:
         counted: Counter[str] = Counter()
         for shard in range(SHARDS):
             assert self.applied(shard) >= self.acknowledged[shard] - 1
@@ -229,7 +230,7 @@ class Stream(RuleBasedStateMachine):
         for shard in range(SHARDS):
             self.fold(shard, len(self.log[shard]))
             assert self.applied(shard) == len(self.log[shard]) - 1
-        self.the_state_is_what_the_set_of_folded_events_says()
+        self.the_state_is_what_the_folded_events_say()
         assert self.profiles.served() == [len(log) - 1 if log else None for log in self.log]
         stored = self.profiles.read_users(USERS)
         rows = self.features.users(USERS)
