@@ -27,6 +27,7 @@ from stores import (
     ensure_topics,
 )
 from stores.catalogue import ItemIndex
+from stores.log_check import log_identity
 
 if TYPE_CHECKING:
     from stores.feature_store import Features
@@ -117,6 +118,7 @@ def publish(
         profiles,
         published,
         _features(settings),
+        log_identity(settings.kafka),
         lambda share: progress("writing the snapshot", share),
     )
     before = published.run()

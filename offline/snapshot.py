@@ -13,6 +13,7 @@ from offline.data import Ints, Ratings, data_hash
 from offline.history import State, replay
 from offline.split import time_order
 from stores import Profiles, Published, Snapshot, partition_of
+from stores.log_check import LogIdentity
 
 if TYPE_CHECKING:
     from stores.feature_store import Features
@@ -68,9 +69,15 @@ class Shards:
 
 
 def write(
-    ratings: Ratings, places: Ints, profiles: Profiles, published: Published, features: Features, progress: Progress
+    ratings: Ratings,
+    places: Ints,
+    profiles: Profiles,
+    published: Published,
+    features: Features,
+    log: LogIdentity,
+    progress: Progress,
 ) -> Snapshot:
-    """Write the snapshot into Redis and Feast.
+    """Write the snapshot into Redis and Feast; `log` is the one whose events follow it.
 
     A shard that has an `applied` offset already is left as it is: events have been folded into it. So a snapshot that
     was cut off is completed by the next try.
@@ -91,7 +98,7 @@ def write(
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
             users = [user for user in ratings.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
-            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users)
+            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, log)
         progress(0.7 + 0.3 * (shard + 1) / profiles.partitions)
     snapshot = Snapshot(
         data_hash=data_hash(ratings),

@@ -18,7 +18,8 @@
         ├── Unreachable      does not answer (worth trying again)
         ├── NotPublished     has no snapshot or no run yet
         └── LogError         holds a log that cannot be folded without loss
-            ├── Gap          an event is missing between the state and the log
+            ├── Gap          the log lacks events that the state needs next
+            ├── Skipped      events that the log holds were not delivered
             └── ShardLost    another worker has taken the shard
 
 Two stand apart, as they are about one event or one request: `features.EventError`, with which the stream files an event

@@ -5,7 +5,7 @@ Elasticsearch nearly one.
 """
 
 from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
-from stores.errors import Gap, LogError, NotPublished, ShardLost, StoreError, Unreachable
+from stores.errors import Gap, LogError, NotPublished, ShardLost, Skipped, StoreError, Unreachable
 from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.kafka_client import abandon
@@ -39,6 +39,7 @@ __all__ = [
     "ShardLost",
     "ShardTransaction",
     "ShardView",
+    "Skipped",
     "Snapshot",
     "StoreError",
     "Unreachable",

@@ -22,7 +22,11 @@ class LogError(StoreError):
 
 
 class Gap(LogError):
-    """An event is missing between the state and the log."""
+    """The log lacks events that the state needs next."""
+
+
+class Skipped(LogError):
+    """Events that the log holds were not delivered; the worker must read them again."""
 
 
 class ShardLost(LogError):

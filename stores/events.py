@@ -27,6 +27,21 @@ DEAD_BYTES = 8 << 20
 """Largest dead event: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
 
 
+LASTING = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "unclean.leader.election.enable": "false",
+}
+"""Configuration with which a topic keeps every event that Kafka has acknowledged."""
+
+KNOWN_WITHIN_S = 10.0
+"""Seconds that a broker gets to know a topic that was just created."""
+
+STALLED_S = 30.0
+"""Seconds without a record after which a reader gives up on Kafka."""
+
+
 @lru_cache(maxsize=1_000_000)
 def partition_of(userid: int, partitions: int) -> int:
     """Partition of a user's events: Kafka's default, murmur2 of the key, so that any client agrees on it.
@@ -82,7 +97,8 @@ def ensure_topics(settings: KafkaSettings) -> None:
     """Make the topics where they are missing.
 
     Raises:
-        LogError: if the topic of the events has another number of partitions than the settings say.
+        LogError: if the topic of the events has another number of partitions than the settings say, or is configured
+            so that Kafka may delete events.
         Unreachable: if Kafka does not answer.
     """
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
@@ -104,17 +120,44 @@ def ensure_topics(settings: KafkaSettings) -> None:
                 except TopicAlreadyExistsError:
                     continue
             # One that was made before dead events could be as large.
-            dead = ConfigResource(ConfigResourceType.TOPIC, settings.dead_topic)
-            if LARGEST not in admin.describe_configs([dead])["topic"][settings.dead_topic]:
-                dead.configs = {LARGEST: str(DEAD_BYTES)}
+            if int(_configs(admin, settings.dead_topic)[LARGEST]) < DEAD_BYTES:
+                dead = ConfigResource(ConfigResourceType.TOPIC, settings.dead_topic, configs={LARGEST: str(DEAD_BYTES)})
                 admin.alter_configs([dead])
             found = len(admin.describe_topics([settings.topic])[0]["partitions"])
+            lasting = {name: _configs(admin, name) for name in (settings.topic, settings.dead_topic)}
         finally:
             admin.close()
+    for name, values in lasting.items():
+        _require_lasting(name, values)
     if found != settings.partitions:
         raise LogError(
             f"topic {settings.topic} has {found} partitions and the setting kafka.partitions says "
             f"{settings.partitions}; correct the setting"
+        )
+
+
+def _configs(admin: Any, topic: str) -> dict[str, str]:
+    """The configuration in force of a topic, which a broker may come to know only a moment after it was created."""
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    until = time.monotonic() + KNOWN_WITHIN_S
+    while True:
+        described = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+        if described:
+            return {name: str(config["value"]) for name, config in described.items()}
+        if time.monotonic() > until:
+            raise Unreachable(f"Kafka does not know topic {topic}, which was just created; try again")
+        time.sleep(0.05)
+
+
+def _require_lasting(topic: str, configs: Mapping[str, str]) -> None:
+    """Refuse a topic whose configuration lets Kafka delete events that it has acknowledged."""
+    wrong = {name: configs[name] for name, value in LASTING.items() if configs.get(name, value) != value}
+    if wrong:
+        are = ", ".join(f"{name}={value}" for name, value in sorted(wrong.items()))
+        to = ",".join(f"{name}={LASTING[name]}" for name in sorted(wrong))
+        raise LogError(
+            f"topic {topic} can lose events ({are}); change it with "
+            f"`kafka-configs.sh --alter --topic {topic} --add-config {to}`"
         )
 
 
@@ -142,6 +185,26 @@ def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
         return connected(KafkaProducer, settings, acks="all", enable_idempotence=True, **options)
 
 
+class Progress:
+    """Ends a loop that reads from Kafka without getting any further."""
+
+    def __init__(self) -> None:
+        self._position = -1
+        self._until = 0.0
+
+    def require(self, position: int) -> None:
+        """Take note of the position.
+
+        Raises:
+            Unreachable: if it has not changed for STALLED_S.
+        """
+        now = time.monotonic()
+        if position != self._position:
+            self._position, self._until = position, now + STALLED_S
+        elif now > self._until:
+            raise Unreachable(f"Kafka has delivered nothing for {STALLED_S:.0f} s; see `reelstream status`")
+
+
 class Log:
     """A reader of the topic of the events from its beginning, outside any consumer group."""
 
@@ -153,12 +216,18 @@ class Log:
                 KafkaConsumer,
                 settings,
                 enable_auto_commit=False,
-                auto_offset_reset="earliest",
+                # A log that loses its end while it is read must not be read from its beginning a second time.
+                auto_offset_reset="none",
                 max_poll_records=5000,
             )
             found = self._consumer.partitions_for_topic(self._topic) or set()
             self._partitions = [TopicPartition(self._topic, number) for number in sorted(found)]
-            self._consumer.assign(self._partitions)
+            self._read_from_the_beginning()
+
+    def _read_from_the_beginning(self) -> None:
+        self._consumer.assign(self._partitions)
+        if self._partitions:
+            self._consumer.seek_to_beginning(*self._partitions)
 
     def ends(self) -> dict[int, int]:
         """Offset after the last event of each partition."""
@@ -188,12 +257,14 @@ class Log:
     def _between(self, partition: TopicPartition, low: int, end: int) -> Iterator[Any]:
         self._consumer.assign([partition])
         self._consumer.seek(partition, low)
+        progress = Progress()
         try:
-            while self._consumer.position(partition) < end:
+            while (position := self._consumer.position(partition)) < end:
+                progress.require(position)
                 for records in self._consumer.poll(timeout_ms=500).values():
                     yield from (record for record in records if record.offset < end)
         finally:
-            self._consumer.assign(self._partitions)
+            self._read_from_the_beginning()
 
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets; partitions that are not named from their beginning."""
@@ -205,14 +276,18 @@ class Log:
                     self._consumer.seek_to_beginning(partition)
 
     def read_to(self, ends: Mapping[int, int]) -> Iterator[Sequence[Logged]]:
-        """Batches of events up to the offsets before `ends`."""
+        """Batches of events up to the offsets before `ends`.
+
+        Raises:
+            Unreachable: if Kafka does not answer, or delivers nothing for a while.
+        """
+        progress = Progress()
         while True:
             with reachable(self._settings):
-                behind = [
-                    each for each in self._partitions if self._consumer.position(each) < ends.get(each.partition, 0)
-                ]
-                if not behind:
+                positions = {each.partition: self._consumer.position(each) for each in self._partitions}
+                if all(position >= ends.get(partition, 0) for partition, position in positions.items()):
                     return
+                progress.require(sum(positions.values()))
                 polled = self._consumer.poll(timeout_ms=500)
             for partition, records in polled.items():
                 end = ends.get(partition.partition, 0)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
-from kafka import KafkaProducer
+from kafka import KafkaConsumer, KafkaProducer
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
@@ -63,6 +63,9 @@ def connected(kind: Callable[..., Any], settings: KafkaSettings, **options: Any)
     they are closed, or a worker that waits for Kafka would gather them.
     """
     made: list[KafkaNetClient] = []
+    if kind is KafkaConsumer:
+        # Events of an aborted transaction never happened.
+        options.setdefault("isolation_level", "read_committed")
 
     def network(**configs: Any) -> KafkaNetClient:
         made.append(Network(**configs))

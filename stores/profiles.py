@@ -3,6 +3,8 @@
 Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
 
     {ratings-3}:applied        last offset folded in, -1 for none; absent before the snapshot
+    {ratings-3}:log            hash: cluster and topic (ids) of the log that the state was folded from, tail and anchor
+                               (offset:fingerprint of records folded), stopped (the reason why a worker stopped)
     {ratings-3}:served         last offset whose Feast rows are written too
     {ratings-3}:profile:<uid>  a profile
     {ratings-3}:seen:<uid>     hash itemid -> (ts, rating): the seen filter
@@ -24,6 +26,7 @@ import redis
 from features import ItemCounter, Profile, Rated, User
 from stores.errors import NotPublished, ShardLost
 from stores.events import partition_of
+from stores.log_check import LogIdentity, Mark
 from stores.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
 from stores.redis import Client, reachable
 
@@ -38,12 +41,13 @@ if not held or tonumber(held) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1]
 
 @dataclass
 class Changes:
-    """What one batch of events changes in a shard."""
+    """What one batch of events changes in a shard; `tail` is its last record."""
 
     profiles: Mapping[int, Profile]
     rated: Mapping[tuple[int, int], Rated]
     counters: Mapping[int, ItemCounter]
     dead: Mapping[str, int]
+    tail: Mark | None = None
 
 
 class ShardTransaction:
@@ -130,6 +134,8 @@ class ShardTransaction:
         for reason, n in changes.dead.items():
             write.hincrby(f"{tag}:dead", reason, n)
         write.set(f"{tag}:applied", applied)
+        if changes.tail is not None:
+            write.hset(f"{tag}:log", "tail", str(changes.tail))
         try:
             with reachable():
                 write.execute()
@@ -254,8 +260,12 @@ class Profiles:
         seen: Mapping[int, Mapping[int, Rated]],
         counters: Mapping[int, ItemCounter],
         users: Iterable[User],
+        log: LogIdentity | None = None,
     ) -> None:
         """Write a whole shard as it stands before the first event of the log, and mark it ready for events.
+
+        Args:
+            log: the log whose events follow.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -275,6 +285,8 @@ class Profiles:
                 packed = USER.pack(user.gender, user.age, user.occupation)
                 pipe.hset(f"{tag}:users", str(user.userid), cast(Any, packed))
             pipe.execute()
+            if log is not None:
+                self.client.hset(f"{tag}:log", mapping={"cluster": log.cluster, "topic": log.topic})
             self.client.setnx(f"{tag}:applied", -1)
 
     def read_users(self, userids: Sequence[int]) -> dict[int, tuple[Profile, dict[int, Rated]]]:

@@ -8,7 +8,7 @@ import logging
 import os
 import ssl
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import faust
@@ -17,7 +17,7 @@ from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
 from settings import KafkaSettings, Settings
-from stores import DriftStore, Gap, Logged, Profiles, Published, connect
+from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable, connect
 from stream.batches import batches
 from stream.beside import beside
 from stream.drift_agent import position, watch_drift
@@ -30,6 +30,9 @@ log = logging.getLogger("reelstream.stream")
 
 GROUP = "reelstream"
 
+CHECK_EVERY_S = 2.0
+"""Seconds between two checks that the log is the one that the state was folded from."""
+
 
 def make_app(settings: Settings, index: int) -> App:
     """The application of worker number `index`."""
@@ -39,36 +42,15 @@ def make_app(settings: Settings, index: int) -> App:
     published = Published(profiles.client)
     worker = Worker(settings, profiles, published, metrics, patient)
     worker.prepare()
-    app = App(
-        GROUP,
-        broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
-        broker_credentials=credentials(settings.kafka),
-        broker_session_timeout=settings.stream.session_timeout_s,
-        broker_heartbeat_interval=settings.stream.session_timeout_s / 5,
-        broker_commit_interval=1.0,
-        broker_max_poll_records=settings.stream.batch_events,
-        consumer_auto_offset_reset="earliest",
-        stream_wait_empty=False,
-        stream_ack_cancelled_tasks=False,
-        stream_ack_exceptions=False,
-        stream_buffer_maxsize=4 * settings.stream.batch_events,
-        TableManager=NoTables,
-        topic_disable_leader=True,
-        topic_allow_declare=False,
-        web_host=settings.stream.host,
-        web_bind=settings.stream.host,
-        web_port=settings.stream.metrics_port + index,
-        datadir=settings.state / "faust" / str(index),
-        value_serializer="raw",
-        key_serializer="raw",
-    )
+    app = new_app(settings, index)
     drift_store = DriftStore(profiles.client)
 
     def positions() -> dict[TP, int | None]:
+        worker.guard.start()
         applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(worker.applied())}
         return applied | position(drift_store, settings)
 
-    app.positions = lambda: patient("reading the offsets in Redis", positions)
+    app.positions = lambda: patient("comparing the log with the state", positions)
     topic = app.topic(settings.kafka.topic, key_type=bytes, value_type=bytes, internal=False)
 
     @app.agent(topic, name="fold")
@@ -80,17 +62,21 @@ def make_app(settings: Settings, index: int) -> App:
         batches: dict[int, list[Logged]] = {}
         for event in events:
             each = event.message
+            if each.partition in worker.guard.stopped:
+                continue
             record = Logged(
                 each.partition, each.offset, each.key, each.value, tuple(each.headers or ()), each.timestamp
             )
             batches.setdefault(each.partition, []).append(record)
+        if not batches:
+            return
         try:
             folded = worker.fold(batches, holds)
             now = time.time()
             for partition in folded:
                 for record in batches[partition]:
                     metrics.freshness_seconds.observe(max(0.0, now - record.created))
-        except Gap as error:
+        except Skipped as error:
             end(str(error))
         except Exception as error:
             unexpected(error)
@@ -115,27 +101,83 @@ def make_app(settings: Settings, index: int) -> App:
     def behind() -> int:
         return sum(map(waiting, ours()))
 
-    @app.timer(1.0)
-    async def lag() -> None:
-        assigned = ours()
-        for partition in range(settings.kafka.partitions):
-            metrics.lag.labels(str(partition)).set(waiting(partition) if partition in assigned else 0)
-
     if settings.drift.enabled:
         watch_drift(app, settings, profiles, published, metrics, patient, behind, unexpected)
 
-    @app.page("/health")
-    async def health(view: View, request: Request) -> Response:
-        return view.json({"status": "ok", "partitions": sorted(ours()), "waits_for": worker.waits_for})
-
-    @app.page("/metrics")
-    async def show_metrics(view: View, request: Request) -> Response:
-        return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
+    check_log(app, worker, ours)
+    report(app, worker, metrics, ours, waiting)
 
     # What stands here now stays; a full collection, which stops all threads, need not look at it.
     gc.collect()
     gc.freeze()
     return app
+
+
+def new_app(settings: Settings, index: int) -> App:
+    """An application without agents: its connections, and how much it reads."""
+    return App(
+        GROUP,
+        broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
+        broker_credentials=credentials(settings.kafka),
+        broker_session_timeout=settings.stream.session_timeout_s,
+        broker_heartbeat_interval=settings.stream.session_timeout_s / 5,
+        broker_commit_interval=1.0,
+        broker_max_poll_records=settings.stream.batch_events,
+        consumer_auto_offset_reset="earliest",
+        stream_wait_empty=False,
+        stream_ack_cancelled_tasks=False,
+        stream_ack_exceptions=False,
+        stream_buffer_maxsize=4 * settings.stream.batch_events,
+        TableManager=NoTables,
+        topic_disable_leader=True,
+        topic_allow_declare=False,
+        web_host=settings.stream.host,
+        web_bind=settings.stream.host,
+        web_port=settings.stream.metrics_port + index,
+        datadir=settings.state / "faust" / str(index),
+        value_serializer="raw",
+        key_serializer="raw",
+    )
+
+
+def check_log(app: App, worker: Worker, ours: Callable[[], set[int]]) -> None:
+    """Have an application compare the log with the state while it folds."""
+
+    def check(assigned: set[int]) -> None:
+        try:
+            if worker.guard.watch(assigned):
+                end("a partition that was stopped can go on; starting over")
+        except Unreachable:
+            pass  # the fold waits for the same store, and says so
+        except Exception:
+            log.exception("the log could not be compared with the state; trying again")
+
+    @app.timer(CHECK_EVERY_S)
+    async def check_now() -> None:
+        if assigned := ours():
+            await asyncio.to_thread(check, assigned)
+
+
+def report(
+    app: App, worker: Worker, metrics: Metrics, ours: Callable[[], set[int]], waiting: Callable[[int], int]
+) -> None:
+    """Add what tells of a worker's health and metrics."""
+
+    @app.timer(1.0)
+    async def lag() -> None:
+        assigned = ours()
+        for partition in range(worker.partitions):
+            metrics.lag.labels(str(partition)).set(waiting(partition) if partition in assigned else 0)
+
+    @app.page("/health")
+    async def health(view: View, request: Request) -> Response:
+        stopped = {str(partition): why for partition, why in sorted(worker.guard.stopped.items())}
+        told = {"status": "ok", "partitions": sorted(ours()), "waits_for": worker.waits_for, "stopped": stopped}
+        return view.json(told)
+
+    @app.page("/metrics")
+    async def show_metrics(view: View, request: Request) -> Response:
+        return view.text(generate_latest(metrics.registry).decode(), content_type="text/plain")
 
 
 def unexpected(error: BaseException) -> None:

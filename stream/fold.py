@@ -21,15 +21,25 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from features import Event, EventError, Item, ItemCounter, Profile, Rated, count, fold, user_row
-from stores import Changes, Gap, LogError, Logged, Profiles, ShardLost, ShardTransaction, understand
+from stores import Changes, Gap, LogError, Logged, Profiles, ShardLost, ShardTransaction, Skipped, understand
+from stores.batch_headers import Run, holds_events, lost
 from stores.feature_store import Features
+from stores.log_check import WAY_OUT, Mark, fingerprint
 from stream.inputs import Batch, Inputs
 
 ReportDead = Callable[[Sequence[tuple[Logged, str]]], None]
 """Takes events with the reason why they are dead; returns once the log of dead events has them."""
+
+ReadRuns = Callable[[int, int, int], Sequence[Run]]
+"""Takes a partition, an offset and a later one; gives what the log accounts for between them."""
+
+
+def nothing(_partition: int, _first: int, _end: int) -> Sequence[Run]:
+    """Account for no offset, so that every hole is an event that is lost."""
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,15 @@ class Part:
         """Offset of the last event."""
         return self.records[-1].offset
 
+    def before_offset(self, offset: int) -> Part:
+        """The same with the records before an offset only."""
+        return replace(
+            self,
+            records=[record for record in self.records if record.offset < offset],
+            new=[(record, event) for record, event in self.new if record.offset < offset],
+            dead=[(record, reason) for record, reason in self.dead if record.offset < offset],
+        )
+
     def became(self) -> Folded:
         """What became of it, once it is folded."""
         redelivered = len(self.records) - len(self.new) - len(self.dead)
@@ -91,6 +110,7 @@ class Fold:
         items: the catalogue.
         report_dead: where dead events go.
         inputs: makes the batches of the feature log; None where drift is not watched.
+        read_runs: tells events that are lost from offsets that never held one.
     """
 
     def __init__(
@@ -100,6 +120,7 @@ class Fold:
         items: Mapping[int, Item],
         report_dead: ReportDead,
         inputs: Inputs | None = None,
+        read_runs: ReadRuns = nothing,
     ) -> None:
         self._profiles = profiles
         self._features = features
@@ -107,6 +128,7 @@ class Fold:
         self._genres = {itemid: item.genres for itemid, item in items.items()}
         self._report_dead = report_dead
         self._inputs = inputs
+        self._read_runs = read_runs
 
     def __call__(self, batches: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, Folded], dict[int, LogError]]:
         """Fold consecutive events of some partitions; all partitions wait for Kafka and the feature store together.
@@ -115,8 +137,9 @@ class Fold:
             batches: events, at least one, by partition.
 
         Returns:
-            What became of each partition's events, and why those of other partitions could not be folded: `Gap` if
-            events are missing before the first, `ShardLost` if another worker has taken the shard.
+            What became of each partition's events, and why others could not be folded: `Gap` if the log lacks events,
+            `Skipped` if some were not delivered, `ShardLost` if another worker has taken the shard. Events before those
+            that are missing are folded.
 
         Raises:
             NotPublished: if a shard has no snapshot.
@@ -124,11 +147,11 @@ class Fold:
         """
         refused: dict[int, LogError] = {}
         with ExitStack() as transactions:
-            parts = [self._begin(shard, records, transactions) for shard, records in batches.items()]
-            for part in parts:
-                if part.records[0].offset > part.transaction.applied + 1:
-                    refused[part.shard] = self._gap(part)
-            parts = [part for part in parts if part.shard not in refused]
+            parts = [
+                self._before_gap(self._begin(shard, records, transactions), refused)
+                for shard, records in batches.items()
+            ]
+            parts = [part for part in parts if part.records]
             if dead := [each for part in parts for each in part.dead]:
                 self._report_dead(dead)
             folded = [(part, self._fold(part)) for part in parts if part.new or part.dead]
@@ -139,7 +162,7 @@ class Fold:
                     part.transaction.commit(part.last, changes)
                 except ShardLost as error:
                     refused[part.shard] = error
-        parts = [part for part in parts if part.shard not in refused]
+        parts = [part for part in parts if not isinstance(refused.get(part.shard), ShardLost)]
         self._write_rows(parts)
         self._profiles.set_served({part.shard: part.last for part in parts})
         return {part.shard: part.became() for part in parts}, refused
@@ -163,17 +186,35 @@ class Fold:
             [(record, reason) for record, reason in dead if record.offset > transaction.applied],
         )
 
-    def _gap(self, part: Part) -> Gap:
-        return Gap(
-            f"{self._profiles.topic} partition {part.shard}: the state stands at offset {part.transaction.applied}, "
-            f"the log goes on at {part.records[0].offset}; events between are gone. "
-            "`reelstream publish --reset` begins anew"
-        )
+    def _before_gap(self, part: Part, refused: dict[int, LogError]) -> Part:
+        """The part up to the first event that is missing; `refused` then says which are."""
+        expected, holes = part.transaction.applied + 1, []
+        for record in part.records:
+            if record.offset > expected:
+                holes.append((expected, record.offset))
+            expected = max(expected, record.offset + 1)
+        runs = self._read_runs(part.shard, holes[0][0], holes[-1][1]) if holes else ()
+        for hole in holes:
+            if holds_events(hole, runs):
+                refused[part.shard] = Skipped(
+                    f"partition {part.shard}: the events at offsets {hole[0]} to {hole[1] - 1} were read before the "
+                    "state went back to an older one; they are read again"
+                )
+                return part.before_offset(hole[0])
+            if missing := lost(hole, runs):
+                refused[part.shard] = Gap(
+                    f"partition {part.shard}: the log lacks the events at offsets {missing[0]} to {missing[1] - 1}, "
+                    f"which the state needs next; {WAY_OUT}"
+                )
+                return part.before_offset(hole[0])
+        return part
 
     def _fold(self, part: Part) -> Changes:
         part.before = self._inputs.begin(part.shard, part.new) if self._inputs else None
         changes = fold_all(part.transaction, [event for _, event in part.new], self._items, part.before)
         changes.dead = Counter(reason for _, reason in part.dead)
+        last = part.records[-1]
+        changes.tail = Mark(last.offset, fingerprint(last.created, last.key, last.value))
         return changes
 
     def _write_rows(self, parts: Sequence[Part]) -> None:

@@ -28,3 +28,6 @@ class Metrics:
             registry=r,
         )
         self.lag = Gauge("reelstream_lag_events", "Events in the log not yet folded", ["partition"], registry=r)
+        self.stopped = Gauge(
+            "reelstream_partition_stopped", "1 if the partition's log is not its state's own", ["partition"], registry=r
+        )

@@ -39,6 +39,12 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
                 offsets[partition] = stands + 1
         return offsets
 
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """The consumer; Faust would have it read the events of aborted transactions too."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
 
 class StateConsumer(aiokafka.Consumer):
     """A consumer with that thread."""

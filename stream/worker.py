@@ -6,16 +6,19 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from features import Item
 from settings import Settings
-from stores import DriftTopics, Logged, Profiles, Published, ShardLost, StoreError
+from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, Skipped, StoreError
+from stores.batch_headers import read_runs
 from stores.events import DEAD_BYTES
 from stores.feature_store import Features
 from stores.sender import Sender
 from stream.fold import Fold, dead_message
 from stream.inputs import Inputs
 from stream.items import publish_items
+from stream.log_guard import LogGuard
 from stream.metrics import Metrics
 from stream.retry import Patient
 
@@ -41,6 +44,7 @@ class Worker:
         self._item_features: Features | None = None
         self._send = Sender(settings.kafka, DEAD_WITHIN_S, compression_type="lz4", max_request_size=DEAD_BYTES)
         self._last: dict[int, int] = {}
+        self.guard = LogGuard(settings.kafka, profiles, metrics)
 
     def prepare(self) -> None:
         """Get ready before the first event comes, as far as the stores let it."""
@@ -64,6 +68,11 @@ class Worker:
         return 0 if high is None else max(0, high - 1 - self._last.get(partition, high - 1))
 
     @property
+    def partitions(self) -> int:
+        """Partitions of the log."""
+        return self._profiles.partitions
+
+    @property
     def waits_for(self) -> str | None:
         """What the worker cannot go on without; None while it works."""
         return self._patient.waits_for()
@@ -79,7 +88,7 @@ class Worker:
             The partitions whose events are folded; the others have gone to another worker.
 
         Raises:
-            Gap: if events are missing before the first of a partition.
+            Skipped: if events before these were not delivered; the worker must start over.
         """
         left = dict(batches)
 
@@ -88,18 +97,23 @@ class Worker:
             with self._metrics.batch_seconds.time():
                 folded, refused = fold(left)
             for partition, became in folded.items():
-                del left[partition]
+                if not isinstance(refused.get(partition), Skipped):
+                    del left[partition]
                 self._metrics.applied.inc(became.applied)
                 self._metrics.redelivered.inc(became.redelivered)
                 self._metrics.dead.inc(became.dead)
                 self._last[partition] = became.last
             for partition in refused:
-                if not holds(partition):
+                if partition in left and not holds(partition):
                     del left[partition]
                     gone.add(partition)
                     log.info("partition %d has gone to another worker", partition)
+            for partition, error in refused.items():
+                if isinstance(error, Gap):
+                    self.guard.stop(partition, str(error), self._last.get(partition))
+                    left.pop(partition, None)
             errors = [error for partition, error in refused.items() if partition in left]
-            # A gap stays, and ends the worker; a shard that was changed by another may be tried again.
+            # Events that were skipped end the worker; a shard that was changed by another may be tried again.
             for error in sorted(errors, key=lambda error: isinstance(error, ShardLost)):
                 raise error
 
@@ -126,7 +140,14 @@ class Worker:
         if self._settings.drift.enabled:
             topics = DriftTopics(self._settings.kafka)
             inputs = Inputs(self._items, self._published.others, self._settings.drift, topics)
-        self._fold = Fold(self._profiles, Features(self._settings), self._items, self._report_dead, inputs)
+        self._fold = Fold(
+            self._profiles,
+            Features(self._settings),
+            self._items,
+            self._report_dead,
+            inputs,
+            partial(read_runs, self._settings.kafka),
+        )
         return self._fold
 
     def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:

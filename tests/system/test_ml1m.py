@@ -20,6 +20,7 @@ from producers import Pace, Report, replay
 from settings import Settings, load
 from stores import Profiles, Published, connect, ensure_topics
 from stores.feature_store import Features
+from stores.log_check import log_identity
 from tests.servers_fixture import free_ports_environment
 
 FOLDER = load().data_folder
@@ -49,8 +50,9 @@ def test_store_features_after_a_replay_equal_features_folded_offline(settings: S
     client = connect(settings.redis)
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     ensure_topics(settings.kafka)
+    log = log_identity(settings.kafka)
     places = split(ratings, settings.data).offline
-    snapshot.write(ratings, places, profiles, Published(client), Features(settings), lambda share: None)
+    snapshot.write(ratings, places, profiles, Published(client), Features(settings), log, lambda share: None)
     events, source = held_out(settings)
     assert len(events) == 60_400
     worker = servers.pid(settings, "worker-0")

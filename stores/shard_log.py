@@ -1,0 +1,74 @@
+"""The place of each shard in its log, in Redis: `{ratings-3}:applied` and the hash `{ratings-3}:log`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, cast
+
+from stores.log_check import LogIdentity, Mark, ShardPosition
+from stores.profiles import Profiles
+from stores.redis import reachable
+
+
+class ShardLogs:
+    """Reads and writes which log each shard is folded from; every method raises Unreachable if Redis does not answer.
+
+    Args:
+        profiles: the state.
+    """
+
+    def __init__(self, profiles: Profiles) -> None:
+        self._profiles = profiles
+
+    def positions(self) -> dict[int, ShardPosition]:
+        """Return the place of each shard in its log."""
+        read = self._profiles.client.pipeline(transaction=True)
+        for shard in range(self._profiles.partitions):
+            read.get(f"{self._profiles.tag(shard)}:applied")
+            read.hgetall(f"{self._profiles.tag(shard)}:log")
+        with reachable():
+            answers = read.execute()
+        return {
+            shard: _position(applied, fields)
+            for shard, (applied, fields) in enumerate(zip(answers[::2], answers[1::2], strict=True))
+        }
+
+    def remember(self, shard: int, log: LogIdentity, anchor: Mark | None) -> None:
+        """Note the log that a shard is folded from, after a check that it is the shard's own, and a record of it."""
+        fields = {"cluster": log.cluster, "topic": log.topic} | ({"anchor": str(anchor)} if anchor else {})
+        with reachable():
+            self._profiles.client.hset(f"{self._profiles.tag(shard)}:log", mapping=cast(Any, fields))
+
+    def set_stopped(self, shard: int, why: str | None) -> None:
+        """Note why a worker stopped a partition, or that it runs again."""
+        key = f"{self._profiles.tag(shard)}:log"
+        with reachable():
+            if why is None:
+                self._profiles.client.hdel(key, "stopped")
+            else:
+                self._profiles.client.hset(key, "stopped", why)
+
+    def adopt(self, shard: int, log: LogIdentity, applied: int) -> None:
+        """Let a shard go on in another log, or elsewhere in its own: its next record is the one after `applied`.
+
+        Dead letters are counted anew: the log that follows may hold records that were counted before.
+        """
+        tag = self._profiles.tag(shard)
+        write = self._profiles.client.pipeline(transaction=True)
+        write.delete(f"{tag}:log", f"{tag}:dead")
+        write.hset(f"{tag}:log", mapping=cast(Any, {"cluster": log.cluster, "topic": log.topic}))
+        write.set(f"{tag}:applied", applied)
+        write.set(f"{tag}:served", applied)
+        with reachable():
+            write.execute()
+
+
+def _position(applied: bytes | None, fields: Mapping[bytes, bytes]) -> ShardPosition:
+    known = {name.decode(): value.decode() for name, value in fields.items()}
+    return ShardPosition(
+        applied=None if applied is None else int(applied),
+        log=LogIdentity(known["cluster"], known["topic"]) if "cluster" in known else None,
+        tail=Mark.parse(known["tail"]) if "tail" in known else None,
+        anchor=Mark.parse(known["anchor"]) if "anchor" in known else None,
+        stopped=known.get("stopped"),
+    )

@@ -1,0 +1,208 @@
+"""The checks of a log, on a real Kafka: whose it is, and which offsets never held an event."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+import pytest
+from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+
+import servers
+from settings import KafkaSettings, Settings, load
+from stores import Log, LogError, delete_topics, ensure_topics, producer
+from stores.batch_headers import Run, holds_events, lost, read_runs
+from stores.kafka_client import connected
+from stores.log_check import LogBounds, LogProbe, Mark, ShardPosition, fingerprint
+from tests.servers_fixture import free_ports_environment
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in free_ports_environment(tmp_path_factory.mktemp("log") / "state").items():
+            patch.setenv(name, value)
+        patch.setenv("REELSTREAM_KAFKA__PARTITIONS", "2")
+        settings = load()
+        try:
+            servers.up(settings, only=["kafka"])
+            yield settings
+        finally:
+            servers.down(settings)
+
+
+@pytest.fixture
+def kafka(server: Settings) -> Iterator[KafkaSettings]:
+    """Kafka with empty topics."""
+    delete_topics(server.kafka)
+    ensure_topics(server.kafka)
+    yield server.kafka
+    delete_topics(server.kafka)
+
+
+@pytest.fixture
+def probe(kafka: KafkaSettings) -> Iterator[LogProbe]:
+    with closing(LogProbe(kafka)) as made:
+        yield made
+
+
+def append(kafka: KafkaSettings, values: list[bytes], partition: int = 0) -> None:
+    with closing(producer(kafka, linger_ms=0)) as client:
+        for value in values:
+            client.send(kafka.topic, key=b"k", value=value, partition=partition).get(timeout=10)
+
+
+@pytest.fixture
+def transactional(kafka: KafkaSettings) -> Iterator[KafkaProducer]:
+    client = connected(KafkaProducer, kafka, acks="all", enable_idempotence=True, transactional_id="test")
+    client.init_transactions()
+    yield client
+    client.close()
+
+
+def in_transaction(client: Any, topic: str, values: list[bytes], *, commit: bool) -> None:
+    client.begin_transaction()
+    for value in values:
+        client.send(topic, value=value, partition=0)
+    if commit:
+        client.commit_transaction()
+    else:
+        client.flush()
+        client.abort_transaction()
+
+
+def position(probe: LogProbe, kafka: KafkaSettings, applied: int) -> ShardPosition:
+    """Where a shard stands that folded partition 0 up to `applied`."""
+    fingerprints = probe.fingerprints({0: applied})
+    assert fingerprints[0] is not None
+    return ShardPosition(applied, probe.bounds()[0].log, Mark(applied, fingerprints[0]))
+
+
+def test_a_shard_passes_with_its_own_log_and_after_more_events(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a", b"b", b"c"])
+    stands = position(probe, kafka, 2)
+    assert probe.check({0: stands})[0].mismatch is None
+    append(kafka, [b"d"])
+    assert probe.check({0: stands})[0].mismatch is None
+
+
+def test_the_fingerprint_of_the_probe_is_that_of_the_record(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a", b"b"])
+    consumer = Log(kafka)._consumer
+    with closing(consumer):
+        consumer.assign([TopicPartition(kafka.topic, 0)])
+        consumer.seek(TopicPartition(kafka.topic, 0), 1)
+        (records,) = consumer.poll(timeout_ms=5000).values()
+    expected = fingerprint(records[0].timestamp / 1000, records[0].key, records[0].value)
+    assert probe.fingerprints({0: 1}) == {0: expected}
+
+
+def test_a_topic_that_was_deleted_and_created_again_is_another_log(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a", b"b", b"c"])
+    stands = position(probe, kafka, 2)
+    delete_topics(kafka)
+    ensure_topics(kafka)
+    append(kafka, [b"a", b"b", b"c", b"d"])
+    why = probe.check({0: stands})[0].mismatch
+    assert why is not None and "another log" in why and "offset 2" in why and "offset 4" in why
+
+
+def test_a_log_that_ends_before_the_state_is_reported_with_both_offsets(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a"])
+    stands = ShardPosition(7, probe.bounds()[0].log, Mark(7, "0" * 16))
+    why = probe.check({0: stands})[0].mismatch
+    assert why is not None and "partition 0" in why and "offset 1" in why and "offset 7" in why
+
+
+@pytest.mark.parametrize("mark", ["tail", "anchor"])
+def test_another_record_in_the_place_of_a_folded_one_is_reported(
+    kafka: KafkaSettings, probe: LogProbe, mark: str
+) -> None:
+    append(kafka, [b"a", b"b", b"c"])
+    right = {"tail": position(probe, kafka, 2).tail, "anchor": position(probe, kafka, 1).tail}
+    stands = ShardPosition(2, probe.bounds()[0].log, **right)
+    assert probe.check({0: stands})[0].mismatch is None
+    wrong = right | {mark: Mark(right[mark].offset, fingerprint(1.0, b"k", b"x"))}
+    why = probe.check({0: ShardPosition(2, probe.bounds()[0].log, **wrong)})[0].mismatch
+    assert why is not None and f"offset {wrong[mark].offset}" in why
+
+
+def test_a_log_that_begins_after_the_state_is_reported(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a", b"b", b"c", b"d"])
+    early, late = position(probe, kafka, 0), position(probe, kafka, 2)
+    with closing(connected(KafkaAdminClient, kafka)) as admin:
+        admin.delete_records({TopicPartition(kafka.topic, 0): 3})
+    assert probe.check({0: late})[0].mismatch is None
+    why = probe.check({0: early})[0].mismatch
+    assert why is not None and "begins at offset 3" in why and "offset 0" in why
+
+
+def test_markers_and_aborted_records_are_accounted_for_and_nothing_else_is_lost(
+    kafka: KafkaSettings, probe: LogProbe, transactional: KafkaProducer
+) -> None:
+    append(kafka, [b"before"])  # 0
+    in_transaction(transactional, kafka.topic, [b"a", b"b"], commit=True)  # 1, 2, marker 3
+    in_transaction(transactional, kafka.topic, [b"x", b"y"], commit=False)  # 4, 5, marker 6
+    append(kafka, [b"after"])  # 7
+    in_transaction(transactional, kafka.topic, [b"z"], commit=False)  # 8, marker 9
+    assert probe.bounds()[0].end == 10
+    runs = read_runs(kafka, 0, 0, 10)
+    assert lost((0, 10), runs) is None
+    assert [offset for offset in range(10) if holds_events((offset, offset + 1), runs)] == [0, 1, 2, 7]
+    log = Log(kafka)
+    with closing(log):
+        values = [record.value for batch in log.read_to(log.ends()) for record in batch]
+    assert values == [b"before", b"a", b"b", b"after"]
+
+
+def test_deleted_records_are_lost(kafka: KafkaSettings) -> None:
+    append(kafka, [b"a", b"b", b"c", b"d"])
+    with closing(connected(KafkaAdminClient, kafka)) as admin:
+        admin.delete_records({TopicPartition(kafka.topic, 0): 3})
+    runs = read_runs(kafka, 0, 0, 4)
+    assert runs == [Run(3, 4, True)]
+    assert lost((0, 4), runs) == (0, 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("cleanup.policy", "compact"), ("retention.ms", "604800000"), ("retention.bytes", "1000000")]
+)
+def test_a_topic_that_can_lose_events_is_refused(kafka: KafkaSettings, name: str, value: str) -> None:
+    with closing(connected(KafkaAdminClient, kafka)) as admin:
+        admin.delete_topics([kafka.topic])
+        admin.create_topics([NewTopic(kafka.topic, kafka.partitions, 1, topic_configs={name: value})])
+    with pytest.raises(LogError, match=rf"{name}={value}.*kafka-configs.sh --alter"):
+        ensure_topics(kafka)
+
+
+def test_bounds_are_of_every_partition(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a"], partition=1)
+    bounds = probe.bounds()
+    assert bounds == {0: LogBounds(bounds[0].log, 0, 0), 1: LogBounds(bounds[0].log, 0, 1)}
+
+
+def test_compaction_leaves_holes_that_are_lost_events(kafka: KafkaSettings) -> None:
+    """One batch of three records of one key, compacted to its last: the batch keeps its offsets, not its events."""
+    with closing(connected(KafkaAdminClient, kafka)) as admin:
+        resource = ConfigResource(
+            ConfigResourceType.TOPIC,
+            kafka.topic,
+            configs={"cleanup.policy": "compact", "segment.ms": "50", "min.cleanable.dirty.ratio": "0.0"},
+        )
+        admin.alter_configs([resource])
+        with closing(producer(kafka, linger_ms=200)) as client:
+            for value in (b"a", b"b", b"c"):
+                client.send(kafka.topic, key=b"k", value=value, partition=0)
+            client.flush()
+        for _ in range(150):
+            # A new record closes the segment, which may then be cleaned.
+            append(kafka, [b"roll"], partition=0)
+            end = 3
+            runs = read_runs(kafka, 0, 0, end)
+            if lost((0, end), runs) is not None:
+                break
+    assert lost((0, end), runs) is not None
