@@ -37,6 +37,7 @@ setup: $(READY)
 
 $(READY): pyproject.toml requirements/bootstrap.txt requirements/dev.txt requirements/triton.txt
 	@[ -n "$(PYTHON)" ] || { echo "error: no Python 3.11, 3.12 or 3.13 is found; install one or run make PYTHON=path" >&2; exit 1; }
+	@echo "installing Python packages into $(VENV); this takes some minutes the first time" >&2
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@[ -x $(UV) ] || { $(BIN)/python -m venv $(VENV)/uv && \
 		$(VENV)/uv/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: --require-hashes \

@@ -26,10 +26,11 @@ class Body(BaseModel):
 
 
 class Position(Body):
-    """A position in the log, as `POST /ratings` answers it."""
+    """A position in the log, exactly as `POST /ratings` answers it; `ts` may be left out and changes nothing."""
 
     partition: int = Field(strict=True, ge=0)
     offset: int = Field(strict=True, ge=0)
+    ts: Timestamp | None = None
 
 
 class Watched(Body):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from cli.console import download_bar, err, one_line
+from cli.console import bar, download_bar, err, one_line
 from offline import download, generate
 from settings import load
 
@@ -31,7 +31,7 @@ def make(
     seed: Annotated[int, typer.Option(help="Seed of every random choice.")] = 7,
 ) -> None:
     """Generate a data set of the layout of MovieLens-1M, with tastes, sessions, popularity and genres."""
-    with one_line():
+    with one_line(), bar("generating ratings"):
         where = folder or load().data_folder
         generate.make(where, users, items, events, seed)
     err.print(f"{events} ratings are in {where}; `export ML1M_DIR={where}` to use them", highlight=False)

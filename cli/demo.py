@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections import Counter
 from typing import Any
 
 import servers
-from cli import background, lifecycle
-from cli.console import bar, download_bar, one_line, out, stage_bars
+from cli import background
+from cli.console import bar, download_bar, one_line, out, part_lines, stage_bars
 from cli.models import publish_run
 from cli.recommend import table_of
 from cli.stream import call, held_out
 from features import Event
-from offline import download, runs
-from offline.data import FILES
+from offline import data, download, runs
+from offline.errors import DataError
 from settings import Settings, load
 from stores import Log, Published, Unreachable, connect
 
@@ -25,12 +26,12 @@ WITHIN = 10 * RATE
 ADDRESSES = """
 [bold]It is running.[/] The replay goes on in the background at {rate} events a second ({log}).
 
-  a list        curl -X POST {api}/ml/rec -H 'Content-Type: application/json' -d '{{"userid": {userid}}}'
-  a rating      .venv/bin/reelstream rate {userid} {itemid} 5
-  a user        {api}/users/{userid}
-  features      {feast}/get-online-features
-  the proof     .venv/bin/reelstream verify
-  the parts     .venv/bin/reelstream status
+  a list          curl -X POST {api}/ml/rec -H 'Content-Type: application/json' -d '{{"userid": {userid}}}'
+  a rating        .venv/bin/reelstream rate {userid} {itemid} 5
+  a user          curl {api}/users/{userid}
+  features        curl -X POST {feast}/get-online-features -H 'Content-Type: application/json' -d '{features}'
+  the proof       .venv/bin/reelstream verify
+  status          .venv/bin/reelstream status
   a better model  .venv/bin/reelstream train && .venv/bin/reelstream publish
 
 Stop it with [bold]make down[/]; the data stay."""
@@ -49,11 +50,13 @@ def demo() -> None:
         before = _list(settings, userid)
         out.print(table_of(before, f"user {userid} before"))
         log = background.start(settings, "--rate", str(RATE))
-        happened = _wait_for_events(settings, userid) if ahead else []
+        with bar(f"waiting for events of user {userid}"):
+            happened = _wait_for_events(settings, userid) if ahead else []
         for event in happened:
             out.print(f"event: user {userid} rated {event['title']} {event['rating']}", highlight=False)
         after = _list(settings, userid)
         out.print(table_of(after, f"user {userid} after", {item["itemid"] for item in before["item_list"]}))
+        itemid = after["item_list"][0]["itemid"]
         out.print(
             ADDRESSES.format(
                 rate=RATE,
@@ -61,7 +64,8 @@ def demo() -> None:
                 api=f"http://{settings.api.host}:{settings.api.port}",
                 feast=f"http://{settings.feast.host}:{settings.feast.port}",
                 userid=userid,
-                itemid=after["item_list"][0]["itemid"],
+                itemid=itemid,
+                features=json.dumps({"feature_service": "ml_item", "entities": {"itemid": [itemid]}}),
             ),
             highlight=False,
             soft_wrap=True,
@@ -69,13 +73,30 @@ def demo() -> None:
 
 
 def _have_ratings(settings: Settings) -> None:
-    if not all((settings.data_folder / name).is_file() for name in FILES):
+    """Check the folder that is named or remembered, or download where none is, and remember it.
+
+    A folder of other ratings than those of the newest run is not remembered: commands that work today go on working.
+
+    Raises:
+        DataError: the folder lacks a file, or holds other ratings than the newest run was trained on.
+    """
+    if settings.data_folder == settings.own_data_folder:
         with download_bar() as tell:
             download.get(settings, tell)
+    data.check_files(settings.data_folder)
+    if runs.names(settings):
+        newest = runs.manifest(runs.folder(settings))
+        if newest.data_hash != data.data_hash(data.load(settings)):
+            raise DataError(
+                f"run {newest.run} was trained on other ratings than {settings.data_folder} holds; give the run's own "
+                "folder as ML1M_DIR, or a state folder of its own (REELSTREAM_STATE_DIR) to these ratings"
+            )
+    if settings.data_folder != settings.own_data_folder:
+        settings.remember_data_folder()
 
 
 def _start(settings: Settings) -> None:
-    with lifecycle.progress() as tell:
+    with part_lines() as tell:
         servers.up(settings, progress=tell)
 
 
@@ -83,7 +104,7 @@ def _have_run(settings: Settings) -> None:
     if not runs.names(settings):
         from offline.train import train
 
-        with stage_bars() as tell:
+        with stage_bars("training a quick model") as tell:
             train(settings.quick(), tell)
     newest = runs.folder(settings).name
     live = Published(connect(settings.redis)).run()

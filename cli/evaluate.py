@@ -43,10 +43,9 @@ def evaluate(
     """Measure a run on the held-out events, replayed in time order."""
     if api + cold + page > 1:
         raise typer.BadParameter("give one of --api, --cold and --report")
-    from offline.cold import cold as measure_cold
-    from offline.evaluate import Source, measure
-
-    with one_line(), stage_bars() as tell:
+    with one_line(), stage_bars("reading the ratings") as tell:
+        from offline.cold import cold as measure_cold
+        from offline.evaluate import Source, measure
 
         def progress(stage: str, done: int, total: int) -> None:
             tell(stage, done, total, "")

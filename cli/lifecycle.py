@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import dataclasses
 import json as as_json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 import servers
 from cli import background
-from cli.console import err, one_line, out
+from cli.console import err, one_line, out, part_lines
 from settings import load
 
 Workers = Annotated[
@@ -25,7 +22,7 @@ Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard o
 
 def up(workers: Workers = None, json: Json = False) -> None:
     """Start every server that is not running, and wait until each answers a real request."""
-    with one_line(), progress() as tell:
+    with one_line(), part_lines() as tell:
         started = servers.up(load(), workers=workers, progress=tell)
     if json:
         print(as_json.dumps([dataclasses.asdict(part) for part in started]))
@@ -33,7 +30,7 @@ def up(workers: Workers = None, json: Json = False) -> None:
 
 def down(json: Json = False) -> None:
     """Stop every server; the data stay."""
-    with one_line(), progress() as tell:
+    with one_line(), part_lines() as tell:
         settings = load()
         if background.stop(settings):
             tell("replay", "stopped")
@@ -79,20 +76,3 @@ def _duration(seconds: float) -> str:
     minutes, left = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{left:02}"
-
-
-@contextmanager
-def progress() -> Iterator[servers.Progress]:
-    """A line for each part on standard error: what it does, and for how long."""
-    columns = (SpinnerColumn(finished_text="[green]✓[/]"), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=err) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def tell(name: str, what: str) -> None:
-            if name not in tasks:
-                tasks[name] = bars.add_task(name, total=1)
-            bars.update(tasks[name], description=f"{name:<14} {what}")
-            if what == "stopped" or what.startswith("ready"):
-                bars.update(tasks[name], completed=1)
-
-        yield tell

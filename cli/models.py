@@ -21,10 +21,11 @@ def train(
     json: Json = False,
 ) -> None:
     """Train the sequence encoders and the ranker; writes a run folder."""
-    from offline import runs
-    from offline.train import train as train_all
+    with one_line(), stage_bars("reading the ratings") as tell:
+        # PyTorch takes seconds to import.
+        from offline import runs
+        from offline.train import train as train_all
 
-    with one_line(), stage_bars() as tell:
         settings = load()
         run = train_all(settings.quick() if quick else settings, tell)
     manifest = runs.manifest(run)

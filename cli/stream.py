@@ -9,10 +9,9 @@ from typing import Annotated
 
 import requests
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli import background
-from cli.console import bar, err, one_line, out, report
+from cli.console import bar, count_bar, one_line, out, report
 from features import Event
 from offline import data
 from offline.split import online_events, split
@@ -58,14 +57,12 @@ def replay(
         plain, source = _held_out(settings, ratings)
         told = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
         events = [each.event for each in told]
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
-        with background.alone(settings), Progress(*columns, console=err) as progress:
-            task = progress.add_task("replay", total=len(events[:limit]))
+        with background.alone(settings), count_bar("replay", len(events[:limit])) as count:
 
             def tell(so_far: Report) -> None:
                 per_s = so_far.sent / so_far.seconds if so_far.seconds else 0.0
                 text = f"replay, {per_s:,.0f} events/s, {so_far.failed} delivery errors"
-                progress.update(task, description=text, completed=so_far.present + so_far.sent)
+                count(text, so_far.present + so_far.sent)
 
             done = replay_all(
                 settings.kafka,

@@ -58,18 +58,28 @@ def load(settings: Settings) -> Ratings:
         DataError: a file is missing, or a line is malformed; the message names the file and the line.
     """
     folder = settings.data_folder
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        raise DataError(
-            f"{folder} has no {', '.join(missing)}; set ML1M_DIR to a folder with the MovieLens-1M files, "
-            "or run `reelstream data get` (download) or `reelstream data make` (generate)"
-        )
+    check_files(folder)
     catalogue = Catalogue.of(_items(folder / MOVIES), _users(folder / USERS))
     columns = _ratings(folder / RATINGS)
     ratings = Ratings(folder, *columns, catalogue)
     _known(ratings.itemid, list(catalogue.items), "itemid", MOVIES)
     _known(ratings.userid, list(catalogue.users), "userid", USERS)
     return ratings
+
+
+def check_files(folder: Path) -> None:
+    """Check that a folder has the three files.
+
+    Raises:
+        DataError: naming the missing files, or the folder where there is none.
+    """
+    missing = [name for name in FILES if not (folder / name).is_file()]
+    if missing:
+        lack = f"has no {', '.join(missing)}" if folder.is_dir() else "does not exist"
+        raise DataError(
+            f"{folder} {lack}; set ML1M_DIR to a folder with the MovieLens-1M files, "
+            "or run `reelstream data get` (download) or `reelstream data make` (generate)"
+        )
 
 
 def data_hash(ratings: Ratings) -> str:

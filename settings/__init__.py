@@ -2,7 +2,8 @@
 
 Values come, strongest first, from arguments, from the environment (`REELSTREAM_KAFKA__BOOTSTRAP=...`), from the
 TOML file named by `REELSTREAM_CONFIG` (else `reelstream.toml` in the working directory) and from the defaults here.
-`ML1M_DIR` is understood as the folder of the MovieLens-1M files.
+`ML1M_DIR` names the folder of the MovieLens-1M files. `reelstream demo` remembers it in the state folder, so that later
+commands need no variable.
 """
 
 from settings.errors import ReelstreamError, SettingsError

@@ -175,7 +175,8 @@ class DataSettings(Part):
 
     folder: str = Field(
         "",
-        description="folder with ratings.dat, users.dat, movies.dat; empty: ML1M_DIR, else `data` in the state folder",
+        description="folder with ratings.dat, users.dat, movies.dat; empty: ML1M_DIR, else the folder that "
+        "`reelstream demo` took them from, else `data` in the state folder",
     )
     url: str = Field(
         "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
@@ -285,8 +286,31 @@ class Settings(BaseSettings):
     @property
     def data_folder(self) -> Path:
         """The folder with ratings.dat, users.dat and movies.dat."""
-        named = self.data.folder or os.environ.get("ML1M_DIR", "")
-        return Path(named).expanduser().resolve() if named else self.state / "data"
+        named = self.data.folder or os.environ.get("ML1M_DIR", "") or self._remembered_data_folder()
+        return Path(named).expanduser().resolve() if named else self.own_data_folder
+
+    @property
+    def own_data_folder(self) -> Path:
+        """The data folder where none is named or remembered: downloads and generated ratings go there."""
+        return self.state / "data"
+
+    @property
+    def data_folder_note(self) -> Path:
+        """The file that remembers the data folder between commands."""
+        return self.state / "data-folder"
+
+    def remember_data_folder(self) -> None:
+        """Let later commands of this state folder use today's data folder, whatever shell they run in."""
+        self.state.mkdir(parents=True, exist_ok=True)
+        new = self.data_folder_note.with_suffix(".new")
+        new.write_text(f"{self.data_folder}\n")
+        new.replace(self.data_folder_note)
+
+    def _remembered_data_folder(self) -> str:
+        try:
+            return self.data_folder_note.read_text().rstrip("\n")
+        except FileNotFoundError:
+            return ""
 
     @property
     def model_repository(self) -> Path:

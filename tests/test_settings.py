@@ -66,3 +66,16 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load()
     assert settings.redis.password.get_secret_value() == "hunter2"
     assert "hunter2" not in as_toml(settings) + repr(settings)
+
+
+def test_the_remembered_data_folder_gives_way_to_a_named_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ML1M_DIR", raising=False)
+    assert load().data_folder == tmp_path / ".reelstream" / "data"
+    monkeypatch.setenv("ML1M_DIR", str(tmp_path / "ratings of mine"))
+    load().remember_data_folder()
+    monkeypatch.delenv("ML1M_DIR")
+    assert load().data_folder == tmp_path / "ratings of mine"
+    monkeypatch.setenv("ML1M_DIR", str(tmp_path / "other"))
+    assert load().data_folder == tmp_path / "other"
+    monkeypatch.setenv("REELSTREAM_DATA__FOLDER", str(tmp_path / "set"))
+    assert load().data_folder == tmp_path / "set"

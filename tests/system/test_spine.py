@@ -32,6 +32,15 @@ def test_a_rating_takes_the_item_off_the_list_and_changes_it(system: System) -> 
     assert after["item_list"] != before["item_list"]
 
 
+def test_the_answer_to_a_rating_is_accepted_as_it_is_as_the_position_to_wait_for(system: System) -> None:
+    userid = system.events[1].userid
+    position = system.rate(userid, system.catalogue_items()[2], 4)
+    answer = system.rec(userid=userid, after=position)
+    assert set(position) == {"partition", "offset", "ts"}
+    assert answer["degraded"] == []
+    assert answer["as_of"]["offset"] >= position["offset"]
+
+
 def test_a_list_has_no_item_twice_and_none_that_the_user_rated(system: System) -> None:
     userid = system.events[5].userid
     answer = system.rec(userid=userid, size=50)
