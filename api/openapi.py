@@ -15,7 +15,7 @@ from settings import ApiSettings
 REFUSALS = {
     400: "The request breaks a rule; the error names the field and the rule.",
     401: "No token, or an unknown one.",
-    403: "The token has not the scope.",
+    403: "The host, or the site whose page sent this, is not among `api.hosts`; or the token has not the scope.",
     404: "Nothing is known of it.",
     413: "The body is larger than `api.max_body_kb`.",
     503: "A store that cannot be done without is away, or there are too many requests; try again.",
@@ -53,6 +53,9 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
         },
         "/metrics": {"get": _text("Metrics in Prometheus' text format")},
     }
+    for methods in paths.values():
+        for operation in methods.values():
+            operation["responses"]["403"] = _refusal(403)
     told: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "reelstream", "version": "1", "description": "Lists that know what happened a moment ago."},
@@ -65,7 +68,7 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
             for operation in methods.values():
                 if path != "/health/live":
                     operation["security"] = [{"token": []}]
-                    operation["responses"] |= {str(status): _refusal(status) for status in (401, 403)}
+                    operation["responses"]["401"] = _refusal(401)
     return told
 
 

@@ -6,11 +6,11 @@ import hmac
 import ipaddress
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from flask import Flask, g, redirect, request, url_for
 from werkzeug.wrappers import Response
 
+from api.hosts import Hosts, same_site
 from api.messages import RequestError
 from settings import ApiSettings, SettingsError
 
@@ -78,6 +78,8 @@ def is_guarded(settings: ApiSettings) -> bool:
 def guard(app: Flask, settings: ApiSettings) -> list[Token]:
     """Ask each request for a token with the scope that it needs, and refuse what another site has a browser send.
 
+    A request for a host, or from a page of a host, that is not allowed is refused on every route.
+
     Without tokens in the settings everybody may do everything on the loopback address, and beyond it nobody anything
     but ask whether the process lives. `g.scopes` is what the request may do.
 
@@ -85,13 +87,17 @@ def guard(app: Flask, settings: ApiSettings) -> list[Token]:
         The tokens.
 
     Raises:
-        SettingsError: if the tokens cannot be read.
+        SettingsError: if the tokens or the hosts cannot be read.
     """
     tokens = tokens_of(settings)
+    hosts = Hosts(settings)
     is_open = not is_guarded(settings)
 
     @app.before_request
     def check() -> Response | None:
+        refusal = hosts.refusal(request.environ)
+        if refusal is not None:
+            raise RequestError(refusal, 403)
         if request.endpoint == OPEN:
             return None
         bearer = _bearer()
@@ -140,4 +146,4 @@ def _from_elsewhere() -> bool:
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return False
     origin = request.headers.get("Origin")
-    return origin is not None and urlsplit(origin).netloc != request.host
+    return origin is not None and not same_site(origin, request.environ.get("HTTP_HOST", ""), request.scheme)

@@ -136,6 +136,11 @@ class ApiSettings(Part):
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
     port: int = Field(8080, description="port that the API listens on")
+    hosts: str = Field(
+        "localhost, 127.0.0.1, ::1",
+        description="names under which the API may be reached, and from whose pages; others are refused "
+        "(DNS rebinding). A name alone allows every port. The address that a connection came in on is always allowed",
+    )
     workers: int = Field(1, ge=1, description="processes; each holds the item features and a gRPC channel")
     threads: int = Field(8, ge=1, description="requests that each process works on at once")
     tokens: SecretStr = Field(

@@ -55,6 +55,7 @@ WHERE = {
     "REELSTREAM_FEAST__HOST",
     "REELSTREAM_STREAM__HOST",
     "REELSTREAM_API__HOST",
+    "REELSTREAM_API__HOSTS",
     "REELSTREAM_DATA__FOLDER",
 }
 WHO = {
@@ -391,3 +392,13 @@ def test_workers_can_be_many() -> None:
 def test_a_part_has_as_long_to_stop_as_without_docker(settings: Settings) -> None:
     for name in STAYING:
         assert services()[name]["stop_grace_period"] == f"{settings.servers.stop_timeout_s:.0f}s"
+
+
+def test_the_api_answers_to_the_name_by_which_the_other_services_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    from api.hosts import Hosts
+
+    use(monkeypatch, ours("api"))
+    hosts = Hosts(load().api)
+    for host in ("api:8080", "localhost:8080", "127.0.0.1:8080"):
+        assert hosts.refusal({"HTTP_HOST": host}) is None
+    assert hosts.refusal({"HTTP_HOST": "evil.example:8080"})
