@@ -50,7 +50,7 @@ class Parts:
         index = ItemIndex(settings.elasticsearch)
         models = Models(settings.triton)
         recommender = Recommender(settings, follower, profiles, features, index, models)
-        ingest = Ingest(settings.kafka, timeout_s=5.0)
+        ingest = Ingest(settings.kafka, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
         return cls(settings, profiles, follower, recommender, ingest, index, models, Metrics())
 
     def close(self) -> None:

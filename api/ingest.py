@@ -6,7 +6,7 @@ import threading
 import time
 from typing import Any
 
-from api.messages import RatingRequest
+from api.messages import RatingRequest, RequestError
 from features import Event, encode
 from settings import KafkaSettings
 from stores import Unreachable, abandon, partition_of, producer
@@ -18,10 +18,12 @@ class Ingest:
     Args:
         settings: Kafka.
         timeout_s: seconds that Kafka may take to acknowledge.
+        max_future_s: seconds by which an event may be later than now.
     """
 
-    def __init__(self, settings: KafkaSettings, timeout_s: float) -> None:
+    def __init__(self, settings: KafkaSettings, timeout_s: float, max_future_s: float) -> None:
         self._settings = settings
+        self._max_future_s = max_future_s
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
         self._producer: Any = None
@@ -30,10 +32,14 @@ class Ingest:
         """Put a rating on the topic; its partition, offset and time.
 
         Raises:
+            RequestError: if the rating lies in the future, and so would become a dead letter.
             Unreachable: if Kafka does not acknowledge in time. The event may or may not be in the log; as the same
                 event counts once, it can be sent again with the same `ts`.
         """
-        event = Event(rating.userid, rating.itemid, rating.rating, int(time.time()) if rating.ts is None else rating.ts)
+        now = time.time()
+        if rating.ts is not None and rating.ts > now + self._max_future_s:
+            raise RequestError(f"ts: must be at most {self._max_future_s:.0f} s later than now ({now:.0f})")
+        event = Event(rating.userid, rating.itemid, rating.rating, int(now) if rating.ts is None else rating.ts)
         key, value = encode(event)
         partition = partition_of(event.userid, self._settings.partitions)
         client = None

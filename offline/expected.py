@@ -17,6 +17,7 @@ class Expected:
         shards: the state after the offline history; folded further in place.
         items: the catalogue.
         log: the log, at its beginning.
+        max_future_s: seconds by which an event may be later than its append time.
 
     Attributes:
         folded: by partition, the offset after the last event folded.
@@ -24,10 +25,11 @@ class Expected:
         dead: by partition, events that cannot be understood, by reason.
     """
 
-    def __init__(self, shards: Shards, items: Mapping[int, Item], log: Log) -> None:
+    def __init__(self, shards: Shards, items: Mapping[int, Item], log: Log, max_future_s: float) -> None:
         self._shards = shards
         self._items = items
         self._log = log
+        self._max_future_s = max_future_s
         self.folded = dict.fromkeys(range(len(shards.states)), 0)
         self.events = 0
         self.dead: list[Counter[str]] = [Counter() for _ in shards.states]
@@ -45,7 +47,7 @@ class Expected:
         for batch in self._log.read_to(ends):
             for record in batch:
                 try:
-                    event = understand(record, self._items, partitions)
+                    event = understand(record, self._items, partitions, self._max_future_s)
                 except EventError as error:
                     self.dead[record.partition][str(error)] += 1
                 else:

@@ -91,7 +91,7 @@ def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified
     shards = Shards.after(ratings, split(ratings, settings.data).offline, profiles.partitions)
     log = Log(settings.kafka)
     try:
-        expected = Expected(shards, ratings.catalogue.items, log)
+        expected = Expected(shards, ratings.catalogue.items, log, settings.stream.max_future_s)
         comparison = _Comparison(expected, profiles, Features(settings), sorted(ratings.catalogue.items), wait_s)
         ends = log.ends()
         total = max(1, sum(ends.values()))

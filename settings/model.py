@@ -110,6 +110,12 @@ class StreamSettings(Part):
     )
     metrics_port: int = Field(6066, description="metrics port of the first worker; the next worker has the next port")
     retry_max_s: float = Field(5.0, gt=0, description="longest pause between two tries to reach a store, in seconds")
+    max_future_s: float = Field(
+        86_400.0,
+        ge=0,
+        description="seconds by which an event's ts may be later than its append time; an event beyond that is a dead "
+        "letter. `verify` judges the whole log by the current value",
+    )
 
 
 class DriftSettings(Part):

@@ -10,7 +10,7 @@ from functools import lru_cache
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, KafkaProducer, TopicPartition
-from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.admin import NewTopic
 from kafka.errors import KafkaError, TopicAlreadyExistsError
 from kafka.partitioner.default import murmur2
 
@@ -18,11 +18,13 @@ from features import Event, EventError, decode
 from settings import KafkaSettings
 from stores.errors import LogError, Unreachable
 from stores.kafka_client import connected
+from stores.topic_configs import config_of, set_config
 
 BACKWARDS = 2000
 """Events read at once when the newest of a kind is looked for."""
 
 LARGEST = "max.message.bytes"
+TIMESTAMP, APPENDED = "message.timestamp.type", "LogAppendTime"
 DEAD_BYTES = 8 << 20
 """Largest dead event: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
 
@@ -34,9 +36,6 @@ LASTING = {
     "unclean.leader.election.enable": "false",
 }
 """Configuration with which a topic keeps every event that Kafka has acknowledged."""
-
-KNOWN_WITHIN_S = 10.0
-"""Seconds that a broker gets to know a topic that was just created."""
 
 STALLED_S = 30.0
 """Seconds without a record after which a reader gives up on Kafka."""
@@ -62,20 +61,32 @@ class Logged:
     value: bytes | None
     headers: tuple[tuple[str, bytes], ...] = ()
     created: float = 0.0
-    """When it was sent, in unix seconds; 0 where that was not asked for."""
+    """When Kafka appended it, in unix seconds; 0 where the record does not say.
+
+    The time at which it was sent, by the sender's clock, for a record from before the topic had LogAppendTime.
+    """
 
 
-def understand(record: Logged, items: Container[int], partitions: int) -> Event:
+def understand(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event:
     """The event of a record.
 
+    Args:
+        record: the record.
+        items: the catalogue.
+        partitions: partitions of the topic.
+        max_future_s: seconds by which the event may be later than the record.
+
     Raises:
-        EventError: if it is not an event of a known item in the partition of its key.
+        EventError: if it is not an event of a known item in the partition of its key, or lies in the future.
     """
     event = decode(record.key, record.value)
     if event.itemid not in items:
         raise EventError("itemid is not in the catalogue")
     if partition_of(event.userid, partitions) != record.partition:
         raise EventError("event is in another partition than its key says")
+    # By the record's own time, so that whoever folds the log decides alike, whenever that is.
+    if record.created > 0 and event.ts > record.created + max_future_s:
+        raise EventError("ts is later than the event was appended by more than stream.max_future_s")
     return event
 
 
@@ -102,13 +113,15 @@ def ensure_topics(settings: KafkaSettings) -> None:
         Unreachable: if Kafka does not answer.
     """
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
+    # Of the time that a client claims, nothing can be concluded: see `understand`.
+    keep_appended = keep | {TIMESTAMP: APPENDED}
     keep_large = keep | {LARGEST: str(DEAD_BYTES)}
     keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
     with reachable(settings):
         admin = connected(KafkaAdminClient, settings)
         try:
             for name, partitions, configs in (
-                (settings.topic, settings.partitions, keep),
+                (settings.topic, settings.partitions, keep_appended),
                 (settings.dead_topic, 1, keep_large),
                 (settings.features_topic, 1, keep_some),
                 (settings.alarms_topic, 1, keep),
@@ -120,11 +133,12 @@ def ensure_topics(settings: KafkaSettings) -> None:
                 except TopicAlreadyExistsError:
                     continue
             # One that was made before dead events could be as large.
-            if int(_configs(admin, settings.dead_topic)[LARGEST]) < DEAD_BYTES:
-                dead = ConfigResource(ConfigResourceType.TOPIC, settings.dead_topic, configs={LARGEST: str(DEAD_BYTES)})
-                admin.alter_configs([dead])
+            if int(config_of(admin, settings.dead_topic)[LARGEST]) < DEAD_BYTES:
+                set_config(admin, settings.dead_topic, max_message_bytes=str(DEAD_BYTES))
+            if config_of(admin, settings.topic)[TIMESTAMP] != APPENDED:
+                set_config(admin, settings.topic, message_timestamp_type=APPENDED)
             found = len(admin.describe_topics([settings.topic])[0]["partitions"])
-            lasting = {name: _configs(admin, name) for name in (settings.topic, settings.dead_topic)}
+            lasting = {name: config_of(admin, name) for name in (settings.topic, settings.dead_topic)}
         finally:
             admin.close()
     for name, values in lasting.items():
@@ -134,19 +148,6 @@ def ensure_topics(settings: KafkaSettings) -> None:
             f"topic {settings.topic} has {found} partitions and the setting kafka.partitions says "
             f"{settings.partitions}; correct the setting"
         )
-
-
-def _configs(admin: Any, topic: str) -> dict[str, str]:
-    """The configuration in force of a topic, which a broker may come to know only a moment after it was created."""
-    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
-    until = time.monotonic() + KNOWN_WITHIN_S
-    while True:
-        described = admin.describe_configs([resource], config_filter="all")["topic"][topic]
-        if described:
-            return {name: str(config["value"]) for name, config in described.items()}
-        if time.monotonic() > until:
-            raise Unreachable(f"Kafka does not know topic {topic}, which was just created; try again")
-        time.sleep(0.05)
 
 
 def _require_lasting(topic: str, configs: Mapping[str, str]) -> None:
@@ -294,7 +295,14 @@ class Log:
                 if records[-1].offset >= end:
                     self._consumer.seek(partition, end)
                 yield [
-                    Logged(partition.partition, record.offset, record.key, record.value)
+                    Logged(
+                        partition.partition,
+                        record.offset,
+                        record.key,
+                        record.value,
+                        tuple(record.headers),
+                        (record.timestamp or 0) / 1000,
+                    )
                     for record in records
                     if record.offset < end
                 ]

@@ -65,7 +65,7 @@ def make_app(settings: Settings, index: int) -> App:
             if each.partition in worker.guard.stopped:
                 continue
             record = Logged(
-                each.partition, each.offset, each.key, each.value, tuple(each.headers or ()), each.timestamp
+                each.partition, each.offset, each.key, each.value, tuple(each.headers or ()), each.timestamp or 0.0
             )
             batches.setdefault(each.partition, []).append(record)
         if not batches:

@@ -109,6 +109,7 @@ class Fold:
         features: the feature store.
         items: the catalogue.
         report_dead: where dead events go.
+        max_future_s: seconds by which an event may be later than its append time.
         inputs: makes the batches of the feature log; None where drift is not watched.
         read_runs: tells events that are lost from offsets that never held one.
     """
@@ -119,6 +120,7 @@ class Fold:
         features: Features,
         items: Mapping[int, Item],
         report_dead: ReportDead,
+        max_future_s: float,
         inputs: Inputs | None = None,
         read_runs: ReadRuns = nothing,
     ) -> None:
@@ -127,6 +129,7 @@ class Fold:
         self._items = items
         self._genres = {itemid: item.genres for itemid, item in items.items()}
         self._report_dead = report_dead
+        self._max_future_s = max_future_s
         self._inputs = inputs
         self._read_runs = read_runs
 
@@ -172,7 +175,8 @@ class Fold:
         dead: list[tuple[Logged, str]] = []
         for record in records:
             try:
-                good.append((record, understand(record, self._items, self._profiles.partitions)))
+                event = understand(record, self._items, self._profiles.partitions, self._max_future_s)
+                good.append((record, event))
             except EventError as error:
                 dead.append((record, str(error)))
         transaction = self._profiles.begin(shard, {(event.userid, event.itemid) for _, event in good})

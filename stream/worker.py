@@ -145,6 +145,7 @@ class Worker:
             Features(self._settings),
             self._items,
             self._report_dead,
+            self._settings.stream.max_future_s,
             inputs,
             partial(read_runs, self._settings.kafka),
         )

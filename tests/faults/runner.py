@@ -171,7 +171,7 @@ def _untold(system: System) -> int:
     bad = set()
     for record in system.log():
         try:
-            understand(record, items, system.settings.kafka.partitions)
+            understand(record, items, system.settings.kafka.partitions, system.settings.stream.max_future_s)
         except EventError as error:
             bad.add((record.partition, record.offset, str(error), record.key, record.value))
     told = {

@@ -106,3 +106,35 @@ def test_popularity_is_recent_likes_first() -> None:
     assert now[0] == pytest.approx(11.0)
     assert now[1] == pytest.approx(3.5)
     assert now[2] == pytest.approx(5.0)
+
+
+def rated(last_ts: list[int], likes: int = 10) -> dict[str, np.ndarray]:
+    n = len(last_ts)
+    return {"recent_likes": np.full(n, likes), "likes": np.full(n, likes), "last_ts": np.array(last_ts)}
+
+
+def test_one_event_from_the_future_ages_no_other_item() -> None:
+    times = [100 * 86_400 + place for place in range(200)]
+    before = popularity(rated(times), 30.0)
+    for future in (2**32 - 1, 2_000_000_000):
+        after = popularity(rated([future, *times[1:]]), 30.0)
+        assert after[1:] == pytest.approx(before[1:], rel=0.001)
+        assert after[0] == pytest.approx(11.0)
+
+
+def test_a_few_live_ratings_during_a_replay_of_the_past_age_no_other_item() -> None:
+    times = [100 * 86_400 + place for place in range(1000)]
+    before = popularity(rated(times), 30.0)
+    after = popularity(rated([1_780_000_000 + place for place in range(9)] + times[9:]), 30.0)
+    assert after[9:] == pytest.approx(before[9:], rel=0.001)
+
+
+def test_what_most_items_are_rated_in_is_the_present() -> None:
+    now = popularity(rated([100 * 86_400] * 900 + [160 * 86_400] * 100), 30.0)
+    assert now[0] == pytest.approx(3.5)
+    assert now[-1] == pytest.approx(11.0)
+
+
+def test_items_that_nobody_has_rated_do_not_tell_the_time() -> None:
+    assert popularity(rated([0, 0, 0], 0), 30.0).tolist() == [0.0, 0.0, 0.0]
+    assert popularity(rated([0] * 100 + [40 * 86_400, 100 * 86_400]), 30.0)[100] == pytest.approx(3.5)

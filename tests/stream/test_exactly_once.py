@@ -38,13 +38,16 @@ SHARDS = 2
 USERS = (1, 2, 3, 4, 5)
 ITEMS = {1: Item(1, "One", 1994, (0, 3)), 2: Item(2, "Two", 1987, (3,)), 3: Item(3, "Three", 2000, (7, 1, 2))}
 WEEK = 7 * 86_400
+MAX_FUTURE_S = 86_400.0
+APPENDED = 21 * WEEK
+"""When Kafka appended every record."""
 
 EVENTS = st.builds(
     Event,
     st.sampled_from(USERS),
     st.sampled_from(list(ITEMS)),
     st.integers(1, 5),
-    st.sampled_from([0, 1, 2, WEEK, 8 * WEEK, 20 * WEEK]),
+    st.sampled_from([0, 1, 2, WEEK, 8 * WEEK, 20 * WEEK, APPENDED + 86_400, APPENDED + 86_401, 2**32 - 1]),
 )
 BAD = st.sampled_from([b"not JSON", b"{}", None, encode(Event(1, 99, 5, 1))[1]])
 SHARD = st.integers(0, SHARDS - 1)
@@ -87,10 +90,10 @@ class Stream(RuleBasedStateMachine):
 
     def new_worker(self) -> Fold:
         features: Any = CrashingFeatures(self.features, self.crashing)
-        return Fold(self.profiles, features, ITEMS, self.dead)
+        return Fold(self.profiles, features, ITEMS, self.dead, MAX_FUTURE_S)
 
     def append(self, shard: int, key: bytes | None, value: bytes | None) -> None:
-        self.log[shard].append(Logged(shard, len(self.log[shard]), key, value))
+        self.log[shard].append(Logged(shard, len(self.log[shard]), key, value, (), APPENDED))
 
     def applied(self, shard: int) -> int:
         applied = self.profiles.applied()[shard]
@@ -190,7 +193,7 @@ class Stream(RuleBasedStateMachine):
         events, dead = [], []
         for record in self.log[shard][: self.applied(shard) + 1]:
             try:
-                events.append(understand(record, ITEMS, SHARDS))
+                events.append(understand(record, ITEMS, SHARDS, MAX_FUTURE_S))
             except EventError as error:
                 dead.append((shard, record.offset, str(error)))
         return events, dead
