@@ -110,8 +110,11 @@ class Readiness(Part):
     """Whether lists can be made with every store."""
 
     status: Literal["ok", "not ready"]
-    checks: dict[Literal["published", "redis", "elasticsearch", "triton"], bool]
+    checks: dict[Literal["published", "redis", "elasticsearch", "triton", "log"], bool]
     waits_for: str | None = Field(None, description="what is missing")
+    stopped: dict[str, str] | None = Field(
+        None, description="by partition, why its events are not folded; ratings for it are refused with 503"
+    )
 
 
 class Refusal(Part):

@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from api.ingest import Ingest
 from api.live import Follower
+from api.log_watch import LogWatch
 from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
 from api.metrics import Metrics
 from api.openapi import document
@@ -37,6 +38,7 @@ class Parts:
     follower: Follower
     recommender: Recommender
     ingest: Ingest
+    log_watch: LogWatch
     index: ItemIndex
     models: Models
     metrics: Metrics
@@ -49,13 +51,15 @@ class Parts:
         follower = Follower(settings, Published(profiles.client), features)
         index = ItemIndex(settings.elasticsearch)
         models = Models(settings.triton)
-        recommender = Recommender(settings, follower, profiles, features, index, models)
-        ingest = Ingest(settings.kafka, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
-        return cls(settings, profiles, follower, recommender, ingest, index, models, Metrics())
+        log_watch = LogWatch(settings.kafka, profiles)
+        recommender = Recommender(settings, follower, profiles, features, index, models, log_watch.stopped_partitions)
+        ingest = Ingest(settings.kafka, log_watch, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
+        return cls(settings, profiles, follower, recommender, ingest, log_watch, index, models, Metrics())
 
     def close(self) -> None:
         """Close the connections."""
         self.follower.stop()
+        self.log_watch.stop()
         self.ingest.close()
         self.index.close()
         self.models.close()
@@ -66,6 +70,7 @@ def create_app(settings: Settings) -> Flask:
     app = Flask("reelstream", static_folder=None)
     parts = Parts.of(settings)
     parts.follower.start()
+    parts.log_watch.start()
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_kb * 1024
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["reelstream"] = parts
@@ -76,7 +81,7 @@ def create_app(settings: Settings) -> Flask:
     # Places of their own, so that ratings that wait for Kafka leave room for lists.
     _events(app, parts, Places(settings.api.threads, settings.api.queue_s))
     _health(app, parts)
-    add_pages(app, settings, tokens, parts.profiles, parts.follower, parts.index, parts.models)
+    add_pages(app, settings, tokens, parts.profiles, parts.follower, parts.index, parts.models, parts.log_watch)
     _description(app, settings)
     # What stands for good is looked through no more: that held up all requests for 0.2 s, every few hundred of them.
     gc.collect()
@@ -168,10 +173,13 @@ def _health(app: Flask, parts: Parts) -> None:
             "redis": parts.follower.waits_for is None,
             "elasticsearch": parts.index.live(),
             "triton": parts.models.live(),
+            "log": not parts.log_watch.stopped,
         }
         told: dict[str, Any] = {"status": "ok" if all(checks.values()) else "not ready", "checks": checks}
         if parts.follower.waits_for:
             told["waits_for"] = parts.follower.waits_for
+        if parts.log_watch.stopped:
+            told["stopped"] = {str(partition): why for partition, why in sorted(parts.log_watch.stopped.items())}
         return jsonify(told), 200 if all(checks.values()) else 503
 
     @app.get("/metrics")

@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from api.log_watch import LogWatch
 from api.messages import RatingRequest, RequestError
 from features import Event, encode
 from settings import KafkaSettings
@@ -17,12 +18,14 @@ class Ingest:
 
     Args:
         settings: Kafka.
+        log_watch: knows the partitions whose events would not be folded.
         timeout_s: seconds that Kafka may take to acknowledge.
         max_future_s: seconds by which an event may be later than now.
     """
 
-    def __init__(self, settings: KafkaSettings, timeout_s: float, max_future_s: float) -> None:
+    def __init__(self, settings: KafkaSettings, log_watch: LogWatch, timeout_s: float, max_future_s: float) -> None:
         self._settings = settings
+        self._log_watch = log_watch
         self._max_future_s = max_future_s
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -33,6 +36,8 @@ class Ingest:
 
         Raises:
             RequestError: if the rating lies in the future, and so would become a dead letter.
+            LogError: if the partition's log is not the one that the state was folded from, or lacks events, so that
+                the event would not be folded.
             Unreachable: if Kafka does not acknowledge in time. The event may or may not be in the log; as the same
                 event counts once, it can be sent again with the same `ts`.
         """
@@ -42,6 +47,7 @@ class Ingest:
         event = Event(rating.userid, rating.itemid, rating.rating, int(now) if rating.ts is None else rating.ts)
         key, value = encode(event)
         partition = partition_of(event.userid, self._settings.partitions)
+        before = self._log_watch.position(partition)
         client = None
         try:
             client = self._connected()
@@ -52,6 +58,7 @@ class Ingest:
             raise Unreachable(
                 f"Kafka did not acknowledge the event ({type(error).__name__}); send it again with ts {event.ts}"
             ) from error
+        self._log_watch.require_new(partition, position.offset, before)
         return {"partition": position.partition, "offset": position.offset, "ts": event.ts}
 
     def _connected(self) -> Any:

@@ -10,7 +10,7 @@ popularity, from memory; without the ranker the order is that of recall.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -98,8 +98,10 @@ class Recommender:
         features: Features,
         index: ItemIndex,
         models: Models,
+        stopped: Callable[[], Collection[int]] = tuple,
     ) -> None:
         self._settings = settings
+        self._stopped = stopped
         self._follower = follower
         self._profiles = profiles
         self._features = features
@@ -165,7 +167,9 @@ class Recommender:
     def _stored(self, request: RecommendationRequest, answer: Answer) -> tuple[Profile | None, list[int]]:
         assert request.userid is not None
         userid = request.userid
-        if request.after is not None:
+        if self._profiles.shard_of(userid) in self._stopped():
+            answer.degraded.append("stream")
+        elif request.after is not None:
             offset = request.after.offset
             if answer.attempt("redis", lambda: self.wait_for(userid, offset)) is False:
                 answer.degraded.append("stream")

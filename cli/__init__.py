@@ -32,6 +32,7 @@ COMMANDS = {
     "rec": "recommend",
     "rate": "stream",
     "verify": "stream",
+    "adopt": "adopt",
     "demo": "demo",
 }
 """The module of each command."""

@@ -16,8 +16,10 @@ class Expected:
     Args:
         shards: the state after the offline history; folded further in place.
         items: the catalogue.
-        log: the log, at its beginning.
+        log: the log.
+        begins: by partition, offset of the first event that is not in `shards`.
         max_future_s: seconds by which an event may be later than its append time.
+        dead: by partition, dead letters before that, by reason; None where there are none.
 
     Attributes:
         folded: by partition, the offset after the last event folded.
@@ -25,14 +27,23 @@ class Expected:
         dead: by partition, events that cannot be understood, by reason.
     """
 
-    def __init__(self, shards: Shards, items: Mapping[int, Item], log: Log, max_future_s: float) -> None:
+    def __init__(
+        self,
+        shards: Shards,
+        items: Mapping[int, Item],
+        log: Log,
+        begins: Mapping[int, int],
+        max_future_s: float,
+        dead: list[Counter[str]] | None = None,
+    ) -> None:
         self._shards = shards
         self._items = items
         self._log = log
         self._max_future_s = max_future_s
-        self.folded = dict.fromkeys(range(len(shards.states)), 0)
+        self.folded = dict(begins)
         self.events = 0
-        self.dead: list[Counter[str]] = [Counter() for _ in shards.states]
+        self.dead = dead or [Counter[str]() for _ in shards.states]
+        log.seek(self.folded)
 
     def fold_to(self, ends: Mapping[int, int], folded: Callable[[int], None] = lambda events: None) -> None:
         """Fold the events before `ends`; a partition that is further, or not named, stays where it is.

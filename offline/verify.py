@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features import Row
-from offline import data
+from offline import data, state_snapshot
 from offline.errors import DataError
 from offline.expected import Expected
 from offline.snapshot import Shards
 from offline.split import split
 from settings import Settings
-from stores import Log, NotPublished, Profiles, Published, Unreachable, connect, view_shard
+from stores import Log, LogError, NotPublished, Profiles, Published, Unreachable, connect, view_shard
 from stores.feature_store import Features
+from stores.log_check import WAY_OUT, LogProbe
+from stores.shard_log import ShardLogs
 
 BATCH = 500
 EXAMPLES = 20
@@ -77,6 +79,7 @@ def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified
     Raises:
         NotPublished: if there is no snapshot.
         DataError: if the state began with other data than the data folder holds.
+        LogError: if the log is not the one that the state was folded from, or lacks events.
         Unreachable: if a store does not answer, or the stream stands still.
     """
     client = connect(settings.redis)
@@ -88,10 +91,15 @@ def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified
     if data.data_hash(ratings) != snapshot.data_hash:
         raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-    shards = Shards.after(ratings, split(ratings, settings.data).offline, profiles.partitions)
+    require_own_log(settings, profiles, snapshot.base)
+    begins, dead = dict.fromkeys(range(profiles.partitions), 0), None
+    if snapshot.base is None:
+        shards = Shards.after(ratings, split(ratings, settings.data).offline, profiles.partitions)
+    else:
+        shards, begins, dead = state_snapshot.read(settings, snapshot.base, ratings.catalogue)
     log = Log(settings.kafka)
     try:
-        expected = Expected(shards, ratings.catalogue.items, log, settings.stream.max_future_s)
+        expected = Expected(shards, ratings.catalogue.items, log, begins, settings.stream.max_future_s, dead)
         comparison = _Comparison(expected, profiles, Features(settings), sorted(ratings.catalogue.items), wait_s)
         ends = log.ends()
         total = max(1, sum(ends.values()))
@@ -102,6 +110,33 @@ def verify(settings: Settings, *, wait_s: float, progress: Progress) -> Verified
         return comparison.result
     finally:
         log.close()
+
+
+def require_own_log(settings: Settings, profiles: Profiles, base: str | None) -> None:
+    """Require that the log is the one that the state was folded from, and that all of it is there.
+
+    Args:
+        base: the snapshot of the state that the log follows; None where it follows the offline history.
+
+    Raises:
+        LogError: if it is not; the message is that of the first partition.
+        Unreachable: if a store does not answer.
+    """
+    positions = ShardLogs(profiles).positions()
+    begins = state_snapshot.next_offsets(settings, base, profiles.partitions)
+    probe = LogProbe(settings.kafka)
+    try:
+        checks = probe.check(positions)
+    finally:
+        probe.close()
+    for partition, checked in checks.items():
+        if why := checked.mismatch or checked.position.stopped:
+            raise LogError(why)
+        if checked.bounds.start > begins[partition]:
+            raise LogError(
+                f"partition {partition}: the log begins at offset {checked.bounds.start}, but is folded from offset "
+                f"{begins[partition]}; {WAY_OUT}"
+            )
 
 
 @dataclass

@@ -58,6 +58,9 @@ def _status(part: Part, process: Process | None, died: deaths.Deaths | None, log
             healthy = process.state in ALIVE
             if waits_for := part.waits_for():
                 said.append(f"waits ({waits_for})")
+            if trouble := part.trouble():
+                healthy = False
+                said.append(trouble)
         except NotYet as error:
             lines = deaths.last_of(log).strip().splitlines()
             said += [str(error), f"the last line of its log is: {lines[-1].strip()}" if lines else ""]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
-from servers.http_probe import expect_ok
+from servers.http_probe import expect_ok, told_by
 from servers.layout import REPOSITORY
 from servers.part import Launch, Part, Port
 from settings import Settings
@@ -27,14 +27,28 @@ def feast(settings: Settings) -> Part:
 def api(settings: Settings) -> Part:
     """The API as a part of the system."""
     port = Port(settings.api.port, "api.port")
-    return _part(settings, "api", ["api"], port=port, path="/health/live")
+    part = _part(settings, "api", ["api"], port=port, path="/health/live")
+    token = settings.api.token.get_secret_value()
+    return replace(part, trouble=lambda: _stopped(port.number, "/health/ready", token))
 
 
 def worker(settings: Settings, index: int) -> Part:
     """The stream worker of this index, from 0, as a part of the system."""
     port = Port(settings.stream.metrics_port + index, "stream.metrics_port")
     part = _part(settings, f"{WORKER}{index}", ["stream", "--index", str(index)], port=port, path="/health")
-    return replace(part, waits_for=lambda: expect_ok(port.number, "/health").json()["waits_for"] or "")
+    return replace(
+        part,
+        waits_for=lambda: expect_ok(port.number, "/health").json()["waits_for"] or "",
+        trouble=lambda: _stopped(port.number, "/health"),
+    )
+
+
+def _stopped(port: int, path: str, token: str = "") -> str:
+    """The partitions that a part says are stopped: the reason of the first, and the numbers of the others."""
+    stopped = told_by(port, path, token).get("stopped") or {}
+    reasons = [f"stopped: {why}" for _, why in list(stopped.items())[:1]]
+    others = ", ".join(list(stopped)[1:])
+    return "; ".join([*reasons, f"also stopped: partitions {others}"] if others else reasons)
 
 
 def _part(settings: Settings, name: str, module: list[str], *, port: Port, path: str) -> Part:

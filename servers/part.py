@@ -53,7 +53,8 @@ class Part:
 
     `launch` writes the part's configuration and says how to run it. `probe` sends a real request and raises `NotYet`
     where the answer is not that of a part that is ready. `waits_for` asks a part that is ready what it cannot go on
-    without; empty where it works.
+    without; empty where it works. `trouble` asks what makes it unhealthy
+    though it answers; empty where nothing does.
     """
 
     name: str
@@ -61,6 +62,7 @@ class Part:
     launch: Callable[[], Launch]
     probe: Callable[[], None]
     waits_for: Callable[[], str] = str
+    trouble: Callable[[], str] = str
 
 
 def loopback_port(address: str, setting: str) -> int:

@@ -340,6 +340,11 @@ class DriftStore:
         finally:
             pipe.reset()
 
+    def start_over(self) -> None:
+        """Count from the beginning of the feature log, whose offsets have begun again; what was shown stays."""
+        with reachable():
+            self.client.delete(*(f"{TAG}:{name}" for name in ("position", "state", "counts", "open")))
+
     def delete_all(self) -> None:
         """Forget all of it."""
         names = ["position", "state", "now", "histograms", "timeline", "open", "closed", "quality", "trained", "counts"]

@@ -1,12 +1,9 @@
 """The check that the log in Kafka is the one that the state was folded from.
 
-A shard remembers the cluster and the topic of its log, a fingerprint of the last record folded (its tail), and one of
-an older record (its anchor). A log that was replaced, restored from an older copy or cut off fails the check: another
-cluster or topic id, an end before the state, or another record in the place of one that was folded. Offsets alone
-cannot tell: in any other log, too, an event at or below `applied` looks as if it had been delivered twice.
-
-The anchor is the tail as of the last check. It catches a log that was replaced while a worker was running and has since
-grown beyond the state: by then the tail is a record of the new log.
+A shard remembers the cluster and the topic of its log, and a fingerprint of the last record folded, its tail. A log
+that was replaced, restored from an older copy or cut off fails the check: another cluster or topic id, an end before
+the state, or another record in the place of the tail. Offsets alone cannot tell: in any other log, too, an event at or
+below `applied` looks as if it had been delivered twice.
 """
 
 from __future__ import annotations
@@ -79,15 +76,15 @@ class ShardPosition:
         applied: offset of the last record folded, -1 for none; None before the snapshot.
         log: the log it was folded from; None in a state written before this was recorded.
         tail: the last record folded; None before the first.
-        anchor: an older one, as of the last check.
         stopped: the reason why a worker stopped the partition; None while it runs.
+        lost: runs of offsets, as (first, end), that the log is known to lack and that are passed over.
     """
 
     applied: int | None
     log: LogIdentity | None = None
     tail: Mark | None = None
-    anchor: Mark | None = None
     stopped: str | None = None
+    lost: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,12 +161,12 @@ def mismatch(
             f"partition {partition}: the state was folded up to offset {applied}, but the log begins at offset "
             f"{bounds.start}; the events between them are lost; {WAY_OUT}"
         )
-    for mark in (position.tail, position.anchor):
-        if mark is not None and bounds.start <= mark.offset and fingerprint_at(mark.offset) != mark.fingerprint:
-            return (
-                f"partition {partition}: the record at offset {mark.offset} is not the one that the state was folded "
-                f"from (the state stands at offset {applied}, the log ends at offset {bounds.end}); {WAY_OUT}"
-            )
+    tail = position.tail
+    if tail is not None and bounds.start <= tail.offset and fingerprint_at(tail.offset) != tail.fingerprint:
+        return (
+            f"partition {partition}: the record at offset {tail.offset} is not the one that the state was folded "
+            f"from (the state stands at offset {applied}, the log ends at offset {bounds.end}); {WAY_OUT}"
+        )
     return None
 
 
@@ -216,20 +213,18 @@ class LogProbe:
             Unreachable: if Kafka does not answer, or the topic does not exist.
         """
         bounds = self.bounds()
-        known: dict[tuple[int, int], str | None] = {}
-        for marks in ("tail", "anchor"):
-            wanted = {}
-            for shard, position in positions.items():
-                mark: Mark | None = getattr(position, marks)
-                if mark is None or shard not in bounds or (shard, mark.offset) in known:
-                    continue
-                if bounds[shard].start <= mark.offset < bounds[shard].end:
-                    wanted[shard] = mark.offset
-            known |= {(shard, wanted[shard]): found for shard, found in self.fingerprints(wanted).items()}
+        wanted = {
+            shard: position.tail.offset
+            for shard, position in positions.items()
+            if position.tail is not None
+            and shard in bounds
+            and bounds[shard].start <= position.tail.offset < bounds[shard].end
+        }
+        tails = self.fingerprints(wanted)
         checked = {}
         for shard, position in positions.items():
             if shard in bounds:
-                here = {offset: found for (of, offset), found in known.items() if of == shard}
+                here = {wanted[shard]: tails[shard]} if shard in wanted else {}
                 checked[shard] = Checked(position, bounds[shard], mismatch(shard, position, bounds[shard], here.get))
         return checked
 

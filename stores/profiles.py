@@ -3,8 +3,9 @@
 Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
 
     {ratings-3}:applied        last offset folded in, -1 for none; absent before the snapshot
-    {ratings-3}:log            hash: cluster and topic (ids) of the log that the state was folded from, tail and anchor
-                               (offset:fingerprint of records folded), stopped (the reason why a worker stopped)
+    {ratings-3}:log            hash: cluster and topic (ids) of the log that the state was folded from, tail
+                               (offset:fingerprint of the last record folded), stopped (the reason why a worker
+                               stopped), lost (JSON: runs of offsets that are passed over)
     {ratings-3}:served         last offset whose Feast rows are written too
     {ratings-3}:profile:<uid>  a profile
     {ratings-3}:seen:<uid>     hash itemid -> (ts, rating): the seen filter
@@ -308,6 +309,19 @@ class Profiles:
                 profile = unpack_profile(packed) if packed else Profile(userid)
                 found[userid] = profile, {int(itemid): SEEN.unpack(rated) for itemid, rated in seen.items()}
         return found
+
+    def attributes(self, userids: Sequence[int]) -> dict[int, User]:
+        """Attributes of users.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        for userid in userids:
+            pipe.hget(f"{self.tag(self.shard_of(userid))}:users", str(userid))
+        with reachable():
+            answers = pipe.execute()
+        return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, answers, strict=True)}
 
     def userids(self) -> set[int]:
         """Users that have a profile or a seen filter.

@@ -39,6 +39,8 @@ class Snapshot(BaseModel):
         events: offline events folded.
         users: profiles written.
         items: items of the catalogue.
+        base: the snapshot of the state, written by `reelstream adopt`, that the log in use follows; None where it
+            follows the offline history.
     """
 
     data_hash: str
@@ -46,6 +48,7 @@ class Snapshot(BaseModel):
     events: int
     users: int
     items: int
+    base: str | None = None
 
 
 class LiveRun(BaseModel):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from stores.log_check import LogIdentity, Mark, ShardPosition
@@ -33,9 +34,18 @@ class ShardLogs:
             for shard, (applied, fields) in enumerate(zip(answers[::2], answers[1::2], strict=True))
         }
 
-    def remember(self, shard: int, log: LogIdentity, anchor: Mark | None) -> None:
-        """Note the log that a shard is folded from, after a check that it is the shard's own, and a record of it."""
-        fields = {"cluster": log.cluster, "topic": log.topic} | ({"anchor": str(anchor)} if anchor else {})
+    def position(self, shard: int) -> ShardPosition:
+        """Return the place of one shard in its log."""
+        read = self._profiles.client.pipeline(transaction=True)
+        read.get(f"{self._profiles.tag(shard)}:applied")
+        read.hgetall(f"{self._profiles.tag(shard)}:log")
+        with reachable():
+            applied, fields = read.execute()
+        return _position(applied, fields)
+
+    def remember(self, shard: int, log: LogIdentity) -> None:
+        """Note the log that a shard is folded from, in a state that was written before this was recorded."""
+        fields = {"cluster": log.cluster, "topic": log.topic}
         with reachable():
             self._profiles.client.hset(f"{self._profiles.tag(shard)}:log", mapping=cast(Any, fields))
 
@@ -48,15 +58,20 @@ class ShardLogs:
             else:
                 self._profiles.client.hset(key, "stopped", why)
 
-    def adopt(self, shard: int, log: LogIdentity, applied: int) -> None:
+    def adopt(self, shard: int, log: LogIdentity, applied: int, lost: Sequence[tuple[int, int]]) -> None:
         """Let a shard go on in another log, or elsewhere in its own: its next record is the one after `applied`.
 
         Dead letters are counted anew: the log that follows may hold records that were counted before.
+
+        Args:
+            lost: runs of offsets, as (first, end), that are passed over.
         """
         tag = self._profiles.tag(shard)
         write = self._profiles.client.pipeline(transaction=True)
         write.delete(f"{tag}:log", f"{tag}:dead")
-        write.hset(f"{tag}:log", mapping=cast(Any, {"cluster": log.cluster, "topic": log.topic}))
+        write.hset(
+            f"{tag}:log", mapping=cast(Any, {"cluster": log.cluster, "topic": log.topic, "lost": json.dumps(lost)})
+        )
         write.set(f"{tag}:applied", applied)
         write.set(f"{tag}:served", applied)
         with reachable():
@@ -69,6 +84,6 @@ def _position(applied: bytes | None, fields: Mapping[bytes, bytes]) -> ShardPosi
         applied=None if applied is None else int(applied),
         log=LogIdentity(known["cluster"], known["topic"]) if "cluster" in known else None,
         tail=Mark.parse(known["tail"]) if "tail" in known else None,
-        anchor=Mark.parse(known["anchor"]) if "anchor" in known else None,
         stopped=known.get("stopped"),
+        lost=tuple((first, end) for first, end in json.loads(known.get("lost", "[]"))),
     )

@@ -21,6 +21,7 @@ from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable
 from stream.batches import batches
 from stream.beside import beside
 from stream.drift_agent import position, watch_drift
+from stream.log_guard import CHECK_EVERY_S
 from stream.metrics import Metrics
 from stream.retry import Patient
 from stream.state_offsets import App, NoTables
@@ -29,9 +30,6 @@ from stream.worker import Worker
 log = logging.getLogger("reelstream.stream")
 
 GROUP = "reelstream"
-
-CHECK_EVERY_S = 2.0
-"""Seconds between two checks that the log is the one that the state was folded from."""
 
 
 def make_app(settings: Settings, index: int) -> App:

@@ -2,22 +2,35 @@
 
 A partition whose log fails the check of `stores.log_check`, or lacks events that the state needs next, is stopped: its
 records are left alone, the reason is noted in Redis for everyone who reports it, and the other partitions go on.
+
+The check compares the last record folded. A log that was cut off and has grown again must be compared before the next
+record is folded, or the comparison is with a record of the new log. A log changes only while Kafka is down, which takes
+longer than a check is valid for: a batch that comes later than that waits for another.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 import threading
-from collections.abc import Collection, Mapping
+import time
+from collections.abc import Collection, Mapping, Sequence
 
 from settings import KafkaSettings
 from stores import Changes, Profiles, ShardLost
-from stores.batch_headers import holds_events, lost, read_runs
+from stores.batch_headers import Run, holds_events, lost, read_runs
 from stores.log_check import Checked, LogProbe
 from stores.shard_log import ShardLogs
 from stream.metrics import Metrics
 
 log = logging.getLogger("reelstream.stream")
+
+
+CHECK_EVERY_S = 1.0
+"""Seconds between two checks."""
+
+VALID_S = 2.5
+"""Seconds that a check is valid for; no Kafka stops, and starts with other data, in less."""
 
 
 class LogGuard:
@@ -41,16 +54,25 @@ class LogGuard:
         self._lock = threading.Lock()
         self._stopped_at: dict[int, int | None] = {}
         self._last: dict[int, int | None] = {}
+        self._checked_at = -math.inf
+        self._lost: dict[int, tuple[tuple[int, int], ...]] = {}
         self.stopped: dict[int, str] = {}
 
     def start(self) -> None:
         """Check all partitions before any of them is read; raises Unreachable."""
         with self._lock:
             self.stopped, self._stopped_at, self._last = {}, {}, {}
-            positions = self._logs.positions()
+            now, positions = time.monotonic(), self._logs.positions()
+            self._lost = {partition: position.lost for partition, position in positions.items()}
             if any(position.applied is not None for position in positions.values()):
                 for partition, checked in self._probe.check(positions).items():
                     self._note(partition, checked)
+            self._checked_at = now
+
+    def require_check(self, partitions: Collection[int]) -> None:
+        """Check again, unless that was done a moment ago, before events are folded; raises Unreachable."""
+        if time.monotonic() - self._checked_at > VALID_S:
+            self.watch(partitions)
 
     def watch(self, partitions: Collection[int]) -> bool:
         """Check the partitions that the worker holds while it reads them; raises Unreachable.
@@ -59,8 +81,10 @@ class LogGuard:
             Whether a stopped partition can go on, for which the worker must start over.
         """
         with self._lock:
+            now = time.monotonic()
             positions = {shard: each for shard, each in self._logs.positions().items() if shard in partitions}
             checks = self._probe.check(positions)
+            self._checked_at = now
             for partition, checked in checks.items():
                 if partition not in self.stopped or checked.mismatch is not None:
                     self._note(partition, checked)
@@ -70,6 +94,16 @@ class LogGuard:
                 for partition, stood_at in self._stopped_at.items()
                 if partition in checks
             )
+
+    def runs(self, partition: int, first: int, end: int) -> Sequence[Run]:
+        """What the log accounts for from offset `first` up to before `end`, with the losses that were accepted.
+
+        Raises:
+            Unreachable: if Kafka does not answer.
+        """
+        accepted = [Run(at, until, False) for at, until in self._lost.get(partition, ())]
+        runs = [*read_runs(self._settings, partition, first, end), *accepted]
+        return sorted(runs, key=lambda run: run.first)
 
     def stop(self, partition: int, why: str, applied: int | None) -> None:
         """Stop a partition, whose state stands at `applied`; raises Unreachable."""
@@ -90,8 +124,8 @@ class LogGuard:
             # None: the log itself may come back, and then the worker starts over wherever the state stands.
             self.stop(partition, checked.mismatch, None)
             return
-        if position.applied is not None and (position.log is None or position.anchor != position.tail):
-            self._logs.remember(partition, checked.bounds.log, position.tail)
+        if position.applied is not None and position.log is None:
+            self._logs.remember(partition, checked.bounds.log)
         if position.stopped is not None:
             self._logs.set_stopped(partition, None)
         self._metrics.stopped.labels(str(partition)).set(0)
@@ -105,7 +139,7 @@ class LogGuard:
             if applied is None or partition in self.stopped or not idle or end <= applied + 1:
                 continue
             hole = applied + 1, end
-            runs = read_runs(self._settings, partition, *hole)
+            runs = self.runs(partition, *hole)
             if holds_events(hole, runs) or lost(hole, runs):
                 continue
             transaction = self._profiles.begin(partition, [])

@@ -6,12 +6,10 @@ import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 from features import Item
 from settings import Settings
 from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, Skipped, StoreError
-from stores.batch_headers import read_runs
 from stores.events import DEAD_BYTES
 from stores.feature_store import Features
 from stores.sender import Sender
@@ -93,6 +91,11 @@ class Worker:
         left = dict(batches)
 
         def attempt() -> None:
+            self.guard.require_check(left)
+            for partition in left.keys() & self.guard.stopped.keys():
+                del left[partition]
+            if not left:
+                return
             fold = self._fold or self._make_fold()
             with self._metrics.batch_seconds.time():
                 folded, refused = fold(left)
@@ -147,7 +150,7 @@ class Worker:
             self._report_dead,
             self._settings.stream.max_future_s,
             inputs,
-            partial(read_runs, self._settings.kafka),
+            self.guard.runs,
         )
         return self._fold
 

@@ -13,6 +13,7 @@ from flask import Blueprint, Flask, Response, g, jsonify, redirect, render_templ
 from werkzeug.wrappers import Response as Answer
 
 from api.live import Follower
+from api.log_watch import LogWatch
 from api.messages import RequestError
 from api.pages.drift_state import DriftState
 from api.pages.sign_in import PAGES, add_sign_in
@@ -45,12 +46,13 @@ def add_pages(
     follower: Follower,
     index: ItemIndex,
     models: Models,
+    log_watch: LogWatch,
 ) -> None:
     """Add the pages to the application. Nothing is watched before somebody looks."""
     pages = Blueprint(
         "pages", __name__, static_folder="static", static_url_path="/pages/static", template_folder="templates"
     )
-    stream = StreamState(settings, profiles, follower, index, models)
+    stream = StreamState(settings, profiles, follower, index, models, log_watch)
     drift = DriftState(DriftStore(profiles.client), stream.audience)
     _pages(pages)
     _data(pages, follower, stream, drift)

@@ -12,6 +12,7 @@ from typing import Any
 import requests
 
 from api.live import Follower
+from api.log_watch import LogWatch
 from api.pages.rates import Freshness, Rate, quantile
 from api.pages.tail import LogTail, Tail
 from api.pages.watch import Audience, Watch
@@ -49,9 +50,16 @@ class StreamState:
     """Watches the stream while somebody looks; one sample a second."""
 
     def __init__(
-        self, settings: Settings, profiles: Profiles, follower: Follower, index: ItemIndex, models: Models
+        self,
+        settings: Settings,
+        profiles: Profiles,
+        follower: Follower,
+        index: ItemIndex,
+        models: Models,
+        log_watch: LogWatch,
     ) -> None:
         self._profiles = profiles
+        self._log_watch = log_watch
         self._follower = follower
         self.audience = Audience()
         self._tail = LogTail(settings.kafka)
@@ -114,6 +122,7 @@ class StreamState:
                 "written": reach.tail.ends.get(partition) if reach else None,
                 "lag": lags[partition] if lags else None,
                 "worker": holder.get(partition),
+                "stopped": self._log_watch.stopped.get(partition),
             }
             for partition in range(self._profiles.partitions)
         ]

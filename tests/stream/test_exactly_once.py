@@ -7,12 +7,10 @@ nothing is missing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar
 
-import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -24,13 +22,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-import servers
 from features import Event, EventError, Item, User, encode, user_row
-from settings import Settings, load
+from settings import Settings
 from stores import Gap, Logged, ShardLost, connect, partition_of, understand
 from stores.feature_store import Features
 from stream.fold import Fold
-from tests.servers_fixture import free_ports_environment
 from tests.stream.crashes import EFFECTS, Crash, Crashing, CrashingFeatures, CrashingProfiles, DeadTopic
 from tests.stream.model import counters_of, profile_of, ratings_of
 
@@ -52,19 +48,6 @@ EVENTS = st.builds(
 BAD = st.sampled_from([b"not JSON", b"{}", None, encode(Event(1, 99, 5, 1))[1]])
 SHARD = st.integers(0, SHARDS - 1)
 COUNT = st.integers(1, 6)
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("stream") / "state").items():
-            patch.setenv(name, value)
-        made = load()
-        try:
-            servers.up(made, only=["redis"])
-            yield made
-        finally:
-            servers.down(made)
 
 
 class Stream(RuleBasedStateMachine):

@@ -18,7 +18,9 @@ async function look() {
   const rows = [...samples.values()].sort((one, other) => one.t - other.t);
   const away = told.stores.filter((store) => store.ok === false).map((store) => store.name);
   if (told.workers_error) away.push("stream workers");
-  notice(away.length ? `Not answering: ${away.join(", ")}. Figures that need them are missing below.` : told.waits_for, true);
+  const stopped = told.partitions.filter((each) => each.stopped);
+  if (stopped.length) notice(stoppedWords(stopped), true);
+  else notice(away.length ? `Not answering: ${away.join(", ")}. Figures that need them are missing below.` : told.waits_for, true);
   showTiles(rows.at(-1) ?? {}, told);
   showCharts(rows, told.now);
   showTables(told);
@@ -37,6 +39,11 @@ function showTiles(last, told) {
     ["Dead events", whole(dead), "", dead ? "see which: reelstream dead list" : dead === 0 ? "every event was understood" : ""],
   ];
   fillTiles(tiles);
+}
+
+function stoppedWords(stopped) {
+  const others = stopped.slice(1).map((each) => each.partition);
+  return `Stopped: ${stopped[0].stopped}${others.length ? `. Also stopped: partitions ${others.join(", ")}` : ""}.`;
 }
 
 function lagWords(lag) {
@@ -69,7 +76,8 @@ function showTables(told) {
   table(of("partitions"), [["Partition", false], ["Written", true], ["Lag", true], ["", false], ["Worker", false]],
     told.partitions.map((each) => ({
       key: each.partition,
-      cells: [each.partition, whole(each.written), whole(each.lag), meter((each.lag ?? 0) / most), each.worker ?? "none"],
+      cells: [each.partition, whole(each.written), whole(each.lag), meter((each.lag ?? 0) / most),
+        each.stopped ? h("span", { title: each.stopped }, tag("bad", "stopped")) : each.worker ?? "none"],
     })));
   table(of("stores"), [["Store", false], ["", false], ["Answered in", true]],
     told.stores.map((store) => ({

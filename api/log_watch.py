@@ -1,0 +1,116 @@
+"""The comparison of the log with the state, for the API: which partitions are stopped, whoever noticed it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Collection
+from dataclasses import replace
+
+from settings import KafkaSettings
+from stores import LogError, Profiles, StoreError
+from stores.log_check import LogProbe, ShardPosition, mismatch
+from stores.shard_log import ShardLogs
+
+log = logging.getLogger("reelstream.api")
+
+EVERY_S = 2.0
+"""Seconds between two comparisons."""
+
+
+class LogWatch:
+    """Keeps `stopped` current. It stays as it was while Kafka or Redis is away.
+
+    A worker compares records too, and notes its findings in Redis; here only identities and ends are compared, so that
+    a log that is not the state's own is known while no worker runs.
+
+    Args:
+        settings: of Kafka.
+        profiles: the state.
+
+    Attributes:
+        stopped: by partition, the reason why it is stopped.
+    """
+
+    def __init__(self, settings: KafkaSettings, profiles: Profiles) -> None:
+        self._probe = LogProbe(settings)
+        self._logs = ShardLogs(profiles)
+        self.stopped: dict[int, str] = {}
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="log watch", daemon=True)
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread."""
+        self._stopping.set()
+        self._thread.join(timeout=10)
+
+    def stopped_partitions(self) -> Collection[int]:
+        """The partitions that are stopped."""
+        return self.stopped.keys()
+
+    def position(self, partition: int) -> ShardPosition | None:
+        """The shard's place in the log; None if Redis does not answer.
+
+        Raises:
+            LogError: if the partition is stopped.
+        """
+        if why := self.stopped.get(partition):
+            raise LogError(why)
+        try:
+            position = self._logs.position(partition)
+        except StoreError:
+            return None
+        if position.stopped is not None:
+            raise LogError(position.stopped)
+        return position
+
+    def require_new(self, partition: int, offset: int, before: ShardPosition | None) -> None:
+        """Require that an event just appended is one that its state, as it was `before`, does not take for an old one.
+
+        Raises:
+            LogError: if it is at or below the offset that the state was folded up to.
+        """
+        if before is not None and before.applied is not None and offset <= before.applied:
+            why = (
+                f"partition {partition}: the log has just appended offset {offset}, but the state was folded up to "
+                f"offset {before.applied}; see `reelstream status`"
+            )
+            self.stopped = {**self.stopped, partition: why}
+            raise LogError(why)
+
+    def look(self) -> None:
+        """Compare once.
+
+        Raises:
+            Unreachable: if Kafka or Redis does not answer.
+        """
+        positions = self._logs.positions()
+        bounds = self._probe.bounds()
+        stopped = {}
+        for partition, position in positions.items():
+            if position.applied is None or partition not in bounds:
+                continue
+            # Workers compare the tail; without one `mismatch` asks for no record.
+            tailless = replace(position, tail=None)
+            why = position.stopped or mismatch(partition, tailless, bounds[partition], lambda _: None)
+            if why is not None:
+                stopped[partition] = why
+        for partition in stopped.keys() - self.stopped.keys():
+            log.error("stopped: %s", stopped[partition])
+        self.stopped = stopped
+
+    def _watch(self) -> None:
+        while True:
+            try:
+                self.look()
+            except StoreError as error:
+                log.info("the log is not compared with the state: %s", error)
+            except Exception:
+                log.exception("unexpected error; trying again")
+            if self._stopping.wait(EVERY_S):
+                self._probe.close()
+                return

@@ -1,0 +1,36 @@
+"""`reelstream adopt`."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Annotated
+
+import typer
+
+import servers
+from cli.console import bar, err, one_line, report
+from settings import load
+
+
+def adopt(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
+    """Go on with a log that is not the one the state was folded from, or that lacks events; profiles are kept."""
+    from offline.adopt import adopt as adopt_log
+
+    with one_line():
+        settings = load()
+        stopped = servers.stop(settings, ["workers"])
+        try:
+            with bar("comparing the log with the state") as tell:
+                done = adopt_log(settings, progress=tell)
+        finally:
+            if stopped:
+                servers.start(settings, stopped)
+    if not json:
+        for each in done.partitions:
+            err.print(each.words(), highlight=False)
+    words = (
+        f"{len(done.partitions)} partitions go on; the state is saved as snapshot {done.snapshot}"
+        if done.partitions
+        else "nothing to adopt: every partition's log is its own"
+    )
+    report(json, dataclasses.asdict(done), words)
