@@ -175,10 +175,12 @@ class AnyLog(RuleBasedStateMachine):
             for worker in self.workers:
                 worker.checked = False
 
-    @rule(events=st.lists(EVENTS, min_size=1, max_size=5))
-    def events_arrive(self, events: list[Event]) -> None:
+    @rule(events=st.lists(EVENTS, min_size=1, max_size=8), folded=st.booleans())
+    def events_arrive(self, events: list[Event], folded: bool) -> None:
         for event in events:
             self.partitions[partition_of(event.userid, SHARDS)].append(*encode(event))
+        for worker in list(self.workers) if folded else ():
+            worker.fold(len(events))
 
     @rule(shard=SHARD, value=BAD)
     def a_bad_event_arrives(self, shard: int, value: bytes | None) -> None:
@@ -204,21 +206,22 @@ class AnyLog(RuleBasedStateMachine):
     def a_worker_looks_at_the_log(self, shard: int) -> None:
         self.workers[shard].check()
 
-    @rule(shard=SHARD, count=COUNT)
-    def the_log_loses_its_end(self, shard: int, count: int) -> None:
+    @rule(shard=SHARD, count=COUNT, more=st.lists(EVENTS, max_size=20))
+    def the_log_loses_its_end_and_may_grow_beyond_it(self, shard: int, count: int, more: list[Event]) -> None:
         self.partitions[shard].cut(count)
         self.damage(shard, kafka_restarts=True)
+        self.grow(shard, more)
 
-    @rule(shard=SHARD, count=COUNT, events=st.lists(EVENTS, min_size=1, max_size=12))
-    def the_log_loses_its_end_and_grows_beyond_it(self, shard: int, count: int, events: list[Event]) -> None:
-        self.the_log_loses_its_end(shard, count)
-        self.events_arrive(events)
-
-    @rule(shard=SHARD, events=st.lists(EVENTS, max_size=12))
-    def the_log_is_replaced(self, shard: int, events: list[Event]) -> None:
+    @rule(shard=SHARD, more=st.lists(EVENTS, max_size=20))
+    def the_log_is_replaced(self, shard: int, more: list[Event]) -> None:
         self.partitions[shard].replace()
         self.damage(shard, kafka_restarts=True)
-        self.events_arrive(events)
+        self.grow(shard, more)
+
+    def grow(self, shard: int, events: list[Event]) -> None:
+        for event in events:
+            if partition_of(event.userid, SHARDS) == shard:
+                self.partitions[shard].append(*encode(event))
 
     @rule(shard=SHARD, data=st.data())
     def a_record_is_compacted_away(self, shard: int, data: st.DataObject) -> None:
@@ -298,8 +301,8 @@ def test_whatever_happens_to_a_log_is_reported_and_nothing_else_is_lost(redis: S
     run_state_machine_as_test(
         AnyLog,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=25,
+            max_examples=100,
+            stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
         ),
