@@ -26,10 +26,11 @@ from stores.log_check import Checked, LogBounds, LogIdentity, fingerprint, misma
 from stores.shard_log import ShardLogs
 from stream.fold import Fold
 from tests.stream.model import counters_of, profile_of, ratings_of
-from tests.stream.test_exactly_once import BAD, COUNT, EVENTS, ITEMS, SHARD, SHARDS, USERS
+from tests.stream.test_exactly_once import BAD, COUNT, EVENTS, ITEMS, MAX_FUTURE_S, SHARD, SHARDS, USERS
 
 IDENTITIES = itertools.count()
-CLOCK = itertools.count(1)
+CLOCK = itertools.count(1_000_000_000)
+"""Append times, in unix seconds: later than those of all events."""
 
 
 class Partition:
@@ -147,7 +148,7 @@ class AnyLog(RuleBasedStateMachine):
         features: Any = self.features
         self.dead: list[Logged] = []
         report = lambda dead: self.dead.extend(record for record, _ in dead)  # noqa: E731
-        self.fold = Fold(self.profiles, features, ITEMS, report, None, self.runs)
+        self.fold = Fold(self.profiles, features, ITEMS, report, MAX_FUTURE_S, None, self.runs)
         self.workers = [Worker(self, shard) for shard in range(SHARDS)]
 
     def runs(self, shard: int, first: int, end: int) -> Sequence[Run]:
@@ -257,7 +258,7 @@ class AnyLog(RuleBasedStateMachine):
             events = []
             for record in self.history[shard]:
                 try:
-                    events.append(understand(record, ITEMS, SHARDS))
+                    events.append(understand(record, ITEMS, SHARDS, MAX_FUTURE_S))
                 except EventError:
                     assert record in self.dead
             of_shard = [userid for userid in USERS if partition_of(userid, SHARDS) == shard]
