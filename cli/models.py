@@ -77,17 +77,23 @@ def publish(
 def publish_run(
     settings: Settings, run: str | None, tell: publishing.Progress, *, reset: bool = False, force: bool = False
 ) -> publishing.Report:
-    """Publish on the servers of this machine: with the workers stopped where the state is deleted, and with the
+    """Publish on the servers of this machine: with the workers stopped while the state is deleted, and with the
     repository that this machine's Triton serves brought up to date."""
     import servers
     from offline import publish as publishing
     from offline import runs
 
     folder = runs.folder(settings, run)
-    stopped = servers.stop(settings, ["workers"]) if reset else []
+    stopped: list[str] = []
     try:
         return publishing.publish(
-            settings, folder, reset=reset, force=force, install=lambda: servers.derive(settings), progress=tell
+            settings,
+            folder,
+            reset=reset,
+            force=force,
+            install=lambda: servers.derive(settings),
+            stop_workers=lambda: stopped.extend(servers.stop(settings, ["workers"])),
+            progress=tell,
         )
     finally:
         if stopped:

@@ -2,27 +2,21 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
-
-from kafka import KafkaAdminClient
-from kafka.errors import GroupIdNotFoundError
 
 from features import user_row
 from offline import state_snapshot
 from offline.errors import DataError
+from offline.publish import lock
 from settings import Settings
 from stores import DriftStore, NotPublished, Profiles, Published, connect
 from stores.batch_headers import Run, lost, read_runs
-from stores.events import reachable
+from stores.events import GROUP, members
 from stores.feature_store import Features
-from stores.kafka_client import connected
 from stores.log_check import Checked, LogProbe
 from stores.shard_log import ShardLogs
 
-GROUP = "reelstream"
 LEFT_WITHIN_S = 15.0
 """Seconds that workers get to leave their group; one that was killed leaves when its session is over."""
 
@@ -78,15 +72,22 @@ def adopt(settings: Settings, *, progress: Progress) -> Adoption:
     Raises:
         DataError: if stream workers are running.
         NotPublished: if there is no state.
+        LockTaken: if a publish, rollback or reset is at work.
         Unreachable: if a store does not answer.
     """
+    with lock(settings, "adopt", progress):
+        return _adopt(settings, progress)
+
+
+def _adopt(settings: Settings, progress: Progress) -> Adoption:
     client = connect(settings.redis)
     published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     snapshot = published.snapshot()
     if snapshot is None:
         raise NotPublished("there is no state to keep yet; run `reelstream publish`")
     progress("comparing the log with the state", 0.0)
-    _require_no_workers(settings)
+    if running := members(settings.kafka, GROUP, LEFT_WITHIN_S):
+        raise DataError(f"{running} stream workers are running; stop all of them, then run `reelstream adopt` again")
     logs, probe = ShardLogs(profiles), LogProbe(settings.kafka)
     try:
         checks = probe.check(logs.positions())
@@ -150,26 +151,6 @@ def _holes(first: int, end: int, runs: Sequence[Run], known: Sequence[tuple[int,
         holes.append(hole)
         first = hole[1]
     return holes
-
-
-def _require_no_workers(settings: Settings) -> None:
-    until = time.monotonic() + LEFT_WITHIN_S
-    with reachable(settings.kafka):
-        admin = connected(KafkaAdminClient, settings.kafka)
-        try:
-            while _members(admin):
-                if time.monotonic() > until:
-                    raise DataError("stream workers are running; stop all of them, then run `reelstream adopt` again")
-                time.sleep(0.2)
-        finally:
-            admin.close()
-
-
-def _members(admin: Any) -> int:
-    try:
-        return len(admin.describe_groups([GROUP])[GROUP]["members"])
-    except GroupIdNotFoundError:
-        return 0
 
 
 def _write_rows(settings: Settings, profiles: Profiles, published: Published) -> None:

@@ -10,9 +10,12 @@ import numpy as np
 
 from features import Catalogue, Row, item_row, merge, user_row
 from offline.data import Ints, Ratings, data_hash
+from offline.errors import RunError
 from offline.history import State, replay
 from offline.split import time_order
-from stores import Profiles, Published, Snapshot, partition_of
+from settings import Settings
+from stores import DriftStore, Profiles, Published, Snapshot, delete_topics, partition_of
+from stores.events import GROUP, members
 from stores.log_check import LogIdentity
 
 if TYPE_CHECKING:
@@ -80,12 +83,14 @@ def write(
     """Write the snapshot into Redis and Feast; `log` is the one whose events follow it.
 
     A shard that has an `applied` offset already is left as it is: events have been folded into it. So a snapshot that
-    was cut off is completed by the next try.
+    was cut off is completed by the next try; that it has begun, and with which data, is noted before.
 
     Raises:
         Unreachable: if a store does not answer.
     """
+    progress(0.0)
     shards = Shards.after(ratings, places, profiles.partitions)
+    published.begin_snapshot(data_hash(ratings))
     progress(0.5)
     features.apply()
     features.write_users(shards.user_rows())
@@ -109,3 +114,56 @@ def write(
     )
     published.set_snapshot(snapshot)
     return snapshot
+
+
+WAIT_S = 30.0
+"""Seconds that Kafka gets to notice that the workers have left: more than the session of one that was killed."""
+
+
+def delete(
+    settings: Settings,
+    profiles: Profiles,
+    published: Published,
+    features: Features,
+    progress: Callable[[bool, float], None],
+) -> None:
+    """Delete the live state and then the log, so that nothing is folded into the other's remains.
+
+    What was cut off is noted in Redis until all is gone. Called again, it deletes the rest.
+
+    Args:
+        settings: all settings.
+        profiles, published, features: the state.
+        progress: told whether the log is being deleted, and the share that is done.
+
+    Raises:
+        RunError: if a stream worker is running.
+        Unreachable: if a store does not answer.
+    """
+    progress(False, 0.0)
+    require_no_workers(settings)
+    published.begin_reset()
+    profiles.delete_all()
+    progress(False, 0.4)
+    features.delete_all()
+    progress(False, 0.8)
+    DriftStore(profiles.client).delete_all()
+    published.delete_all()
+    progress(True, 0.0)
+    delete_topics(settings.kafka)
+    progress(True, 0.9)
+    published.end_reset()
+
+
+def require_no_workers(settings: Settings) -> None:
+    """Wait until no stream worker reads the log.
+
+    Raises:
+        RunError: if one does.
+        Unreachable: if Kafka does not answer.
+    """
+    if running := members(settings.kafka, GROUP, WAIT_S):
+        raise RunError(
+            f"{running} stream workers are running, which would fold events into the state while it is deleted; "
+            "stop them (with Docker: `docker compose stop worker`) and run it again"
+        )

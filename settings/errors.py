@@ -17,6 +17,8 @@
     └── StoreError           a server that we talk to                                     stores/
         ├── Unreachable      does not answer (worth trying again)
         ├── NotPublished     has no snapshot or no run yet
+        ├── LockTaken        another publish, rollback or reset is at work
+        ├── LockLost         a publish lost its lock, or the live run changed under it
         └── LogError         holds a log that cannot be folded without loss
             ├── Gap          the log lacks events that the state needs next
             ├── Skipped      events that the log holds were not delivered

@@ -235,6 +235,9 @@ class PublishSettings(Part):
         lt=1,
         description="refuse a run whose validation NDCG@10 is lower than that of the live one by more than this share",
     )
+    lock_s: float = Field(
+        30.0, ge=1, description="seconds after which the lock of a publish that died is free; a living one renews it"
+    )
 
 
 class ServersSettings(Part):

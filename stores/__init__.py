@@ -5,12 +5,23 @@ Elasticsearch nearly one.
 """
 
 from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
-from stores.errors import Gap, LogError, NotPublished, ShardLost, Skipped, StoreError, Unreachable
+from stores.errors import (
+    Gap,
+    LockLost,
+    LockTaken,
+    LogError,
+    NotPublished,
+    ShardLost,
+    Skipped,
+    StoreError,
+    Unreachable,
+)
 from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.kafka_client import abandon
 from stores.models import ENCODER, RANKER, Models, Ranking
 from stores.profiles import Changes, Profiles, ShardTransaction
+from stores.publish_lock import PublishLock
 from stores.published import LiveRun, Published, Snapshot
 from stores.redis import connect
 from stores.shard_view import ShardView, view_shard
@@ -27,12 +38,15 @@ __all__ = [
     "FeatureBatch",
     "Gap",
     "LiveRun",
+    "LockLost",
+    "LockTaken",
     "Log",
     "LogError",
     "Logged",
     "Models",
     "NotPublished",
     "Profiles",
+    "PublishLock",
     "Published",
     "Ranking",
     "Sampled",

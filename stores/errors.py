@@ -17,6 +17,14 @@ class NotPublished(StoreError):
     """There is no snapshot, or no run, to serve from yet."""
 
 
+class LockTaken(StoreError):
+    """Another publish, rollback or reset is at work."""
+
+
+class LockLost(StoreError):
+    """A publish no longer holds the lock, or the live run is not the one that it read."""
+
+
 class LogError(StoreError):
     """The log cannot be folded without loss."""
 

@@ -23,6 +23,9 @@ from stores.topic_configs import config_of, set_config
 BACKWARDS = 2000
 """Events read at once when the newest of a kind is looked for."""
 
+GROUP = "reelstream"
+"""The consumer group of the stream workers."""
+
 LARGEST = "max.message.bytes"
 TIMESTAMP, APPENDED = "message.timestamp.type", "LogAppendTime"
 DEAD_BYTES = 8 << 20
@@ -163,21 +166,49 @@ def _require_lasting(topic: str, configs: Mapping[str, str]) -> None:
 
 
 def delete_topics(settings: KafkaSettings) -> None:
-    """Delete the topics with all their events, and wait until they are gone."""
+    """Delete the topics with all their events, that of the events last, and wait until they are gone.
+
+    Raises:
+        Unreachable: if Kafka does not answer, or does not delete them in time.
+    """
     with reachable(settings):
         admin = connected(KafkaAdminClient, settings)
         try:
-            ours = {settings.topic, settings.dead_topic, settings.features_topic, settings.alarms_topic}
-            there = sorted(ours & set(admin.list_topics()))
-            if there:
-                admin.delete_topics(there)
-            for _ in range(100):
-                if not ours & set(admin.list_topics()):
-                    return
-                time.sleep(0.1)
+            for topics in ({settings.dead_topic, settings.features_topic, settings.alarms_topic}, {settings.topic}):
+                _delete(admin, topics)
         finally:
             admin.close()
+
+
+def _delete(admin: KafkaAdminClient, topics: set[str]) -> None:
+    if there := sorted(topics & set(admin.list_topics())):
+        admin.delete_topics(there)
+    for _ in range(100):
+        if not topics & set(admin.list_topics()):
+            return
+        time.sleep(0.1)
     raise Unreachable("Kafka did not delete the topics within 10 s; try again")
+
+
+def members(settings: KafkaSettings, group: str, within_s: float) -> int:
+    """Wait until no consumer belongs to a group, so long at most; how many do then.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    until = time.monotonic() + within_s
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            while True:
+                # Kafka refuses to describe a group that it has never had.
+                known = {each["group_id"] for each in admin.list_groups()}
+                found = len(admin.describe_groups([group])[group]["members"]) if group in known else 0
+                if not found or time.monotonic() > until:
+                    return found
+                time.sleep(0.2)
+        finally:
+            admin.close()
 
 
 def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:

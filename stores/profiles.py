@@ -31,6 +31,11 @@ from stores.log_check import LogIdentity, Mark
 from stores.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
 from stores.redis import Client, reachable
 
+SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead")
+"""Names of a shard's keys."""
+USER_KEYS = ("profile", "seen")
+"""Names of the keys that a shard has for each user."""
+
 PIPELINE = 1000
 """Commands sent at once."""
 RAISE = """
@@ -334,16 +339,18 @@ class Profiles:
             for shard in range(self.partitions):
                 for kind in ("profile", "seen"):
                     keys = self.client.scan_iter(match=f"{self.tag(shard)}:{kind}:*", count=1000)
-                    found.update(int(key.rsplit(b":", 1)[1]) for key in keys)
+                    ids = (key.rsplit(b":", 1)[1] for key in keys)
+                    found.update(int(userid) for userid in ids if userid.isdigit())
         return found
 
     def delete_all(self) -> None:
-        """Delete the state of all shards.
+        """Delete the state of all shards; first their `applied`, without which no worker can write to them.
 
         Raises:
             Unreachable: if Redis does not answer.
         """
         with reachable():
+            self.client.delete(*(f"{self.tag(shard)}:applied" for shard in range(self.partitions)))
             for shard in range(self.partitions):
                 pipe = self.client.pipeline(transaction=False)
                 for key in self.client.scan_iter(match=f"{self.tag(shard)}:*", count=1000):

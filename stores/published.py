@@ -3,6 +3,10 @@
 reelstream:catalogue   items of the catalogue
 reelstream:snapshot    JSON: data_hash, created, events, users, items
 reelstream:run         JSON: the run in use; its one switch at publishing is the writing of this key
+reelstream:run:before  JSON: the run that a rollback returns to
+reelstream:version     number of the newest version that a publish was given
+reelstream:resetting   data hash of the state that a reset is deleting; absent once all of it is gone
+reelstream:snapshot:begun  data hash of a snapshot that is being written; absent once it is complete
 reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
 reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
 """
@@ -17,7 +21,8 @@ import msgpack
 from pydantic import BaseModel
 
 from features import Item
-from stores.errors import NotPublished
+from stores.errors import LockLost, NotPublished
+from stores.publish_lock import LOCK, PublishLock
 from stores.redis import Client, reachable
 
 CATALOGUE = "reelstream:catalogue"
@@ -27,7 +32,25 @@ PREVIOUS = "reelstream:run:before"
 ITEMS = "reelstream:items"
 REFERENCE = "reelstream:reference"
 OTHERS = "reelstream:others"
+VERSION = "reelstream:version"
+RESETTING = "reelstream:resetting"
+BEGUN = "reelstream:snapshot:begun"
 KEPT_NOTICES = 10_000
+
+SWITCH = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 2 end
+redis.call('SET', KEYS[2], ARGV[3])
+if ARGV[4] == '' then redis.call('DEL', KEYS[3]) else redis.call('SET', KEYS[3], ARGV[4]) end
+return 0
+"""
+"""Switches the live run where the caller holds the lock and the live run is the one that the caller read."""
+
+NEXT_VERSION = """
+local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1
+redis.call('SET', KEYS[1], version)
+return version
+"""
 
 
 class Snapshot(BaseModel):
@@ -61,6 +84,7 @@ class LiveRun(BaseModel):
         dim: length of a user or item vector.
         history: events that its encoder sees.
         quality: NDCG@10 of the whole pipeline on validation events.
+        data_hash: SHA-256 of the data that it was trained on; empty for one published by an earlier reelstream.
     """
 
     run: str
@@ -69,6 +93,7 @@ class LiveRun(BaseModel):
     dim: int
     history: int
     quality: float
+    data_hash: str = ""
 
 
 class Published:
@@ -108,33 +133,97 @@ class Published:
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         """Say that the snapshot is complete."""
+        write = self.client.pipeline(transaction=True)
+        write.set(SNAPSHOT, snapshot.model_dump_json())
+        write.delete(BEGUN)
         with reachable():
-            self.client.set(SNAPSHOT, snapshot.model_dump_json())
+            write.execute()
 
     def previous_run(self) -> LiveRun | None:
         """The run that was in use before, None before the second."""
         packed = self._get(PREVIOUS)
         return LiveRun.model_validate_json(packed) if packed else None
 
-    def switch(self, run: LiveRun, before: LiveRun | None) -> None:
-        """Switch to a run, and remember the one before, unless it is the same."""
+    def run_to_replace(self) -> tuple[LiveRun | None, bytes]:
+        """The run in use, and its stored form, by which `switch` knows it again."""
+        packed = self._get(RUN) or b""
+        return (LiveRun.model_validate_json(packed) if packed else None), packed
+
+    def switch(self, run: LiveRun, stored: bytes, previous: LiveRun | None, lock: PublishLock) -> None:
+        """Switch to a run, in one step with the run that a rollback returns to.
+
+        Args:
+            run: the run to put live.
+            stored: the run in use, as `run_to_replace` gave it.
+            previous: the run that a rollback returns to; None for none.
+            lock: the lock, which must still be held.
+
+        Raises:
+            LockLost: if it is not, or if the run in use is another by now; nothing is changed.
+            Unreachable: if Redis does not answer; it may or may not have switched.
+        """
+        before = previous.model_dump_json() if previous else ""
         with reachable():
-            if before is not None and before.run != run.run:
-                self.client.set(PREVIOUS, before.model_dump_json())
-            self.client.set(RUN, run.model_dump_json())
+            keys = (LOCK, RUN, PREVIOUS)
+            values = (lock.value, stored, run.model_dump_json(), before)
+            refused = cast(int, self.client.eval(SWITCH, len(keys), *keys, *values))
+        if refused == 1:
+            raise lock.lost()
+        if refused == 2:
+            raise LockLost("the live run was changed meanwhile, beside the lock; nothing was switched: run it again")
+
+    def new_version(self, above: int) -> int:
+        """A version number that no publish was given before, above that of everything that is there."""
+        with reachable():
+            return int(cast(int, self.client.eval(NEXT_VERSION, 1, VERSION, above)))
+
+    def resetting(self) -> str | None:
+        """Data hash of the state that an unfinished reset is deleting; None where there is no such reset."""
+        packed = self._get(RESETTING)
+        return None if packed is None else packed.decode()
+
+    def begin_reset(self) -> None:
+        """Note that the state is being deleted, before the first of it goes."""
+        snapshot = self.snapshot()
+        with reachable():
+            self.client.set(RESETTING, snapshot.data_hash if snapshot else "", nx=True)
+
+    def end_reset(self) -> None:
+        """Note that all of the state and the log is deleted."""
+        with reachable():
+            self.client.delete(RESETTING)
+
+    def snapshot_begun(self) -> str | None:
+        """Data hash of a snapshot whose writing has begun and not ended; None where there is none."""
+        packed = self._get(BEGUN)
+        return None if packed is None else packed.decode()
+
+    def begin_snapshot(self, data_hash: str) -> None:
+        """Note that the snapshot of these data is being written, before the first of it is."""
+        with reachable():
+            self.client.set(BEGUN, data_hash)
 
     def reference(self, run: str) -> Any:
         """The reference of a run as its folder has it; None where it has none."""
+        text = self.reference_text(run)
+        return json.loads(text) if text else None
+
+    def reference_text(self, run: str) -> str | None:
+        """The reference of a run as JSON; None where it has none."""
         with reachable():
             packed = cast("bytes | None", self.client.hget(REFERENCE, run))
-        return json.loads(packed) if packed else None
+        return packed.decode() if packed else None
 
-    def set_reference(self, run: str, text: str, keep: Collection[str]) -> None:
-        """Write the reference of a run, and forget those of others than `keep`."""
+    def set_reference(self, run: str, text: str) -> None:
+        """Write the reference of a run."""
         with reachable():
             self.client.hset(REFERENCE, run, text)
+
+    def keep_references(self, keep: Collection[str]) -> None:
+        """Forget the references of all runs but `keep`."""
+        with reachable():
             known = {each.decode() for each in cast("list[bytes]", self.client.hkeys(REFERENCE))}
-            if stale := known - {run, *keep}:
+            if stale := known - set(keep):
                 self.client.hdel(REFERENCE, *stale)
 
     def others(self, shard: int) -> dict[int, tuple[int, int]] | None:
@@ -154,7 +243,7 @@ class Published:
     def delete_all(self) -> None:
         """Forget the catalogue, the snapshot and the notices; the run stays."""
         with reachable():
-            self.client.delete(CATALOGUE, SNAPSHOT, ITEMS, OTHERS)
+            self.client.delete(SNAPSHOT, BEGUN, CATALOGUE, ITEMS, OTHERS)
 
     def tell_items(self, itemids: Sequence[int]) -> None:
         """Tell those who hold item features in memory that these have changed."""

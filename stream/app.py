@@ -18,6 +18,7 @@ from prometheus_client import generate_latest
 
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable, connect
+from stores.events import GROUP
 from stream.batches import batches
 from stream.beside import beside
 from stream.drift_agent import position, watch_drift
@@ -28,8 +29,6 @@ from stream.state_offsets import App, NoTables
 from stream.worker import Worker
 
 log = logging.getLogger("reelstream.stream")
-
-GROUP = "reelstream"
 
 
 def make_app(settings: Settings, index: int) -> App:

@@ -7,9 +7,11 @@ import errno
 import os
 import random
 import signal
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
 import psutil
@@ -18,8 +20,9 @@ from kafka.errors import MessageSizeTooLargeError
 
 import servers
 from features.event import MAX_TS
-from stores import connect, producer
+from stores import Published, connect, producer
 from tests.faults.malformed import malformed
+from tests.faults.publishing import copy_of, places, require_whole, standing
 from tests.system.conftest import System
 
 Break = Callable[[System, random.Random], None]
@@ -148,6 +151,53 @@ def poisoned(system: System, rng: random.Random) -> None:
             time.sleep(max(0.0, began + (batch + 1) / 5 - time.monotonic()))
 
 
+def publish_killed(system: System, _: random.Random) -> None:
+    """A publish killed at each of its steps, and run again each time; the runs that were live stay whole."""
+    published = Published(system.profiles.client)
+    names = [copy_of(system.settings, name) for name in ("20000301T000000Z-a", "20000302T000000Z-b")]
+    with short_lock():
+        for number, (step, share) in enumerate(places(reset=False)):
+            live = published.run()
+            assert live is not None
+            with standing(names[number % 2], step, share):
+                pass
+            now, previous = published.run(), published.previous_run()
+            assert now is not None and live in (now, previous)
+            require_whole(system.settings, *([now] if previous is None else [now, previous]))
+            publish_all([names[number % 2]], 1)
+
+
+def two_publishes(system: System, _: random.Random) -> None:
+    """Two publishes at once, three times; one goes live or both do in turn, and the way back stays open."""
+    published = Published(system.profiles.client)
+    with short_lock():
+        for number in range(3):
+            names = [copy_of(system.settings, f"2000040{number}T000000Z-{name}") for name in "ab"]
+            publish_all(names, 1)
+            now, previous = published.run(), published.previous_run()
+            assert now is not None and now.run in names and previous is not None
+            require_whole(system.settings, now, previous)
+
+
+def publish_all(names: Sequence[str], at_least: int) -> None:
+    """Publish runs, all at once; so many of them must go live, and the others be refused in one line."""
+    commands = [[sys.executable, "-m", "cli", "publish", name, "--force"] for name in names]
+    running = [
+        subprocess.Popen(each, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for each in commands
+    ]
+    errors = [process.communicate(timeout=180)[1] for process in running]
+    assert sum(process.returncode == 0 for process in running) >= at_least, errors
+    assert all(process.returncode == 0 or "is at work" in error for process, error in zip(running, errors, strict=True))
+
+
+@contextmanager
+def short_lock() -> Iterator[None]:
+    """A lock of publishing that is soon free after its holder has died."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("REELSTREAM_PUBLISH__LOCK_S", "2")
+        yield
+
+
 FAULTS = [
     Fault("worker killed", killed("worker-0"), caught_up_within_s=15.0),
     Fault("worker stopped for 15 s", paused("worker-0", 15.0), caught_up_within_s=15.0),
@@ -165,5 +215,7 @@ FAULTS = [
     Fault("10,000 malformed events", poisoned, caught_up_within_s=0.0, share=0.5),
     Fault("event times jump back", clock_back),
     Fault("replayer killed", nothing, replayer_dies=True),
+    Fault("publish killed at each step and rerun", publish_killed),
+    Fault("two concurrent publishes", two_publishes),
     Fault("disk full", disk_full, of_store=False, caught_up_within_s=60.0),
 ]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 import time
 from pathlib import Path
 
@@ -13,29 +11,16 @@ import pytest
 import servers
 from bench import Load, hot_publish
 from cli.models import publish_run
-from offline import publish, runs
+from offline import publish
 from offline.errors import RunError
 from stores import Published
 from stores.catalogue import ItemIndex
+from tests.faults.publishing import copy_of
 from tests.system.conftest import System
 
 
 def quiet(*_: object) -> None:
     return None
-
-
-def copy_of(system: System, name: str, quality: float | None = None) -> str:
-    """A run of another name with the models of the newest; `quality` is what it claims on validation data."""
-    newest = runs.folder(system.settings)
-    folder = newest.parent / name
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(newest, folder)
-    manifest = json.loads((folder / runs.MANIFEST).read_text())
-    manifest["run"] = name
-    if quality is not None:
-        manifest["metrics"]["pipeline_validation"]["ndcg@10"] = quality
-    (folder / runs.MANIFEST).write_text(json.dumps(manifest))
-    return name
 
 
 @pytest.fixture
@@ -52,7 +37,7 @@ def until_run(system: System, run: str) -> None:
 
 
 def test_a_run_goes_live_under_requests_and_back_without_a_failed_or_mixed_answer(system: System, live: str) -> None:
-    other = copy_of(system, "20000101T000000Z-other")
+    other = copy_of(system.settings, "20000101T000000Z-other")
     userids = sorted({event.userid for event in system.events})
     system.wait()
     state = system.profiles.applied()
@@ -85,14 +70,14 @@ def test_the_models_that_answer_are_not_loaded_once_more_with_the_next(system: S
     version = Published(system.profiles.client).run().version
     answer = processes(system, version)
     assert len(answer) == 2
-    publish_run(system.settings, copy_of(system, "20000101T000000Z-next"), quiet, force=True)
+    publish_run(system.settings, copy_of(system.settings, "20000101T000000Z-next"), quiet, force=True)
     assert processes(system, version) == answer
     assert publish.rollback(system.settings).run == live
     until_run(system, live)
 
 
 def test_a_run_that_is_worse_on_validation_data_is_refused(system: System, live: str) -> None:
-    worse = copy_of(system, "20000102T000000Z-worse", quality=0.0001)
+    worse = copy_of(system.settings, "20000102T000000Z-worse", quality=0.0001)
     with pytest.raises(RunError, match="--force"):
         publish_run(system.settings, worse, quiet)
     assert Published(system.profiles.client).run().run == live
@@ -100,7 +85,7 @@ def test_a_run_that_is_worse_on_validation_data_is_refused(system: System, live:
 
 def test_only_the_live_run_and_the_one_before_are_kept(system: System, live: str) -> None:
     for name in ("20000103T000000Z-a", "20000104T000000Z-b"):
-        publish_run(system.settings, copy_of(system, name), quiet, force=True)
+        publish_run(system.settings, copy_of(system.settings, name), quiet, force=True)
     publish_run(system.settings, live, quiet, force=True)
     index = ItemIndex(system.settings.elasticsearch)
     assert len(index.indices()) == 2
@@ -110,7 +95,7 @@ def test_only_the_live_run_and_the_one_before_are_kept(system: System, live: str
 
 
 def test_a_damaged_run_is_refused_and_the_live_one_stays(system: System, live: str) -> None:
-    damaged = copy_of(system, "20000105T000000Z-damaged")
+    damaged = copy_of(system.settings, "20000105T000000Z-damaged")
     model: Path = system.settings.runs / damaged / "ml_rec" / "model.onnx"
     model.write_bytes(model.read_bytes()[:-1])
     with pytest.raises(RunError, match="differs from the manifest"):
