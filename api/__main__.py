@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from typing import Any
 
 from settings import Settings, load, logs
@@ -19,21 +20,27 @@ def main() -> None:
     folder.mkdir(parents=True)
     # prometheus_client reads it when it is first imported, so the application is imported after.
     os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    _server(settings).run()
+
+    def application() -> Any:
+        from api.app import create_app
+
+        return create_app(settings)
+
+    server(settings, application).run()
 
 
-def _server(settings: Settings) -> Any:
+def server(settings: Settings, application: Callable[[], Any]) -> Any:
+    """Gunicorn with the front and a WSGI application, which each process makes for itself."""
     from gunicorn.app.base import BaseApplication
+
+    from api.front import GRACEFUL_S, Buffered, worker_class
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
             self.cfg.set("bind", f"{settings.api.host}:{settings.api.port}")
             self.cfg.set("workers", settings.api.workers)
-            # More than work at once, so that a request too many is refused rather than left waiting.
-            self.cfg.set("threads", 4 * settings.api.threads)
-            self.cfg.set("worker_connections", 16 * settings.api.threads)
-            self.cfg.set("worker_class", "gthread")
-            self.cfg.set("graceful_timeout", 10)
+            self.cfg.set("worker_class", worker_class(settings.api))
+            self.cfg.set("graceful_timeout", GRACEFUL_S + 2)
             # A process that is still starting is not one that hangs, on a machine with much to do.
             self.cfg.set("timeout", 120)
             self.cfg.set("proc_name", "reelstream-api")
@@ -41,9 +48,7 @@ def _server(settings: Settings) -> Any:
             self.cfg.set("child_exit", forget)
 
         def load(self) -> Any:
-            from api.app import create_app
-
-            return create_app(settings)
+            return Buffered(application(), settings.api)
 
     return Server()
 

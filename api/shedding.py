@@ -7,6 +7,10 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+ARRIVED = "reelstream.arrived"
+"""Key of the WSGI environment: when the request was there in full (`time.perf_counter`). What waited too long for a
+thread since is refused as well."""
+
 
 class Overloaded(Exception):
     """There is no place for the request now; told with Retry-After."""

@@ -149,6 +149,15 @@ class ApiSettings(Part):
     )
     workers: int = Field(1, ge=1, description="processes; each holds the item features and a gRPC channel")
     threads: int = Field(8, ge=1, description="requests that each process works on at once")
+    connections: int = Field(
+        4000,
+        ge=16,
+        description="connections that each process holds; one more costs the client that has kept the process waiting "
+        "longest its own",
+    )
+    client_timeout_s: float = Field(
+        10.0, gt=0, description="seconds that a client may take to send a request, or to read 64 KiB of an answer"
+    )
     tokens: SecretStr = Field(
         SecretStr(""),
         description="who may do what, as in `read+write:TOKEN read:OTHER`; scopes: read, write, admin (all). "
