@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
+from pydantic_core import from_json
 from werkzeug.exceptions import HTTPException
 
 from api.ingest import Ingest
@@ -17,9 +18,10 @@ from api.messages import RatingRequest, RecommendationRequest, RequestError, par
 from api.metrics import Metrics
 from api.openapi import document
 from api.pages import add_pages
+from api.positions import LogEnds, Waits
 from api.recommend import Recommender
-from api.shedding import Overloaded, Places
-from api.tokens import guard, is_guarded
+from api.shedding import ARRIVED, Overloaded, Places
+from api.tokens import OPEN, guard, is_guarded
 from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
@@ -27,6 +29,12 @@ from settings import Settings
 from stores import Models, Profiles, Published, StoreError, connect
 from stores.catalogue import ItemIndex
 from stores.feature_store import Features
+
+RATING_BYTES = 4096
+"""Largest body of a rating."""
+
+MAX_FIELDS, FIELDS_OF_ENTRY = 16, 4
+"""More values than a request has outside of its lists, and than an entry of `history` and one of `exclude` have."""
 
 
 @dataclass
@@ -39,6 +47,7 @@ class Parts:
     recommender: Recommender
     ingest: Ingest
     log_watch: LogWatch
+    ends: LogEnds
     index: ItemIndex
     models: Models
     metrics: Metrics
@@ -52,15 +61,20 @@ class Parts:
         index = ItemIndex(settings.elasticsearch)
         models = Models(settings.triton)
         log_watch = LogWatch(settings.kafka, profiles)
-        recommender = Recommender(settings, follower, profiles, features, index, models, log_watch.stopped_partitions)
+        ends = LogEnds(settings.kafka)
+        waits = Waits(profiles, ends, settings.api.threads, settings.api.after_timeout_s)
+        recommender = Recommender(
+            settings, follower, profiles, features, index, models, waits, log_watch.stopped_partitions
+        )
         ingest = Ingest(settings.kafka, log_watch, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
-        return cls(settings, profiles, follower, recommender, ingest, log_watch, index, models, Metrics())
+        return cls(settings, profiles, follower, recommender, ingest, log_watch, ends, index, models, Metrics())
 
     def close(self) -> None:
         """Close the connections."""
         self.follower.stop()
         self.log_watch.stop()
         self.ingest.close()
+        self.ends.close()
         self.index.close()
         self.models.close()
 
@@ -75,8 +89,8 @@ def create_app(settings: Settings) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.extensions["reelstream"] = parts
     _errors(app)
-    tokens = guard(app, settings.api)
     _timing(app, parts)
+    tokens = guard(app, settings.api)
     _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
     # Places of their own, so that ratings that wait for Kafka leave room for lists.
     _events(app, parts, Places(settings.api.threads, settings.api.queue_s))
@@ -90,11 +104,15 @@ def create_app(settings: Settings) -> Flask:
 
 
 def _recommendation(app: Flask, parts: Parts, places: Places) -> None:
+    max_entries = parts.settings.api.max_history
+
     @app.post("/ml/rec")
     def recommend() -> Response:
-        wanted = parse(RecommendationRequest, body())
+        wanted = parse(RecommendationRequest, body(MAX_FIELDS + FIELDS_OF_ENTRY * max_entries), max_entries)
+        # Who waits for the stream holds no place meanwhile.
+        answer = parts.recommender.begin(wanted)
         with places.one():
-            answer = parts.recommender.recommend(wanted)
+            parts.recommender.complete(wanted, answer)
         for store in answer.degraded:
             parts.metrics.degraded.labels(store).inc()
         if answer.fallback:
@@ -153,12 +171,15 @@ def known_of(parts: Parts, userid: int) -> dict[str, Any]:
 def _events(app: Flask, parts: Parts, places: Places) -> None:
     @app.post("/ratings")
     def rate() -> tuple[Response, int]:
-        rating = parse(RatingRequest, body())
+        request.max_content_length = RATING_BYTES
+        rating = parse(RatingRequest, body(MAX_FIELDS))
         live = parts.follower.live
         if live is not None and rating.itemid not in live.items.items:
             raise RequestError(f"itemid: {rating.itemid} is not in the catalogue")
         with places.one():
-            return jsonify(parts.ingest.send(rating)), 202
+            position = parts.ingest.send(rating)
+        parts.ends.note(position["partition"], position["offset"])
+        return jsonify(position), 202
 
 
 def _health(app: Flask, parts: Parts) -> None:
@@ -198,7 +219,10 @@ def _description(app: Flask, settings: Settings) -> None:
 def _timing(app: Flask, parts: Parts) -> None:
     @app.before_request
     def begin() -> None:
-        g.began = time.perf_counter()
+        now = time.perf_counter()
+        g.began = request.environ.get(ARRIVED, now)
+        if now - g.began > parts.settings.api.queue_s and request.endpoint != OPEN:
+            raise Overloaded
 
     @app.after_request
     def finish(response: Response) -> Response:
@@ -233,17 +257,19 @@ def _errors(app: Flask) -> None:
         return jsonify({"error": "an unexpected error; the log of the API has it"}), 500
 
 
-def body() -> object:
+def body(max_values: int) -> object:
     """The request's body as JSON.
 
+    Args:
+        max_values: values, in lists and objects, that a good body may have; commas are counted before any is read.
+
     Raises:
-        RequestError: if it is not JSON.
+        RequestError: if it is not JSON, or has more values.
     """
+    data = request.get_data(cache=False)
+    if data.count(b",") >= max_values:
+        raise RequestError(f"the body: at most {max_values} values; exclude and history have limits of their own")
     try:
-        return request.get_json(force=True)
-    except RecursionError:
+        return from_json(data)
+    except ValueError:
         raise RequestError("the body must be a JSON object") from None
-    except HTTPException as error:
-        if error.code == 400:
-            raise RequestError("the body must be a JSON object") from None
-        raise

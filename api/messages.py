@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypeVar
+from collections.abc import Iterable
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -54,9 +55,10 @@ class RecommendationRequest(Body):
     """
 
     userid: Id | None = None
-    history: list[Watched] | None = None
+    # Validation ends at the first entry that breaks a rule: an error for each would cost more than an answer.
+    history: Annotated[list[Watched], Field(fail_fast=True)] | None = None
     size: int = Field(50, strict=True, ge=1)
-    exclude: list[Id] = Field(default_factory=list)
+    exclude: Annotated[list[Id], Field(fail_fast=True)] = Field(default_factory=list)
     explain: bool = Field(False, strict=True)
     after: Position | None = None
 
@@ -73,18 +75,55 @@ class RatingRequest(Body):
 T = TypeVar("T", bound=BaseModel)
 
 
-def parse(model: type[T], body: object) -> T:
+NESTED: dict[str, type[BaseModel]] = {"history": Watched, "after": Position}
+"""Models inside a request, by field."""
+
+SHOWN = 100
+"""Characters of an unknown field that a refusal repeats."""
+
+
+def parse(model: type[T], body: object, max_entries: int = 0) -> T:
     """The body as the model.
+
+    The number of fields and entries is looked at first, so that refusing a body costs no more than accepting one.
+
+    Args:
+        model: the model.
+        body: what the JSON says.
+        max_entries: most entries of a list; 0 where the model has none.
 
     Raises:
         RequestError: naming the first field that breaks a rule, and the rule.
     """
     if not isinstance(body, dict):
         raise RequestError("the body must be a JSON object")
+    _check_fields(model, body, ())
+    for name, value in body.items():
+        entries = value if isinstance(value, list) else [value]
+        if max_entries and len(entries) > max_entries:
+            raise RequestError(f"{name}: at most {max_entries} entries")
+        if name in NESTED:
+            for place, entry in enumerate(entries):
+                if isinstance(entry, dict):
+                    _check_fields(NESTED[name], entry, (name, place) if entries is value else (name,))
     try:
         return model.model_validate(body)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         rule = first["msg"][0].lower() + first["msg"][1:]
-        raise RequestError(f"{where}: {rule}") from None
+        raise RequestError(f"{_joined(first['loc'])}: {rule}") from None
+
+
+def _check_fields(model: type[BaseModel], given: dict[str, Any], where: tuple[str | int, ...]) -> None:
+    """Refuse the first field that the model does not have.
+
+    Raises:
+        RequestError: naming it.
+    """
+    unknown = next((name for name in given if name not in model.model_fields), None)
+    if unknown is not None:
+        raise RequestError(f"{_joined((*where, unknown[:SHOWN]))}: extra inputs are not permitted")
+
+
+def _joined(where: Iterable[str | int]) -> str:
+    return ".".join(str(part) for part in where)

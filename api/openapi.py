@@ -17,7 +17,8 @@ REFUSALS = {
     401: "No token, or an unknown one.",
     403: "The host, or the site whose page sent this, is not among `api.hosts`; or the token has not the scope.",
     404: "Nothing is known of it.",
-    413: "The body is larger than `api.max_body_kb`.",
+    413: "The body is larger than `api.max_body_kb`, for a rating than 4 KiB.",
+    431: "The head of the request is larger than 32 KiB, or has more than 100 headers.",
     503: "A store that cannot be done without is away, or there are too many requests; try again.",
 }
 
@@ -55,7 +56,7 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
     }
     for methods in paths.values():
         for operation in methods.values():
-            operation["responses"]["403"] = _refusal(403)
+            operation["responses"] |= {str(status): _refusal(status) for status in (403, 431)}
     told: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {"title": "reelstream", "version": "1", "description": "Lists that know what happened a moment ago."},

@@ -9,7 +9,6 @@ popularity, from memory; without the ranker the order is that of recall.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -21,6 +20,7 @@ from api.breakers import Breakers
 from api.items import ItemTable
 from api.live import Follower, Live
 from api.messages import RecommendationRequest, RequestError, Watched
+from api.positions import Waits
 from features import (
     DENSE_COLUMNS,
     GENRES,
@@ -42,9 +42,6 @@ from stores.catalogue import Candidate, ItemIndex
 from stores.feature_store import Features
 
 T = TypeVar("T")
-
-POLL_S = 0.002
-"""Seconds between two looks at how far the stream is."""
 
 
 @dataclass
@@ -98,6 +95,7 @@ class Recommender:
         features: Features,
         index: ItemIndex,
         models: Models,
+        waits: Waits,
         stopped: Callable[[], Collection[int]] = tuple,
     ) -> None:
         self._settings = settings
@@ -107,6 +105,7 @@ class Recommender:
         self._features = features
         self._index = index
         self._models = models
+        self._waits = waits
         self._attributes = Attributes()
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
@@ -116,11 +115,29 @@ class Recommender:
         Raises:
             RequestError: if the request breaks a limit, or nothing is published yet.
         """
-        live = self._follower.live
-        if live is None:
-            raise RequestError("nothing is published yet; run `reelstream publish`", 503)
-        self._check(request, live)
-        answer = Answer(live, self._breakers)
+        return self.complete(request, self.begin(request))
+
+    def begin(self, request: RecommendationRequest) -> Answer:
+        """Check a request and wait for the position in `after`; nothing else is done yet.
+
+        Raises:
+            RequestError: if the request breaks a limit, or nothing is published yet.
+        """
+        self._check(request, self._live())
+        answer = Answer(self._live(), self._breakers)
+        if request.userid is not None and self._profiles.shard_of(request.userid) in self._stopped():
+            answer.degraded.append("stream")
+        elif request.after is not None:
+            shard, offset = request.after.partition, request.after.offset
+            if answer.attempt("redis", lambda: self._waits.wait_for(shard, offset)) is False:
+                answer.degraded.append("stream")
+            # A run may have gone live meanwhile.
+            answer.live = self._live()
+        return answer
+
+    def complete(self, request: RecommendationRequest, answer: Answer) -> Answer:
+        """Make the list of a request that has begun."""
+        live = answer.live
         exclude = set(request.exclude)
         row: Row | None
         if request.history is not None:
@@ -142,6 +159,12 @@ class Recommender:
         row = row or user_row(profile, self._attributes.of(profile.userid), genres)
         self._rank(request, answer, profile, row, exclude)
         return answer
+
+    def _live(self) -> Live:
+        live = self._follower.live
+        if live is None:
+            raise RequestError("nothing is published yet; run `reelstream publish`", 503)
+        return live
 
     def _check(self, request: RecommendationRequest, live: Live) -> None:
         limits = self._settings.api
@@ -167,12 +190,6 @@ class Recommender:
     def _stored(self, request: RecommendationRequest, answer: Answer) -> tuple[Profile | None, list[int]]:
         assert request.userid is not None
         userid = request.userid
-        if self._profiles.shard_of(userid) in self._stopped():
-            answer.degraded.append("stream")
-        elif request.after is not None:
-            offset = request.after.offset
-            if answer.attempt("redis", lambda: self.wait_for(userid, offset)) is False:
-                answer.degraded.append("stream")
         found = answer.attempt("redis", lambda: self._profiles.profile(userid))
         if found is None:
             answer.fallback = "profile_unavailable"
@@ -185,20 +202,6 @@ class Recommender:
                 "ts": profile.last_ts if profile else 0,
             }
         return profile, seen
-
-    def wait_for(self, userid: int, offset: int) -> bool:
-        """Wait until the stores hold an event of the user's shard, at most `api.after_timeout_s`; whether they do.
-
-        Raises:
-            Unreachable: if Redis does not answer.
-        """
-        shard = self._profiles.shard_of(userid)
-        until = time.monotonic() + self._settings.api.after_timeout_s
-        while self._profiles.served_of(shard) < offset:
-            if time.monotonic() > until:
-                return False
-            time.sleep(POLL_S)
-        return True
 
     def _user_features(self, userid: int, profile: Profile, answer: Answer) -> Row | None:
         rows = answer.attempt("feast", lambda: self._features.users([userid]))

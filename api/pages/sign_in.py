@@ -9,6 +9,9 @@ from werkzeug.wrappers import Response as Answer
 
 from api.tokens import COOKIE, READ, Token, may, token_of
 
+FORM_BYTES = 4096
+"""Largest form: splitting one of the size of a request's body would take long."""
+
 PAGES = ("live", "drift", "quality", "stream")
 
 
@@ -21,6 +24,7 @@ def add_sign_in(pages: Blueprint, tokens: Sequence[Token]) -> None:
 
     @pages.post("/sign-in")
     def enter() -> Answer:
+        request.max_content_length = FORM_BYTES
         given = request.form.get("token", "").strip()
         token = token_of(tokens, given)
         if token is None:

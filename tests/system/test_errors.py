@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
+import servers
 from tests.system.conftest import System
 
 REFUSED = [
@@ -23,6 +26,18 @@ REFUSED = [
     ({"userid": 1, "exclude": "3"}, "exclude: input should be a valid list"),
     ({"userid": 1, "exclude": [0]}, "exclude.0: input should be greater than or equal to 1"),
     ({"userid": 1, "exclude": [1] * 1001}, "exclude: at most 1000 entries"),
+    ({"userid": 1, "exclude": [1] * 80_000}, "the body: at most 4016 values; exclude and history have limits"),
+    ({"userid": 1, "exclude": ["x"] * 4000}, "exclude: at most 1000 entries"),
+    (
+        {"userid": 1, "history": [{"itemid": 1, "x" * 1000: 1}]},
+        f"history.0.{'x' * 100}: extra inputs are not permitted",
+    ),
+    ({"userid": 1, "y" * 200_000: 1}, f"{'y' * 100}: extra inputs are not permitted"),
+    (
+        {"userid": 1, "after": {"partition": 7, "offset": 0, "ts": -1}},
+        "after.ts: input should be greater than or equal",
+    ),
+    ({"userid": 1, "after": {"partition": 7, "offset": 0, "run": 1}}, "after.run: extra inputs are not permitted"),
     ({"userid": 1, "colour": "red"}, "colour: extra inputs are not permitted"),
     ({"userid": 1, "explain": "yes"}, "explain: input should be a valid boolean"),
     ({"userid": 1, "after": {"partition": 0}}, "after.offset: field required"),
@@ -83,11 +98,43 @@ def test_unknown_addresses_and_methods_are_json_errors(system: System) -> None:
         assert answer.json()["error"].startswith("userid: must be a whole number")
 
 
-def test_a_position_that_never_comes_is_waited_for_only_so_long_and_the_answer_says_so(system: System) -> None:
+def test_a_rating_that_is_larger_than_any_good_one_is_refused(system: System) -> None:
+    answer = requests.post(f"{system.api}/ratings", data=b" " * 5000, timeout=30)
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize("offset", [10**9, 10**15, 2**63 - 1, 10**30])
+def test_a_position_that_the_log_has_not_assigned_takes_no_wait_and_no_thread(system: System, offset: int) -> None:
+    """With more such requests at once than there are threads, all of them and one of another kind are answered."""
     userid = system.events[0].userid
-    answer = system.rec(userid=userid, after={"partition": system.partition(userid), "offset": 10**9})
-    assert answer["degraded"] == ["stream"]
-    assert answer["item_list"]
+    never = {"userid": userid, "after": {"partition": system.partition(userid), "offset": offset}}
+    system.rec(**never)
+    with ThreadPoolExecutor(64) as threads:
+        at_once = [threads.submit(system.rec, **never) for _ in range(64)]
+        assert system.get("/health/live").status_code == 200
+        assert system.rec(userid=userid)["degraded"] == []
+        for each in at_once:
+            assert each.result()["degraded"] == ["stream"]
+            assert each.result()["item_list"]
+
+
+def test_requests_that_wait_for_a_stopped_stream_leave_room_for_others(system: System) -> None:
+    userid = system.events[0].userid
+    servers.stop(system.settings, ["worker-0"])
+    try:
+        position = system.rate(userid, system.catalogue_items()[0], 3)
+        with ThreadPoolExecutor(40) as threads:
+            waiting = [threads.submit(system.rec, userid=userid, after=position) for _ in range(40)]
+            for _ in range(10):
+                assert system.rec(userid=userid)["degraded"] == []
+            assert not all(each.done() for each in waiting)
+            assert {tuple(each.result()["degraded"]) for each in waiting} == {("stream",)}
+    finally:
+        servers.start(system.settings, ["worker-0"])
+    until = time.monotonic() + 60
+    while system.rec(userid=userid, after=position)["degraded"]:
+        assert time.monotonic() < until
+    system.wait()
 
 
 def test_the_metrics_count_requests(system: System) -> None:

@@ -15,6 +15,7 @@ import psutil
 import pytest
 import requests
 
+import servers
 from tests.servers_fixture import free_ports
 from tests.system.conftest import System
 
@@ -83,12 +84,18 @@ def test_requests_at_work_are_answered_before_the_api_stops(
 ) -> None:
     api, process = second
     userid = system.events[0].userid
-    never = {"userid": userid, "after": {"partition": system.partition(userid), "offset": 10**9}}
-    with ThreadPoolExecutor(5) as threads:
-        answers = [threads.submit(api.post, "/ml/rec", never) for _ in range(5)]
-        time.sleep(0.7)
-        process.send_signal(signal.SIGTERM)
-        assert [answer.result().status_code for answer in answers] == [200] * 5
+    servers.stop(system.settings, ["worker-0"])
+    try:
+        position = system.rate(userid, system.catalogue_items()[0], 3)
+        with ThreadPoolExecutor(5) as threads:
+            waiting = {"userid": userid, "after": position}
+            answers = [threads.submit(api.post, "/ml/rec", waiting) for _ in range(5)]
+            time.sleep(0.7)
+            assert not any(answer.done() for answer in answers)
+            process.send_signal(signal.SIGTERM)
+            assert [answer.result().status_code for answer in answers] == [200] * 5
+    finally:
+        servers.start(system.settings, ["worker-0"])
     assert process.wait(20) == 0
     with pytest.raises(requests.ConnectionError):
         api.get("/health/live")
