@@ -1,5 +1,6 @@
 """Benchmarks, each with its baseline in the same run."""
 
+from bench.attacks import attacks
 from bench.detection import detection
 from bench.drift_cost import drift_cost
 from bench.freshness import Freshness, freshness
@@ -13,6 +14,7 @@ __all__ = [
     "Freshness",
     "Load",
     "Request",
+    "attacks",
     "detection",
     "drift_cost",
     "freshness",

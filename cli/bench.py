@@ -19,6 +19,9 @@ from settings import load
 
 app = typer.Typer(help="Measure the running system, with a baseline in the same run.", no_args_is_help=True)
 
+MOST_P99 = 2.0
+"""Times the p99 without an attack that the p99 under one may be."""
+
 
 @app.callback()
 def benchmarks() -> None:
@@ -75,6 +78,31 @@ def publish(
     )
     report(json, figures, words)
     if figures["failed"] or figures["mixed"]:
+        raise typer.Exit(1)
+
+
+@app.command("attacks")
+def attacks_(
+    per_s: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=5, max=120, help="Length of each attack, in seconds.")] = 20.0,
+    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+) -> None:
+    """Attack the API of this machine under requests; the baseline is the time between the attacks."""
+    from bench import attacks
+    from bench.attacker import KINDS
+
+    with one_line(), bar("asking for lists") as tell:
+        settings = load()
+        events, _ = held_out(settings)
+        userids = sorted({event.userid for event in events})
+        figures = attacks(settings, userids, per_s=per_s, seconds=seconds, progress=tell)
+    words = "; ".join(
+        f"{name}: p99 {figures[name]['p99_ms']} ms (ratio {figures[name].get('ratio_p99', 1.0)}), "
+        f"{figures[name]['failed']} failed"
+        for name in ("quiet", *KINDS)
+    )
+    report(json, figures, words)
+    if any(figures[kind]["failed"] or figures[kind]["ratio_p99"] > MOST_P99 for kind in KINDS):
         raise typer.Exit(1)
 
 

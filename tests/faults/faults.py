@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 
@@ -19,11 +20,15 @@ import pytest
 from kafka.errors import MessageSizeTooLargeError
 
 import servers
+from bench.attacker import KINDS
+from bench.attacks import attack
 from features.event import MAX_TS
 from stores import Published, connect, producer
 from tests.faults.malformed import malformed
 from tests.faults.publishing import copy_of, places, require_whole, standing
 from tests.system.conftest import System
+
+ATTACK_S = 8.0
 
 Break = Callable[[System, random.Random], None]
 
@@ -198,6 +203,17 @@ def short_lock() -> Iterator[None]:
         yield
 
 
+def slow_clients(system: System, _: random.Random) -> None:
+    """Hundreds of clients that send half a request or read no answer, with 240 KB of `exclude` and positions that the
+    log has not assigned; liveness answers all the while."""
+    with ThreadPoolExecutor(len(KINDS)) as threads:
+        attacking = [threads.submit(attack, system.settings, kind, ATTACK_S) for kind in KINDS]
+        while not all(each.done() for each in attacking):
+            assert system.get("/health/live").status_code == 200
+            time.sleep(0.1)
+        assert all(each.result() for each in attacking)
+
+
 FAULTS = [
     Fault("worker killed", killed("worker-0"), caught_up_within_s=15.0),
     Fault("worker stopped for 15 s", paused("worker-0", 15.0), caught_up_within_s=15.0),
@@ -217,5 +233,6 @@ FAULTS = [
     Fault("replayer killed", nothing, replayer_dies=True),
     Fault("publish killed at each step and rerun", publish_killed),
     Fault("two concurrent publishes", two_publishes),
+    Fault("slow clients", slow_clients),
     Fault("disk full", disk_full, of_store=False, caught_up_within_s=60.0),
 ]
