@@ -37,7 +37,8 @@ def server(settings: Settings, application: Callable[[], Any]) -> Any:
 
     class Server(BaseApplication):  # type: ignore[misc]
         def load_config(self) -> None:
-            self.cfg.set("bind", f"{settings.api.host}:{settings.api.port}")
+            host = f"[{settings.api.host}]" if ":" in settings.api.host else settings.api.host
+            self.cfg.set("bind", f"{host}:{settings.api.port}")
             self.cfg.set("workers", settings.api.workers)
             self.cfg.set("worker_class", worker_class(settings.api))
             self.cfg.set("graceful_timeout", GRACEFUL_S + 2)

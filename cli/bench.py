@@ -84,7 +84,7 @@ def publish(
 @app.command("attacks")
 def attacks_(
     per_s: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 20.0,
-    seconds: Annotated[float, typer.Option(min=5, max=120, help="Length of each attack, in seconds.")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each attack, in seconds.")] = 20.0,
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
     """Attack the API of this machine under requests; the baseline is the time between the attacks."""
