@@ -30,7 +30,7 @@ PARENT_EVERY_S = 1.0
 
 def worker_class(api: ApiSettings) -> type[UvicornWorker]:
     """The worker for these settings."""
-    limit = min(api.connections, files() - FILES)
+    limit = max(16, min(api.connections, files() - FILES))
     made = Clients(limit, api.client_timeout_s)
 
     class Protocol(FrontProtocol):

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -84,8 +85,9 @@ def answers(received: bytes) -> list[tuple[int, bytes]]:
     return found
 
 
-@pytest.fixture(scope="module")
-def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+@contextlib.contextmanager
+def running_front(state: Path) -> Iterator[Front]:
+    """A front of its own, with one thread for a kind of requests that has no more."""
     [port] = free_ports(1)
     variables = {
         "PORT": str(port),
@@ -95,7 +97,7 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
         "MAX_BODY_KB": "64",
     }
     environment = os.environ | {f"REELSTREAM_API__{name}": value for name, value in variables.items()}
-    environment["REELSTREAM_STATE_DIR"] = str(tmp_path_factory.mktemp("front"))
+    environment["REELSTREAM_STATE_DIR"] = str(state)
     command = [sys.executable, "-m", "tests.api.front_server"]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment, stderr=subprocess.DEVNULL)
     made = Front(port, process)
@@ -111,6 +113,12 @@ def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
     finally:
         process.send_signal(signal.SIGTERM)
         process.wait(30)
+
+
+@pytest.fixture(scope="module")
+def front(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    with running_front(tmp_path_factory.mktemp("front")) as made:
+        yield made
 
 
 @pytest.fixture
@@ -255,3 +263,44 @@ def test_older_clients_and_other_methods_are_answered(front: Front) -> None:
         assert client.recv(1 << 16).startswith(b"HTTP/1.1 100 ")
         client.sendall(b"{}")
         assert answers(client.recv(1 << 16))[0][0] == 200
+
+
+def test_processes_are_exchanged_under_requests_without_a_failed_one(front: Front) -> None:
+    before = {child.pid for child in psutil.Process(front.process.pid).children()}
+    statuses: list[int] = []
+    stopping = threading.Event()
+
+    def ask() -> None:
+        while not stopping.is_set():
+            statuses.append(requests.post(f"{front.address}/ml/rec", json={"sleep": 0.05}, timeout=20).status_code)
+
+    threads = [threading.Thread(target=ask) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    front.process.send_signal(signal.SIGHUP)
+    until = time.monotonic() + 60
+    while before & {child.pid for child in psutil.Process(front.process.pid).children()}:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    stopping.set()
+    for thread in threads:
+        thread.join()
+    assert len(statuses) >= 3
+    assert set(statuses) == {200}
+
+
+def test_a_stop_answers_what_is_at_work_and_waits_for_no_slow_client(tmp_path: Path) -> None:
+    with running_front(tmp_path) as front, ThreadPoolExecutor(3) as threads, contextlib.ExitStack() as held:
+        for data in SLOW.values():
+            held.enter_context(front.connect(data))
+        on_its_way = held.enter_context(front.connect())
+        at_work = [
+            threads.submit(requests.post, f"{front.address}/ml/rec", json={"sleep": 1.0}, timeout=20) for _ in range(3)
+        ]
+        time.sleep(0.5)
+        front.process.send_signal(signal.SIGTERM)
+        time.sleep(0.3)
+        on_its_way.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
+        assert answers(on_its_way.recv(1 << 16)) == [(200, b"{}\n")]
+        assert [each.result().status_code for each in at_work] == [200] * 3
+        assert front.process.wait(30) == 0
