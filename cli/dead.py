@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
-from cli.console import one_line, out, report
+from cli.console import bar, one_line, out, report
 from producers import Dead, dead_events
 from producers import resend as resend_all
 from settings import ReelstreamError, load
@@ -46,7 +46,8 @@ def list_(
     """Show the dead events: where they stood, why they are dead, and what they were."""
     with one_line():
         wanted = Choice(reason, at)
-        found = [event for event in dead_events(load().kafka) if wanted(event)]
+        with bar("reading the dead letters"):
+            found = [event for event in dead_events(load().kafka) if wanted(event)]
     figures = [
         {
             "partition": event.partition,
@@ -81,7 +82,9 @@ def resend(
     with one_line():
         if reason is None and at is None and not everything:
             raise ReelstreamError("say which: --reason WORDS, --at PARTITION:OFFSET, or --all")
-        n = resend_all(load().kafka, Choice(reason, at))
+        wanted = Choice(reason, at)
+        with bar("sending dead letters again"):
+            n = resend_all(load().kafka, wanted)
     report(json, {"sent": n}, f"{n:,} dead events sent again")
 
 

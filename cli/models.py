@@ -52,9 +52,9 @@ def publish(
 ) -> None:
     """Put a run live; writes the snapshot of the offline history where there is none."""
     if rollback:
-        from offline.publish import rollback as go_back
+        with one_line(), bar("going back to the run before"):
+            from offline.publish import rollback as go_back
 
-        with one_line():
             live = go_back(load())
         report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
         return
