@@ -122,7 +122,8 @@ def _check_fields(model: type[BaseModel], given: dict[str, Any], where: tuple[st
     """
     unknown = next((name for name in given if name not in model.model_fields), None)
     if unknown is not None:
-        raise RequestError(f"{_joined((*where, unknown[:SHOWN]))}: extra inputs are not permitted")
+        # A name may be empty.
+        raise RequestError(f"{_joined((*where, unknown[:SHOWN] or repr(unknown)))}: extra inputs are not permitted")
 
 
 def _joined(where: Iterable[str | int]) -> str:

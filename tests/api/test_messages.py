@@ -60,6 +60,10 @@ def test_whatever_the_body_validation_makes_few_errors(body: dict[str, object]) 
         assert ": " in str(error)
 
 
+def test_a_field_without_a_name_is_named_all_the_same() -> None:
+    assert refusal({"userid": 1, "": 2}, []) == "'': extra inputs are not permitted"
+
+
 def test_the_largest_good_bodies_are_accepted() -> None:
     history = [{"itemid": 1, "rating": 5, "ts": 1}] * MAX_ENTRIES
     found = parse(RecommendationRequest, {"history": history, "exclude": [1] * MAX_ENTRIES}, MAX_ENTRIES)
