@@ -7,11 +7,16 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from cli.console import bar, one_line, out, report
-from producers import Dead, dead_events
+from producers import dead_events
 from producers import resend as resend_all
 from settings import ReelstreamError, load
+from stores.dead_letters import DeadLetter
+
+SHOWN = 80
+"""Characters of a key or value in the table."""
 
 app = typer.Typer(help="Look at the events that could not be understood, and send them again.", no_args_is_help=True)
 
@@ -29,7 +34,7 @@ class Choice:
         if at is not None and not all(part.isdigit() for part in (at.split(":") if at.count(":") == 1 else [""])):
             raise ReelstreamError("--at: must be PARTITION:OFFSET, as in 3:17")
 
-    def __call__(self, event: Dead) -> bool:
+    def __call__(self, event: DeadLetter) -> bool:
         """Whether the event is meant."""
         return (self._reason is None or self._reason in event.reason) and (
             self._at is None or self._at == f"{event.partition}:{event.offset}"
@@ -55,6 +60,7 @@ def list_(
             "reason": event.reason,
             "key": _text(event.key),
             "value": _text(event.value),
+            "truncated": {name: {"length": cut.length, "sha256": cut.sha256} for name, cut in event.cut.items()},
         }
         for event in found[:limit]
     ]
@@ -62,10 +68,8 @@ def list_(
         report(True, {"events": len(found), "shown": figures}, "")
         return
     table = Table("position", "reason", "key", "value", caption=f"{len(figures)} of {len(found)}")
-    for row in figures:
-        table.add_row(
-            f"{row['partition']}:{row['offset']}", str(row["reason"]), str(row["key"]), str(row["value"])[:80]
-        )
+    for event in found[:limit]:
+        table.add_row(f"{event.partition}:{event.offset}", event.reason, _shown(event, "key"), _shown(event, "value"))
     out.print(table)
     for why, n in Counter(event.reason for event in found).most_common():
         out.print(f"{n:>8,}  {why}", highlight=False)
@@ -84,8 +88,20 @@ def resend(
             raise ReelstreamError("say which: --reason WORDS, --at PARTITION:OFFSET, or --all")
         wanted = Choice(reason, at)
         with bar("sending dead letters again"):
-            n = resend_all(load().kafka, wanted)
-    report(json, {"sent": n}, f"{n:,} dead events sent again")
+            resent = resend_all(load().kafka, wanted)
+        refused = [f"{event.partition}:{event.offset} is not sent: {why}" for event, why in resent.refused]
+        report(json, {"sent": resent.sent, "refused": refused}, f"{resent.sent:,} dead events sent again")
+        if refused:
+            more = f" (and {len(refused) - 1:,} others)" if len(refused) > 1 else ""
+            raise ReelstreamError(refused[0] + more)
+
+
+def _shown(event: DeadLetter, part: str) -> Text:
+    """The beginning of a part of an event, and its length where that is all that the letter holds."""
+    text = repr(_text(getattr(event, part)))[:SHOWN]
+    if part in event.cut:
+        text += f" (truncated, {event.cut[part].length:,} bytes)"
+    return Text(text)
 
 
 def _text(part: bytes | None) -> str | None:

@@ -1,7 +1,7 @@
 """What puts events on the topic: the replayer, with or without a scenario, and dead events sent again."""
 
-from producers.dead import Dead, dead_events, resend
+from producers.dead import dead_events, resend
 from producers.replay import Pace, Report, replay
 from producers.scenarios import SCENARIOS, ScenarioName, Told, scenario
 
-__all__ = ["SCENARIOS", "Dead", "Pace", "Report", "ScenarioName", "Told", "dead_events", "replay", "resend", "scenario"]
+__all__ = ["SCENARIOS", "Pace", "Report", "ScenarioName", "Told", "dead_events", "replay", "resend", "scenario"]

@@ -1,40 +1,41 @@
-"""Dead events: looked at, and sent again once the cause is mended."""
+"""Dead letters: looked at, and sent again once the cause is mended."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from settings import KafkaSettings
-from stores import Log, abandon, partition_of, producer
-from stores.events import reachable
+from stores import Log, partition_of
+from stores.dead_letters import DeadLetter, LetterError, read_letter
+from stores.events import DEAD_BYTES
+from stores.sender import Record, Sender
 
 WITHIN_S = 30.0
-"""Seconds that Kafka gets to take each event that is sent again."""
+"""Seconds that Kafka gets to take the events that are sent again together."""
+
+TOGETHER = 100
+"""Events sent again together."""
 
 
-@dataclass(frozen=True, slots=True)
-class Dead:
-    """A dead event.
+@dataclass(frozen=True)
+class Resent:
+    """The outcome of sending dead letters again.
 
     Attributes:
-        partition, offset: where it stood in the log.
-        reason: why it is dead.
-        key, value: as they stood in the log.
+        sent: events on the topic again.
+        refused: the others, each with the reason.
     """
 
-    partition: int
-    offset: int
-    reason: str
-    key: bytes | None
-    value: bytes | None
+    sent: int
+    refused: list[tuple[DeadLetter, str]]
 
 
-def dead_events(settings: KafkaSettings) -> Iterator[Dead]:
-    """The dead events, each position once, in the order in which they were found.
+def dead_events(settings: KafkaSettings) -> Iterator[DeadLetter]:
+    """The dead letters, each position once, in the order in which they were found.
 
-    An event whose worker was killed just then may stand there twice; the first is taken.
+    An event whose worker was killed just then may stand there twice; the first is taken. A record that is no dead
+    letter comes with its own position in the topic of dead letters, and cannot be sent again.
 
     Raises:
         Unreachable: if Kafka does not answer.
@@ -44,46 +45,63 @@ def dead_events(settings: KafkaSettings) -> Iterator[Dead]:
     try:
         for batch in log.read_to(log.ends()):
             for record in batch:
-                fields = json.loads(record.value or b"{}")
-                position = (fields["partition"], fields["offset"])
+                try:
+                    letter = read_letter(record)
+                except LetterError as error:
+                    reason = f"offset {record.offset} of {settings.dead_topic} {error}"
+                    yield DeadLetter(record.partition, record.offset, reason, record.key, record.value, readable=False)
+                    continue
+                position = (letter.partition, letter.offset)
                 if position not in told:
                     told.add(position)
-                    yield Dead(*position, fields["reason"], _bytes(fields["key"]), _bytes(fields["value"]))
+                    yield letter
     finally:
         log.close()
 
 
-def resend(settings: KafkaSettings, wanted: Callable[[Dead], bool]) -> int:
-    """Put dead events on the topic again, as they were; the number sent.
+def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Resent:
+    """Put dead events on the topic again, with their keys and values, without their headers.
 
     One that is still bad dies again, with its new position; one that is good by now counts, and once only, however
-    often it is sent. Events without a readable key go to the partition in which they stood.
+    often it is sent. Events without a readable key go to the partition in which they stood. One of which the letter
+    holds only a part is not sent.
 
     Raises:
         Unreachable: if Kafka does not answer.
     """
-    chosen = [event for event in dead_events(settings) if wanted(event)]
-    client = producer(settings)
-    try:
-        with reachable(settings):
-            sent = [
-                client.send(settings.topic, key=event.key, value=event.value, partition=_partition(event, settings))
-                for event in chosen
-            ]
-            for future in sent:
-                future.get(timeout=WITHIN_S)
-    except BaseException:
-        abandon(client)
-        raise
-    client.close()
-    return len(chosen)
+    chosen, refused = [], []
+    for letter in dead_events(settings):
+        if wanted(letter):
+            why = _unsendable(letter)
+            if why:
+                refused.append((letter, why))
+            else:
+                chosen.append(letter)
+    with Sender(settings, WITHIN_S, compression_type="gzip", max_request_size=DEAD_BYTES) as send:
+        for start in range(0, len(chosen), TOGETHER):
+            part = chosen[start : start + TOGETHER]
+            records = [Record(each.key, each.value, (), _partition(each, settings)) for each in part]
+            errors = send(settings.topic, records)
+            refused += [(part[place], f"Kafka refuses it: {error}") for place, error in errors.items()]
+    sent = len(chosen) - sum(1 for _, why in refused if why.startswith("Kafka"))
+    return Resent(sent, refused)
 
 
-def _partition(event: Dead, settings: KafkaSettings) -> int:
-    if event.key is not None and event.key.isdigit():
+def _unsendable(letter: DeadLetter) -> str | None:
+    """Why a letter cannot be sent again; None where it can."""
+    if not letter.readable:
+        return letter.reason
+    for name in ("value", "key"):
+        if name in letter.cut:
+            return (
+                f"it is truncated: its {name} had {letter.cut[name].length:,} bytes; "
+                f"the whole record is in the log at {letter.partition}:{letter.offset}"
+            )
+    return "it has neither key nor value" if letter.key is None and letter.value is None else None
+
+
+def _partition(event: DeadLetter, settings: KafkaSettings) -> int:
+    # Digits beyond ASCII are no userid, and int() refuses some of them and more than 4,300 of any.
+    if event.key is not None and len(event.key) <= 10 and event.key.isdigit():
         return partition_of(int(event.key), settings.partitions)
     return event.partition
-
-
-def _bytes(text: str | None) -> bytes | None:
-    return None if text is None else text.encode("latin-1")

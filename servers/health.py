@@ -61,6 +61,7 @@ def _status(part: Part, process: Process | None, died: deaths.Deaths | None, log
             if trouble := part.trouble():
                 healthy = False
                 said.append(trouble)
+            said.append(part.survived())
         except NotYet as error:
             lines = deaths.last_of(log).strip().splitlines()
             said += [str(error), f"the last line of its log is: {lines[-1].strip()}" if lines else ""]

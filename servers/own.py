@@ -40,7 +40,14 @@ def worker(settings: Settings, index: int) -> Part:
         part,
         waits_for=lambda: expect_ok(port.number, "/health").json()["waits_for"] or "",
         trouble=lambda: _stopped(port.number, "/health"),
+        survived=lambda: _survived(port.number, "/health"),
     )
+
+
+def _survived(port: int, path: str) -> str:
+    """The failures that a worker went on after of late."""
+    troubles = told_by(port, path).get("troubles") or {}
+    return "; ".join(f"{kind}: {message}" for kind, message in troubles.items())
 
 
 def _stopped(port: int, path: str, token: str = "") -> str:

@@ -53,8 +53,8 @@ class Part:
 
     `launch` writes the part's configuration and says how to run it. `probe` sends a real request and raises `NotYet`
     where the answer is not that of a part that is ready. `waits_for` asks a part that is ready what it cannot go on
-    without; empty where it works. `trouble` asks what makes it unhealthy
-    though it answers; empty where nothing does.
+    without; empty where it works. `trouble` asks what makes it unhealthy though it answers; empty where nothing does.
+    `survived` asks which failures it went on after of late.
     """
 
     name: str
@@ -63,6 +63,7 @@ class Part:
     probe: Callable[[], None]
     waits_for: Callable[[], str] = str
     trouble: Callable[[], str] = str
+    survived: Callable[[], str] = str
 
 
 def loopback_port(address: str, setting: str) -> int:

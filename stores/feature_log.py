@@ -14,12 +14,15 @@ import numpy.typing as npt
 
 from features import DENSE_COLUMNS, Recent
 from settings import KafkaSettings
-from stores.sender import Sender
+from stores.sender import Record, Refused, Sender
 
 Ints = npt.NDArray[np.int64]
 
 MOST = 1000
-"""Events in a message; 1,000 take about 200 KB, and Kafka takes 1 MB."""
+"""Events in a message; 1,000 take about 200 KB, and as much again where many are sampled."""
+
+MOST_BYTES = 900 << 10
+"""Size of a message; Kafka takes 1 MiB."""
 
 WITHIN_S = 10.0
 """Seconds that Kafka gets to take a batch, before it is tried again."""
@@ -110,9 +113,10 @@ class FeatureBatch:
         """The batch in parts that a message takes."""
         if len(self) <= MOST:
             return [self]
-        return [self._part(slice(start, start + MOST)) for start in range(0, len(self), MOST)]
+        return [self.part(slice(start, start + MOST)) for start in range(0, len(self), MOST)]
 
-    def _part(self, at: slice) -> FeatureBatch:
+    def part(self, at: slice) -> FeatureBatch:
+        """The events at some consecutive places."""
         sampled = [replace(each, place=each.place - at.start) for each in self.sampled]
         return FeatureBatch(
             self.partition,
@@ -123,7 +127,7 @@ class FeatureBatch:
             self.rating[at],
             self.created[at],
             self.rows[at],
-            [each for each in sampled if 0 <= each.place < MOST],
+            [each for each in sampled if 0 <= each.place < at.stop - at.start],
         )
 
 
@@ -134,19 +138,36 @@ class DriftTopics:
         self._settings = settings
         self._send = Sender(settings, WITHIN_S)
 
-    def log(self, batches: Sequence[FeatureBatch]) -> None:
-        """Append batches.
+    def log(self, batches: Sequence[FeatureBatch]) -> list[Refused]:
+        """Append batches; the messages that Kafka refuses for good.
 
         Raises:
             Unreachable: if Kafka does not answer; it may or may not have them.
         """
-        messages = [(str(batch.partition).encode(), part.pack()) for batch in batches for part in batch.parts()]
-        self._send(self._settings.features_topic, messages)
+        messages = [
+            Record(str(batch.partition).encode(), packed)
+            for batch in batches
+            for part in batch.parts()
+            for packed in fitting(part)
+        ]
+        return list(self._send(self._settings.features_topic, messages).values())
 
-    def tell(self, alarms: Sequence[tuple[str, str]]) -> None:
-        """Append alarms as (key, JSON).
+    def tell(self, alarms: Sequence[tuple[str, str]]) -> list[Refused]:
+        """Append alarms as (key, JSON); those that Kafka refuses for good.
 
         Raises:
             Unreachable: if Kafka does not answer; it may or may not have them.
         """
-        self._send(self._settings.alarms_topic, [(key.encode(), text.encode()) for key, text in alarms])
+        records = [Record(key.encode(), text.encode()) for key, text in alarms]
+        return list(self._send(self._settings.alarms_topic, records).values())
+
+
+def fitting(batch: FeatureBatch) -> list[bytes]:
+    """A batch as messages of at most MOST_BYTES: cut in halves, and at last without its samples."""
+    packed = batch.pack()
+    if len(packed) <= MOST_BYTES:
+        return [packed]
+    if len(batch) == 1:
+        return [replace(batch, sampled=[]).pack()]
+    half = len(batch) // 2
+    return [*fitting(batch.part(slice(0, half))), *fitting(batch.part(slice(half, len(batch))))]

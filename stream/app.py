@@ -169,7 +169,13 @@ def report(
     @app.page("/health")
     async def health(view: View, request: Request) -> Response:
         stopped = {str(partition): why for partition, why in sorted(worker.guard.stopped.items())}
-        told = {"status": "ok", "partitions": sorted(ours()), "waits_for": worker.waits_for, "stopped": stopped}
+        told = {
+            "status": "ok",
+            "partitions": sorted(ours()),
+            "waits_for": worker.waits_for,
+            "stopped": stopped,
+            "troubles": worker.troubles.recent(),
+        }
         return view.json(told)
 
     @app.page("/metrics")

@@ -17,7 +17,6 @@ partition and offset.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -30,7 +29,7 @@ from stores.feature_store import Features
 from stores.log_check import WAY_OUT, Mark, fingerprint
 from stream.inputs import Batch, Inputs
 
-ReportDead = Callable[[Sequence[tuple[Logged, str]]], None]
+ReportDead = Callable[[Sequence[tuple[Logged, str]]], object]
 """Takes events with the reason why they are dead; returns once the log of dead events has them."""
 
 ReadRuns = Callable[[int, int, int], Sequence[Run]]
@@ -256,15 +255,3 @@ def fold_all(
         if profile.version != version:
             profiles[event.userid] = profile
     return Changes(profiles, rated, counters, {})
-
-
-def dead_message(record: Logged, reason: str) -> tuple[bytes, bytes]:
-    """Key and value of a dead event: where it stood, why it is dead, and its bytes as latin-1 text."""
-    fields = {
-        "partition": record.partition,
-        "offset": record.offset,
-        "reason": reason,
-        "key": None if record.key is None else record.key.decode("latin-1"),
-        "value": None if record.value is None else record.value.decode("latin-1"),
-    }
-    return f"{record.partition}-{record.offset}".encode(), json.dumps(fields).encode()

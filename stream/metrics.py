@@ -18,6 +18,7 @@ class Metrics:
         self.dead = Counter("reelstream_events_dead", "Events that could not be understood", registry=r)
         self.items = Counter("reelstream_items_published", "Item rows written to the feature store", registry=r)
         self.retries = Counter("reelstream_store_retries", "Tries that a store did not answer", ["what"], registry=r)
+        self.troubles = Counter("reelstream_troubles", "Failures that the worker survived", ["kind"], registry=r)
         self.batch_seconds = Histogram(
             "reelstream_batch_seconds", "Seconds to fold a batch into all stores", buckets=SECONDS, registry=r
         )

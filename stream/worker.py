@@ -10,15 +10,15 @@ from contextlib import suppress
 from features import Item
 from settings import Settings
 from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, Skipped, StoreError
-from stores.events import DEAD_BYTES
+from stores.dead_letters import DeadLetters
 from stores.feature_store import Features
-from stores.sender import Sender
-from stream.fold import Fold, dead_message
+from stream.fold import Fold
 from stream.inputs import Inputs
 from stream.items import publish_items
 from stream.log_guard import LogGuard
 from stream.metrics import Metrics
 from stream.retry import Patient
+from stream.troubles import Troubles
 
 log = logging.getLogger("reelstream.stream")
 
@@ -40,7 +40,8 @@ class Worker:
         self._fold: Fold | None = None
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
-        self._send = Sender(settings.kafka, DEAD_WITHIN_S, compression_type="lz4", max_request_size=DEAD_BYTES)
+        self.troubles = Troubles(lambda kind, n: metrics.troubles.labels(kind).inc(n))
+        self._file = DeadLetters(settings.kafka, DEAD_WITHIN_S)
         self._last: dict[int, int] = {}
         self.guard = LogGuard(settings.kafka, profiles, metrics)
 
@@ -158,4 +159,11 @@ class Worker:
         for reason, n in Counter(reason for _, reason in dead).items():
             first = next(record for record, why in dead if why == reason)
             log.warning("%d dead, from partition %d offset %d on: %s", n, first.partition, first.offset, reason)
-        self._send(self._settings.kafka.dead_topic, [dead_message(record, reason) for record, reason in dead])
+        if refused := self._file(dead):
+            record, reason, error = refused[0]
+            self.troubles.report(
+                "dead letters",
+                f"Kafka refuses {len(refused)} for good, from partition {record.partition} offset {record.offset} on "
+                f"({reason}): {error}; the records stay in the log",
+                len(refused),
+            )

@@ -189,6 +189,7 @@ def _worker(worker: WorkerSeen) -> dict[str, Any]:
         "answers": worker.answers,
         "partitions": worker.partitions,
         "waits_for": worker.waits_for,
+        "troubles": worker.troubles,
         "applied": counters.get("reelstream_events_applied_total"),
         "redelivered": counters.get("reelstream_events_redelivered_total"),
         "dead": counters.get("reelstream_events_dead_total"),

@@ -35,6 +35,7 @@ class WorkerSeen:
         answers: whether it did this time.
         partitions: those that it holds.
         waits_for: what it cannot go on without, None while it works.
+        troubles: the failures that it survived of late, by kind.
         counters: its own metrics without labels, by name.
         freshness: its histogram of seconds from an event's time in the log until it can be served.
     """
@@ -43,6 +44,7 @@ class WorkerSeen:
     answers: bool
     partitions: list[int] = field(default_factory=list)
     waits_for: str | None = None
+    troubles: dict[str, str] = field(default_factory=dict)
     counters: dict[str, float] = field(default_factory=dict)
     freshness: dict[float, float] = field(default_factory=dict)
 
@@ -101,11 +103,11 @@ class Workers:
         root = f"http://{f'[{address}]' if ':' in address else address}:{port}"
         try:
             health = self._session.get(f"{root}/health", timeout=TIMEOUT_S).json()
-            partitions, waits_for = health["partitions"], health["waits_for"]
+            partitions, waits_for, troubles = health["partitions"], health["waits_for"], health["troubles"]
             metrics = self._session.get(f"{root}/metrics", timeout=TIMEOUT_S).text
         except (requests.RequestException, ValueError, KeyError, TypeError):
             return WorkerSeen(name, False)
-        return WorkerSeen(name, True, partitions, waits_for, *_read(metrics))
+        return WorkerSeen(name, True, partitions, waits_for, troubles, *_read(metrics))
 
 
 def _read(metrics: str) -> tuple[dict[str, float], dict[float, float]]:

@@ -87,7 +87,7 @@ function showTables(told) {
   table(of("workers"), [["Worker", false], ["", false], ["Partitions", false], ["Folded", true], ["Redelivered", true]],
     told.workers_error && !told.workers.length ? [{ key: "none", cells: [tag("bad", "none answers"), "", "", "", ""] }] : told.workers.map((worker) => ({
       key: worker.name,
-      cells: [worker.name, worker.answers ? tag(worker.waits_for ? "warn" : "good", worker.waits_for ? `waits for ${worker.waits_for}` : "works") : tag("bad", "gone"),
+      cells: [troubled(worker), worker.answers ? tag(worker.waits_for ? "warn" : "good", worker.waits_for ? `waits for ${worker.waits_for}` : "works") : tag("bad", "gone"),
         worker.partitions.join(" ") || "–", whole(worker.applied), whole(worker.redelivered)],
     })));
   const reasons = Object.entries(told.dead ?? {}).sort((one, other) => other[1] - one[1]);
@@ -99,6 +99,10 @@ function showTables(told) {
   }
 }
 
+const troubled = (worker) => {
+  const lines = Object.entries(worker.troubles ?? {}).map(([kind, message]) => h("div", { class: "quiet" }, `${kind}: ${message}`));
+  return lines.length ? h("span", {}, worker.name, ...lines) : worker.name;
+};
 const tag = (kind, words) => h("span", { class: `tag ${kind}` }, words);
 const state = (store) => (store.ok === null ? tag("", "asking") : store.ok ? tag("good", "answers") : tag("bad", "away"));
 const meter = (part) => h("span", { class: "meter" }, h("span", { style: `width: ${width(part)}` }));
