@@ -31,14 +31,16 @@ class Broken:
     how: How
 
     @classmethod
-    def of(cls, headers: Iterable[tuple[str, bytes]]) -> Broken | None:
+    def of(cls, headers: Iterable[tuple[str, bytes | None]]) -> Broken | None:
         """What an event's headers say; None where they say nothing that is understood.
+
+        A header may have no value at all.
 
         >>> Broken.of([("broken", b"item_log_n=scaled")])
         Broken(feature='item_log_n', how=<How.SCALED: 'scaled'>)
         """
         for name, value in headers:
-            if name == HEADER:
+            if name == HEADER and value is not None:
                 feature, _, how = value.decode("ascii", "replace").partition("=")
                 if feature in DENSE_COLUMNS and how in {each.value for each in How}:
                     return cls(feature, How(how))

@@ -62,7 +62,7 @@ class Logged:
     offset: int
     key: bytes | None
     value: bytes | None
-    headers: tuple[tuple[str, bytes], ...] = ()
+    headers: tuple[tuple[str, bytes | None], ...] = ()
     created: float = 0.0
     """When Kafka appended it, in unix seconds; 0 where the record does not say.
 
@@ -282,8 +282,8 @@ class Log:
                     low, end = max(begins[partition], low - BACKWARDS), low
                     for record in self._between(partition, low, end):
                         for key, value in record.headers:
-                            if key == name:
-                                found[partition.partition] = value.decode()
+                            if key == name and value is not None:
+                                found[partition.partition] = value.decode(errors="replace")
         return found
 
     def _between(self, partition: TopicPartition, low: int, end: int) -> Iterator[Any]:

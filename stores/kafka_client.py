@@ -12,7 +12,9 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from settings import KafkaSettings
+from stores.kafka_headers import tolerate_any_header
 
+tolerate_any_header()
 logging.getLogger("kafka").setLevel(logging.ERROR)
 
 

@@ -8,6 +8,8 @@ from typing import Any
 
 import faust
 
+from stream.fetching import size_of
+
 MOST_BYTES = 4 * 2**20
 """Far more than 500 ratings have. Junk may be larger, and what is made of it in memory is several times as large."""
 
@@ -25,14 +27,14 @@ async def batches(
         stream: of an agent that has it alone.
         most: most events in a list.
         within_s: seconds to wait, after the first event, for others, unless enough are there.
-        most_bytes: size of a list's values from which on it takes no more events.
+        most_bytes: size of a list's events from which on it takes no more events.
     """
     stream.enable_acks = False
     events: list[Any] = []
     size = 0
     async for event in stream.events():
         events.append(event)
-        size += len(event.message.value or b"")
+        size += size_of(event.message)
         waiting = stream.channel.queue
         if len(events) == 1 and waiting.qsize() < most - 1:
             await asyncio.sleep(within_s)

@@ -10,15 +10,17 @@ from typing import Any
 from faust import Event
 from mode.utils.queues import ThrowableQueue
 
+from stream.fetching import size_of
+
 MOST_BYTES = 16 * 2**20
-"""Size of the values that wait from which on no more is taken from Kafka; ratings would be 200,000."""
+"""Size of the events that wait from which on no more is taken from Kafka; ratings would be 200,000."""
 
 
 class Buffer(ThrowableQueue):
-    """Faust's queue of events, which is full too when the values in it are large.
+    """Faust's queue of events, which is full too when the events in it are large.
 
     Attributes:
-        bytes: size of the values that wait.
+        bytes: size of the keys, values and headers that wait.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -45,4 +47,4 @@ class Buffer(ThrowableQueue):
 
 
 def _size(item: Any) -> int:
-    return len(item.message.value or b"") if isinstance(item, Event) else 0
+    return size_of(item.message) if isinstance(item, Event) else 0

@@ -19,6 +19,9 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 
 from stream.buffer import Buffer
+from stream.fetching import tolerate_any_record
+
+tolerate_any_record()
 
 Positions = Callable[[], dict[TP, int | None]]
 """Gives the last offset that is in the state, by partition; None before the snapshot."""

@@ -19,7 +19,7 @@ class Waiting:
         self.channel = SimpleNamespace(queue=asyncio.Queue())
         self.acknowledged: list[Any] = []
         for value in values:
-            self.channel.queue.put_nowait(SimpleNamespace(message=SimpleNamespace(value=value)))
+            self.channel.queue.put_nowait(SimpleNamespace(message=SimpleNamespace(key=None, value=value, headers=())))
 
     async def events(self) -> AsyncIterator[Any]:
         while not self.channel.queue.empty():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from faust import Event
 from faust.types import Message
 from mode.utils.queues import FlowControlEvent
@@ -25,6 +26,15 @@ def test_few_large_events_fill_it() -> None:
     assert waiting.full()
     waiting.get_nowait()
     assert not waiting.full()
+
+
+@pytest.mark.parametrize("part", ["key", "headers"])
+def test_large_keys_and_headers_fill_it_too(part: str) -> None:
+    waiting, large = buffer(1000), bytes(MOST_BYTES)
+    key, headers = (large, None) if part == "key" else (None, [("name", None), ("large", large)])
+    message = Message("ratings", 0, 0, 0.0, 0, headers, key, b"", None)
+    waiting.put_nowait(Event(None, None, None, None, message))
+    assert waiting.full()
 
 
 def test_many_small_events_fill_it() -> None:
