@@ -68,6 +68,13 @@ RULES = (
         "{{ $value }} events could not be understood in 10 minutes; see `reelstream dead list`.",
     ),
     Rule(
+        "WorkerTroubles",
+        "sum by (kind) (increase(reelstream_troubles_total[10m])) > 0",
+        "0m",
+        "ticket",
+        "A worker survived {{ $value }} failures ({{ $labels.kind }}) in 10 minutes; see `reelstream status`.",
+    ),
+    Rule(
         "StoreAway",
         "sum by (store) (rate(reelstream_degraded_total[2m])) > 0.1",
         "2m",

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from stores.drift import Alarm
 
-Detector = Literal["psi", "missing", "range", "adwin", "kswin"]
+Detector = Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
 
 
 @dataclass(frozen=True)

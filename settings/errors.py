@@ -19,6 +19,7 @@
         ├── NotPublished     has no snapshot or no run yet
         ├── LockTaken        another publish, rollback or reset is at work
         ├── LockLost         a publish lost its lock, or the live run changed under it
+        ├── Unreadable       holds a value that we did not write
         └── LogError         holds a log that cannot be folded without loss
             ├── Gap          the log lacks events that the state needs next
             ├── Skipped      events that the log holds were not delivered

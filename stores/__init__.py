@@ -15,15 +15,17 @@ from stores.errors import (
     Skipped,
     StoreError,
     Unreachable,
+    Unreadable,
 )
 from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.kafka_client import abandon
 from stores.models import ENCODER, RANKER, Models, Ranking
-from stores.profiles import Changes, Profiles, ShardTransaction
+from stores.profiles import Profiles
 from stores.publish_lock import PublishLock
 from stores.published import LiveRun, Published, Snapshot
 from stores.redis import connect
+from stores.shard_transaction import Changes, ShardTransaction
 from stores.shard_view import ShardView, view_shard
 
 __all__ = [
@@ -57,6 +59,7 @@ __all__ = [
     "Snapshot",
     "StoreError",
     "Unreachable",
+    "Unreadable",
     "abandon",
     "connect",
     "delete_topics",

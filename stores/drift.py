@@ -124,7 +124,7 @@ class Alarm(BaseModel):
 
     Attributes:
         series: what has drifted; `logloss` beside the names of `SeriesNow`.
-        detector: psi, missing, range, adwin or kswin.
+        detector: psi, missing, range, adwin or kswin; failure where drift itself could not be watched.
         opened: events counted when it opened.
         opened_wall_ts, opened_event_ts: when, in unix seconds.
         closed, closed_wall_ts, closed_event_ts: the same of its end; None while it is open.
@@ -133,7 +133,7 @@ class Alarm(BaseModel):
     """
 
     series: str
-    detector: Literal["psi", "missing", "range", "adwin", "kswin"]
+    detector: Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
     opened: int
     opened_wall_ts: float
     opened_event_ts: int

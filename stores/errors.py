@@ -25,6 +25,10 @@ class LockLost(StoreError):
     """A publish no longer holds the lock, or the live run is not the one that it read."""
 
 
+class Unreadable(StoreError):
+    """A stored value is not one that we wrote."""
+
+
 class LogError(StoreError):
     """The log cannot be folded without loss."""
 

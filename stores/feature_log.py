@@ -28,6 +28,10 @@ WITHIN_S = 10.0
 """Seconds that Kafka gets to take a batch, before it is tried again."""
 
 
+class FeatureLogError(ValueError):
+    """A message that is not a batch of the feature log."""
+
+
 @dataclass(frozen=True, slots=True)
 class Sampled:
     """What the ranker needs to score an event as it would have been just before it.
@@ -92,11 +96,32 @@ class FeatureBatch:
         return packed
 
     @classmethod
-    def unpack(cls, packed: bytes) -> FeatureBatch:
-        """What `pack` made."""
+    def unpack(cls, packed: bytes | None) -> FeatureBatch:
+        """Undo `pack`.
+
+        Raises:
+            FeatureLogError: if `pack` did not make it.
+        """
+        try:
+            batch = cls._unpack(packed or b"")
+        except (ValueError, TypeError, KeyError, RecursionError, msgpack.UnpackException) as error:
+            raise FeatureLogError(
+                f"is not a batch of the feature log ({str(error) or type(error).__name__})"
+            ) from error
+        places = [each.place for each in batch.sampled]
+        if not len(batch) or places != sorted({*places} & {*range(len(batch))}):
+            raise FeatureLogError("is a batch of the feature log with samples that are not in it")
+        if batch.partition < 0 or (np.diff(batch.offset, prepend=-1) <= 0).any():
+            raise FeatureLogError("is a batch of the feature log whose offsets do not ascend")
+        return batch
+
+    @classmethod
+    def _unpack(cls, packed: bytes) -> FeatureBatch:
         partition, columns, created, rows, sampled = msgpack.unpackb(packed, use_list=True)
         times = np.frombuffer(created, dtype=np.float64)
         offset, ts, userid, itemid, rating = np.frombuffer(columns, dtype=np.int64).reshape(5, len(times))
+        if type(partition) is not int:
+            raise TypeError("partition")
         return cls(
             partition,
             offset,
@@ -106,7 +131,7 @@ class FeatureBatch:
             rating,
             times,
             np.frombuffer(rows, dtype=np.float32).reshape(len(times), len(DENSE_COLUMNS)),
-            [Sampled(*each) for each in sampled],
+            [_sampled(*each) for each in sampled],
         )
 
     def parts(self) -> list[FeatureBatch]:
@@ -129,6 +154,18 @@ class FeatureBatch:
             self.rows[at],
             [each for each in sampled if 0 <= each.place < at.stop - at.start],
         )
+
+
+def _sampled(
+    place: int, gender: int, age: int, occupation: int, n: int, recent: list[Recent], user: list[int]
+) -> Sampled:
+    """A sample as it was packed; raises TypeError or ValueError where it was not."""
+    numbers = [place, gender, age, occupation, n, *user]
+    for ts, itemid, rating in recent:
+        numbers += (ts, itemid, rating)
+    if any(type(number) is not int for number in numbers):
+        raise TypeError("a sample holds what is not a number")
+    return Sampled(place, gender, age, occupation, n, recent, user)
 
 
 class DriftTopics:

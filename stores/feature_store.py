@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import logging
 import os
+import struct
 import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, cast
 
 import typeguard
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from redis import ResponseError
 
 from features import Row, row_time
 from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
@@ -36,6 +40,8 @@ from features import repository  # noqa: E402
 typeguard.typechecked = _typechecked
 if _without_torch:
     del sys.modules["torch"]
+
+log = logging.getLogger("reelstream.stores")
 
 ROWS = 500
 """Rows written in one pipeline."""
@@ -129,7 +135,7 @@ class Features:
         self._write(self._item_view, "itemid", rows)
 
     def users(self, userids: Sequence[int]) -> dict[int, Row]:
-        """Rows of users; without those that have none.
+        """Rows of users; without those that have none that can be read.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -137,7 +143,7 @@ class Features:
         return self._read(self._user_service, "userid", userids, USER_FEATURES, USER_LISTS)
 
     def items(self, itemids: Sequence[int]) -> dict[int, Row]:
-        """Rows of items; without those that have none.
+        """Rows of items; without those that have none that can be read.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -164,8 +170,16 @@ class Features:
     ) -> dict[int, Row]:
         if not ids:
             return {}
-        with reachable():
-            columns = self._store.get_online_features(service, entity_rows={join_key: list(ids)}).to_dict()
+        try:
+            with reachable():
+                columns = self._store.get_online_features(service, entity_rows={join_key: list(ids)}).to_dict()
+        except (DecodeError, ResponseError, ValueError, TypeError, struct.error) as error:
+            if len(ids) == 1:
+                log.warning("the feature row of %s %d cannot be read: %r", join_key, ids[0], error)
+                return {}
+            half = len(ids) // 2
+            parts = (self._read(service, join_key, part, names, lists) for part in (ids[:half], ids[half:]))
+            return {entity: row for part in parts for entity, row in part.items()}
         found: dict[int, Row] = {}
         for place, entity in enumerate(ids):
             row: Row = {}

@@ -19,17 +19,23 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, cast
 
-import redis
-
 from features import ItemCounter, Profile, Rated, User
-from stores.errors import NotPublished, ShardLost
+from stores.errors import Unreadable
 from stores.events import partition_of
-from stores.log_check import LogIdentity, Mark
+from stores.log_check import LogIdentity
 from stores.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
-from stores.redis import Client, reachable
+from stores.readable import (
+    offset_of,
+    readable_counters,
+    readable_dead,
+    readable_itemids,
+    readable_offset,
+    readable_users,
+)
+from stores.redis import Client, answers, reachable
+from stores.shard_transaction import ShardTransaction
 
 SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead")
 """Names of a shard's keys."""
@@ -39,120 +45,11 @@ USER_KEYS = ("profile", "seen")
 PIPELINE = 1000
 """Commands sent at once."""
 RAISE = """
-local held = redis.call('GET', KEYS[1])
-if not held or tonumber(held) < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+local held = redis.pcall('GET', KEYS[1])
+local number = type(held) == 'string' and tonumber(held)
+if not number or number < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 """
-"""Sets a number that is greater than the one held."""
-
-
-@dataclass
-class Changes:
-    """What one batch of events changes in a shard; `tail` is its last record."""
-
-    profiles: Mapping[int, Profile]
-    rated: Mapping[tuple[int, int], Rated]
-    counters: Mapping[int, ItemCounter]
-    dead: Mapping[str, int]
-    tail: Mark | None = None
-
-
-class ShardTransaction:
-    """One guarded change of a shard: read in full when made, written in full or not at all by `commit`.
-
-    Attributes:
-        applied: offset of the last event folded into the state as read.
-        profiles: the profiles asked for, by userid; a new one where the user has none.
-        users: their attributes.
-        rated: what the seen filters hold of the pairs asked for; without the pairs that are not rated.
-        counters: the shard's counters of the items asked for; a new one where the shard has none.
-    """
-
-    def __init__(self, client: Client, tag: str, pairs: Iterable[tuple[int, int]]) -> None:
-        """Read the state of the pairs (userid, itemid).
-
-        Raises:
-            NotPublished: if the shard has no snapshot.
-            Unreachable: if Redis does not answer.
-        """
-        self._tag = tag
-        of_user: dict[int, list[int]] = {}
-        for userid, itemid in pairs:
-            of_user.setdefault(userid, []).append(itemid)
-        userids = list(of_user)
-        itemids = sorted({itemid for items in of_user.values() for itemid in items})
-        with reachable():
-            self._write = client.pipeline(transaction=True)
-            self._write.watch(f"{tag}:applied")  # type: ignore[no-untyped-call]
-            # In one transaction, so that what is read is of one moment: inputs are logged before the guard is asked.
-            read = client.pipeline(transaction=True)
-            read.get(f"{tag}:applied")
-            if userids:
-                read.mget([f"{tag}:profile:{userid}" for userid in userids])
-                read.hmget(f"{tag}:users", [str(userid) for userid in userids])
-                read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids])
-                for userid, items in of_user.items():
-                    read.hmget(f"{tag}:seen:{userid}", [str(itemid) for itemid in items])
-            try:
-                applied, *state = read.execute()
-            except BaseException:
-                self._write.reset()
-                raise
-        if applied is None:
-            self._write.reset()
-            raise NotPublished("there is no snapshot yet; run `reelstream publish`")
-        self.applied = int(applied)
-        profiles, users, counters, *seen = state if state else ([], [], [])
-        self.profiles = {
-            userid: unpack_profile(packed) if packed else Profile(userid)
-            for userid, packed in zip(userids, profiles, strict=True)
-        }
-        self.users = {userid: unpack_user(userid, packed) for userid, packed in zip(userids, users, strict=True)}
-        self.counters = {
-            itemid: unpack_counter(packed) if packed else ItemCounter()
-            for itemid, packed in zip(itemids, counters, strict=True)
-        }
-        self.rated: dict[tuple[int, int], Rated] = {}
-        for (userid, items), values in zip(of_user.items(), seen, strict=True):
-            for itemid, packed in zip(items, values, strict=True):
-                if packed:
-                    self.rated[userid, itemid] = SEEN.unpack(packed)
-
-    def commit(self, applied: int, changes: Changes) -> None:
-        """Write the changes together with the offset of the last event in them.
-
-        Raises:
-            ShardLost: if another worker has changed the shard since it was read; nothing is written.
-            Unreachable: if Redis does not answer; it may or may not have written.
-        """
-        tag, write = self._tag, self._write
-        seen: dict[int, dict[str, bytes]] = {}
-        for (userid, itemid), (ts, rating) in changes.rated.items():
-            seen.setdefault(userid, {})[str(itemid)] = SEEN.pack(ts, rating)
-        write.multi()
-        if changes.profiles:
-            write.mset({f"{tag}:profile:{userid}": pack_profile(each) for userid, each in changes.profiles.items()})
-        for userid, fields in seen.items():
-            write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
-        if changes.counters:
-            packed = {str(itemid): pack_counter(counter) for itemid, counter in changes.counters.items()}
-            write.hset(f"{tag}:items", mapping=cast(Any, packed))
-            write.sadd(f"{tag}:dirty", *changes.counters)
-        for reason, n in changes.dead.items():
-            write.hincrby(f"{tag}:dead", reason, n)
-        write.set(f"{tag}:applied", applied)
-        if changes.tail is not None:
-            write.hset(f"{tag}:log", "tail", str(changes.tail))
-        try:
-            with reachable():
-                write.execute()
-        except redis.WatchError:
-            raise ShardLost(f"shard {tag} was changed by another worker; this one stops") from None
-        finally:
-            write.reset()
-
-    def abandon(self) -> None:
-        """Give the connection back without writing."""
-        self._write.reset()
+"""Sets a number that is greater than the one held, or where what is held is no number."""
 
 
 class Profiles:
@@ -182,38 +79,55 @@ class Profiles:
         return ShardTransaction(self.client, self.tag(shard), pairs)
 
     def profile(self, userid: int) -> tuple[Profile | None, list[int], int | None]:
-        """A user's profile, rated items and the offset that its shard stands at (None before the snapshot)."""
+        """A user's profile, rated items and the offset that its shard stands at (None before the snapshot).
+
+        Raises:
+            Unreadable: if the profile or the seen filter is not one that we wrote.
+            Unreachable: if Redis does not answer.
+        """
         tag = self.tag(self.shard_of(userid))
         read = self.client.pipeline(transaction=True)
         read.get(f"{tag}:profile:{userid}")
         read.hkeys(f"{tag}:seen:{userid}")
         read.get(f"{tag}:applied")
-        with reachable():
-            packed, seen, applied = read.execute()
+        packed, seen, applied = answers(read)
+        if wrong := next((each for each in (packed, seen, applied) if isinstance(each, Exception)), None):
+            raise Unreadable(f"what is stored of user {userid} cannot be read ({wrong})")
         profile = unpack_profile(packed) if packed else None
-        return profile, [int(itemid) for itemid in seen], None if applied is None else int(applied)
+        if profile is not None and profile.userid != userid:
+            raise Unreadable(f"under the key of user {userid} the profile of user {profile.userid} is stored")
+        return profile, readable_itemids(seen), None if applied is None else int(applied)
 
     def applied(self) -> list[int | None]:
-        """Last offset folded into each shard; -1 for none, None before the snapshot."""
-        return self._positions("applied")
+        """Last offset folded into each shard; -1 for none, None before the snapshot.
+
+        Raises:
+            Unreadable: if one is not an offset. That is not taken for a shard without a snapshot, which would be
+                written anew.
+            Unreachable: if Redis does not answer.
+        """
+        return [offset_of(value, f"{self.tag(shard)}:applied") for shard, value in enumerate(self._get("applied"))]
+
+    def readable_applied(self) -> list[int | None]:
+        """The same, with None where it is not an offset."""
+        return [readable_offset(value) for value in self._get("applied")]
 
     def served(self) -> list[int | None]:
         """Last offset of each shard whose Feast rows are written; None before the first."""
-        return self._positions("served")
+        return [readable_offset(value) for value in self._get("served")]
 
-    def _positions(self, name: str) -> list[int | None]:
-        keys = [f"{self.tag(shard)}:{name}" for shard in range(self.partitions)]
+    def _get(self, name: str) -> list[Any]:
         read = self.client.pipeline(transaction=False)
-        for key in keys:
-            read.get(key)
-        with reachable():
-            return [None if value is None else int(value) for value in read.execute()]
+        for shard in range(self.partitions):
+            read.get(f"{self.tag(shard)}:{name}")
+        return answers(read)
 
     def served_of(self, shard: int) -> int:
         """Last offset of a shard whose Feast rows are written; -1 before the first."""
-        with reachable():
-            value = cast("bytes | None", self.client.get(f"{self.tag(shard)}:served"))
-        return -1 if value is None else int(value)
+        read = self.client.pipeline(transaction=False)
+        read.get(f"{self.tag(shard)}:served")
+        offset = readable_offset(answers(read)[0])
+        return -1 if offset is None else offset
 
     def set_served(self, offsets: Mapping[int, int]) -> None:
         """Say of shards that the Feast rows of all events up to an offset are written; never takes back a later one.
@@ -233,31 +147,35 @@ class Profiles:
         read = self.client.pipeline(transaction=False)
         for shard in range(self.partitions):
             read.hgetall(f"{self.tag(shard)}:dead")
-        with reachable():
-            for of_shard in read.execute():
-                for reason, n in of_shard.items():
-                    counts[reason.decode()] = counts.get(reason.decode(), 0) + int(n)
+        for of_shard in answers(read):
+            for reason, n in readable_dead(of_shard).items():
+                counts[reason] = counts.get(reason, 0) + n
         return counts
 
     def shard_counters(self, shard: int) -> dict[int, ItemCounter]:
-        """A shard's part of the counters of all items that have any."""
-        with reachable():
-            packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{self.tag(shard)}:items"))
-        return {int(itemid): unpack_counter(value) for itemid, value in packed.items()}
+        """A shard's part of the counters of all items that have any that can be read."""
+        read = self.client.pipeline(transaction=False)
+        read.hgetall(f"{self.tag(shard)}:items")
+        (packed,) = answers(read)
+        return readable_counters(packed)
 
     def counters(self, itemids: Sequence[int]) -> dict[int, list[ItemCounter]]:
-        """Each shard's part of the counters of some items; at least one item."""
+        """Each shard's part of the counters of some items, at least one; without those with an unreadable part."""
         read = self.client.pipeline(transaction=False)
         for shard in range(self.partitions):
             read.hmget(f"{self.tag(shard)}:items", [str(itemid) for itemid in itemids])
-        with reachable():
-            answers = read.execute()
         found: dict[int, list[ItemCounter]] = {}
-        for answer in answers:
+        unreadable: set[int] = set()
+        for answer in answers(read):
+            if isinstance(answer, Exception):
+                return {}
             for itemid, value in zip(itemids, answer, strict=True):
-                if value is not None:
-                    found.setdefault(itemid, []).append(unpack_counter(value))
-        return found
+                try:
+                    if value is not None:
+                        found.setdefault(itemid, []).append(unpack_counter(value))
+                except Unreadable:
+                    unreadable.add(itemid)
+        return {itemid: partials for itemid, partials in found.items() if itemid not in unreadable}
 
     def write_shard(
         self,
@@ -296,7 +214,7 @@ class Profiles:
             self.client.setnx(f"{tag}:applied", -1)
 
     def read_users(self, userids: Sequence[int]) -> dict[int, tuple[Profile, dict[int, Rated]]]:
-        """Profiles and seen filters of users; without those that have none.
+        """Profiles and seen filters of users; without those that have none, or none that can be read.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -306,27 +224,23 @@ class Profiles:
             tag = self.tag(self.shard_of(userid))
             pipe.get(f"{tag}:profile:{userid}")
             pipe.hgetall(f"{tag}:seen:{userid}")
-        with reachable():
-            answers = pipe.execute()
-        found = {}
-        for userid, packed, seen in zip(userids, answers[::2], answers[1::2], strict=True):
-            if packed or seen:
-                profile = unpack_profile(packed) if packed else Profile(userid)
-                found[userid] = profile, {int(itemid): SEEN.unpack(rated) for itemid, rated in seen.items()}
-        return found
+        found = answers(pipe)
+        return readable_users(userids, found[::2], found[1::2])
 
     def attributes(self, userids: Sequence[int]) -> dict[int, User]:
         """Attributes of users.
 
         Raises:
+            Unreadable: if some cannot be read.
             Unreachable: if Redis does not answer.
         """
         pipe = self.client.pipeline(transaction=False)
         for userid in userids:
             pipe.hget(f"{self.tag(self.shard_of(userid))}:users", str(userid))
-        with reachable():
-            answers = pipe.execute()
-        return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, answers, strict=True)}
+        found = answers(pipe)
+        if wrong := next((each for each in found if isinstance(each, Exception)), None):
+            raise Unreadable(f"the attributes of users cannot be read ({wrong}); restore Redis from a backup")
+        return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, found, strict=True)}
 
     def userids(self) -> set[int]:
         """Users that have a profile or a seen filter.
@@ -370,7 +284,7 @@ class Profiles:
                 move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
                 move.delete(f"{tag}:dirty")
                 move.smembers(f"{tag}:publishing")
-                found.update(int(itemid) for itemid in move.execute()[2])
+                found.update(readable_itemids(move.execute()[2]))
         return sorted(found)
 
     def unpublished(self) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -35,6 +36,20 @@ def connect(settings: RedisSettings) -> Client:
         health_check_interval=0,
         retry=retry(),
     )
+
+
+def answers(pipeline: redis.client.Pipeline) -> list[Any]:
+    """The answers to a pipeline's commands; an error in place of one about a key that holds another type.
+
+    Raises:
+        Unreachable: if Redis does not answer.
+    """
+    with reachable():
+        found: list[Any] = pipeline.execute(raise_on_error=False)
+        for each in found:
+            if isinstance(each, Exception) and not str(each).startswith("WRONGTYPE"):
+                raise each
+    return found
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from stores.log_check import LogIdentity, Mark, ShardPosition
 from stores.profiles import Profiles
+from stores.readable import readable_offset
 from stores.redis import reachable
 
 
@@ -81,7 +82,7 @@ class ShardLogs:
 def _position(applied: bytes | None, fields: Mapping[bytes, bytes]) -> ShardPosition:
     known = {name.decode(): value.decode() for name, value in fields.items()}
     return ShardPosition(
-        applied=None if applied is None else int(applied),
+        applied=readable_offset(applied),
         log=LogIdentity(known["cluster"], known["topic"]) if "cluster" in known else None,
         tail=Mark.parse(known["tail"]) if "tail" in known else None,
         stopped=known.get("stopped"),

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from features import ItemCounter, Profile, Rated
 from stores.errors import NotPublished
-from stores.packing import SEEN, unpack_counter, unpack_profile
 from stores.profiles import Profiles
-from stores.redis import reachable
+from stores.readable import offset_of, readable_counters, readable_dead, readable_users
+from stores.redis import answers
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class ShardView:
 
     Attributes:
         applied: offset of the last event folded into all of this.
-        users: profiles and seen filters of the users asked for; without those that have none.
+        users: profiles and seen filters of the users asked for; without those that have none that can be read.
         counters: the shard's part of the counters of all items that have any.
         dead: dead events so far, by reason.
         unpublished: items whose counters changed and may not be published yet.
@@ -47,19 +47,15 @@ def view_shard(profiles: Profiles, shard: int, userids: Sequence[int] = ()) -> S
     for userid in userids:
         read.get(f"{tag}:profile:{userid}")
         read.hgetall(f"{tag}:seen:{userid}")
-    with reachable():
-        applied, counters, dead, unpublished, *users = read.execute()
+    applied, counters, dead, unpublished, *users = answers(read)
     if applied is None:
         raise NotPublished("there is no snapshot yet; run `reelstream publish`")
-    found: dict[int, tuple[Profile, dict[int, Rated]]] = {}
-    for userid, packed, seen in zip(userids, users[::2], users[1::2], strict=True):
-        if packed or seen:
-            profile = unpack_profile(packed) if packed else Profile(userid)
-            found[userid] = profile, {int(itemid): SEEN.unpack(rated) for itemid, rated in seen.items()}
     return ShardView(
-        applied=int(applied),
-        users=found,
-        counters={int(itemid): unpack_counter(packed) for itemid, packed in counters.items()},
-        dead={reason.decode(): int(n) for reason, n in dead.items()},
-        unpublished=frozenset(int(itemid) for itemid in unpublished),
+        applied=offset_of(applied, f"{tag}:applied") or 0,
+        users=readable_users(userids, users[::2], users[1::2]),
+        counters=readable_counters(counters),
+        dead=readable_dead(dead),
+        unpublished=frozenset(
+            () if isinstance(unpublished, Exception) else (int(each) for each in unpublished if each.isdigit())
+        ),
     )

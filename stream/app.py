@@ -45,7 +45,7 @@ def make_app(settings: Settings, index: int) -> App:
     def positions() -> dict[TP, int | None]:
         worker.guard.start()
         applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(worker.applied())}
-        return applied | position(drift_store, settings)
+        return applied | position(drift_store, settings, worker.troubles)
 
     app.positions = lambda: patient("comparing the log with the state", positions)
     topic = app.topic(settings.kafka.topic, key_type=bytes, value_type=bytes, internal=False)
@@ -87,7 +87,8 @@ def make_app(settings: Settings, index: int) -> App:
             try:
                 await asyncio.to_thread(worker.publish_items)
             except Exception as error:
-                unexpected(error)
+                # Items are marked until they are published; the fold need not end for that.
+                worker.troubles.report("stored values", f"items are not published: {error!r}", error=error)
 
     def ours() -> set[int]:
         return {each.partition for each in app.consumer.assignment() if each.topic == settings.kafka.topic}
@@ -99,7 +100,7 @@ def make_app(settings: Settings, index: int) -> App:
         return sum(map(waiting, ours()))
 
     if settings.drift.enabled:
-        watch_drift(app, settings, profiles, published, metrics, patient, behind, unexpected)
+        watch_drift(app, settings, profiles, published, metrics, patient, behind, worker.troubles)
 
     check_log(app, worker, ours)
     report(app, worker, metrics, ours, waiting)

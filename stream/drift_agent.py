@@ -14,7 +14,7 @@ from faust.types import TP
 
 from drift.events import Scored
 from settings import Settings
-from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Models, Profiles, Published
+from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Models, Profiles, Published, StoreError
 from stream.batches import batches
 from stream.beside import beside
 from stream.drift_metrics import DriftMetrics
@@ -23,6 +23,7 @@ from stream.metrics import Metrics
 from stream.retry import Patient
 from stream.scoring import Scorer
 from stream.served import Served
+from stream.troubles import DRIFT, Troubles
 
 MESSAGES = 200
 """Most messages counted in one transaction."""
@@ -37,9 +38,18 @@ BEGINS_WITHIN_S = 15.0
 """Seconds after which it loads river even so."""
 
 
-def position(store: DriftStore, settings: Settings) -> dict[TP, int | None]:
-    """Offset of the feature log up to which events are counted."""
-    return {TP(settings.kafka.features_topic, 0): store.position()} if settings.drift.enabled else {}
+def position(store: DriftStore, settings: Settings, troubles: Troubles) -> dict[TP, int | None]:
+    """Offset of the feature log up to which events are counted; -1 where that cannot be read."""
+    if not settings.drift.enabled:
+        return {}
+    try:
+        counted = store.position()
+    except StoreError:
+        raise
+    except Exception as error:
+        troubles.report(DRIFT, f"the position of drift cannot be read: {error!r}", error=error)
+        counted = -1
+    return {TP(settings.kafka.features_topic, 0): counted}
 
 
 def watch_drift(
@@ -50,7 +60,7 @@ def watch_drift(
     metrics: Metrics,
     patient: Patient,
     behind: Callable[[], int],
-    end: Callable[[BaseException], None],
+    troubles: Troubles,
 ) -> None:
     """Add the agent to an application.
 
@@ -62,7 +72,7 @@ def watch_drift(
         metrics: of the worker.
         patient: tries again while a store is away.
         behind: tells how many ratings wait for this worker.
-        end: ends the process after an unexpected error.
+        troubles: where failures are reported; none of them stops the fold.
     """
     ranker = Ranker(settings, profiles, published)
     drifting = Drifting(
@@ -70,6 +80,7 @@ def watch_drift(
         published,
         DriftStore(profiles.client),
         DriftTopics(settings.kafka),
+        troubles,
         ranker.score,
         DriftMetrics(metrics.registry),
         patient,
@@ -77,11 +88,12 @@ def watch_drift(
     log = TP(settings.kafka.features_topic, 0)
 
     def count(events: Sequence[Any]) -> None:
-        messages = [Message(each.message.offset, each.message.value, each.message.timestamp) for each in events]
+        messages = [Message(each.message.offset, each.message.value, each.message.timestamp or 0.0) for each in events]
         try:
             drifting.count(messages, lambda: log in app.consumer.assignment())
         except Exception as error:
-            end(error)
+            # Counted no further than the position in Redis, from which the next worker goes on.
+            troubles.report(DRIFT, f"{len(messages)} messages are not counted: {error!r}", len(messages), error)
 
     @app.agent(app.topic(log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
     async def drift(stream: faust.StreamT[bytes]) -> None:
@@ -98,7 +110,10 @@ def watch_drift(
         await asyncio.sleep(KNOWN_AFTER_S)
         while behind() > FEW and time.monotonic() < until:
             await asyncio.sleep(0.1)
-        await asyncio.to_thread(import_module, "river.drift")
+        try:
+            await asyncio.to_thread(import_module, "river.drift")
+        except Exception as error:
+            troubles.report(DRIFT, f"the detectors cannot be loaded: {error!r}", error=error)
         loaded.set()
 
 

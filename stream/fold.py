@@ -17,17 +17,32 @@ partition and offset.
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 
-from features import Event, EventError, Item, ItemCounter, Profile, Rated, count, fold, user_row
-from stores import Changes, Gap, LogError, Logged, Profiles, ShardLost, ShardTransaction, Skipped, understand
+from features import Event, EventError, Item, ItemCounter, Profile, Rated, Row, count, fold, user_row
+from stores import (
+    Changes,
+    Gap,
+    LogError,
+    Logged,
+    Profiles,
+    ShardLost,
+    ShardTransaction,
+    Skipped,
+    StoreError,
+    Unreadable,
+    understand,
+)
 from stores.batch_headers import Run, holds_events, lost
 from stores.feature_store import Features
 from stores.log_check import WAY_OUT, Mark, fingerprint
 from stream.inputs import Batch, Inputs
+
+log = logging.getLogger("reelstream.stream")
 
 ReportDead = Callable[[Sequence[tuple[Logged, str]]], object]
 """Takes events with the reason why they are dead; returns once the log of dead events has them."""
@@ -111,6 +126,7 @@ class Fold:
         max_future_s: seconds by which an event may be later than its append time.
         inputs: makes the batches of the feature log; None where drift is not watched.
         read_runs: tells events that are lost from offsets that never held one.
+        damaged: told of stored values that cannot be read or written, without which the fold goes on.
     """
 
     def __init__(
@@ -122,6 +138,7 @@ class Fold:
         max_future_s: float,
         inputs: Inputs | None = None,
         read_runs: ReadRuns = nothing,
+        damaged: Callable[[str, int], None] = lambda message, n: None,
     ) -> None:
         self._profiles = profiles
         self._features = features
@@ -131,6 +148,7 @@ class Fold:
         self._max_future_s = max_future_s
         self._inputs = inputs
         self._read_runs = read_runs
+        self._damaged = damaged
 
     def __call__(self, batches: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, Folded], dict[int, LogError]]:
         """Fold consecutive events of some partitions; all partitions wait for Kafka and the feature store together.
@@ -149,11 +167,15 @@ class Fold:
         """
         refused: dict[int, LogError] = {}
         with ExitStack() as transactions:
-            parts = [
-                self._before_gap(self._begin(shard, records, transactions), refused)
-                for shard, records in batches.items()
-            ]
-            parts = [part for part in parts if part.records]
+            parts = []
+            for shard, records in batches.items():
+                try:
+                    part = self._before_gap(self._begin(shard, records, transactions), refused)
+                except Unreadable as error:
+                    refused[shard] = Gap(str(error))
+                    continue
+                if part.records:
+                    parts.append(part)
             if dead := [each for part in parts for each in part.dead]:
                 self._report_dead(dead)
             folded = [(part, self._fold(part)) for part in parts if part.new or part.dead]
@@ -164,6 +186,9 @@ class Fold:
                     part.transaction.commit(part.last, changes)
                 except ShardLost as error:
                     refused[part.shard] = error
+        for part in parts:
+            if part.transaction.damaged:
+                self._damaged(part.transaction.damaged[0], len(part.transaction.damaged))
         parts = [part for part in parts if not isinstance(refused.get(part.shard), ShardLost)]
         self._write_rows(parts)
         self._profiles.set_served({part.shard: part.last for part in parts})
@@ -180,6 +205,13 @@ class Fold:
                 dead.append((record, str(error)))
         transaction = self._profiles.begin(shard, {(event.userid, event.itemid) for _, event in good})
         transactions.callback(transaction.abandon)
+        for userid, profile in transaction.profiles.items():
+            if not self._items.keys() >= {itemid for _, itemid, _ in profile.recent}:
+                transaction.unreadable[userid] = "it names items that are not in the catalogue"
+        if transaction.unreadable or transaction.unreadable_items:
+            good, quarantined = quarantine(good, transaction)
+            dead += quarantined
+            self._damaged(f"{quarantined[0][1]}, so that its events are dead letters", len(quarantined))
         return Part(
             shard,
             records,
@@ -221,11 +253,36 @@ class Fold:
         return changes
 
     def _write_rows(self, parts: Sequence[Part]) -> None:
-        self._features.write_users(
-            (userid, user_row(part.transaction.profiles[userid], part.transaction.users[userid], self._genres))
-            for part in parts
-            for userid in sorted(part.userids)
-        )
+        """Write the rows of the users; one that cannot be written is reported, and the others are written."""
+        users = [(part.transaction, userid) for part in parts for userid in sorted(part.userids)]
+        try:
+            self._features.write_users([self._row(*user) for user in users])
+            return
+        except StoreError:
+            raise
+        except Exception as error:
+            log.warning("the feature rows of a batch cannot be written together: %r", error)
+        for transaction, userid in users:
+            try:
+                self._features.write_users([self._row(transaction, userid)])
+            except StoreError:
+                raise
+            except Exception as error:
+                self._damaged(f"the feature row of user {userid} cannot be written: {error!r}", 1)
+
+    def _row(self, transaction: ShardTransaction, userid: int) -> tuple[int, Row]:
+        return userid, user_row(transaction.profiles[userid], transaction.users[userid], self._genres)
+
+
+def quarantine(
+    good: Sequence[tuple[Logged, Event]], transaction: ShardTransaction
+) -> tuple[list[tuple[Logged, Event]], list[tuple[Logged, str]]]:
+    """Events that can be folded into what is stored, and the records of the others with the reason."""
+    why = [transaction.why_unreadable(event) for _, event in good]
+    return (
+        [each for each, reason in zip(good, why, strict=True) if reason is None],
+        [(record, reason) for (record, _), reason in zip(good, why, strict=True) if reason is not None],
+    )
 
 
 def fold_all(

@@ -16,8 +16,9 @@ from features import Event, Item, ItemCounter, Profile, User, dense, user_row
 from features.broken import Broken
 from features.columns import Before, ItemTable, row_values
 from settings import DriftSettings
-from stores import DriftTopics, FeatureBatch, Logged, Sampled
+from stores import DriftTopics, FeatureBatch, Logged, Sampled, StoreError
 from stream.sampling import Sampler
+from stream.troubles import DRIFT, Troubles
 
 log = logging.getLogger("reelstream.stream")
 
@@ -34,6 +35,7 @@ class Batch:
         items: ratings and likes of the items.
         taken: the events.
         sampled: what is needed to score some of them.
+        failure: the error that ended the taking; None while all goes well.
     """
 
     def __init__(
@@ -45,9 +47,17 @@ class Batch:
         self.items: list[tuple[int, int]] = []
         self.taken: list[tuple[Logged, Event]] = []
         self.sampled: list[Sampled] = []
+        self.failure: Exception | None = None
 
     def before(self, place: int, profile: Profile, user: User, counter: ItemCounter) -> None:
-        """Take the moment before the event at `place`."""
+        """Take the moment before the event at `place`. Never raises: the fold goes on without its inputs."""
+        if self.failure is None:
+            try:
+                self._take(place, profile, user, counter)
+            except Exception as error:
+                self.failure = error
+
+    def _take(self, place: int, profile: Profile, user: User, counter: ItemCounter) -> None:
         record, event = self._new[place]
         if place in self._chosen:
             self.sampled.append(self._inputs.sample(len(self.taken), event, profile, user))
@@ -58,6 +68,8 @@ class Batch:
 
     def drop(self) -> None:
         """The event whose moment was taken last did not count."""
+        if self.failure is not None:
+            return
         self.users.drop()
         self.items.pop()
         self.taken.pop()
@@ -73,6 +85,7 @@ class Inputs:
         others: gives what the other shards' counters were in the snapshot, by shard.
         settings: how many events are sampled.
         topics: where the batches go.
+        troubles: where failures are reported; none of them stops the fold.
 
     Attributes:
         table: the catalogue.
@@ -84,17 +97,24 @@ class Inputs:
         others: Callable[[int], Others | None],
         settings: DriftSettings,
         topics: DriftTopics,
+        troubles: Troubles,
     ) -> None:
         self._genres = {itemid: item.genres for itemid, item in items.items()}
         self.table = ItemTable(items)
         self._read_others, self._others = others, dict[int, Others | None]()
         self._scored, self._listed = Sampler(settings.scored_per_s), Sampler(settings.listed_per_s)
-        self._topics = topics
+        self._topics, self._troubles = topics, troubles
 
     def begin(self, shard: int, new: Sequence[tuple[Logged, Event]]) -> Batch | None:
         """Begin with a batch of a shard's events that are not folded yet; None where its snapshot is too old for it."""
         if shard not in self._others:
-            self._others[shard] = self._read_others(shard)
+            try:
+                self._others[shard] = self._read_others(shard)
+            except StoreError:
+                raise
+            except Exception as error:
+                self._troubles.report(DRIFT, f"the snapshot's counters cannot be read: {error}", error=error)
+                return None
             if self._others[shard] is None:
                 log.warning("drift is not watched: `reelstream publish --reset` writes a snapshot that tells enough")
         others = self._others[shard]
@@ -109,12 +129,26 @@ class Inputs:
         return Sampled(place, user.gender, user.age, user.occupation, profile.n, list(profile.recent), values)
 
     def log(self, batches: Sequence[Batch]) -> None:
-        """Append what was taken to the feature log.
+        """Append what was taken to the feature log. A batch that cannot be logged is reported and left out.
 
         Raises:
             Unreachable: if Kafka does not answer.
         """
-        self._topics.log([self.logged(batch) for batch in batches if batch.taken])
+        logged = []
+        for batch in batches:
+            try:
+                if batch.failure is not None:
+                    raise batch.failure
+                if batch.taken:
+                    logged.append(self.logged(batch))
+            except Exception as error:
+                self._troubles.report(
+                    DRIFT, f"inputs of events of partition {batch.shard} are not logged: {error!r}", error=error
+                )
+        if refused := self._topics.log(logged):
+            self._troubles.report(
+                DRIFT, f"Kafka refuses {len(refused)} messages of the feature log: {refused[0]}", len(refused)
+            )
 
     def logged(self, batch: Batch) -> FeatureBatch:
         """The batch as it is logged."""

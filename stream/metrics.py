@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+KINDS = ("dead letters", "drift", "stored values")
+"""Failures that a worker survives."""
+
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
 
@@ -19,6 +22,8 @@ class Metrics:
         self.items = Counter("reelstream_items_published", "Item rows written to the feature store", registry=r)
         self.retries = Counter("reelstream_store_retries", "Tries that a store did not answer", ["what"], registry=r)
         self.troubles = Counter("reelstream_troubles", "Failures that the worker survived", ["kind"], registry=r)
+        for kind in KINDS:
+            self.troubles.labels(kind)
         self.batch_seconds = Histogram(
             "reelstream_batch_seconds", "Seconds to fold a batch into all stores", buckets=SECONDS, registry=r
         )

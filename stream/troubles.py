@@ -9,6 +9,9 @@ from collections.abc import Callable
 
 log = logging.getLogger("reelstream.stream")
 
+DRIFT = "drift"
+"""Failures in watching drift."""
+
 REMEMBERED_S = 3600.0
 """Seconds for which a failure stands in the worker's health."""
 

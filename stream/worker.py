@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from features import Item
 from settings import Settings
-from stores import DriftTopics, Gap, Logged, Profiles, Published, ShardLost, Skipped, StoreError
+from stores import DriftTopics, Gap, Logged, NotPublished, Profiles, Published, ShardLost, Skipped, StoreError
 from stores.dead_letters import DeadLetters
 from stores.feature_store import Features
 from stream.fold import Fold
@@ -56,7 +56,7 @@ class Worker:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        applied = self._profiles.applied()
+        applied = self._profiles.readable_applied()
         for partition, offset in enumerate(applied):
             if offset is not None:
                 self._last[partition] = max(offset, self._last.get(partition, -1))
@@ -134,16 +134,23 @@ class Worker:
         features = self._item_features
         published = self._patient(
             "publishing item counters",
-            lambda: publish_items(self._profiles, self._published, features, self._items),
+            lambda: publish_items(self._profiles, self._published, features, self._items, self._damaged),
         )
         self._metrics.items.inc(published)
 
     def _make_fold(self) -> Fold:
-        self._items = self._published.catalogue()
+        try:
+            self._items = self._published.catalogue()
+        except StoreError:
+            raise
+        except Exception as error:
+            raise NotPublished(
+                f"the catalogue in Redis cannot be read ({error!r}); `reelstream publish` writes it again"
+            ) from error
         inputs = None
         if self._settings.drift.enabled:
             topics = DriftTopics(self._settings.kafka)
-            inputs = Inputs(self._items, self._published.others, self._settings.drift, topics)
+            inputs = Inputs(self._items, self._published.others, self._settings.drift, topics, self.troubles)
         self._fold = Fold(
             self._profiles,
             Features(self._settings),
@@ -152,8 +159,12 @@ class Worker:
             self._settings.stream.max_future_s,
             inputs,
             self.guard.runs,
+            self._damaged,
         )
         return self._fold
+
+    def _damaged(self, message: str, n: int) -> None:
+        self.troubles.report("stored values", message, n)
 
     def _report_dead(self, dead: Sequence[tuple[Logged, str]]) -> None:
         for reason, n in Counter(reason for _, reason in dead).items():

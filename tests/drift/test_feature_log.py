@@ -15,6 +15,7 @@ from stream.sampling import Sampler
 def batch(count: int, sampled: list[int]) -> FeatureBatch:
     rng = np.random.default_rng(count)
     columns = rng.integers(0, 2**40, (5, count))
+    columns[0] = np.cumsum(rng.integers(1, 1000, count))
     rows = rng.normal(size=(count, len(DENSE_COLUMNS))).astype(np.float32)
     samples = [Sampled(place, 0, 1, -1, place, [(1, 2, 3)] * (place % 3), [place] * (place % 2)) for place in sampled]
     return FeatureBatch(3, *columns, rng.random(count), rows, samples)

@@ -53,6 +53,7 @@ export function alarmWords(alarm) {
     case "psi": return `PSI ${value.toFixed(2)}; normal is under ${band.toFixed(2)}`;
     case "missing": return `missing in ${(100 * value).toFixed(1)} %; normal is under ${(100 * band).toFixed(1)} %`;
     case "range": return `outside the range of training in ${(100 * value).toFixed(1)} %; normal is under ${(100 * band).toFixed(1)} %`;
+    case "failure": return "drift itself cannot be watched in full; the worker's log and the Stream page say why";
     default: return `mean ${value.toFixed(3)}; it was ${band.toFixed(3)}`;
   }
 }
