@@ -22,10 +22,12 @@ from kafka.errors import MessageSizeTooLargeError
 import servers
 from bench.attacker import KINDS
 from bench.attacks import attack
+from features import encode
 from features.event import MAX_TS
 from stores import Published, connect, producer
 from tests.faults.malformed import malformed
 from tests.faults.publishing import copy_of, places, require_whole, standing
+from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, MIB, send_raw
 from tests.system.conftest import System
 
 ATTACK_S = 8.0
@@ -214,6 +216,31 @@ def slow_clients(system: System, _: random.Random) -> None:
         assert all(each.result() for each in attacking)
 
 
+def poison(system: System, rng: random.Random) -> None:
+    """Records that broke a reader once, in every topic, and ratings from the future."""
+    kafka = system.settings.kafka
+
+    def rated() -> tuple[int, bytes, bytes]:
+        event = rng.choice(system.events)
+        return system.partition(event.userid), *encode(event)
+
+    for headers in HEADERS.values():
+        send_raw(kafka, kafka.topic, *rated(), headers)
+    for compression in COMPRESSIONS:
+        send_raw(kafka, kafka.topic, *rated(), compression=compression)
+    for mib in (2, 12):
+        partition, key, _ = rated()
+        send_raw(kafka, kafka.topic, partition, key, bytes(mib * MIB), compression="gzip")
+        send_raw(kafka, kafka.topic, partition, bytes(mib * MIB), b"", compression="gzip")
+        send_raw(kafka, kafka.topic, partition, key, b"", [("large", bytes(mib * MIB))], compression="gzip")
+    for value in FEATURE_LOG:
+        send_raw(kafka, kafka.features_topic, 0, b"0", value)
+        send_raw(kafka, kafka.alarms_topic, 0, b"0", value)
+    now = int(time.time())
+    future = [replace(event, ts=ts) for event in rng.sample(system.events, 50) for ts in (now + 90_000, MAX_TS)]
+    system.send_events(future)
+
+
 FAULTS = [
     Fault("worker killed", killed("worker-0"), caught_up_within_s=15.0),
     Fault("worker stopped for 15 s", paused("worker-0", 15.0), caught_up_within_s=15.0),
@@ -230,6 +257,7 @@ FAULTS = [
     Fault("feast server killed", killed("feast")),
     Fault("10,000 malformed events", poisoned, caught_up_within_s=0.0, share=0.5),
     Fault("event times jump back", clock_back),
+    Fault("poison in every topic", poison),
     Fault("replayer killed", nothing, replayer_dies=True),
     Fault("publish killed at each step and rerun", publish_killed),
     Fault("two concurrent publishes", two_publishes),

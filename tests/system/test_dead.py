@@ -7,7 +7,7 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 import pytest
@@ -21,6 +21,7 @@ from producers import dead_events, resend
 from stores import abandon, producer
 from stores.kafka_client import connected
 from stores.topic_configs import set_config
+from tests.poison import MIB, send_raw
 from tests.system.conftest import System
 
 
@@ -87,14 +88,13 @@ def test_resending_asks_which(system: System) -> None:
     assert command("list", "--at", "three").stderr.startswith("error: --at: must be PARTITION:OFFSET")
 
 
-MIB = 2**20
+Headers = Sequence[tuple[str, bytes | None]]
 
 
-def send_one(system: System, partition: int, value: bytes | None, **options: object) -> int:
+def send_one(system: System, partition: int, value: bytes | None, key: bytes = b"1", headers: Headers = ()) -> int:
     """Send one record, compressed, as a client may that is not ours; its offset."""
-    with closing(producer(system.settings.kafka, compression_type="gzip", max_request_size=2**26)) as client:
-        sent = client.send(system.settings.kafka.topic, value=value, partition=partition, **options)
-        return sent.get(timeout=30).offset
+    kafka = system.settings.kafka
+    return send_raw(kafka, kafka.topic, partition, key, value, headers, compression="gzip")
 
 
 def letter_at(system: System, partition: int, offset: int):

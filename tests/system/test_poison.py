@@ -1,0 +1,151 @@
+"""No record in any topic, and no value in any store, can end ingestion."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+import redis
+import requests
+
+import servers
+from features import Event, encode
+from producers import dead_events
+from stores import Alarm, DriftStore
+from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, send_raw
+from tests.system.conftest import System
+
+USERS = iter(range(780_000, 790_000))
+
+
+@pytest.fixture
+def worker(system: System) -> Iterator[int]:
+    """The worker's process, which must be the same afterwards."""
+    system.wait()
+    pid = servers.pid(system.settings, "worker-0")
+    yield pid
+    fold_one(system)
+    assert servers.pid(system.settings, "worker-0") == pid
+
+
+def fold_one(system: System) -> None:
+    """See that a rating sent now is folded within 10 s."""
+    event = Event(next(USERS), system.catalogue_items()[0], 5, 1000)
+    system.send_events([event])
+    system.wait(10)
+    assert system.profiles.profile(event.userid)[0] is not None
+
+
+def troubles(system: System) -> dict[str, str]:
+    port = system.settings.stream.metrics_port
+    return requests.get(f"http://127.0.0.1:{port}/health", timeout=10).json()["troubles"]
+
+
+def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.1)
+
+
+def events_of(store: DriftStore) -> int:
+    """Events that drift has counted; 0 while what is stored cannot be read."""
+    try:
+        return sum(each.events for each in store.counts().values())
+    except (ValueError, redis.ResponseError):
+        return 0
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_headers_of_any_name_and_value_stop_nothing(system: System, worker: int, name: str) -> None:
+    event = Event(next(USERS), system.catalogue_items()[0], 5, 1000)
+    key, value = encode(event)
+    send_raw(
+        system.settings.kafka, system.settings.kafka.topic, system.partition(event.userid), key, value, HEADERS[name]
+    )
+    system.wait(10)
+    assert system.profiles.profile(event.userid)[0] is not None
+
+
+@pytest.mark.parametrize("compression", COMPRESSIONS)
+def test_a_record_compressed_in_any_way_is_folded(system: System, worker: int, compression: str) -> None:
+    event = Event(next(USERS), system.catalogue_items()[0], 5, 1000)
+    kafka, where = system.settings.kafka, system.partition(event.userid)
+    send_raw(kafka, kafka.topic, where, *encode(event), compression=compression)
+    system.wait(10)
+    assert system.profiles.profile(event.userid)[0] is not None
+
+
+@pytest.mark.parametrize("value", FEATURE_LOG)
+def test_junk_in_the_feature_log_is_reported_and_skipped(system: System, worker: int, value: bytes | None) -> None:
+    store = DriftStore(system.profiles.client)
+    before, counted = store.position(), events_of(store)
+    send_raw(system.settings.kafka, system.settings.kafka.features_topic, 0, b"0", value)
+    until(lambda: store.position() > before)
+    fold_one(system)
+    until(lambda: events_of(store) > counted)
+    assert "feature log" in troubles(system)["drift"]
+    alarms = [Alarm.model_validate_json(record.value) for record in system.log(system.settings.kafka.alarms_topic)]
+    assert any(alarm.detector == "failure" for alarm in alarms)
+    # It closes with a batch without junk, and the one before may have been counted together with it.
+    fold_one(system)
+    until(lambda: all(alarm.detector != "failure" for alarm in store.alarms(0)))
+
+
+@pytest.mark.parametrize("value", [None, b"junk"])
+def test_junk_among_the_alarms_stops_nothing(system: System, worker: int, value: bytes | None) -> None:
+    send_raw(system.settings.kafka, system.settings.kafka.alarms_topic, 0, b"x", value)
+    fold_one(system)
+    assert system.get("/drift").status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("state", b"junk"),
+        ("state", b"\x80"),
+        ("position", b"junk"),
+        ("open", b"a string"),
+        ("timeline", b"a string"),
+        ("counts", b"a string"),
+    ],
+)
+def test_drift_state_that_cannot_be_read_is_reset(system: System, key: str, value: bytes) -> None:
+    servers.stop(system.settings, ["workers"])
+    store = DriftStore(system.profiles.client)
+    store.client.delete(f"{{drift}}:{key}")
+    store.client.set(f"{{drift}}:{key}", value)
+    servers.start(system.settings, ["workers"])
+    # As many as end a window, which is when the timeline is written.
+    items = system.catalogue_items()
+    system.send_events([Event(next(USERS), items[n % len(items)], 1 + n % 5, 1000 + n) for n in range(600)])
+    system.wait(60)
+    fold_one(system)
+    until(lambda: "drift" in troubles(system), 30)
+    assert "reset" in troubles(system)["drift"] or "cannot be read" in troubles(system)["drift"]
+    until(lambda: events_of(store) > 0, 30)
+    assert store.position() >= 0
+
+
+def test_a_profile_that_cannot_be_read_is_reported_and_its_events_come_back_once_it_is_mended(
+    system: System, worker: int
+) -> None:
+    user, item = next(USERS), system.catalogue_items()[1]
+    system.send_events([Event(user, item, 5, 1000)])
+    system.wait(10)
+    key = f"{system.profiles.tag(system.partition(user))}:profile:{user}"
+    good = system.profiles.client.get(key)
+    system.profiles.client.set(key, b"\xc1 junk")
+    try:
+        system.send_events([Event(user, item, 1, 2000)])
+        system.wait(10)
+        dead = [each for each in dead_events(system.settings.kafka) if each.key == str(user).encode()]
+        assert [each.reason for each in dead] == [f"the stored profile of user {user} cannot be read"]
+        assert f"user {user}" in troubles(system)["stored values"]
+        answer = system.rec(userid=user, size=5)
+        assert answer["degraded"] == ["redis"]
+        assert len(answer["item_list"]) == 5
+        assert system.verify().differences > 0
+    finally:
+        system.profiles.client.set(key, good)
