@@ -117,7 +117,7 @@ def read_letter(record: Logged) -> DeadLetter:
         if "schema" not in headers:
             return _read_json(record)
         if headers["schema"] != SCHEMA:
-            raise LetterError(f"has the unknown form {headers['schema'].decode(errors='backslashreplace')}")
+            raise LetterError(f"has the unknown form {headers['schema']!r}")
         cut = {
             name: Cut(int(headers[f"{name}-length"]), headers[f"{name}-sha256"].decode())
             for name in ("key", "value", "headers")
