@@ -20,8 +20,8 @@ from contextlib import ExitStack, suppress
 ADDRESS = "127.0.0.1"
 KINDS = ("exclude", "after", "half-sent")
 LONGEST_S = 120.0
-PER_S = 20.0
-"""Requests a second of the first two kinds."""
+EXCLUDE_PER_S, AFTER_PER_S = 20.0, 4.0
+"""Requests a second of the first two kinds. Each of the second is answered with a list, as any request for one."""
 
 CONNECTIONS = 256
 RECEIVE_BYTES = 4096
@@ -43,7 +43,7 @@ HALVES = (
 def exclude(port: int, seconds: float) -> Counter[str]:
     """240 KB of `exclude`."""
     body = json.dumps({"userid": 1, "exclude": [1] * 80_000}).encode()
-    return _steadily(port, seconds, body)
+    return _steadily(port, seconds, EXCLUDE_PER_S, body)
 
 
 def after(port: int, seconds: float) -> Counter[str]:
@@ -54,7 +54,7 @@ def after(port: int, seconds: float) -> Counter[str]:
     partitions = load().kafka.partitions
     wanted = {userid: {"partition": partition_of(userid, partitions), "offset": 10**15} for userid in range(1, 33)}
     bodies = [json.dumps({"userid": userid, "after": position}).encode() for userid, position in wanted.items()]
-    return _steadily(port, seconds, *bodies)
+    return _steadily(port, seconds, AFTER_PER_S, *bodies)
 
 
 def half_sent(port: int, seconds: float) -> Counter[str]:
@@ -96,7 +96,7 @@ def _goes_on(client: socket.socket, *, trickles: bool) -> bool:
         return False
 
 
-def _steadily(port: int, seconds: float, *bodies: bytes) -> Counter[str]:
+def _steadily(port: int, seconds: float, per_s: float, *bodies: bytes) -> Counter[str]:
     """Requests at a steady rate, each of eight threads with a connection of its own; how many had which status."""
     counted: Counter[str] = Counter()
     local = threading.local()
@@ -117,8 +117,8 @@ def _steadily(port: int, seconds: float, *bodies: bytes) -> Counter[str]:
 
     began = time.monotonic()
     with ThreadPoolExecutor(8) as threads:
-        for number in range(int(seconds * PER_S)):
-            time.sleep(max(0.0, began + number / PER_S - time.monotonic()))
+        for number in range(int(seconds * per_s)):
+            time.sleep(max(0.0, began + number / per_s - time.monotonic()))
             threads.submit(send, bodies[number % len(bodies)])
     return counted
 
