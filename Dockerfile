@@ -34,6 +34,7 @@ FROM reelstream AS train
 COPY --from=train-packages /opt/venv /opt/venv
 COPY producers ./producers
 COPY offline ./offline
+COPY verify ./verify
 COPY servers ./servers
 COPY bench ./bench
 COPY dashboards ./dashboards

@@ -9,7 +9,7 @@ BIN := $(VENV)/bin
 UV := $(VENV)/uv/bin/uv
 READY := $(VENV)/.ready
 LOCKS := serve servers dev
-ROOMS := api bench cli drift features offline producers servers settings stores stream
+ROOMS := api bench cli drift features offline producers servers settings stores stream verify
 COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 # Triton loads Python as a shared library, so an interpreter built as one is preferred.

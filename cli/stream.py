@@ -92,15 +92,21 @@ def rate(
 
 def verify(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the stream to catch up.")] = 60.0,
+    sample: Annotated[
+        int, typer.Option(min=0, help="Users, and as many items, to compare with a second, slow fold.")
+    ] = 200,
     json: Json = False,
 ) -> None:
     """Fold the whole log again and compare with everything stored, also while events arrive; exit 1 if any differs."""
-    from offline.verify import verify as verify_all
+    from verify import verify as verify_all
 
-    with one_line(), bar("folding the offline history") as tell:
-        found = verify_all(load(), wait_s=wait, progress=tell)
-    compared = f"{found.profiles:,} profiles, {found.items:,} items and {found.feature_rows:,} feature rows compared"
-    words = f"{compared} after {found.events:,} events: {found.differences} differences"
+    with one_line(), bar("folding the archive") as tell:
+        found = verify_all(load(), wait_s=wait, sample=sample, progress=tell)
+    compared = (
+        f"{found.profiles:,} profiles, {found.items:,} items, {found.feature_rows:,} feature rows and "
+        f"{found.documents:,} documents compared, {found.sampled:,} of them with a second fold"
+    )
+    words = f"{compared}, after {found.events:,} events: {found.differences} differences"
     report(json, found.as_json(), words)
     if found.differences:
         if not json:

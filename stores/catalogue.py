@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +28,9 @@ TERM_BOOST = 0.01
 FLAT = 10_000
 """Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
 
+PAGE = 500
+"""Documents read at once."""
+
 CHUNK = 50
 """Items written at once."""
 
@@ -41,6 +44,16 @@ class Candidate:
 
     itemid: int
     sources: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """An item as an index holds it."""
+
+    id: str
+    itemid: int
+    fields: Mapping[str, Any]
+    vector: Sequence[float]
 
 
 class ItemIndex:
@@ -216,6 +229,48 @@ class ItemIndex:
         """
         with self._reachable():
             return int(self._client.count(index=index)["count"])
+
+    def documents(self, index: str) -> Iterator[Document]:
+        """All documents of an index, by ascending itemid.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        names = ["itemid", "title", "year", "decade", "genres", "prior", VECTOR]
+        after: list[Any] | None = None
+        while True:
+            with self._reachable():
+                answer = self._client.options(request_timeout=60).search(
+                    index=index,
+                    size=PAGE,
+                    sort=[{"itemid": "asc"}, {"_doc": "asc"}],
+                    search_after=after,
+                    source=False,
+                    fields=[{"field": name} for name in names],
+                    track_total_hits=False,
+                )
+            hits = answer["hits"]["hits"]
+            for hit in hits:
+                values = hit.get("fields", {})
+                fields = {
+                    name: values.get(name, []) if name == "genres" else next(iter(values.get(name, [])), None)
+                    for name in names[:-1]
+                }
+                yield Document(hit["_id"], fields["itemid"] or 0, fields, values.get(VECTOR, []))
+            if len(hits) < PAGE:
+                return
+            after = hits[-1]["sort"]
+
+    def behind_alias(self) -> list[str]:
+        """Indices that the alias points at.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            if not self._client.indices.exists_alias(name=self._settings.alias):
+                return []
+            return sorted(self._client.indices.get_alias(name=self._settings.alias))
 
     def point_alias(self, index: str) -> None:
         """Point the alias at an index, and at it alone, in one step.

@@ -17,10 +17,10 @@ from cli.models import publish_run
 from cli.stream import held_out
 from features import Event, encode
 from offline import generate
-from offline.verify import Verified, verify
 from settings import Settings, load
 from stores import Log, Logged, Profiles, connect, partition_of, producer
 from tests.servers_fixture import free_ports_environment
+from verify import Verified, verify
 
 SMALL = {
     "REELSTREAM_TRAIN__ENCODER_EPOCHS": "2",

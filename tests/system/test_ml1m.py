@@ -15,13 +15,13 @@ from cli.stream import held_out
 from offline import data, snapshot
 from offline.data import FILES
 from offline.split import split
-from offline.verify import verify
 from producers import Pace, Report, replay
 from settings import Settings, load
 from stores import Profiles, Published, connect, ensure_topics
 from stores.feature_store import Features
 from stores.log_check import log_identity
 from tests.servers_fixture import free_ports_environment
+from verify import verify
 
 FOLDER = load().data_folder
 PARTS = ["kafka", "redis", "workers"]

@@ -1,30 +1,50 @@
-"""What the stores must hold: the offline history and the log up to any position, folded in memory."""
+"""The state that the stores must hold: the archive and the log up to any position, folded in memory."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
+from features.broken import HEADER
 from offline.snapshot import Shards
 from stores import Log, partition_of, understand
 
 
+@dataclass
+class Counted:
+    """The events of a partition that came to count, in the order of the log.
+
+    Attributes:
+        offset, itemid, liked: of each event.
+        broken: whether an event whose features a scenario breaks is among them.
+    """
+
+    offset: array[int] = field(default_factory=lambda: array("q"))
+    itemid: array[int] = field(default_factory=lambda: array("l"))
+    liked: array[int] = field(default_factory=lambda: array("b"))
+    broken: bool = False
+
+
 class Expected:
-    """The state that follows from the log, independent of every store but Kafka.
+    """The state that follows from archive and log, independent of every store but Kafka.
 
     Args:
-        shards: the state after the offline history; folded further in place.
+        shards: the state after the archive; folded further in place.
         items: the catalogue.
         log: the log.
-        begins: by partition, offset of the first event that is not in `shards`.
+        begins: by partition, offset of the first event that is not in `shards`; kept as an attribute.
         max_future_s: seconds by which an event may be later than its append time.
         dead: by partition, dead letters before that, by reason; None where there are none.
 
     Attributes:
         folded: by partition, the offset after the last event folded.
         events: events folded.
-        dead: by partition, events that cannot be understood, by reason.
+        dead: by partition, events that are not valid, by reason.
+        counted: by partition, the events that came to count.
+        userids_of_log: users who have an event in the log.
     """
 
     def __init__(
@@ -40,10 +60,18 @@ class Expected:
         self._items = items
         self._log = log
         self._max_future_s = max_future_s
+        self.begins = begins
         self.folded = dict(begins)
         self.events = 0
         self.dead = dead or [Counter[str]() for _ in shards.states]
         log.seek(self.folded)
+        self.counted = [Counted() for _ in shards.states]
+        self.userids_of_log: set[int] = set()
+
+    @property
+    def items(self) -> Mapping[int, Item]:
+        """The catalogue."""
+        return self._items
 
     def fold_to(self, ends: Mapping[int, int], folded: Callable[[int], None] = lambda events: None) -> None:
         """Fold the events before `ends`; a partition that is further, or not named, stays where it is.
@@ -57,19 +85,39 @@ class Expected:
         partitions = len(self.folded)
         for batch in self._log.read_to(ends):
             for record in batch:
+                counted = self.counted[record.partition]
+                counted.broken = counted.broken or any(name == HEADER for name, _ in record.headers)
                 try:
                     event = understand(record, self._items, partitions, self._max_future_s)
                 except EventError as error:
                     self.dead[record.partition][str(error)] += 1
                 else:
-                    self._shards.states[record.partition].step(event)
+                    if self._shards.states[record.partition].step(event):
+                        counted.offset.append(record.offset)
+                        counted.itemid.append(event.itemid)
+                        counted.liked.append(event.liked)
                     self.events += 1
+                    self.userids_of_log.add(event.userid)
                 self.folded[record.partition] = record.offset + 1
             folded(sum(self.folded.values()))
+        # Behind the last event of a partition there may be a transaction's marker, which no reader is given.
+        self.folded = ends
+
+    def ends(self) -> Mapping[int, int]:
+        """The offset after the last record of each partition, as the log is now.
+
+        Raises:
+            Unreachable: if Kafka does not answer.
+        """
+        return self._log.ends()
 
     def userids(self) -> set[int]:
         """Users that have a profile."""
         return {userid for state in self._shards.states for userid in state.profiles}
+
+    def itemids_of_log(self) -> set[int]:
+        """Items of the events of the log that came to count."""
+        return {itemid for counted in self.counted for itemid in counted.itemid}
 
     def shard_of(self, userid: int) -> int:
         """The shard of a user."""
@@ -91,7 +139,9 @@ class Expected:
         """A shard's part of the item counters."""
         return self._shards.states[shard].counters
 
-    def item_row(self, itemid: int) -> Row:
-        """An item's feature row."""
+    def item_row(self, itemid: int) -> Row | None:
+        """An item's feature row; None where the catalogue does not have it."""
+        if itemid not in self._items:
+            return None
         partials = (state.counters[itemid] for state in self._shards.states if itemid in state.counters)
         return item_row(merge(partials), self._items[itemid])

@@ -1,0 +1,145 @@
+"""The oracle against the fold, on any events in any order: two folds that share no code give one state."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from features import Event, EventError, encode, item_row, merge, user_row
+from offline import data
+from offline.data import Ratings
+from offline.snapshot import Shards
+from offline.split import split
+from settings import Settings, load
+from stores import Logged, partition_of, understand
+from verify.oracle import Oracle
+from verify.sample import COUNTER, PROFILE
+
+PARTITIONS = 2
+USERS, ITEMS = (1, 2, 3), (1, 2, 3, 4)
+WEEK = 7 * 86_400
+MOVIES = """1::One (1994)::Action|Animation
+2::Two (1899)::Drama
+3::Three (2000)::War|Comedy|Drama
+4::Four (2031)::Western
+"""
+PEOPLE = "1::F::1::10::48067\n2::M::56::16::70072\n3::M::25::15::55117\n"
+MAX_FUTURE_S = 10.0 * WEEK
+TIMES = [0, 1, 2, WEEK, 8 * WEEK, 20 * WEEK]
+
+EVENTS = st.builds(
+    Event, st.sampled_from((*USERS, 9)), st.sampled_from(ITEMS), st.integers(1, 5), st.sampled_from(TIMES)
+)
+BAD = st.sampled_from(
+    [
+        (b"1", None),
+        (b"1", b"not JSON"),
+        (b"1", b"[]"),
+        (b"1", b'{"userid": true, "itemid": 1, "rating": 5, "ts": 1}'),
+        (b"1", b'{"userid": 1, "itemid": 1, "rating": 5.0, "ts": 1}'),
+        (b"2", b'{"userid": 1, "itemid": 1, "rating": 5, "ts": 1}'),
+        (b"1", b'{"userid": 1, "itemid": 99, "rating": 5, "ts": 1}'),
+        (b"1", b'{"userid": 1, "itemid": 1, "rating": 6, "ts": 1}'),
+        (b"1", b'{"userid": 1, "itemid": 1, "rating": 5, "ts": 4294967296}'),
+        (None, b'{"userid": 1, "itemid": 1, "rating": 5, "ts": 1}'),
+    ]
+)
+RECORDS = st.lists(st.one_of(EVENTS.map(encode), BAD), max_size=60)
+
+
+@pytest.fixture(scope="module")
+def archive() -> Path:
+    """A folder with an archive in which ratings share seconds and are not in the order of time."""
+    folder = Path(tempfile.mkdtemp(prefix="oracle-"))
+    rng = np.random.default_rng(3)
+    lines = []
+    for userid in USERS:
+        for _ in range(6):
+            lines.append(f"{userid}::{rng.integers(1, 5)}::{rng.integers(1, 6)}::{TIMES[rng.integers(0, 4)]}")
+    (folder / "ratings.dat").write_text("\n".join(lines) + "\n", encoding="latin-1")
+    (folder / "movies.dat").write_text(MOVIES, encoding="latin-1")
+    (folder / "users.dat").write_text(PEOPLE, encoding="latin-1")
+    return folder
+
+
+def settings_of(folder: Path) -> Settings:
+    return load(data={"folder": str(folder), "online_events": 2}, state_dir=folder)
+
+
+def folded(ratings: Ratings, shards: Shards, records: list[tuple[bytes | None, bytes | None]], oracle: Oracle) -> int:
+    """Fold records with both; how many are dead."""
+    dead = 0
+    for offset, (key, value) in enumerate(records):
+        shard = partition_of(int(key), PARTITIONS) if key else 0
+        # At every third offset an event of the last of TIMES is one from the future.
+        appended = (0.0, 30.0 * WEEK, 2.0 * WEEK)[offset % 3]
+        record = Logged(shard, offset, key, value, created=appended)
+        oracle.take(shard, offset, key, value, appended)
+        try:
+            event = understand(record, ratings.catalogue.items, PARTITIONS, MAX_FUTURE_S)
+        except EventError:
+            dead += 1
+        else:
+            shards.states[shard].step(event)
+    return dead
+
+
+@settings(max_examples=150, deadline=None)
+@given(records=RECORDS)
+def test_two_folds_that_share_no_code_give_one_state(
+    archive: Path, records: list[tuple[bytes | None, bytes | None]]
+) -> None:
+    made = settings_of(archive)
+    ratings = data.load(made)
+    shards = Shards.after(ratings, split(ratings, made.data).offline, PARTITIONS)
+    oracle = Oracle(archive, 2, PARTITIONS, {*USERS, 9}, ITEMS, MAX_FUTURE_S)
+    dead = folded(ratings, shards, records, oracle)
+    assert sum(map(len, oracle.dead)) == dead
+    at = len(records)
+    for userid in (*USERS, 9):
+        state = shards.states[partition_of(userid, PARTITIONS)]
+        profile = state.profiles.get(userid)
+        if profile is None:
+            assert oracle.profile(userid, at) is oracle.user_row(userid, at) is None
+            continue
+        told = oracle.profile(userid, at)
+        assert told is not None
+        told["recent"] = [tuple(each) for each in told["recent"]]
+        assert told == {name: getattr(profile, name) for name in PROFILE}
+        assert oracle.seen(userid, at) == state.seen[userid]
+        assert oracle.user_row(userid, at) == user_row(profile, ratings.catalogue.user(userid), state.genres_of)
+    for itemid in ITEMS:
+        for shard, state in enumerate(shards.states):
+            counter = state.counters.get(itemid)
+            part = oracle.counter(shard, itemid, at)
+            if counter is None:
+                assert part is None
+                continue
+            weeks = [[week, *counts] for week, counts in sorted(counter.weeks.items())]
+            assert part == {name: getattr(counter, name) for name in COUNTER[:-1]} | {"weeks": weeks}
+        partials = [state.counters[itemid] for state in shards.states if itemid in state.counters]
+        row = item_row(merge(partials), ratings.catalogue.items[itemid])
+        assert oracle.item_row(itemid, [at] * PARTITIONS) == row
+
+
+def test_the_oracle_stops_at_an_offset(archive: Path) -> None:
+    oracle = Oracle(archive, 2, PARTITIONS, {9}, ())
+    shard = partition_of(9, PARTITIONS)
+    for offset, itemid in enumerate(ITEMS):
+        oracle.take(shard, offset, *encode(Event(9, itemid, 5, offset)), 0.0)
+    assert oracle.profile(9, -1) is None
+    assert [oracle.profile(9, offset)["n"] for offset in range(4)] == [1, 2, 3, 4]  # type: ignore[index]
+
+
+def test_an_event_from_the_future_counts_for_nothing(archive: Path) -> None:
+    oracle = Oracle(archive, 2, PARTITIONS, {9}, (), max_future_s=60.0)
+    shard = partition_of(9, PARTITIONS)
+    oracle.take(shard, 0, *encode(Event(9, 1, 5, 1060)), 1000.0)
+    oracle.take(shard, 1, *encode(Event(9, 2, 5, 1061)), 1000.0)
+    assert oracle.dead[shard] == [1]
+    assert oracle.seen(9, 1) == {1: (1060, 5)}

@@ -1,0 +1,92 @@
+"""The comparison of what drift has counted of each partition with the log.
+
+Drift follows the stream, may be disabled, and begins to count anew with each run: so it has counted the events that end
+with the last one it names, as many as it says. Those are compared by their labels; the features before each event are
+not computed again, but each series must hold every event once.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from drift import Reference, ReferenceError
+from drift.series import EXACT, LABEL, LABELS, SERIES
+from features import GENRES
+from stores import DriftStore, Published
+from stores.drift import PartitionCounts
+from verify.log import Counted, Expected
+from verify.reading import read_one
+from verify.report import Unreadable, Verified
+
+
+def compare_drift(expected: Expected, store: DriftStore, published: Published, result: Verified) -> None:
+    """Compare the counts of each partition.
+
+    Raises:
+        Unreachable: if a store does not answer.
+    """
+    stored = read_one(store.counts)
+    run = read_one(published.run)
+    reference = None
+    if run is not None and not isinstance(run, Unreadable):
+        try:
+            reference = Reference.from_json(published.reference(run.run))
+        except (ReferenceError, ValueError, TypeError):
+            reference = None
+    if isinstance(stored, Unreadable):
+        result.check("counts of drift", "counts by partition", stored)
+        return
+    unknown = stored.keys() - expected.folded.keys()
+    result.check("partitions counted by drift", set(), unknown)
+    ends = expected.ends()
+    for partition, counts in stored.items():
+        if partition in unknown:
+            continue
+        if counts.last >= ends[partition]:
+            name = f"counts of drift in partition {partition}: last offset"
+            result.check(name, f"below {ends[partition]}", counts.last)
+            continue
+        expected.fold_to({partition: counts.last + 1})
+        _compare(partition, counts, expected, reference, result)
+        result.drift_events += counts.events
+
+
+def _compare(
+    partition: int, counts: PartitionCounts, expected: Expected, reference: Reference | None, result: Verified
+) -> None:
+    name = f"counts of drift in partition {partition}"
+    known = expected.counted[partition]
+    end = int(np.searchsorted(np.frombuffer(known.offset, dtype=np.int64), counts.last, side="right"))
+    last = known.offset[end - 1] if end else None
+    if end or not expected.begins[partition]:
+        result.check(f"{name}: last offset", last, counts.last)
+    if counts.events > end and expected.begins[partition]:
+        # Of the events before the snapshot that the log follows, only their sum is known here.
+        reference, known = None, Counted()
+    elif counts.events > end or counts.events < 0:
+        result.check(f"{name}: events", f"at most {end}", counts.events)
+        return
+    result.check(f"{name}: series", sorted(SERIES[:EXACT]), sorted(counts.series))
+    for series, bins in counts.series.items():
+        if series not in LABELS[1:]:
+            result.check(f"{name}: events of {series}", counts.events, sum(bins))
+    if reference is None:
+        return
+    labels = _labels(known, end - counts.events, end, expected)
+    for series, values in labels.items():
+        if series not in reference.labels or (known.broken and series != LABEL):
+            continue
+        histogram = reference.labels[series]
+        wanted = np.bincount(histogram.place(np.array(values, dtype=np.float64)), minlength=histogram.bins)
+        result.check(f"{name}: {series}", wanted.tolist(), counts.series.get(series))
+
+
+def _labels(known: Counted, begin: int, end: int, expected: Expected) -> dict[str, list[int]]:
+    """Values of the label series of some events."""
+    values: dict[str, list[int]] = {name: [] for name in LABELS}
+    for place in range(begin, end):
+        liked = known.liked[place]
+        values[LABEL].append(liked)
+        for genre in expected.items[known.itemid[place]].genres:
+            values[f"{LABEL}:{GENRES[genre]}"].append(liked)
+    return values

@@ -1,0 +1,108 @@
+"""The comparison of what Elasticsearch and Triton hold for a run with the run's folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from features import GENRES
+from offline import publish, runs
+from offline.data import Ratings
+from offline.errors import RunError
+from offline.split import split
+from settings import Settings
+from stores import ENCODER, RANKER, LiveRun, Models
+from stores.catalogue import ItemIndex
+from verify.report import Progress, Verified
+
+FILES = ("model.onnx", "config.pbtxt")
+
+
+def compare_index(
+    settings: Settings, run: LiveRun, folder: Path, ratings: Ratings, live: bool, result: Verified, progress: Progress
+) -> None:
+    """Compare each document of a run's index, and what a search finds.
+
+    Args:
+        settings: all settings.
+        run: the run.
+        folder: its folder.
+        ratings: the archive.
+        live: whether the alias must point at the index.
+        result: takes the differences.
+        progress: told of how far it is.
+
+    Raises:
+        Unreachable: if Elasticsearch does not answer.
+    """
+    index = ItemIndex(settings.elasticsearch)
+    try:
+        if run.index not in index.indices():
+            result.check(f"index {run.index}", "an index", None)
+            return
+        itemids, vectors = runs.item_vectors(folder)
+        vector_of = dict(zip(itemids.tolist(), vectors, strict=True))
+        prior = publish.term_prior(ratings, split(ratings, settings.data).offline)
+        missing = set(ratings.catalogue.items)
+        for document in index.documents(run.index):
+            itemid = document.itemid
+            name = f"document {document.id} of {run.index}"
+            item = ratings.catalogue.items.get(itemid)
+            if item is None or str(itemid) != document.id:
+                result.check(name, None, document.fields)
+                continue
+            missing.discard(itemid)
+            expected = {
+                "itemid": itemid,
+                "title": item.title,
+                "year": item.year,
+                "decade": item.decade,
+                "genres": [GENRES[genre] for genre in item.genres],
+                # As Elasticsearch holds it, in 32 bits.
+                "prior": float(np.float32(prior[itemid])),
+            }
+            held = document.fields["prior"]
+            stored = {**document.fields, "prior": None if held is None else float(np.float32(held))}
+            result.check(name, expected, stored)
+            if not np.array_equal(np.array(document.vector, dtype=np.float32), vector_of[itemid]):
+                result.check(f"vector of {name}", vector_of[itemid].tolist(), document.vector)
+            result.documents += 1
+            progress(f"comparing {run.index}", result.documents / len(ratings.catalogue.items))
+        for itemid in missing:
+            result.check(f"document {itemid} of {run.index}", "a document", None)
+        result.check(f"count of {run.index}", len(ratings.catalogue.items), index.count(run.index))
+        if live:
+            result.check(f"alias {settings.elasticsearch.alias}", [run.index], index.behind_alias())
+        try:
+            publish.prove_index(index, run.index, folder)
+        except (RunError, KeyError) as error:
+            result.check(f"search in {run.index}", "the items nearest to the users of the probe", error)
+    finally:
+        index.close()
+
+
+def compare_models(settings: Settings, run: LiveRun, folder: Path, result: Verified) -> None:
+    """Compare the files of the model repository with the manifest, and Triton's answers with the recorded ones.
+
+    Raises:
+        Unreachable: if Triton does not answer.
+    """
+    manifest = runs.manifest(folder)
+    for model in (ENCODER, RANKER):
+        place = settings.model_repository / model
+        for file in FILES:
+            path = place / (str(run.version) if file == "model.onnx" else "") / file
+            stored = runs.sha256(path) if path.is_file() else None
+            result.check(f"{model}/{file} of version {run.version}", manifest.files[f"{model}/{file}"], stored)
+    models = Models(settings.triton)
+    try:
+        for model in (ENCODER, RANKER):
+            if not models.ready(model, run.version):
+                result.check(f"{model} version {run.version} on Triton", "ready", "not loaded")
+                return
+        publish.prove(models, folder, run.version)
+    except RunError as error:
+        result.check(f"answers of version {run.version} on Triton", "as recorded at training", error)
+    finally:
+        models.close()

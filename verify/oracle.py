@@ -1,0 +1,286 @@
+"""A second fold, slow and plain, with which `reelstream verify` checks a sample.
+
+It shares no code with the rest of reelstream: it reads the raw files and the raw records of the log by itself, keeps
+each watched user's ratings in a list, and counts every number of the state from that list, from the beginning, each
+time that it is asked. It knows nothing of how the state is kept up to date, so a mistake there cannot hide here.
+
+The rules that it goes by, each of which the documentation states:
+
+* A user's archive is ordered by (seconds, place in the file); the last `online_events` of it are not in the archive.
+* The archive comes before the log, whose records come in the order of their offsets.
+* Of several ratings of an item by a user the latest in time counts; of those at the same second the last that came.
+* A record that is not a valid event, whose item is unknown, that is in another partition than its key says, or whose
+  time is more than `max_future_s` after Kafka appended it (where the record says when), counts for nothing.
+* An item is recently popular by the ratings of the eight weeks that end with the week of its latest rating.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+GENRES = (
+    *("Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
+    *("Film-Noir", "Horror", "Musical", "Mystery", "Romance", "Sci-Fi", "Thriller", "War", "Western"),
+)
+AGES = [1, 18, 25, 35, 45, 50, 56]
+WEEK_S = 604_800
+LARGEST_ID = 2_147_483_647
+LARGEST_TS = 4_294_967_295
+ARCHIVE = -1
+"""Stands for the offset of what is in the archive."""
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Rating:
+    """A valid event, in the order in which events came within their user."""
+
+    shard: int
+    offset: int
+    userid: int
+    itemid: int
+    stars: int
+    ts: int
+
+
+class Oracle:
+    """The state of some users and items, counted from their events.
+
+    Args:
+        folder: with ratings.dat, users.dat and movies.dat.
+        online_events: last events of each user that are not in the archive.
+        partitions: partitions of the log.
+        users, items: ids to watch.
+        max_future_s: seconds by which an event may be later than its record; None for any.
+
+    Attributes:
+        dead: by partition, the offsets of records that count for nothing.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        online_events: int,
+        partitions: int,
+        users: Collection[int],
+        items: Collection[int],
+        max_future_s: float | None = None,
+    ) -> None:
+        self._partitions, self._max_future_s = partitions, max_future_s
+        self._users, self._items = set(users), set(items)
+        self._genres: dict[int, list[int]] = {}
+        self._year: dict[int, int] = {}
+        for line in _lines(folder / "movies.dat"):
+            itemid, title, genres = line.split("::")
+            self._genres[int(itemid)] = sorted(GENRES.index(name) for name in genres.split("|"))
+            self._year[int(itemid)] = int(title.rstrip()[-5:-1])
+        self._attributes = {}
+        for line in _lines(folder / "users.dat"):
+            userid, gender, age, occupation, _ = line.split("::", 4)
+            self._attributes[int(userid)] = ["FM".index(gender), AGES.index(int(age)), int(occupation)]
+        self._of_user: dict[int, list[Rating]] = {userid: [] for userid in self._users}
+        self._of_item: dict[int, list[Rating]] = {itemid: [] for itemid in self._items}
+        self.dead: list[list[int]] = [[] for _ in range(partitions)]
+        self._read_archive(folder / "ratings.dat", online_events)
+
+    def _read_archive(self, file: Path, online_events: int) -> None:
+        lines: dict[int, list[tuple[int, int, int, int]]] = {}
+        for place, line in enumerate(_lines(file)):
+            userid, itemid, stars, ts = (int(field) for field in line.split("::"))
+            lines.setdefault(userid, []).append((ts, place, itemid, stars))
+        for userid, events in lines.items():
+            shard = partition(str(userid).encode(), self._partitions)
+            for ts, _, itemid, stars in sorted(events)[: max(0, len(events) - online_events)]:
+                self._keep(Rating(shard, ARCHIVE, userid, itemid, stars, ts))
+
+    def take(self, shard: int, offset: int, key: bytes | None, value: bytes | None, appended_s: float) -> None:
+        """Take the next record of a partition."""
+        event = self._valid(shard, key, value, appended_s)
+        if event is None:
+            self.dead[shard].append(offset)
+        else:
+            self._keep(Rating(shard, offset, *event))
+
+    def _valid(
+        self, shard: int, key: bytes | None, value: bytes | None, appended_s: float
+    ) -> tuple[int, int, int, int] | None:
+        try:
+            fields = json.loads(value or b"")
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(fields, dict):
+            return None
+        limits = {"userid": (1, LARGEST_ID), "itemid": (1, LARGEST_ID), "rating": (1, 5), "ts": (0, LARGEST_TS)}
+        for name, (low, high) in limits.items():
+            number = fields.get(name)
+            if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+                return None
+        userid, itemid, stars, ts = (fields[name] for name in limits)
+        if key != str(userid).encode() or itemid not in self._genres or partition(key, self._partitions) != shard:
+            return None
+        if self._max_future_s is not None and appended_s > 0 and ts > appended_s + self._max_future_s:
+            return None
+        return userid, itemid, stars, ts
+
+    def _keep(self, rating: Rating) -> None:
+        if rating.userid in self._users:
+            self._of_user[rating.userid].append(rating)
+        if rating.itemid in self._items:
+            self._of_item[rating.itemid].append(rating)
+
+    def profile(self, userid: int, upto: int) -> Row | None:
+        """A user's profile after the offset `upto`; None where there is none."""
+        came = [rating for rating in self._of_user[userid] if rating.offset <= upto]
+        if not came:
+            return None
+        counts = _counting(came)
+        liked = [rating for rating in counts if rating.stars > 3]
+        return {
+            "userid": userid,
+            "version": sum(1 for _ in _changes(came)),
+            "n": len(counts),
+            "likes": len(liked),
+            "first_ts": min(rating.ts for rating in came),
+            "last_ts": max(rating.ts for rating in came),
+            "genre_n": self._by_genre(counts),
+            "genre_likes": self._by_genre(liked),
+            "decade_n": self._by_decade(counts),
+            "decade_likes": self._by_decade(liked),
+            "recent": [[rating.ts, rating.itemid, rating.stars] for rating in counts[-100:]],
+        }
+
+    def seen(self, userid: int, upto: int) -> dict[int, tuple[int, int]]:
+        """(seconds, stars) of each item that the user has rated."""
+        counts = _counting([rating for rating in self._of_user[userid] if rating.offset <= upto])
+        return {rating.itemid: (rating.ts, rating.stars) for rating in counts}
+
+    def user_row(self, userid: int, upto: int) -> Row | None:
+        """A user's features."""
+        profile = self.profile(userid, upto)
+        if profile is None:
+            return None
+        counts = _counting([rating for rating in self._of_user[userid] if rating.offset <= upto])
+        last30, last10 = counts[-30:], counts[-10:]
+        liked30 = [rating for rating in last30 if rating.stars > 3]
+        gender, age, occupation = self.attributes(userid) or [-1, -1, -1]
+        names = ("version", "n", "likes", "first_ts", "last_ts", "genre_n", "genre_likes", "decade_n", "decade_likes")
+        return {name: profile[name] for name in names} | {
+            "gender": gender,
+            "age": age,
+            "occupation": occupation,
+            "n10": len(last10),
+            "likes10": sum(rating.stars > 3 for rating in last10),
+            "n30": len(last30),
+            "likes30": len(liked30),
+            "genre_n30": self._by_genre(last30),
+            "genre_likes30": self._by_genre(liked30),
+        }
+
+    def attributes(self, userid: int) -> list[int] | None:
+        """[gender, age, occupation] of a user; None where nothing is known."""
+        return self._attributes.get(userid)
+
+    def counter(self, shard: int, itemid: int, upto: int) -> Row | None:
+        """A shard's part of an item's counters after the offset `upto`; None where it has none."""
+        came = [rating for rating in self._of_item[itemid] if rating.shard == shard and rating.offset <= upto]
+        if not came:
+            return None
+        counts, version = [], 0
+        for userid in {rating.userid for rating in came}:
+            of_user = [rating for rating in came if rating.userid == userid]
+            counts += _counting(of_user)
+            version += sum(1 for change in _changes(of_user) if change is not None)
+        last_ts = max(rating.ts for rating in came)
+        return {
+            "version": version,
+            "n": len(counts),
+            "likes": sum(rating.stars > 3 for rating in counts),
+            "last_ts": last_ts,
+            "weeks": _weeks(counts, last_ts),
+        }
+
+    def item_row(self, itemid: int, upto: Collection[int]) -> Row:
+        """An item's features after the offsets `upto`, one for each shard."""
+        parts = [part for shard, at in enumerate(upto) if (part := self.counter(shard, itemid, at)) is not None]
+        last_ts = max((part["last_ts"] for part in parts), default=0)
+        oldest = last_ts // WEEK_S - 7
+        weeks = [week for part in parts for week in part["weeks"] if week[0] >= oldest]
+        return {
+            "version": sum(part["version"] for part in parts),
+            "n": sum(part["n"] for part in parts),
+            "likes": sum(part["likes"] for part in parts),
+            "recent_n": sum(n for _, n, _ in weeks),
+            "recent_likes": sum(likes for _, _, likes in weeks),
+            "last_ts": last_ts,
+            "year": self._year[itemid],
+            "genres": self._genres[itemid],
+        }
+
+    def _by_genre(self, ratings: Iterable[Rating]) -> list[int]:
+        numbers = [genre for rating in ratings for genre in self._genres[rating.itemid]]
+        return [numbers.count(genre) for genre in range(len(GENRES))]
+
+    def _by_decade(self, ratings: Iterable[Rating]) -> list[int]:
+        numbers = [min(max((self._year[rating.itemid] - 1910) // 10, 0), 9) for rating in ratings]
+        return [numbers.count(decade) for decade in range(10)]
+
+
+def _lines(file: Path) -> Iterator[str]:
+    with file.open(encoding="latin-1", newline="\n") as opened:
+        for line in opened:
+            if line.strip():
+                yield line.rstrip("\r\n")
+
+
+def _counting(came: list[Rating]) -> list[Rating]:
+    """Of a user's ratings, in the order in which they came, those that count, by (seconds, itemid)."""
+    last: dict[int, Rating] = {}
+    # The sort keeps the order in which ratings of the same second came.
+    for rating in sorted(came, key=lambda rating: rating.ts):
+        last[rating.itemid] = rating
+    return sorted(last.values(), key=lambda rating: (rating.ts, rating.itemid))
+
+
+def _changes(came: list[Rating]) -> Iterator[Rating | None]:
+    """The changes of a user's state, one after the other: a rating that came to count, or None for a new first time."""
+    for number, rating in enumerate(came):
+        before = came[:number]
+        known = _counting([each for each in before if each.itemid == rating.itemid])
+        if not known or rating.ts > known[0].ts or (rating.ts == known[0].ts and rating.stars != known[0].stars):
+            yield rating
+        elif rating.ts < min(each.ts for each in before):
+            yield None
+
+
+def _weeks(counts: list[Rating], last_ts: int) -> list[list[int]]:
+    """[week, ratings, likes] of the eight weeks up to that of the latest rating, without weeks that have none."""
+    weeks = sorted({rating.ts // WEEK_S for rating in counts if rating.ts // WEEK_S >= last_ts // WEEK_S - 7})
+    found = []
+    for week in weeks:
+        stars = [rating.stars for rating in counts if rating.ts // WEEK_S == week]
+        found.append([week, len(stars), sum(each > 3 for each in stars)])
+    return found
+
+
+def partition(key: bytes, partitions: int) -> int:
+    """Kafka's default partition of a key: the 32-bit MurmurHash2 of Java's client, without its sign.
+
+    >>> partition(b"1", 8), partition(b"6040", 8)
+    (7, 7)
+    """
+    mask, factor = 0xFFFFFFFF, 0x5BD1E995
+    state = (0x9747B28C ^ len(key)) & mask
+    for start in range(0, len(key) - len(key) % 4, 4):
+        part = int.from_bytes(key[start : start + 4], "little") * factor & mask
+        part = (part ^ (part >> 24)) * factor & mask
+        state = (state * factor & mask) ^ part
+    tail = key[len(key) - len(key) % 4 :]
+    if tail:
+        state = (state ^ int.from_bytes(tail, "little")) * factor & mask
+    state = (state ^ (state >> 13)) * factor & mask
+    return ((state ^ (state >> 15)) & 0x7FFFFFFF) % partitions

@@ -1,0 +1,188 @@
+"""The steps of `reelstream verify`."""
+
+from __future__ import annotations
+
+import random
+import time
+
+from offline import data, state_snapshot
+from offline.data import Ratings
+from offline.errors import DataError
+from offline.snapshot import Shards
+from offline.split import split
+from settings import Settings
+from stores import DriftStore, Log, LogError, NotPublished, Profiles, Published, Snapshot, Unreachable, connect
+from stores.feature_store import Features
+from stores.log_check import WAY_OUT, LogProbe
+from stores.online_rows import OnlineRows
+from stores.shard_log import ShardLogs
+from verify.drift import compare_drift
+from verify.log import Expected
+from verify.models import compare_index, compare_models
+from verify.published import (
+    compare_attributes,
+    compare_catalogue,
+    compare_others,
+    compare_run,
+    compare_snapshot,
+    look_for_stray_keys,
+)
+from verify.report import Progress, Verified
+from verify.sample import SampleComparison, choose
+from verify.state import StateComparison
+
+PAUSE_S = 1.0
+"""Seconds between two tries to reach a store."""
+
+
+def verify(settings: Settings, *, wait_s: float, sample: int = 200, progress: Progress) -> Verified:
+    """Fold the archive and the whole log, and compare with everything that is stored.
+
+    Args:
+        settings: all settings.
+        wait_s: seconds that the stream gets to catch up.
+        sample: users, and as many items, that are compared with the oracle.
+        progress: told of what is being compared.
+
+    Raises:
+        NotPublished: if there is nothing to verify, or a reset has deleted a part of it.
+        DataError: if the state began with other data than the data folder holds.
+        LogError: if the log is not the one that the state was folded from, or lacks events.
+        Unreachable: if a store does not answer, or the stream stands still.
+    """
+    client = connect(settings.redis)
+    published = Published(client)
+    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    snapshot = _require_state(published)
+    progress("folding the archive", 0.0)
+    ratings = data.load(settings)
+    if data.data_hash(ratings) != snapshot.data_hash:
+        raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
+    require_own_log(settings, profiles, snapshot.base)
+    result = Verified()
+    shards = _compare_archive(settings, ratings, snapshot, published, profiles, result)
+    begins, dead = dict.fromkeys(range(profiles.partitions), 0), None
+    if snapshot.base is not None:
+        shards, begins, dead = state_snapshot.read(settings, snapshot.base, ratings.catalogue)
+    features, rows = Features(settings), OnlineRows(client, settings.feast.project)
+    log = Log(settings.kafka)
+    try:
+        expected = Expected(shards, ratings.catalogue.items, log, begins, settings.stream.max_future_s, dead)
+        ends = log.ends()
+        total = max(1, sum(ends.values()))
+        expected.fold_to(ends, lambda events: progress("folding the log", events / total))
+        StateComparison(expected, profiles, features, rows, wait_s, result).compare(progress)
+        progress("looking for stray keys", 0.0)
+        look_for_stray_keys(profiles, result)
+        progress("comparing the counts of drift", 0.0)
+        compare_drift(expected, DriftStore(client), published, result)
+        _compare_live(settings, published, ratings, wait_s, result, progress)
+        # The oracle counts from single ratings, which a snapshot of the state no longer has.
+        if sample and snapshot.base is None:
+            rng = random.SystemRandom()
+            users = choose(rng, sample, expected.userids_of_log, expected.userids())
+            items = choose(rng, sample, expected.itemids_of_log(), expected.items)
+            SampleComparison(settings, profiles, features, users, items, wait_s, result).compare(progress)
+        return result
+    finally:
+        log.close()
+
+
+def _require_state(published: Published) -> Snapshot:
+    """The snapshot that the state began with, where the state is whole and can be compared with the log."""
+    if published.resetting() is not None:
+        raise NotPublished(
+            "a `reelstream publish --reset` did not come to its end and the live state is deleted in part; "
+            "run `reelstream publish --reset` again"
+        )
+    snapshot = published.snapshot()
+    if snapshot is None:
+        raise NotPublished("there is nothing to verify yet; run `reelstream publish`")
+    return snapshot
+
+
+def require_own_log(settings: Settings, profiles: Profiles, base: str | None) -> None:
+    """Require that the log is the one that the state was folded from, and that all of it is there.
+
+    Args:
+        base: the snapshot of the state that the log follows; None where it follows the archive.
+
+    Raises:
+        LogError: if it is not; the message is that of the first partition.
+        Unreachable: if a store does not answer.
+    """
+    positions = ShardLogs(profiles).positions()
+    begins = state_snapshot.next_offsets(settings, base, profiles.partitions)
+    probe = LogProbe(settings.kafka)
+    try:
+        checks = probe.check(positions)
+    finally:
+        probe.close()
+    for partition, checked in checks.items():
+        if why := checked.mismatch or checked.position.stopped:
+            raise LogError(why)
+        if checked.bounds.start > begins[partition]:
+            raise LogError(
+                f"partition {partition}: the log begins at offset {checked.bounds.start}, but is folded from offset "
+                f"{begins[partition]}; {WAY_OUT}"
+            )
+
+
+def _compare_archive(
+    settings: Settings,
+    ratings: Ratings,
+    snapshot: Snapshot,
+    published: Published,
+    profiles: Profiles,
+    result: Verified,
+) -> Shards:
+    """Compare what follows from the archive alone; the state after it."""
+    places = split(ratings, settings.data).offline
+    shards = Shards.after(ratings, places, profiles.partitions)
+    profiled = sum(len(state.profiles) for state in shards.states)
+    compare_snapshot(snapshot, len(places), profiled, len(ratings.catalogue.items), result)
+    compare_catalogue(ratings, published, result)
+    compare_attributes(ratings, profiles, result)
+    compare_others(shards, published, result)
+    return shards
+
+
+def _compare_live(
+    settings: Settings, published: Published, ratings: Ratings, wait_s: float, result: Verified, progress: Progress
+) -> None:
+    """Compare what Elasticsearch and Triton hold for the live run, again where it was replaced meanwhile.
+
+    Raises:
+        NotPublished: if no run is live.
+        Unreachable: if a store does not answer for so long.
+    """
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            found, replaced = _look_at_live(settings, published, ratings, progress)
+        except Unreachable as error:
+            if time.monotonic() > until:
+                raise
+            progress(f"waiting: {error}", 0.0)
+            time.sleep(PAUSE_S)
+        else:
+            if not replaced or time.monotonic() > until:
+                break
+    result.documents += found.documents
+    result.differing |= found.differing
+
+
+def _look_at_live(
+    settings: Settings, published: Published, ratings: Ratings, progress: Progress
+) -> tuple[Verified, bool]:
+    """Compare the live run; whether it was replaced meanwhile, so that the differences say nothing."""
+    live, stored = published.run_to_replace()
+    if live is None:
+        raise NotPublished("no run is live yet; run `reelstream publish`")
+    found = Verified()
+    folder = compare_run(settings, "the live run", live, published, found)
+    if folder is not None:
+        compare_index(settings, live, folder, ratings, True, found, progress)
+        progress("comparing the models", 0.0)
+        compare_models(settings, live, folder, found)
+    return found, published.run_to_replace()[1] != stored

@@ -1,0 +1,108 @@
+"""The comparison of what `publish` wrote into Redis, and the search for keys that nobody should have written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from offline import runs
+from offline.data import Ratings
+from offline.errors import RunError
+from offline.snapshot import Shards
+from settings import Settings
+from stores import LiveRun, Profiles, Published, Snapshot
+from stores.packing import USER
+from stores.profiles import SHARD_KEYS, USER_KEYS
+from stores.redis import reachable
+from verify.reading import read_one
+from verify.report import Unreadable, Verified
+
+
+def compare_catalogue(ratings: Ratings, published: Published, result: Verified) -> None:
+    """Compare each item of the catalogue."""
+    stored = read_one(published.catalogue)
+    if isinstance(stored, Unreadable):
+        result.check("the catalogue", f"{len(ratings.catalogue.items)} items", stored)
+        return
+    for itemid in ratings.catalogue.items.keys() | stored.keys():
+        result.check(f"item {itemid} in the catalogue", ratings.catalogue.items.get(itemid), stored.get(itemid))
+
+
+def compare_attributes(ratings: Ratings, profiles: Profiles, result: Verified) -> None:
+    """Compare the attributes of each user, in the shard of the user."""
+    for shard in range(profiles.partitions):
+        with reachable():
+            packed = cast("dict[bytes, bytes]", profiles.client.hgetall(f"{profiles.tag(shard)}:users"))
+        stored: dict[str, object] = {
+            name.decode("latin-1"): read_one(lambda value=value: USER.unpack(value))  # type: ignore[misc]
+            for name, value in packed.items()
+        }
+        expected = {
+            str(user.userid): (user.gender, user.age, user.occupation)
+            for user in ratings.catalogue.users.values()
+            if profiles.shard_of(user.userid) == shard
+        }
+        for userid in expected.keys() | stored.keys():
+            result.check(f"attributes of user {userid} in shard {shard}", expected.get(userid), stored.get(userid))
+        result.attributes += len(expected)
+
+
+def compare_others(archive: Shards, published: Published, result: Verified) -> None:
+    """Compare the snapshot's counters of other shards, with which the inputs for drift are made."""
+    for shard in range(len(archive.states)):
+        wanted = archive.others(shard)
+        stored = read_one(lambda shard=shard: published.others(shard))  # type: ignore[misc]
+        if isinstance(stored, Unreadable) or stored is None:
+            result.check(f"counters of the shards other than {shard}", f"{len(wanted)} items", stored)
+            continue
+        for itemid in wanted.keys() | stored.keys():
+            name = f"counters of item {itemid} in the shards other than {shard}"
+            result.check(name, wanted.get(itemid), stored.get(itemid))
+
+
+def compare_snapshot(snapshot: Snapshot, events: int, users: int, items: int, result: Verified) -> None:
+    """Compare what the snapshot tells of itself."""
+    stored = {"events": snapshot.events, "users": snapshot.users, "items": snapshot.items}
+    result.check("the snapshot's figures", {"events": events, "users": users, "items": items}, stored)
+
+
+def compare_run(settings: Settings, name: str, run: LiveRun, published: Published, result: Verified) -> Path | None:
+    """Compare what is told of a run with its folder; the folder, None where there is none that is whole."""
+    try:
+        folder = runs.folder(settings, run.run)
+        manifest = runs.check(folder)
+    except RunError as error:
+        result.check(f"the folder of {name} {run.run}", "as its manifest says", error)
+        return None
+    _, vectors = runs.item_vectors(folder)
+    expected = {
+        "index": f"{settings.elasticsearch.alias}-{run.version}",
+        "dim": vectors.shape[1],
+        "history": manifest.input_schema.history,
+        "quality": manifest.metrics["pipeline_validation"]["ndcg@10"],
+    }
+    result.check(f"{name} {run.run}", expected, {field: getattr(run, field) for field in expected})
+    if run.data_hash:
+        result.check(f"data of {name} {run.run}", manifest.data_hash, run.data_hash)
+    reference = read_one(lambda: published.reference_text(run.run))
+    result.check(f"reference of {name} {run.run}", (folder / runs.REFERENCE).read_text(), reference)
+    return folder
+
+
+def look_for_stray_keys(profiles: Profiles, result: Verified) -> None:
+    """Look through all keys of the shards for those that belong to none, and for users in another's shard."""
+    client = profiles.client
+    tags = {profiles.tag(shard).encode(): shard for shard in range(profiles.partitions)}
+    with reachable():
+        for key in client.scan_iter(match=f"{{{profiles.topic}-*}}:*", count=1000):
+            tag, _, name = cast(bytes, key).partition(b":")
+            shard = tags.get(tag)
+            kind, _, userid = name.partition(b":")
+            known = shard is not None and (
+                name.decode("latin-1") in SHARD_KEYS
+                or (
+                    kind.decode("latin-1") in USER_KEYS and userid.isdigit() and profiles.shard_of(int(userid)) == shard
+                )
+            )
+            if not known:
+                result.check(f"key {key.decode('latin-1')}", None, Unreadable("no such key belongs there"))

@@ -1,0 +1,218 @@
+"""The comparison of some users and items with the oracle, byte by byte as they are stored.
+
+Each shard is read in one transaction with its offsets, and the oracle is asked for the state at these. A user's feature
+row is that of the state before or after the batch which is being written; an item's row is that of all shards, once its
+counters are published.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+import msgpack
+
+from settings import Settings
+from stores import Log, Profiles, Unreachable
+from stores.feature_store import Features
+from stores.packing import SEEN, USER
+from stores.redis import reachable
+from verify.oracle import Oracle
+from verify.reading import read_each, read_one
+from verify.report import Progress, Verified
+
+PAUSE_S = 0.1
+
+PROFILE = (
+    "userid",
+    "version",
+    "n",
+    "likes",
+    "first_ts",
+    "last_ts",
+    "genre_n",
+    "genre_likes",
+    "decade_n",
+    "decade_likes",
+    "recent",
+)
+COUNTER = ("version", "n", "likes", "last_ts", "weeks")
+"""Order of what is stored."""
+
+
+def choose(rng: random.Random, wanted: int, recent: Collection[int], all_: Collection[int]) -> list[int]:
+    """Ids for the sample: half of them of those that the log names, where it names so many."""
+    first = rng.sample(sorted(recent), min(len(recent), wanted // 2))
+    rest = sorted(set(all_) - set(first))
+    return sorted([*first, *rng.sample(rest, min(len(rest), wanted - len(first)))])
+
+
+class SampleComparison:
+    """Compares users and items with the oracle.
+
+    Args:
+        settings: all settings.
+        profiles, features: what is stored.
+        users, items: the sample.
+        wait_s: seconds that feature rows get to follow the state.
+        result: takes the figures and the differences.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        profiles: Profiles,
+        features: Features,
+        users: Sequence[int],
+        items: Sequence[int],
+        wait_s: float,
+        result: Verified,
+    ) -> None:
+        self._profiles, self._features, self._result, self._wait_s = profiles, features, result, wait_s
+        self._users, self._items = users, items
+        self._oracle = Oracle(
+            settings.data_folder,
+            settings.data.online_events,
+            settings.kafka.partitions,
+            users,
+            items,
+            settings.stream.max_future_s,
+        )
+        self._log = Log(settings.kafka)
+        self._read = dict.fromkeys(range(profiles.partitions), 0)
+
+    def compare(self, progress: Progress) -> None:
+        """Compare the sample.
+
+        Raises:
+            Unreachable: if a store does not answer, or feature rows do not follow the state in time.
+        """
+        try:
+            for shard in range(self._profiles.partitions):
+                progress("comparing a sample with the oracle", shard / self._profiles.partitions)
+                self._shard(shard)
+            self._user_rows(progress)
+            self._item_rows(progress)
+            self._result.sampled = len(self._users) + len(self._items)
+        finally:
+            self._log.close()
+
+    def _read_to(self, ends: Mapping[int, int]) -> None:
+        """Have the oracle read the log up to before `ends`."""
+        ends = {shard: max(at, ends.get(shard, 0)) for shard, at in self._read.items()}
+        if ends == self._read:
+            return
+        for batch in self._log.read_to(ends):
+            for record in batch:
+                self._oracle.take(record.partition, record.offset, record.key, record.value, record.created)
+        self._read = ends
+
+    def _shard(self, shard: int) -> None:
+        tag = self._profiles.tag(shard)
+        users = [userid for userid in self._users if self._profiles.shard_of(userid) == shard]
+        read = self._profiles.client.pipeline(transaction=True)
+        read.get(f"{tag}:applied")
+        read.hvals(f"{tag}:dead")
+        for userid in users:
+            read.get(f"{tag}:profile:{userid}")
+            read.hgetall(f"{tag}:seen:{userid}")
+            read.hget(f"{tag}:users", str(userid))
+        for itemid in self._items:
+            read.hget(f"{tag}:items", str(itemid))
+        with reachable():
+            applied, dead, *stored = read.execute(raise_on_error=False)
+        at = int(applied)
+        self._read_to({shard: at + 1})
+        of_users, counters = stored[: 3 * len(users)], stored[3 * len(users) :]
+        for userid, profile, seen, attributes in zip(users, of_users[::3], of_users[1::3], of_users[2::3], strict=True):
+            self._user(userid, at, profile, seen, attributes)
+        for itemid, packed in zip(self._items, counters, strict=True):
+            counter = read_one(lambda packed=packed: _named(COUNTER, packed))  # type: ignore[misc]
+            name = f"sample: item {itemid} in shard {shard}"
+            self._result.check(name, self._oracle.counter(shard, itemid, at), counter)
+        counted = read_one(lambda: sum(int(n) for n in dead))
+        self._result.check(f"sample: dead events of shard {shard}", self._dead(shard, at), counted)
+
+    def _dead(self, shard: int, at: int) -> int:
+        return sum(offset <= at for offset in self._oracle.dead[shard])
+
+    def _user(self, userid: int, at: int, profile: object, seen: Any, attributes: Any) -> None:
+        check, name = self._result.check, f"user {userid}"
+        check(
+            f"sample: profile of {name}",
+            self._oracle.profile(userid, at),
+            read_one(lambda: _named(PROFILE, cast(Any, profile))),
+        )
+        check(
+            f"sample: seen filter of {name}",
+            self._oracle.seen(userid, at),
+            read_one(lambda: {int(itemid): SEEN.unpack(rated) for itemid, rated in seen.items()}),
+        )
+        check(
+            f"sample: attributes of {name}",
+            self._oracle.attributes(userid),
+            read_one(lambda: list(USER.unpack(attributes)) if attributes is not None else None),
+        )
+
+    def _user_rows(self, progress: Progress) -> None:
+        left, until = set(self._users), time.monotonic() + self._wait_s
+        while left:
+            progress("comparing feature rows of a sample with the oracle", 1 - len(left) / len(self._users))
+            before = [-1 if each is None else each for each in self._profiles.served()]
+            rows = read_each(self._features.users, sorted(left))
+            after = [-1 if each is None else each for each in self._profiles.applied()]
+            self._read_to({shard: at + 1 for shard, at in enumerate(after)})
+            for userid in sorted(left):
+                shard = self._profiles.shard_of(userid)
+                least, most = (self._oracle.user_row(userid, of[shard]) for of in (before, after))
+                if rows.get(userid) in (least, most):
+                    left.remove(userid)
+                elif least == most:
+                    left.remove(userid)
+                    self._result.check(f"sample: feature row of user {userid}", most, rows.get(userid))
+            self._pause(left, until, "users")
+
+    def _item_rows(self, progress: Progress) -> None:
+        left, until = set(self._items), time.monotonic() + self._wait_s
+        while left:
+            progress("comparing feature rows of a sample with the oracle", 1 - len(left) / len(self._items))
+            before = self._unpublished()
+            rows = read_each(self._features.items, sorted(left))
+            after = self._unpublished()
+            if before == after:
+                offsets, unpublished = after
+                self._read_to({shard: at + 1 for shard, at in enumerate(offsets)})
+                for itemid in sorted(left - unpublished):
+                    left.remove(itemid)
+                    row = self._oracle.item_row(itemid, offsets)
+                    self._result.check(f"sample: feature row of item {itemid}", row, rows.get(itemid))
+            self._pause(left, until, "items")
+
+    def _unpublished(self) -> tuple[list[int], set[int]]:
+        """Where each shard stands, and items whose counters may not be published."""
+        read = self._profiles.client.pipeline(transaction=True)
+        for shard in range(self._profiles.partitions):
+            tag = self._profiles.tag(shard)
+            read.get(f"{tag}:applied")
+            read.sunion([f"{tag}:dirty", f"{tag}:publishing"])
+        with reachable():
+            answers = read.execute()
+        offsets = [-1 if each is None else int(each) for each in answers[::2]]
+        return offsets, {int(itemid) for of_shard in answers[1::2] for itemid in of_shard if itemid.isdigit()}
+
+    def _pause(self, left: Collection[int], until: float, kind: str) -> None:
+        if not left:
+            return
+        if time.monotonic() > until:
+            raise Unreachable(
+                f"the feature rows of {len(left)} {kind} still change after {self._wait_s:.0f} s; see in "
+                "`reelstream status` that a worker is running"
+            )
+        time.sleep(PAUSE_S)
+
+
+def _named(names: Sequence[str], packed: bytes | None) -> dict[str, Any] | None:
+    """Stored values by name; None where nothing is stored."""
+    return None if packed is None else dict(zip(names, msgpack.unpackb(packed), strict=True))

@@ -1,0 +1,262 @@
+"""The comparison of profiles, seen filters, counters and feature rows, while events arrive too.
+
+The first look compares everything with the log as it stood when the look began. What differs is looked at again: its
+shard is read in one transaction, the log is folded to exactly the offset that the shard stands at, and both must be
+equal. Feature rows are written a moment after the state; a row is wrong if it differs from the state that it must
+follow and that state has not changed while the row was read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from features import ItemCounter, Row, row_time
+from stores import Profiles, Unreachable, view_shard
+from stores.feature_store import Features
+from stores.online_rows import OnlineRows
+from stores.packing import unpack_counter
+from stores.redis import reachable
+from stores.shard_view import ShardView
+from verify.log import Expected
+from verify.reading import read_each, read_one
+from verify.report import Progress, Unreadable, Verified
+
+BATCH = 500
+PAUSE_S = 0.02
+QUIET: Progress = lambda what, share: None  # noqa: E731
+
+StoredRow = tuple[Row, datetime | None]
+
+
+@dataclass
+class _Doubts:
+    """What differed at the first look."""
+
+    users: set[int] = field(default_factory=set)
+    user_rows: set[int] = field(default_factory=set)
+    shards: set[int] = field(default_factory=set)
+    item_rows: set[int] = field(default_factory=set)
+
+
+class StateComparison:
+    """Compares what the stream keeps.
+
+    Args:
+        expected: what must be stored.
+        profiles, features, rows: what is stored.
+        wait_s: seconds that the stream gets to catch up.
+        result: takes the figures and the differences.
+    """
+
+    def __init__(
+        self,
+        expected: Expected,
+        profiles: Profiles,
+        features: Features,
+        rows: OnlineRows,
+        wait_s: float,
+        result: Verified,
+    ) -> None:
+        self._expected = expected
+        self._profiles = profiles
+        self._features = features
+        self._rows_stored = rows
+        self._wait_s = wait_s
+        self._doubts = _Doubts()
+        self.result = result
+
+    def compare(self, progress: Progress) -> None:
+        """Compare all of it.
+
+        Raises:
+            Unreachable: if a store does not answer, or the stream does not catch up in time.
+        """
+        self.wait_served(progress)
+        self._look(progress)
+        self._look_again(progress)
+
+    def wait_served(self, progress: Progress = QUIET) -> None:
+        """Wait until all stores hold every event that is folded here.
+
+        Raises:
+            Unreachable: if they do not in time.
+        """
+        until = time.monotonic() + self._wait_s
+        while True:
+            behind = self._behind()
+            if not behind:
+                return
+            if time.monotonic() > until:
+                where = ", ".join(f"shard {shard} by {events}" for shard, events in behind.items())
+                raise Unreachable(
+                    f"the stream is {sum(behind.values())} events behind after {self._wait_s:.0f} s ({where}); "
+                    "see in `reelstream status` that a worker is running"
+                )
+            progress(f"waiting for the stream, {sum(behind.values())} events behind", 0.0)
+            time.sleep(PAUSE_S)
+
+    def _behind(self) -> dict[int, int]:
+        """Events that a shard, or what follows it, does not hold yet; without shards that hold all."""
+        positions = zip(self._profiles.applied(), self._profiles.served(), strict=True)
+        lowest = [min(-1 if each is None else each for each in position) for position in positions]
+        return {
+            shard: self._expected.folded[shard] - 1 - stands
+            for shard, stands in enumerate(lowest)
+            if stands < self._expected.folded[shard] - 1
+        }
+
+    def _look(self, progress: Progress) -> None:
+        """Compare everything, and note what differs."""
+        expected, doubts = self._expected, self._doubts
+        userids = sorted(expected.userids() | self._profiles.userids())
+        for start in range(0, len(userids), BATCH):
+            batch = userids[start : start + BATCH]
+            stored, rows = read_each(self._profiles.read_users, batch), self._stored("user", batch)
+            doubts.users.update(userid for userid in batch if expected.user(userid) != stored.get(userid))
+            doubts.user_rows.update(userid for userid in batch if self._row("user", userid) != rows.get(userid))
+            progress("comparing users", start / len(userids))
+        progress("comparing items", 0.0)
+        for shard in range(self._profiles.partitions):
+            view = read_one(lambda shard=shard: view_shard(self._profiles, shard))  # type: ignore[misc]
+            if (
+                isinstance(view, Unreadable)
+                or view.counters != expected.counters(shard)
+                or view.dead != dict(expected.dead[shard])
+            ):
+                doubts.shards.add(shard)
+        itemids = sorted(expected.items)
+        rows = self._stored("item", itemids)
+        doubts.item_rows.update(itemid for itemid in itemids if self._row("item", itemid) != rows.get(itemid))
+        self._look_for_strays()
+        self.result.items = len(itemids)
+        self.result.profiles = len(userids)
+        self.result.feature_rows = len(userids) + len(itemids)
+
+    def _look_for_strays(self) -> None:
+        """Doubt rows of the feature store whose user has no profile, or whose item is not in the catalogue."""
+        found = self._rows_stored.ids()
+        self._doubts.user_rows.update(found.users - self._expected.userids())
+        self._doubts.item_rows.update(found.items - self._expected.items.keys())
+        for key in found.unreadable:
+            self.result.check(f"key {key!r} of the feature store", None, Unreadable("no entity"))
+
+    def _look_again(self, progress: Progress) -> None:
+        """Compare what differed, each at one offset of its shard."""
+        progress("comparing again what differs", 0.0)
+        doubts = self._doubts
+        for shard in range(self._profiles.partitions):
+            of_shard = sorted(userid for userid in doubts.users if self._expected.shard_of(userid) == shard)
+            if of_shard or shard in doubts.shards:
+                self._shard(shard, of_shard)
+        self._rows("user", doubts.user_rows)
+        self._rows("item", doubts.item_rows)
+        self.result.events = self._expected.events
+        self.result.dead = sum(sum(dead.values()) for dead in self._expected.dead)
+
+    def _shard(self, shard: int, userids: Sequence[int]) -> None:
+        self.wait_served()
+        view = read_one(lambda: view_shard(self._profiles, shard, userids))
+        if isinstance(view, Unreadable):
+            self._damaged_shard(shard, userids)
+            return
+        self._expected.fold_to({shard: view.applied + 1})
+        self._users(userids, view.users)
+        self._counters(shard, view)
+
+    def _users(self, userids: Sequence[int], stored: Mapping[int, object]) -> None:
+        for userid in userids:
+            self.result.check(
+                f"profile and seen filter of user {userid}", self._expected.user(userid), stored.get(userid)
+            )
+
+    def _counters(self, shard: int, view: ShardView) -> None:
+        counters = self._expected.counters(shard)
+        for itemid in counters.keys() | view.counters.keys():
+            self.result.check(f"item {itemid} in shard {shard}", counters.get(itemid), view.counters.get(itemid))
+        self.result.check(f"dead events of shard {shard}", dict(self._expected.dead[shard]), dict(view.dead))
+
+    def _damaged_shard(self, shard: int, userids: Sequence[int]) -> None:
+        """Compare a shard of which a value cannot be read, each value by itself."""
+        applied = self._profiles.applied()[shard]
+        self._expected.fold_to({shard: -1 if applied is None else applied + 1})
+        self._users(userids, read_each(self._profiles.read_users, userids))
+        tag, client = self._profiles.tag(shard), self._profiles.client
+        with reachable():
+            packed: dict[bytes, bytes] = client.hgetall(f"{tag}:items")  # type: ignore[assignment]
+            dead: dict[bytes, bytes] = client.hgetall(f"{tag}:dead")  # type: ignore[assignment]
+        counters: dict[str, ItemCounter | Unreadable] = {
+            field.decode("latin-1"): read_one(lambda value=value: unpack_counter(value))  # type: ignore[misc]
+            for field, value in packed.items()
+        }
+        expected = {str(itemid): counter for itemid, counter in self._expected.counters(shard).items()}
+        for name in expected.keys() | counters.keys():
+            self.result.check(f"item {name} in shard {shard}", expected.get(name), counters.get(name))
+        stored = {reason.decode("latin-1"): n.decode("latin-1") for reason, n in dead.items()}
+        wanted = {reason: str(n) for reason, n in self._expected.dead[shard].items()}
+        self.result.check(f"dead events of shard {shard}", wanted, stored)
+
+    def _row(self, kind: str, entity: int) -> StoredRow | None:
+        """The row that an entity must have, with its timestamp."""
+        row = self._expected.user_row(entity) if kind == "user" else self._expected.item_row(entity)
+        return None if row is None else (row, row_time(row))
+
+    def _stored(self, kind: str, ids: Sequence[int]) -> dict[int, object]:
+        """The rows that entities have, with their timestamps; without those that have none."""
+        read: Callable[[Sequence[int]], Mapping[int, Row]] = (
+            self._features.users if kind == "user" else self._features.items
+        )
+        rows = read_each(read, ids)
+        times = self._rows_stored.times(f"{kind}id", ids)
+        return {
+            entity: row if isinstance(row, Unreadable) else (row, times.get(entity))
+            for entity in rows.keys() | times.keys()
+            for row in [rows.get(entity, {})]
+        }
+
+    def _rows(self, kind: str, doubted: Iterable[int]) -> None:
+        """Compare rows until each agrees, or differs from a state that did not change meanwhile.
+
+        Raises:
+            Unreachable: if some change faster than they can be compared.
+        """
+        until = time.monotonic() + self._wait_s
+        left = set(doubted)
+        while left:
+            waiting = self._advance()
+            self.wait_served()
+            looked_at = sorted(left - waiting if kind == "item" else left)
+            before = {entity: self._row(kind, entity) for entity in looked_at}
+            stored = self._stored(kind, looked_at)
+            self._advance()
+            for entity in looked_at:
+                if before[entity] == stored.get(entity):
+                    left.remove(entity)
+                elif before[entity] == self._row(kind, entity):
+                    left.remove(entity)
+                    self.result.check(f"feature row of {kind} {entity}", before[entity], stored.get(entity))
+            if left and time.monotonic() > until:
+                raise Unreachable(
+                    f"the feature rows of {len(left)} {kind}s still change, or are not published, after "
+                    f"{self._wait_s:.0f} s; see in `reelstream status` that a worker is running"
+                )
+            if left:
+                time.sleep(PAUSE_S)
+
+    def _advance(self) -> set[int]:
+        """Fold the log to where each shard stands; items whose rows may not be written yet."""
+        waiting: set[int] = set()
+        ends = {}
+        for shard in range(self._profiles.partitions):
+            tag = self._profiles.tag(shard)
+            read = self._profiles.client.pipeline(transaction=True)
+            read.get(f"{tag}:applied")
+            read.sunion([f"{tag}:dirty", f"{tag}:publishing"])
+            with reachable():
+                applied, unpublished = read.execute()
+            ends[shard] = -1 if applied is None else int(applied) + 1
+            waiting.update(int(itemid) for itemid in unpublished if itemid.isdigit())
+        self._expected.fold_to(ends)
+        return waiting
