@@ -23,7 +23,7 @@ from verify.oracle import Oracle
 from verify.reading import read_each, read_one
 from verify.report import Progress, Verified
 
-PAUSE_S = 0.1
+PAUSE_S = 0.05
 
 PROFILE = (
     "userid",
@@ -178,15 +178,17 @@ class SampleComparison:
         left, until = set(self._items), time.monotonic() + self._wait_s
         while left:
             progress("comparing feature rows of a sample with the oracle", 1 - len(left) / len(self._items))
-            before = self._unpublished()
-            rows = read_each(self._features.items, sorted(left))
-            after = self._unpublished()
-            if before == after:
-                offsets, unpublished = after
-                self._read_to({shard: at + 1 for shard, at in enumerate(offsets)})
-                for itemid in sorted(left - unpublished):
+            before, unpublished = self._unpublished()
+            looked_at = sorted(left - unpublished)
+            rows = read_each(self._features.items, looked_at)
+            after, _ = self._unpublished()
+            self._read_to({shard: at + 1 for shard, at in enumerate(after)})
+            for itemid in looked_at:
+                row = self._oracle.item_row(itemid, before)
+                if rows.get(itemid) == row:
                     left.remove(itemid)
-                    row = self._oracle.item_row(itemid, offsets)
+                elif self._oracle.item_row(itemid, after) == row:
+                    left.remove(itemid)
                     self._result.check(f"sample: feature row of item {itemid}", row, rows.get(itemid))
             self._pause(left, until, "items")
 
