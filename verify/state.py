@@ -111,7 +111,10 @@ class StateComparison:
     def _look(self, progress: Progress) -> None:
         """Compare everything, and note what differs."""
         expected, doubts = self._expected, self._doubts
-        userids = sorted(expected.userids() | self._profiles.userids())
+        known = self._profiles.userids()
+        userids = sorted(expected.userids() | known)
+        # Of these something is stored that may be nothing to read, and must not be there at all.
+        doubts.users.update(known - expected.userids())
         for start in range(0, len(userids), BATCH):
             batch = userids[start : start + BATCH]
             stored, rows = read_each(self._profiles.read_users, batch), self._stored("user", batch)
@@ -168,9 +171,10 @@ class StateComparison:
 
     def _users(self, userids: Sequence[int], stored: Mapping[int, object]) -> None:
         for userid in userids:
-            self.result.check(
-                f"profile and seen filter of user {userid}", self._expected.user(userid), stored.get(userid)
-            )
+            expected, found = self._expected.user(userid), stored.get(userid)
+            if expected is None and found is None:
+                found = Unreadable("no profile")
+            self.result.check(f"profile and seen filter of user {userid}", expected, found)
 
     def _counters(self, shard: int, view: ShardView) -> None:
         counters = self._expected.counters(shard)
