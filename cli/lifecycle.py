@@ -63,7 +63,7 @@ def _table(parts: list[servers.PartStatus]) -> Table:
             part.name,
             part.state,
             "[green]yes[/]" if part.healthy else "[red]no[/]",
-            str(part.port),
+            str(part.port or ""),
             str(part.pid or ""),
             f"{part.memory_mb:.0f}" if part.pid else "",
             _duration(part.uptime_s) if part.pid else "",

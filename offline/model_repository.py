@@ -1,13 +1,15 @@
 """The stock Triton model repository: MODEL/config.pbtxt and MODEL/VERSION/model.onnx; a version is a run.
 
 A version appears by one rename, and a configuration is replaced by one, so that a server which watches the repository
-never sees half of either. Adding takes nothing away: what is no longer needed is removed once another run is live.
+never sees half of either. Until then, and after, a version's folder begins with 0, which Triton ignores; a folder
+of another name would look to it like a change of all versions, which it would load once more.
+Adding takes nothing away: what is no longer needed is removed once another run is live.
 """
 
 from __future__ import annotations
 
 import shutil
-import tempfile
+import time
 from collections.abc import Callable, Collection
 from pathlib import Path
 
@@ -19,8 +21,6 @@ MODELS = (ENCODER, RANKER)
 MODEL, CONFIG = "model.onnx", "config.pbtxt"
 NAME = "run.txt"
 """Beside each model: the id of its run."""
-
-PARTIAL = ".new-"
 
 
 def require_same_tensors(repository: Path, run: Path) -> None:
@@ -58,30 +58,33 @@ def add(repository: Path, run: Path, manifest: Manifest, version: int | None, ne
         folder.mkdir(parents=True, exist_ok=True)
         held = folder / str(version)
         whole = (held / NAME).is_file() and (held / MODEL).is_file()
+        if not (folder / CONFIG).is_file() or (folder / CONFIG).read_text() != (run / model / CONFIG).read_text():
+            # In a folder in which Triton does not look at files.
+            partial = repository / f".new-{model}"
+            shutil.copyfile(run / model / CONFIG, partial)
+            partial.replace(folder / CONFIG)
         if not whole or sha256(held / MODEL) != manifest.files[f"{model}/{MODEL}"]:
             _copy(run / model / MODEL, run.name, held)
-        if not (folder / CONFIG).is_file() or (folder / CONFIG).read_text() != (run / model / CONFIG).read_text():
-            partial = folder / f"{PARTIAL}{CONFIG}"
-            shutil.copy2(run / model / CONFIG, partial)
-            partial.replace(folder / CONFIG)
     return version
+
+
+def withdraw(repository: Path, version: int) -> None:
+    """Take a version out of the repository, as Triton would try again and again to load one that it cannot."""
+    for model in MODELS:
+        _remove(repository / model / str(version))
 
 
 def remove_others(repository: Path, keep: Collection[int]) -> None:
     """Remove all versions but some, and what interrupted copies left."""
     for model in MODELS:
-        for entry in (repository / model).iterdir():
-            if entry.name.isdigit() and int(entry.name) not in keep:
-                # Renamed first, so that a server never finds a version without its model.
-                gone = entry.rename(entry.with_name(f"{PARTIAL}{entry.name}"))
-                shutil.rmtree(gone)
-            elif entry.name.startswith(PARTIAL):
-                shutil.rmtree(entry) if entry.is_dir() else entry.unlink()
+        for entry in list((repository / model).iterdir()):
+            if entry.name.isdigit() and (entry.name.startswith("0") or int(entry.name) not in keep):
+                _remove(entry)
 
 
 def _versions(repository: Path) -> set[int]:
     """Versions that any of the models has."""
-    return {int(entry.name) for model in MODELS for entry in repository.glob(f"{model}/[0-9]*") if entry.name.isdigit()}
+    return {int(entry.name) for model in MODELS for entry in repository.glob(f"{model}/[1-9]*") if entry.name.isdigit()}
 
 
 def _tensors(config: Path) -> set[str]:
@@ -91,11 +94,21 @@ def _tensors(config: Path) -> set[str]:
 
 
 def _copy(model: Path, run: str, version: Path) -> None:
-    with tempfile.TemporaryDirectory(dir=version.parent, prefix=PARTIAL) as temporary:
-        new = Path(temporary) / "version"
-        new.mkdir()
-        shutil.copy2(model, new)
-        (new / NAME).write_text(run)
-        if version.exists():
-            version.rename(Path(temporary) / "damaged")
-        new.rename(version)
+    """Make a version's folder. What it holds is new: Triton goes by times of change, which the run's may precede."""
+    new = _aside(version)
+    new.mkdir()
+    shutil.copyfile(model, new / MODEL)
+    (new / NAME).write_text(run)
+    _remove(version)
+    new.rename(version)
+
+
+def _remove(version: Path) -> None:
+    """Remove a version's folder where there is one, renamed first so that no server finds it without its model."""
+    if version.is_dir():
+        shutil.rmtree(version.rename(_aside(version)))
+
+
+def _aside(version: Path) -> Path:
+    """A name beside a version that Triton ignores."""
+    return version.with_name(f"0{time.time_ns()}")

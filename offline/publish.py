@@ -35,6 +35,7 @@ from stores import (
     Published,
     PublishLock,
     Snapshot,
+    StoreError,
     connect,
     ensure_topics,
 )
@@ -234,16 +235,20 @@ class _Publishing:
     def _load_models(self, version: int | None) -> int:
         self._progress(Step.COPY, 0.0)
         self._lock.check()
-        version = model_repository.add(
-            self._settings.model_repository, self._run, self._manifest, version, self._published.new_version
-        )
+        known, repository = version, self._settings.model_repository
+        version = model_repository.add(repository, self._run, self._manifest, known, self._published.new_version)
         self._progress(Step.LOAD, 0.0)
         self._install()
         models = Models(self._settings.triton)
         try:
             for model in (ENCODER, RANKER):
-                models.load(model)
+                models.wait_until_loaded(model, version)
             prove(models, self._run, version)
+        except (RunError, StoreError):
+            if known is None:
+                model_repository.withdraw(repository, version)
+                self._install()
+            raise
         finally:
             models.close()
         return version
@@ -309,12 +314,6 @@ class _Publishing:
             index.delete(other)
         model_repository.remove_others(self._settings.model_repository, {run.version for run in keep})
         self._install()
-        models = Models(self._settings.triton)
-        try:
-            for model in (ENCODER, RANKER):
-                models.load(model)
-        finally:
-            models.close()
 
 
 def rollback(settings: Settings, progress: Progress = lambda what, share: None) -> LiveRun:

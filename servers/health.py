@@ -23,6 +23,7 @@ class PartStatus:
 
     Attributes:
         state: the supervisor's word for its process.
+        port: the first that it listens on; None where it listens on a socket in the state folder.
         memory_mb: of all its processes, in MiB.
         detail: what is wrong, what it waits for, and how often it died of late.
     """
@@ -30,7 +31,7 @@ class PartStatus:
     name: str
     state: str
     healthy: bool
-    port: int
+    port: int | None
     pid: int | None
     memory_mb: float
     uptime_s: float
@@ -73,7 +74,7 @@ def _status(part: Part, process: Process | None, died: deaths.Deaths | None, log
         name=part.name,
         state=process.state.lower() if process else "stopped",
         healthy=healthy,
-        port=part.ports[0].number,
+        port=part.ports[0].number if part.ports else None,
         pid=number,
         memory_mb=_memory_mb(number) if number else 0.0,
         uptime_s=process.uptime_s if process else 0.0,

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+
+from servers.errors import NotReady
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 
@@ -25,6 +28,21 @@ def locked(file: Path) -> Iterator[None]:
     with file.open("w") as handle:
         fcntl.flock(handle, fcntl.LOCK_EX)
         yield
+
+
+def private_folder(folder: Path) -> None:
+    """Make a folder where it is missing, and let nobody but its owner in.
+
+    Raises:
+        NotReady: it belongs to another user, who could put files of theirs in it.
+    """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+        raise NotReady(
+            f"{folder} is not a folder of this user alone; remove it or choose another (shorter) REELSTREAM_STATE_DIR"
+        )
+    folder.chmod(0o700)
 
 
 @dataclass(frozen=True)
@@ -62,6 +80,6 @@ class Layout:
     def make(self) -> None:
         """Create the folders; what holds passwords is for this user only."""
         self.logs.mkdir(parents=True, exist_ok=True)
-        for folder in (self.supervisor, self.supervisor / "launch", self.state / "config"):
-            folder.mkdir(parents=True, exist_ok=True)
-            folder.chmod(0o700)
+        for name in ("supervisor", "supervisor/launch", "config", "data", "triton"):
+            (self.state / name).mkdir(parents=True, exist_ok=True)
+            (self.state / name).chmod(0o700)

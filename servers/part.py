@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from servers.errors import Unsupported
+from settings.local import LOOPBACK_NAMES
 
 LOOPBACK = "127.0.0.1"
-LOOPBACK_NAMES = frozenset({LOOPBACK, "localhost"})
 PROBE_TIMEOUT_S = 2.0
 
 

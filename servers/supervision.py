@@ -21,7 +21,7 @@ from supervisor.xmlrpc import Faults, SupervisorTransport
 
 from servers.errors import NotReady, NotRunning
 from servers.launch import SUPERVISED_IN
-from servers.layout import Layout
+from servers.layout import Layout, private_folder
 
 # Linux allows 108 bytes; the supervisor makes the socket under a longer name first (".PID").
 SOCKET_PATH_BYTES = 95
@@ -255,11 +255,7 @@ def _socket_path(layout: Layout) -> Path:
     if len(os.fsencode(path)) <= SOCKET_PATH_BYTES:
         return path
     folder = Path(tempfile.gettempdir()) / f"reelstream-{os.getuid()}"
-    folder.mkdir(mode=0o700, exist_ok=True)
-    if folder.is_symlink() or folder.stat().st_uid != os.getuid() or folder.stat().st_mode & 0o077:
-        raise NotReady(
-            f"{folder} is not a folder of this user alone; remove it or choose a shorter REELSTREAM_STATE_DIR"
-        )
+    private_folder(folder)
     return folder / (hashlib.sha256(os.fsencode(layout.state)).hexdigest()[:16] + ".sock")
 
 

@@ -1,6 +1,10 @@
 """Triton 2.51: the wheel nvidia-pytriton in an environment of its own, with the Python backend only.
 
 The wheel has no onnxruntime backend, so Triton serves a repository that `triton_repository` derives from the stock one.
+
+Only who can write that repository can load a model: Triton looks at it once a second (`POLL`), and in this mode takes
+no request to load or unload one. The wheel has weaknesses that later versions fixed, so as little as possible reaches
+it: no HTTP, gRPC on a socket that only its owner can open, and of gRPC health, inference and lists (`CLOSED`).
 """
 
 from __future__ import annotations
@@ -10,25 +14,44 @@ import shutil
 import sys
 from pathlib import Path
 
+from tritonclient import grpc
+from tritonclient.utils import InferenceServerException
+
 from servers import triton_environment, triton_repository
-from servers.http_probe import expect_ok
-from servers.layout import Layout
-from servers.part import LOOPBACK, Launch, NotYet, Part, Port, require_loopback
-from settings import Settings
+from servers.errors import Unsupported
+from servers.layout import Layout, private_folder
+from servers.part import PROBE_TIMEOUT_S, Launch, NotYet, Part
+from settings import Settings, local
+
+POLL = (
+    "--model-control-mode=poll",
+    "--repository-poll-secs=1",
+)
+CLOSED = (
+    "--allow-http=false",
+    "--allow-metrics=false",
+    # A request to one of these must show a header whose name has capital letters, which HTTP/2 does not allow: nobody
+    # can send it, so it is no secret and may stand here.
+    "--grpc-restricted-protocol=shared-memory,model-config,statistics,trace,logging:NOBODY=nobody",
+)
 
 
 def part(settings: Settings) -> Part:
-    """Triton as a part of the system."""
-    require_loopback(settings.triton.host, "triton.host")
+    """Triton as a part of the system.
+
+    Raises:
+        Unsupported: the settings name a Triton elsewhere.
+    """
+    if settings.triton.host or settings.triton.tls:
+        raise Unsupported(
+            "the Triton that `reelstream up` starts has no host and no TLS, but a socket in the state folder; "
+            "leave triton.host empty and set triton.tls to false, or start the parts that you need by name"
+        )
     return Part(
         name="triton",
-        ports=(
-            Port(settings.triton.http_port, "triton.http_port"),
-            Port(settings.triton.grpc_port, "triton.grpc_port"),
-            Port(settings.triton.metrics_port, "triton.metrics_port"),
-        ),
+        ports=(),
         launch=lambda: _launch(settings),
-        probe=lambda: _probe(settings.triton.http_port),
+        probe=lambda: _probe(settings.triton.address),
     )
 
 
@@ -47,6 +70,9 @@ def _launch(settings: Settings) -> Launch:
     environment = triton_environment.environment()
     backends = settings.state / "triton" / "backends"
     _backend(environment, backends / "python")
+    socket = Path(settings.triton.address.removeprefix("unix:"))
+    if not socket.is_relative_to(settings.state):
+        private_folder(socket.parent)
     # A server that is killed leaves its shared memory behind; the name tells ours from others'.
     shared = "reelstream-" + hashlib.sha256(str(settings.state).encode()).hexdigest()[:12]
     return Launch(
@@ -58,21 +84,16 @@ def _launch(settings: Settings) -> Launch:
             f"--model-repository={models(settings)}",
             f"--backend-directory={backends}",
             f"--backend-config=python,shm-region-prefix-name={shared}",
-            "--model-control-mode=explicit",
-            "--load-model=*",
+            *POLL,
+            *CLOSED,
             # The configurations are complete; to ask a model for more would take a process of its own.
             "--disable-auto-complete-config",
             "--strict-readiness=false",
             "--exit-on-error=false",
             "--exit-timeout-secs=5",
-            "--allow-gpu-metrics=false",
             "--pinned-memory-pool-byte-size=0",
-            f"--http-address={LOOPBACK}",
-            f"--http-port={settings.triton.http_port}",
-            f"--grpc-address={LOOPBACK}",
-            f"--grpc-port={settings.triton.grpc_port}",
-            f"--metrics-address={LOOPBACK}",
-            f"--metrics-port={settings.triton.metrics_port}",
+            f"--grpc-address=unix:{socket.with_name(socket.name.removesuffix(f':{local.TRITON_PORT}'))}",
+            f"--grpc-port={local.TRITON_PORT}",
         ],
         environment=environment.variables,
         directory=Layout(settings.state).state,
@@ -90,11 +111,18 @@ def _backend(environment: triton_environment.Environment, folder: Path) -> None:
             temporary.rename(target)
 
 
-def _probe(port: int) -> None:
-    """The server is live, and so is each model that it says is ready."""
-    expect_ok(port, "/v2/health/live")
-    for model in expect_ok(port, "/v2/repository/index", method="POST").json():
-        if model.get("state") == "LOADING":
-            raise NotYet(f"model {model['name']} is loading")
-        if model.get("state") == "READY":
-            expect_ok(port, f"/v2/models/{model['name']}/versions/{model['version']}/ready")
+def _probe(address: str) -> None:
+    """The server is ready, no model is being loaded, and each that it lists as ready answers that it is."""
+    with grpc.InferenceServerClient(address) as client:
+        try:
+            if not client.is_server_ready(client_timeout=PROBE_TIMEOUT_S):
+                raise NotYet("Triton says that it is not ready")
+            for model in client.get_model_repository_index(client_timeout=PROBE_TIMEOUT_S).models:
+                if model.state == "LOADING":
+                    raise NotYet(f"model {model.name} is loading")
+                if model.state == "READY" and not client.is_model_ready(
+                    model.name, model.version, client_timeout=PROBE_TIMEOUT_S
+                ):
+                    raise NotYet(f"model {model.name} does not answer")
+        except InferenceServerException as error:
+            raise NotYet(f"Triton does not answer ({error.message().splitlines()[0]})") from error

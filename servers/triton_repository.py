@@ -2,6 +2,10 @@
 
 The stock repository is MODEL/config.pbtxt and MODEL/VERSION/model.onnx for the onnxruntime backend. In the derived one
 each version has a `model.py` beside its model.onnx, and the configuration names the Python backend instead.
+
+Triton looks at the derived repository at any moment and takes what it finds, so a version appears and goes by one
+rename. Until then, and after, its folder has a name that begins with 0, which Triton documents that it ignores: a
+temporary folder of any other name would look to it like a change of all versions, which it would load once more.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ import contextlib
 import importlib.util
 import py_compile
 import shutil
-import tempfile
+import time
 from pathlib import Path
 
 from google.protobuf import text_format  # type: ignore[import-untyped]
@@ -41,25 +45,30 @@ def _derive(stock: Path, derived: Path) -> None:
     names = {folder.name for folder in stock.iterdir() if (folder / CONFIG).is_file()} if stock.is_dir() else set()
     for name in sorted(names):
         _derive_model(stock / name, derived / name)
-    for folder in derived.iterdir():
-        if folder.name not in names:
-            shutil.rmtree(folder)
+    for entry in list(derived.iterdir()):
+        if entry.name not in names:
+            _remove(entry, derived.with_name(f"{derived.name}.gone"))
 
 
 def _derive_model(stock: Path, derived: Path) -> None:
-    derived.mkdir(exist_ok=True)
-    present = set()
-    for entry in stock.iterdir():
-        present.add(entry.name)
-        if entry.name == CONFIG:
-            _write(derived / CONFIG, _python_config(entry).encode())
-        elif entry.is_dir():
-            _mirror_folder(entry, derived / entry.name, with_model=entry.name.isdigit())
+    """Withdraw what is gone, then the configuration, then what is new, so that no version meets another's inputs."""
+    target = derived
+    if not derived.is_dir():
+        target = derived.parent.with_name(f"{derived.parent.name}.new")
+        shutil.rmtree(target, ignore_errors=True)
+        target.mkdir()
+    entries = {entry.name: entry for entry in stock.iterdir() if not _is_unfinished(entry)}
+    for entry in list(target.iterdir()):
+        if entry.name not in entries:
+            _remove(entry, _aside(entry))
+    _write(target / CONFIG, _python_config(entries.pop(CONFIG)).encode(), target.parent)
+    for entry in entries.values():
+        if entry.is_dir():
+            _mirror_folder(entry, target / entry.name, with_model=entry.name.isdigit())
         else:
-            _mirror_file(entry, derived / entry.name)
-    for entry in derived.iterdir():
-        if entry.name not in present:
-            _remove(entry)
+            _mirror_file(entry, target / entry.name)
+    if target is not derived:
+        target.rename(derived)
 
 
 def _python_config(stock: Path) -> str:
@@ -77,8 +86,8 @@ def _python_config(stock: Path) -> str:
 def _mirror_folder(stock: Path, derived: Path, *, with_model: bool) -> None:
     target = derived
     if not derived.is_dir():
-        target = Path(tempfile.mkdtemp(prefix=".new-", dir=derived.parent))
-        target.chmod(0o755)
+        target = _aside(derived)
+        target.mkdir()
     files = [entry for entry in stock.rglob("*") if entry.is_file()]
     for file in files:
         _mirror_file(file, target / file.relative_to(stock))
@@ -114,16 +123,29 @@ def _compile(code: Path) -> None:
         py_compile.compile(str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 
-def _write(file: Path, content: bytes) -> None:
+def _write(file: Path, content: bytes, work: Path) -> None:
+    """Replace a file by one rename from a folder in which Triton does not look at files."""
     if file.is_file() and file.read_bytes() == content:
         return
-    temporary = file.with_name(f".new-{file.name}")
+    temporary = work / f".new-{file.parent.name}-{file.name}"
     temporary.write_bytes(content)
     temporary.replace(file)
 
 
-def _remove(entry: Path) -> None:
+def _remove(entry: Path, gone: Path) -> None:
+    """Remove a file or a folder, which is first renamed so that Triton does not see half of it."""
     if entry.is_dir():
-        shutil.rmtree(entry)
+        shutil.rmtree(gone, ignore_errors=True)
+        shutil.rmtree(entry.rename(gone))
     else:
         entry.unlink()
+
+
+def _aside(version: Path) -> Path:
+    """A name beside a version that Triton ignores."""
+    return version.with_name(f"0{time.time_ns()}")
+
+
+def _is_unfinished(entry: Path) -> bool:
+    """Return whether an entry in a model's folder is not yet, or no longer, part of the model."""
+    return entry.name.startswith(".") or (entry.name.startswith("0") and entry.name.isdigit())

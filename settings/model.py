@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -14,11 +14,15 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from settings import local
 from settings.errors import SettingsError
 
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    _state: Path | None = PrivateAttr(None)
+    """The state folder, where the server that `reelstream up` starts keeps its password or its socket."""
 
 
 class KafkaSettings(Part):
@@ -41,9 +45,18 @@ class KafkaSettings(Part):
     sasl_mechanism: Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] = Field(
         "PLAIN", description="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512"
     )
-    username: str = Field("", description="user for SASL")
+    username: str = Field(
+        "", description="user for SASL; empty: the one that `reelstream up` makes, with a password in the state folder"
+    )
     password: SecretStr = Field(SecretStr(""), description="password for SASL")
     timeout_s: float = Field(5.0, gt=0, description="seconds that a broker may take to answer a new client")
+
+    @property
+    def login(self) -> tuple[str, str]:
+        """User and password for SASL: those of the settings, or those of the broker that `reelstream up` starts."""
+        if self.username:
+            return self.username, self.password.get_secret_value()
+        return local.USER, local.secret(self._state, "kafka")
 
 
 class RedisSettings(Part):
@@ -52,10 +65,28 @@ class RedisSettings(Part):
     host: str = Field("127.0.0.1", description="host of the server")
     port: int = Field(6379, description="port of the server")
     username: str = Field("", description="user, where the server asks for one")
-    password: SecretStr = Field(SecretStr(""), description="password, where the server asks for one")
+    password: SecretStr = Field(
+        SecretStr(""),
+        description="password, where the server asks for one; empty: the one that `reelstream up` makes in the state "
+        "folder, for a server on this machine",
+    )
     tls: bool = Field(False, description="speak TLS to the server")
     ca_file: str = Field("", description="PEM file with the authority that signed the server's certificate")
     timeout_s: float = Field(1.0, gt=0, description="seconds that one command may take")
+    max_memory_mb: int = Field(
+        1024,
+        ge=16,
+        description="memory that the data of the server that `reelstream up` starts may take, in MiB; it then refuses "
+        "writes, and the stream waits, rather than lose anything",
+    )
+
+    @property
+    def secret(self) -> str:
+        """The password: that of the settings, or that of the server that `reelstream up` starts; empty without one."""
+        given = self.password.get_secret_value()
+        if given or self.username or self.tls or self.host not in local.LOOPBACK_NAMES:
+            return given
+        return local.secret(self._state, "redis")
 
 
 class ElasticsearchSettings(Part):
@@ -74,16 +105,28 @@ class ElasticsearchSettings(Part):
 class TritonSettings(Part):
     """Triton: the user encoder and the ranker."""
 
-    host: str = Field("127.0.0.1", description="host of the inference server")
-    grpc_port: int = Field(8001, description="gRPC port, used by the API")
-    http_port: int = Field(8000, description="HTTP port, for health checks and people")
-    metrics_port: int = Field(8002, description="port of Triton's own metrics")
+    host: str = Field(
+        "",
+        description="host of the inference server; empty: the one that `reelstream up` starts, which has a socket in "
+        "the state folder",
+    )
+    grpc_port: int = Field(8001, description="gRPC port at that host")
     tls: bool = Field(False, description="speak TLS to the server")
     ca_file: str = Field("", description="PEM file with the authority that signed the server's certificate")
     timeout_s: float = Field(1.0, gt=0, description="seconds that one inference may take")
+    load_timeout_s: float = Field(
+        120.0, gt=0, description="seconds that publish waits until the server has loaded a version"
+    )
     repository: str = Field(
         "", description="the stock model repository that publish writes; empty: `models` in the state folder"
     )
+
+    @property
+    def address(self) -> str:
+        """The address of the server, as gRPC takes it."""
+        if self.host:
+            return f"{self.host}:{self.grpc_port}"
+        return f"unix:{local.triton_socket(self._state or Path())}"
 
 
 class FeastSettings(Part):
@@ -92,6 +135,11 @@ class FeastSettings(Part):
     project: str = Field("reelstream", description="name of the Feast project")
     host: str = Field("127.0.0.1", description="address that the Feast server listens on")
     port: int = Field(6566, description="port of the Feast server, for callers outside")
+    hosts: str = Field(
+        "",
+        description="names, separated by commas, under which callers may ask the Feast server besides localhost and "
+        "addresses; any other is refused",
+    )
     registry: str = Field("", description="path of the registry file; empty: `feast/registry.db` in the state folder")
 
 
@@ -160,7 +208,7 @@ class ApiSettings(Part):
     )
     tokens: SecretStr = Field(
         SecretStr(""),
-        description="who may do what, as in `read+write:TOKEN read:OTHER`; scopes: read, write, admin (all). "
+        description="who may do what, as in `read+write:TOKEN read:OTHER`; scopes: read, write, metrics, admin (all). "
         "Without tokens, open on the loopback address and closed beyond it",
     )
     token: SecretStr = Field(SecretStr(""), description="the token that `reelstream rec`, `rate` and `bench` send")
@@ -296,6 +344,14 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         path = Path(os.environ.get("REELSTREAM_CONFIG", "reelstream.toml"))
         return (init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=path))
+
+    @model_validator(mode="after")
+    def _share_the_state_folder(self) -> Settings:
+        for name in ("kafka", "redis", "triton"):
+            part = getattr(self, name).model_copy()
+            part._state = self.state
+            self.__dict__[name] = part
+        return self
 
     def quick(self) -> Settings:
         """The same with a quick training."""

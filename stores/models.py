@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,13 @@ from stores.errors import StoreError, Unreachable
 
 ENCODER = "user_encoder"
 RANKER = "ml_rec"
+
+LOADED_EVERY_S = 0.1
+BELIEVED_AFTER_S = 5.0
+"""Seconds until a refusal is believed: before that it may be of an earlier version of the same number."""
+
+UNREACHABLE_S = 10.0
+"""Seconds that Triton may not answer while it is to load a version."""
 
 # gRPC's own pauses between two tries to connect grow to two minutes, in which a server that is back is not used.
 CHANNEL = [
@@ -47,8 +55,9 @@ class Models:
     """A client with one channel; safe to share between threads."""
 
     def __init__(self, settings: TritonSettings) -> None:
-        self._address = f"{settings.host}:{settings.grpc_port}"
+        self._address = settings.address
         self._timeout_s = settings.timeout_s
+        self._load_timeout_s = settings.load_timeout_s
         self._client = triton.InferenceServerClient(
             self._address, ssl=settings.tls, root_certificates=settings.ca_file or None, channel_args=CHANNEL
         )
@@ -95,14 +104,39 @@ class Models:
         }
         return Ranking(*self._infer(RANKER, version, inputs, ["score", "next", "like"]))
 
-    def load(self, model: str) -> None:
-        """Have Triton read a model's versions from the repository again.
+    def wait_until_loaded(self, model: str, version: int) -> None:
+        """Wait until Triton, which looks for new versions in its repository by itself, has loaded one.
 
         Raises:
-            Unreachable: if Triton does not answer or refuses.
+            StoreError: if Triton cannot load it, or has not in time.
+            Unreachable: if Triton does not answer.
         """
+        began = time.monotonic()
+        while True:
+            waited, why = time.monotonic() - began, ""
+            try:
+                if self.ready(model, version):
+                    return
+                why = self._refusal(model, version)
+            except Unreachable:
+                # It may be busy loading, or be started again.
+                if waited > UNREACHABLE_S:
+                    raise
+            if waited > self._load_timeout_s or (why and waited > BELIEVED_AFTER_S):
+                raise StoreError(
+                    f"Triton at {self._address} has not loaded version {version} of {model} after {waited:.0f} s "
+                    f"({why or 'it gives no reason'}); see its log"
+                )
+            time.sleep(LOADED_EVERY_S)
+
+    def _refusal(self, model: str, version: int) -> str:
+        """Triton's reason for not having loaded a version, in one line; empty while it has given none."""
         with self._reachable():
-            self._client.load_model(model)
+            index = self._client.get_model_repository_index(client_timeout=self._timeout_s)
+        for each in index.models:
+            if (each.name, each.version, each.state) == (model, str(version), "UNAVAILABLE"):
+                return str(each.reason).partition("\n")[0]
+        return ""
 
     def ready(self, model: str, version: int) -> bool:
         """Whether a version of a model is loaded.

@@ -21,9 +21,6 @@ def free_ports_environment(state_dir: Path) -> dict[str, str]:
         "KAFKA__CONTROLLER_PORT",
         "REDIS__PORT",
         "ELASTICSEARCH__TRANSPORT_PORT",
-        "TRITON__GRPC_PORT",
-        "TRITON__HTTP_PORT",
-        "TRITON__METRICS_PORT",
         "FEAST__PORT",
         "API__PORT",
     )

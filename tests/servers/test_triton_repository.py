@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -83,6 +84,17 @@ def test_deriving_again_follows_what_was_added_changed_and_withdrawn(tmp_path: P
     assert (derived / "scale" / "2" / "model.onnx").read_bytes() == b"changed"
 
 
+def test_a_version_that_is_being_written_is_not_mirrored_and_one_that_was_left_behind_goes(tmp_path: Path) -> None:
+    stock, derived = tmp_path / "stock", tmp_path / "derived"
+    _publish(stock, 1)
+    for name in ("0123", ".new-123"):
+        (stock / "scale" / name).mkdir()
+    derive(stock, derived)
+    (derived / "scale" / "0456").mkdir()
+    derive(stock, derived)
+    assert sorted(folder.name for folder in (derived / "scale").iterdir() if folder.is_dir()) == ["1"]
+
+
 def test_an_absent_stock_repository_derives_an_empty_one(tmp_path: Path) -> None:
     derive(tmp_path / "stock", tmp_path / "derived")
     assert list((tmp_path / "derived").iterdir()) == []
@@ -100,18 +112,18 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 def test_a_running_server_serves_two_versions_at_once_and_again_after_it_was_killed(settings: Settings) -> None:
     _publish(settings.model_repository, 1)
     servers.up(settings, only=["triton"])
-    with triton.InferenceServerClient(f"127.0.0.1:{settings.triton.grpc_port}") as client:
+    with triton.InferenceServerClient(settings.triton.address) as client:
         assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
         _publish(settings.model_repository, 7)
         servers.derive(settings)
-        client.load_model("scale")
+        _until(lambda: client.is_model_ready("scale", "7"))
         assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
         assert _infer(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
     killed = servers.pid(settings, "triton")
     os.kill(killed, signal.SIGKILL)
-    _await_another(settings, killed)
+    _until(lambda: _pid(settings) not in (None, killed))
     servers.up(settings, only=["triton"])
-    with triton.InferenceServerClient(f"127.0.0.1:{settings.triton.grpc_port}") as client:
+    with triton.InferenceServerClient(settings.triton.address) as client:
         assert _infer(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
 
 
@@ -124,7 +136,7 @@ def test_a_model_that_cannot_be_loaded_does_not_stop_the_others(settings: Settin
     (broken / "config.pbtxt").write_text(CONFIG.replace('"scale"', '"broken"'))
     (broken / "1" / "model.onnx").write_bytes(b"no model")
     servers.up(settings, only=["triton"])
-    with triton.InferenceServerClient(f"127.0.0.1:{settings.triton.grpc_port}") as client:
+    with triton.InferenceServerClient(settings.triton.address) as client:
         assert not client.is_model_ready("broken")
         assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
 
@@ -161,13 +173,15 @@ def _infer(client: triton.InferenceServerClient, version: str) -> list[list[floa
     return total
 
 
-def _await_another(settings: Settings, killed: int) -> None:
-    deadline = time.monotonic() + 20
-    while time.monotonic() < deadline:
-        try:
-            if servers.pid(settings, "triton") != killed:
-                return
-        except servers.NotRunning:
-            pass
+def _pid(settings: Settings) -> int | None:
+    try:
+        return servers.pid(settings, "triton")
+    except servers.NotRunning:
+        return None
+
+
+def _until(holds: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 30
+    while not holds():
+        assert time.monotonic() < deadline, "it did not come to be in time"
         time.sleep(0.1)
-    pytest.fail("Triton was not started again")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 
@@ -11,9 +12,9 @@ import pytest
 import servers
 from bench import Load, hot_publish
 from cli.models import publish_run
-from offline import publish
+from offline import publish, runs
 from offline.errors import RunError
-from stores import Published
+from stores import Published, StoreError
 from stores.catalogue import ItemIndex
 from tests.faults.publishing import copy_of
 from tests.system.conftest import System
@@ -106,3 +107,28 @@ def test_a_damaged_run_is_refused_and_the_live_one_stays(system: System, live: s
 def test_a_run_that_is_not_there_is_named_with_those_that_are(system: System) -> None:
     with pytest.raises(RunError, match="there is no run nowhere"):
         publish_run(system.settings, "nowhere", quiet)
+
+
+def test_a_version_that_triton_cannot_load_is_told_with_its_reason_and_taken_out_again(
+    system: System, live: str
+) -> None:
+    """Triton would try again every second to load it; the versions that answer go on answering."""
+    broken = copy_of(system.settings, "20000106T000000Z-broken")
+    folder = system.settings.runs / broken
+    model = folder / "ml_rec" / "model.onnx"
+    model.write_bytes(b"no model")
+    manifest = json.loads((folder / runs.MANIFEST).read_text())
+    manifest["files"]["ml_rec/model.onnx"] = runs.sha256(model)
+    (folder / runs.MANIFEST).write_text(json.dumps(manifest))
+    before = versions(system)
+    with pytest.raises(StoreError, match=r"has not loaded version \d+ of ml_rec .*INVALID_PROTOBUF"):
+        publish_run(system.settings, broken, quiet, force=True)
+    assert versions(system) <= before
+    until_run(system, live)
+    assert system.rec(userid=system.events[0].userid)["degraded"] == []
+
+
+def versions(system: System) -> set[str]:
+    """Every version of a model in the repository and in the one that Triton serves."""
+    folders = (system.settings.model_repository, servers.derived_models(system.settings))
+    return {str(path) for folder in folders for path in folder.glob("*/[0-9]*")}
