@@ -1,9 +1,14 @@
-"""Kafka 4.3.1: one broker in KRaft combined mode. Events are the truth, so the log never expires."""
+"""Kafka 4.3.1: one broker in KRaft combined mode. Events are the truth, so the log never expires.
+
+With `kafka.security_protocol = "SASL_PLAINTEXT"` both of its listeners ask for a password: that of the settings, or one
+that is generated into the state folder.
+"""
 
 from __future__ import annotations
 
 import base64
 import logging
+import re
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,11 +18,12 @@ from servers import java
 from servers.errors import Unsupported
 from servers.layout import Layout, cache
 from servers.part import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, loopback_port, require_listener
-from settings import Settings
+from settings import Settings, local
 
 VERSION = "4.3.1"
 COORDINATES = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 HEAP_MB = 384
+PLAINTEXT, SASL, MECHANISM = "PLAINTEXT", "SASL_PLAINTEXT", "PLAIN"
 
 LOG4J = """\
 status = error
@@ -44,18 +50,29 @@ def install() -> None:
 
 
 def part(settings: Settings) -> Part:
-    """Kafka as a part of the system."""
-    if settings.kafka.security_protocol != "PLAINTEXT":
+    """Kafka as a part of the system.
+
+    Raises:
+        Unsupported: the settings ask for what this broker does not speak.
+    """
+    if settings.kafka.security_protocol not in (PLAINTEXT, SASL):
         raise Unsupported(
             f"setting kafka.security_protocol is {settings.kafka.security_protocol}, but the Kafka that "
-            "`reelstream up` starts speaks PLAINTEXT only; set it to PLAINTEXT"
+            f"`reelstream up` starts has no TLS; set it to {PLAINTEXT} or {SASL}"
         )
+    if settings.kafka.security_protocol == SASL and settings.kafka.sasl_mechanism != MECHANISM:
+        raise Unsupported(
+            f"setting kafka.sasl_mechanism is {settings.kafka.sasl_mechanism}, but the Kafka that "
+            f"`reelstream up` starts takes {MECHANISM} only; set it to {MECHANISM}"
+        )
+    if not re.fullmatch(r"[\w.-]*", settings.kafka.username, re.ASCII):
+        raise Unsupported("setting kafka.username: the Kafka that `reelstream up` starts takes letters and digits only")
     port = loopback_port(settings.kafka.bootstrap, "kafka.bootstrap")
     return Part(
         name="kafka",
         ports=(Port(port, "kafka.bootstrap"), Port(settings.kafka.controller_port, "kafka.controller_port")),
         launch=lambda: _launch(settings, port),
-        probe=lambda: _probe(port),
+        probe=lambda: _probe(settings, port),
     )
 
 
@@ -66,7 +83,9 @@ def _launch(settings: Settings, port: int) -> Launch:
     config.mkdir(parents=True, exist_ok=True)
     (config / "log4j2.properties").write_text(LOG4J)
     properties = config / "server.properties"
-    lines = _properties(port, settings.kafka.controller_port, data, settings.kafka.partitions)
+    lines = {**_properties(settings, port, data), **_credentials(settings)}
+    properties.touch(mode=0o600)
+    properties.chmod(0o600)
     properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
     run = [
         str(java.JAVA),
@@ -100,8 +119,9 @@ def _launch(settings: Settings, port: int) -> Launch:
     )
 
 
-def _properties(port: int, controller_port: int, data: Path, partitions: int) -> Mapping[str, object]:
-    listeners = f"PLAINTEXT://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}"
+def _properties(settings: Settings, port: int, data: Path) -> Mapping[str, object]:
+    protocol, controller_port = settings.kafka.security_protocol, settings.kafka.controller_port
+    listeners = f"{protocol}://{LOOPBACK}:{port},CONTROLLER://{LOOPBACK}:{controller_port}"
     return {
         "process.roles": "broker,controller",
         "node.id": 1,
@@ -109,13 +129,13 @@ def _properties(port: int, controller_port: int, data: Path, partitions: int) ->
         "listeners": listeners,
         "advertised.listeners": listeners,
         "controller.listener.names": "CONTROLLER",
-        "inter.broker.listener.name": "PLAINTEXT",
-        "listener.security.protocol.map": "CONTROLLER:PLAINTEXT,PLAINTEXT:PLAINTEXT",
+        "inter.broker.listener.name": protocol,
+        "listener.security.protocol.map": f"CONTROLLER:{protocol},{protocol}:{protocol}",
         # A broker that was killed is let in again only when its former session is over.
         "broker.session.timeout.ms": 4000,
         "broker.heartbeat.interval.ms": 500,
         "log.dirs": data,
-        "num.partitions": partitions,
+        "num.partitions": settings.kafka.partitions,
         "auto.create.topics.enable": "false",
         "log.retention.ms": -1,
         "log.retention.bytes": -1,
@@ -134,7 +154,32 @@ def _properties(port: int, controller_port: int, data: Path, partitions: int) ->
     }
 
 
-def _probe(port: int) -> None:
+def _credentials(settings: Settings) -> Mapping[str, object]:
+    """What has both listeners ask for the password, and the broker show it to itself; empty without SASL."""
+    if settings.kafka.security_protocol != SASL:
+        return {}
+    if not settings.kafka.username:
+        local.make_secret(settings.state, "kafka")
+    user, password = settings.kafka.login
+    login = {"username": user, "password": password, f"user_{user}": password}
+    options = " ".join(f"{name}={_quoted(value)}" for name, value in login.items())
+    jaas = f"org.apache.kafka.common.security.plain.PlainLoginModule required {options};"
+    return {
+        "sasl.enabled.mechanisms": MECHANISM,
+        "sasl.mechanism.inter.broker.protocol": MECHANISM,
+        "sasl.mechanism.controller.protocol": MECHANISM,
+        f"listener.name.{SASL.lower()}.plain.sasl.jaas.config": jaas,
+        "listener.name.controller.plain.sasl.jaas.config": jaas,
+    }
+
+
+def _quoted(value: str) -> str:
+    """A value in a login module's options, which stand in a file of Java properties."""
+    quoted = '"' + value.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return quoted.replace("\\", "\\\\")
+
+
+def _probe(settings: Settings, port: int) -> None:
     """The broker is registered with its controller, lists its topics, and coordinates groups."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
@@ -144,6 +189,10 @@ def _probe(port: int) -> None:
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     within_ms = int(PROBE_TIMEOUT_S * 1000)
     networks: list[KafkaNetClient] = []
+    login: dict[str, str] = {"security_protocol": settings.kafka.security_protocol}
+    if settings.kafka.security_protocol == SASL:
+        user, password = settings.kafka.login
+        login |= {"sasl_mechanism": MECHANISM, "sasl_plain_username": user, "sasl_plain_password": password}
 
     def network(**configs: Any) -> KafkaNetClient:
         networks.append(KafkaNetClient(**configs))
@@ -151,6 +200,7 @@ def _probe(port: int) -> None:
 
     try:
         admin = KafkaAdminClient(
+            **login,
             bootstrap_servers=f"{LOOPBACK}:{port}",
             bootstrap_timeout_ms=within_ms,
             request_timeout_ms=within_ms,

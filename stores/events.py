@@ -101,7 +101,8 @@ def reachable(settings: KafkaSettings) -> Iterator[None]:
     except (KafkaError, OSError, ValueError) as error:
         said = str(error) or type(error).__name__
         # A wrong password looks the same to the client: no broker can be had in time.
-        refused = " or does not take kafka.username and kafka.password" if settings.username else ""
+        sasl = settings.security_protocol.startswith("SASL")
+        refused = " or does not take kafka.username and kafka.password" if sasl else ""
         raise Unreachable(
             f"Kafka at {settings.bootstrap} does not answer{refused} ({said}); see `reelstream status`"
         ) from error

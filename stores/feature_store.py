@@ -69,7 +69,7 @@ def connection_string(redis: RedisSettings) -> str:
     parts = [f"{redis.host}:{redis.port}", f"socket_timeout={redis.timeout_s}"]
     if redis.username:
         parts.append(f"username={_quoted(redis.username)}")
-    if password := redis.password.get_secret_value():
+    if password := redis.secret:
         parts.append(f"password={_quoted(password)}")
     if redis.tls:
         parts.append("ssl=true")

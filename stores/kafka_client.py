@@ -50,10 +50,11 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
     if settings.ca_file:
         options["ssl_cafile"] = settings.ca_file
     if settings.security_protocol.startswith("SASL"):
+        user, password = settings.login
         options |= {
             "sasl_mechanism": settings.sasl_mechanism,
-            "sasl_plain_username": settings.username,
-            "sasl_plain_password": settings.password.get_secret_value(),
+            "sasl_plain_username": user,
+            "sasl_plain_password": password,
         }
     return options
 

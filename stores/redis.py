@@ -28,7 +28,7 @@ def connect(settings: RedisSettings) -> Client:
         host=settings.host,
         port=settings.port,
         username=settings.username or None,
-        password=settings.password.get_secret_value() or None,
+        password=settings.secret or None,
         ssl=settings.tls,
         ssl_ca_certs=settings.ca_file or None,
         socket_timeout=settings.timeout_s,
@@ -60,7 +60,7 @@ def reachable() -> Iterator[None]:
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
         raise Unreachable(f"Redis does not answer ({error}); is it running? see `reelstream status`") from error
     except redis.exceptions.OutOfMemoryError as error:
-        raise Unreachable("Redis has no memory left; give it more (maxmemory)") from error
+        raise Unreachable("Redis has no memory left; raise redis.max_memory_mb, elsewhere maxmemory") from error
     except redis.exceptions.ResponseError as error:
         if str(error).startswith(("LOADING", "MISCONF", "CLUSTERDOWN", "MASTERDOWN")):
             raise Unreachable(f"Redis cannot take commands: {error}") from error

@@ -12,11 +12,11 @@ from pathlib import Path
 import psutil
 import pytest
 import requests
-from redis import Redis
 
 import servers
 from servers import own
 from settings import Settings, load
+from stores import connect
 from tests.servers.conftest import processes_of
 from tests.servers_fixture import free_ports_environment
 
@@ -161,7 +161,7 @@ def test_a_state_folder_deeper_than_a_socket_path_may_be_works(monkeypatch: pyte
     settings = load()
     try:
         servers.up(settings, only=["redis"])
-        with Redis("127.0.0.1", settings.redis.port) as redis:
+        with connect(settings.redis) as redis:
             assert redis.ping()
     finally:
         servers.down(settings)

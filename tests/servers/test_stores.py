@@ -13,11 +13,10 @@ import psutil
 import pytest
 import requests
 from kafka.admin import KafkaAdminClient, NewTopic
-from redis import Redis
 
 import servers
 from settings import KafkaSettings, Settings, load
-from stores import Log, abandon, ensure_topics, producer
+from stores import Log, abandon, connect, ensure_topics, producer
 from stores.kafka_client import connected
 from tests.servers.conftest import processes_of
 from tests.servers_fixture import free_ports_environment
@@ -103,7 +102,7 @@ def test_data_survive_down_and_up_and_down_leaves_no_process(stores: Settings) -
 
 
 def _write(settings: Settings) -> None:
-    with Redis("127.0.0.1", settings.redis.port) as redis:
+    with connect(settings.redis) as redis:
         redis.set("film", "Alien")
     answer = requests.put(f"{settings.elasticsearch.url}/films/_doc/1", json={"title": "Alien"}, timeout=10)
     answer.raise_for_status()
@@ -117,7 +116,7 @@ def _write(settings: Settings) -> None:
 
 
 def _read(settings: Settings) -> None:
-    with Redis("127.0.0.1", settings.redis.port) as redis:
+    with connect(settings.redis) as redis:
         assert redis.get("film") == b"Alien"
     answer = requests.get(f"{settings.elasticsearch.url}/films/_doc/1", timeout=10)
     assert answer.json()["_source"] == {"title": "Alien"}
