@@ -19,6 +19,7 @@ from prometheus_client import generate_latest
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable, connect
 from stores.events import GROUP
+from stream import web
 from stream.batches import batches
 from stream.beside import beside
 from stream.drift_agent import position, watch_drift
@@ -132,6 +133,7 @@ def new_app(settings: Settings, index: int) -> App:
         web_host=settings.stream.host,
         web_bind=settings.stream.host,
         web_port=settings.stream.metrics_port + index,
+        **web.OPTIONS,
         datadir=settings.state / "faust" / str(index),
         value_serializer="raw",
         key_serializer="raw",
@@ -203,10 +205,11 @@ def credentials(kafka: KafkaSettings) -> Any:
     if kafka.security_protocol.endswith("SSL"):
         context = ssl.create_default_context(cafile=kafka.ca_file or None)
     if kafka.security_protocol.startswith("SASL"):
+        username, password = kafka.login
         return faust.SASLCredentials(
             mechanism=kafka.sasl_mechanism,
-            username=kafka.username,
-            password=kafka.password.get_secret_value(),
+            username=username,
+            password=password,
             ssl_context=context,
         )
     return faust.SSLCredentials(context=context) if context else None

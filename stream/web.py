@@ -1,0 +1,29 @@
+"""What a stream worker's HTTP server answers to."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from stores.hosts import is_known_host
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+@web.middleware
+async def known_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse requests of web pages that have their own name resolve to this machine."""
+    if not is_known_host(request.headers.get("Host")):
+        raise web.HTTPMisdirectedRequest(text="a stream worker is asked by its address or as localhost\n")
+    return await handler(request)
+
+
+OPTIONS: dict[str, Any] = {
+    # Faust's own pages, of which nobody needs any.
+    "web_router_enabled": False,
+    "web_tables_enabled": False,
+    "web_application_options": {"middlewares": [known_hosts]},
+}
+"""Options of the Faust application."""

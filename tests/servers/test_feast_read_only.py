@@ -1,0 +1,98 @@
+"""The Feast server serves two routes to those who ask it under a name that is its own, and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import requests
+from feast.feature_server import get_app
+
+import servers
+from settings import Settings, load
+from stores.feature_server import ROUTES
+from stores.feature_store import Features
+from tests.servers_fixture import free_ports_environment
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
+
+QUESTION = {"feature_service": "ml_item", "entities": {"itemid": [1]}}
+WRITES = ("/push", "/write-to-online-store", "/materialize", "/materialize-incremental", "/chat")
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings under which the Feast server is up."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in free_ports_environment(tmp_path_factory.mktemp("feast") / "state").items():
+            patch.setenv(name, value)
+        patch.setenv("REELSTREAM_FEAST__HOSTS", "feast, features.example")
+        settings = load()
+        try:
+            servers.up(settings, only=["redis", "feast"])
+            yield settings
+        finally:
+            servers.down(settings)
+
+
+@pytest.fixture
+def address(running: Settings) -> str:
+    return f"http://127.0.0.1:{running.feast.port}"
+
+
+def test_features_are_read_and_health_is_told(address: str) -> None:
+    assert requests.post(f"{address}/get-online-features", json=QUESTION, timeout=10).status_code == 200
+    assert requests.get(f"{address}/health", timeout=10).status_code == 200
+
+
+def test_the_server_does_not_load_what_only_training_needs(running: Settings) -> None:
+    """Torch is 300 MB and seconds of its start."""
+    assert "libtorch" not in Path(f"/proc/{servers.pid(running, 'feast')}/maps").read_text()
+
+
+@pytest.mark.parametrize("path", WRITES)
+def test_nobody_writes(path: str, address: str) -> None:
+    frame = {"userid": [1], "event_timestamp": ["2030-01-01T00:00:00Z"], "n": [10**6]}
+    body = {"push_source_name": "users", "feature_view_name": "user_features", "df": frame, "end_ts": "2030-01-01"}
+    assert requests.post(address + path, json=body, timeout=10).status_code == 404
+
+
+def test_no_other_route_of_feast_is_served(running: Settings, address: str) -> None:
+    """Those of the Feast that is installed, so that a route that a later one adds is refused too."""
+    app = get_app(Features(running).store)
+    paths = {str(getattr(route, "path", "")) for route in app.routes}
+    assert {*WRITES, *ROUTES, "/docs", "/openapi.json", "/static"} <= paths
+    for path in paths:
+        for method in ("GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"):
+            if ROUTES.get(path) != method:
+                answer = requests.request(method, address + path, json=QUESTION, timeout=10)
+                assert answer.status_code == (405 if path in ROUTES else 404), (method, path)
+
+
+def test_no_web_socket_is_opened(address: str) -> None:
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    assert requests.get(f"{address}/ws/chat", headers=headers, timeout=10).status_code == 403
+
+
+def test_a_web_page_can_have_nothing_sent_that_is_answered(address: str) -> None:
+    """Under its own name, which resolves to this machine, or as text, which needs no leave of the server."""
+    path = f"{address}/get-online-features"
+    for host, status in (
+        ("evil.example", 421),
+        ("evil.example:6566", 421),
+        ("127.0.0.1.evil.example", 421),
+        ("", 421),
+        ("localhost:6566", 200),
+        ("[::1]:6566", 200),
+        ("Features.example", 200),
+    ):
+        assert requests.post(path, json=QUESTION, headers={"Host": host}, timeout=10).status_code == status, host
+    for kind in ("text/plain", "application/x-www-form-urlencoded", None):
+        answer = requests.post(path, data=b"{}", headers={"Content-Type": kind}, timeout=10)
+        assert answer.status_code == 415, kind
