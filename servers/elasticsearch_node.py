@@ -27,6 +27,8 @@ def main() -> None:
         f"-Xms{options.heap_mb}m",
         f"-Xmx{options.heap_mb}m",
         "-Xrs",
+        # With the line before, Java would open a socket in /tmp for debuggers.
+        "-XX:+DisableAttachMechanism",
         "-XX:+UseSerialGC",
         # A collection of all that somebody asks for, as each index that comes or goes, stops every search for 0.1 s.
         "-XX:+DisableExplicitGC",
@@ -80,6 +82,12 @@ def _settings(options: argparse.Namespace) -> dict[str, str]:
         "path.data": str(options.data),
         "path.logs": str(options.logs),
         "network.host": "127.0.0.1",
+        # It asks for no password, as its security module is not on Maven Central. With CORS on and no origin allowed it
+        # refuses what a page of another site sends; off, it would only keep the page from reading the answer.
+        "http.cors.enabled": "true",
+        "action.destructive_requires_name": "true",
+        "script.allowed_types": "none",
+        "script.allowed_contexts": "none",
         "http.port": str(options.http_port),
         "http.type": "netty4",
         "transport.port": str(options.transport_port),
