@@ -14,15 +14,15 @@ from api.hosts import Hosts, same_site
 from api.messages import RequestError
 from settings import ApiSettings, SettingsError
 
-READ, WRITE, ADMIN = "read", "write", "admin"
-SCOPES = (READ, WRITE, ADMIN)
+READ, WRITE, METRICS, ADMIN = "read", "write", "metrics", "admin"
+SCOPES = (READ, WRITE, METRICS, ADMIN)
 
 NEEDED = {
     "recommend": READ,
     "user": READ,
     "rate": WRITE,
     "ready": READ,
-    "metrics": ADMIN,
+    "metrics": METRICS,
     "openapi": READ,
 }
 """Scope that each endpoint needs; `live` needs none, the pages READ, and anything else that is not named here ADMIN."""

@@ -33,7 +33,7 @@ def _prometheus() -> dict[str, Any]:
         "scrape_configs": [
             {
                 "job_name": "api",
-                "authorization": {"credentials_file": "/run/secrets/api_token"},
+                "authorization": {"credentials_file": "/run/secrets/metrics_token"},
                 "static_configs": [{"targets": [f"api:{api}"]}],
             },
             {

@@ -11,7 +11,7 @@ from api.app import _errors
 from api.tokens import guard
 from settings import ApiSettings, SettingsError
 
-TOKENS = "read:r1 read+write:w1 admin:a1"
+TOKENS = "read:r1 read+write:w1 metrics:m1 admin:a1"
 PATHS = {
     "recommend": "/ml/rec",
     "rate": "/ratings",
@@ -54,6 +54,7 @@ def test_on_the_loopback_address_without_tokens_everything_is_open() -> None:
     [
         ("r1", {"recommend", "ready", "live"}),
         ("w1", {"recommend", "ready", "live", "rate"}),
+        ("m1", {"metrics", "live"}),
         ("a1", set(PATHS)),
         ("wrong", {"live"}),
         ("", {"live"}),

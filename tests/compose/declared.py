@@ -17,6 +17,7 @@ SECRETS = {
     "ELASTIC_PASSWORD": 'p"a\\ss, =$1',
     "REDIS_PASSWORD": "0123456789",
     "API_TOKEN": "7f3c-token",
+    "METRICS_TOKEN": "51d0-metrics",
     "GRAFANA_PASSWORD": "gr4fana",
     "ML1M_DIR": "/ratings-of-the-host",
 }

