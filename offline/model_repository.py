@@ -1,7 +1,7 @@
 """The stock Triton model repository: MODEL/config.pbtxt and MODEL/VERSION/model.onnx; a version is a run.
 
 A version appears by one rename, and a configuration is replaced by one, so that a server which watches the repository
-never sees half of either. Until then, and after, a version's folder begins with 0, which Triton ignores; a folder
+never sees half of either. Until then, and after, the name of its folder begins with 0, which Triton ignores; one
 of another name would look to it like a change of all versions, which it would load once more.
 Adding takes nothing away: what is no longer needed is removed once another run is live.
 """
