@@ -147,9 +147,9 @@ def _drift() -> list[timeseries.Panel | Stat]:
 
 def _quality() -> list[timeseries.Panel | Stat]:
     return [
-        _lines("AUC of a like", "short", {"AUC": "max(reelstream_quality_auc)"}),
-        _lines("Log loss", "short", {"log loss": "max(reelstream_quality_logloss)"}),
-        _lines("Calibration error", "short", {"error": "max(reelstream_quality_ece)"}),
+        _lines("AUC of a like", "short", {"run {{run}}": "max by (run) (reelstream_quality_auc)"}),
+        _lines("Log loss", "short", {"run {{run}}": "max by (run) (reelstream_quality_logloss)"}),
+        _lines("Calibration error", "short", {"run {{run}}": "max by (run) (reelstream_quality_ece)"}),
         _lines(
             "Hit rate",
             "percentunit",

@@ -104,10 +104,10 @@ RULES = (
     ),
     Rule(
         "RankerWorse",
-        "max(reelstream_quality_auc) < max(avg_over_time(reelstream_quality_auc[1d])) - 0.03",
+        "max by (run) (reelstream_quality_auc) < max by (run) (avg_over_time(reelstream_quality_auc[1d])) - 0.03",
         "30m",
         "ticket",
-        "The AUC of a like is {{ $value }}, 0.03 below its mean of the last day; see the page Quality, and train anew.",
+        "The AUC of a like of run {{ $labels.run }} is {{ $value }}, 0.03 below its mean of the last day; see Quality.",
     ),
 )
 

@@ -46,7 +46,14 @@ class Quality:
         self.run = ""
 
     def add(self, run: str, liked: bool, like: float, rank: int, segments: tuple[str, ...]) -> None:
-        """Take a scored event; one whose score is not a number counts as not scored."""
+        """Take a scored event; one whose score is not a number counts as not scored.
+
+        The first event of another run starts over: figures are about one run, the one that they are shown with.
+        """
+        if self.run and run != self.run:
+            self.entries.clear()
+            self.ranks.clear()
+            self.seen, self.scored = 1, 0
         if math.isfinite(like):
             self.entries.append((int(liked), like, segments))
             self.scored += 1

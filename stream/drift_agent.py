@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from functools import cached_property
@@ -19,11 +20,14 @@ from stream.batches import batches
 from stream.beside import beside
 from stream.drift_metrics import DriftMetrics
 from stream.drifting import Drifting, Message
+from stream.earlier import EarlierCounters
 from stream.metrics import Metrics
 from stream.retry import Patient
 from stream.scoring import Scorer
 from stream.served import Served
 from stream.troubles import DRIFT, Troubles
+
+log = logging.getLogger("reelstream.stream")
 
 MESSAGES = 200
 """Most messages counted in one transaction."""
@@ -85,17 +89,17 @@ def watch_drift(
         DriftMetrics(metrics.registry),
         patient,
     )
-    log = TP(settings.kafka.features_topic, 0)
+    feature_log = TP(settings.kafka.features_topic, 0)
 
     def count(events: Sequence[Any]) -> None:
         messages = [Message(each.message.offset, each.message.value, each.message.timestamp or 0.0) for each in events]
         try:
-            drifting.count(messages, lambda: log in app.consumer.assignment())
+            drifting.count(messages, lambda: feature_log in app.consumer.assignment())
         except Exception as error:
             # Counted no further than the position in Redis, from which the next worker goes on.
             troubles.report(DRIFT, f"{len(messages)} messages are not counted: {error!r}", len(messages), error)
 
-    @app.agent(app.topic(log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
+    @app.agent(app.topic(feature_log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
     async def drift(stream: faust.StreamT[bytes]) -> None:
         async for events in batches(stream, MESSAGES, settings.drift.within_s):
             await loaded.wait()
@@ -107,6 +111,7 @@ def watch_drift(
     async def load() -> None:
         """It takes seconds, in which a worker that takes over from one that died folds what waited meanwhile."""
         until = time.monotonic() + BEGINS_WITHIN_S
+        await asyncio.to_thread(ranker.read_counters)
         await asyncio.sleep(KNOWN_AFTER_S)
         while behind() > FEW and time.monotonic() < until:
             await asyncio.sleep(0.1)
@@ -127,6 +132,17 @@ class Ranker:
         """Score the sampled events of a batch."""
         return self._scorer(batch, run) if batch.sampled else Scored.none(run.run)
 
+    def read_counters(self) -> None:
+        """Read the items' counters before the first event is folded, so that a list can be made for it."""
+        try:
+            self._counters.read()
+        except StoreError as error:
+            log.warning("the first lists are not made: %s", error)
+
+    @cached_property
+    def _counters(self) -> EarlierCounters:
+        return EarlierCounters(self._profiles, sorted(self._published.catalogue()))
+
     @cached_property
     def _scorer(self) -> Scorer:
         from stores.catalogue import ItemIndex  # takes a second, while a new worker's partitions wait
@@ -134,4 +150,4 @@ class Ranker:
         models = Models(self._settings.triton)
         items = self._published.catalogue()
         index = ItemIndex(self._settings.elasticsearch)
-        return Scorer(models, Served(items, self._profiles, index, models, self._settings.recall))
+        return Scorer(models, Served(items, self._profiles, self._counters, index, models, self._settings.recall))

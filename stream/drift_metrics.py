@@ -21,12 +21,12 @@ class DriftMetrics:
         self.missing = Gauge("reelstream_drift_missing_share", "Share of missing values", ["series"], registry=r)
         self.alarms = Gauge("reelstream_drift_alarms_open", "Open alarms", ["series"], registry=r)
         self.windows = Counter("reelstream_drift_windows", "Windows looked at", registry=r)
-        self.auc = Gauge("reelstream_quality_auc", "AUC of P(like) before learning", registry=r)
-        self.logloss = Gauge("reelstream_quality_logloss", "Log loss of P(like) before learning", registry=r)
-        self.ece = Gauge("reelstream_quality_ece", "Calibration error of P(like)", registry=r)
-        self.label_rate = Gauge("reelstream_quality_label_rate", "Share of likes", registry=r)
-        self.hit10 = Gauge("reelstream_quality_hit10", "Liked items in the first 10 of the list before", registry=r)
-        self.hit50 = Gauge("reelstream_quality_hit50", "Liked items in the first 50 of the list before", registry=r)
+        self.auc = Gauge("reelstream_quality_auc", "AUC of P(like) before learning", ["run"], registry=r)
+        self.logloss = Gauge("reelstream_quality_logloss", "Log loss of P(like) before learning", ["run"], registry=r)
+        self.ece = Gauge("reelstream_quality_ece", "Calibration error of P(like)", ["run"], registry=r)
+        self.label_rate = Gauge("reelstream_quality_label_rate", "Share of likes", ["run"], registry=r)
+        self.hit10 = Gauge("reelstream_quality_hit10", "Liked items in the first 10 of the list", ["run"], registry=r)
+        self.hit50 = Gauge("reelstream_quality_hit50", "Liked items in the first 50 of the list", ["run"], registry=r)
         self.sampling = Gauge("reelstream_quality_sampling_rate", "Share of events that are scored", registry=r)
         self.delay_seconds = Histogram(
             "reelstream_drift_delay_seconds",
@@ -58,6 +58,7 @@ class DriftMetrics:
                 quality.hit50,
             )
             for gauge, value in zip(gauges, values, strict=True):
+                gauge.clear()  # the figures of another run do not stay
                 if value is not None:
-                    gauge.set(value)
+                    gauge.labels(quality.run).set(value)
             self.sampling.set(quality.sampling)

@@ -51,6 +51,23 @@ def test_a_score_that_is_not_a_number_is_not_counted() -> None:
     assert not quality.entries
 
 
+def test_figures_are_those_of_the_run_they_are_shown_with() -> None:
+    quality = Quality()
+    for _ in range(100):
+        quality.seen += 1
+        quality.add("old", False, 0.9, 5, ("gender:F",))
+    first = quality.window(NOW)
+    assert first is not None and first.run == "old" and first.label_rate == 0.0
+    for _ in range(LEAST):
+        quality.seen += 2
+        quality.add("new", True, 0.9, MISSED, ("gender:M",))
+    window = quality.window(NOW)
+    assert window is not None and window.run == "new"
+    assert (window.scored, window.listed, window.label_rate, window.hit10) == (LEAST, LEAST, 1.0, 0.0)
+    assert list(window.segments) == ["gender:M"]
+    assert window.seen == 2 * LEAST - 1
+
+
 def test_old_events_leave() -> None:
     quality = Quality()
     for number in range(2 * KEPT):

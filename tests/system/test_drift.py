@@ -22,6 +22,7 @@ from offline.snapshot import Shards
 from offline.split import split
 from producers import Pace, replay, scenario
 from stores import Alarm, DriftStore, FeatureBatch
+from stream.earlier import EarlierCounters
 from tests.system.conftest import System
 
 
@@ -131,6 +132,22 @@ def test_events_are_scored_before_they_are_learned_from(system: System) -> None:
     assert 0 < quality.sampling < 1
     assert quality.scored > 0 and quality.listed > 0
     assert {"history:20-99"} & quality.segments.keys()
+
+
+def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
+    store = begin_anew(system)
+    itemids = system.catalogue_items()
+    items = np.array(itemids[:1], dtype=np.int64)
+    partition = system.partition(800_002)
+    counters = EarlierCounters(system.profiles, itemids, clock=iter([0.0, 0.0, 10.0, 10.0]).__next__)
+    assert counters.before(partition, 0, items) is None
+    counters.read()
+    system.send_events([Event(800_002, itemids[0], 5, 1000)])
+    until(lambda: counted(store) == 1)
+    counters.read()
+    before, after = counters.before(partition, 0, items), counters.before(partition, 1, items)
+    assert before is not None and after is not None
+    assert [int(column[0]) for column in after] == [int(column[0]) + 1 for column in before]
 
 
 def test_a_rating_sent_twice_is_counted_once(system: System) -> None:

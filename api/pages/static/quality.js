@@ -33,9 +33,11 @@ async function look() {
   of("found").hidden = !last;
   of("empty").hidden = Boolean(last) || !told.known;
   if (!last) return;
-  showFigures(last, told.trained);
+  // After a switch of the run, its figures at training are not those to compare the last window of the other with.
+  const trained = told.trained?.run === last.run ? told.trained : null;
+  showFigures(last, trained);
   showSegments(told.segments);
-  showHow(last, told.trained);
+  showHow(last, trained);
 }
 
 function showFigures(last, trained) {
@@ -54,7 +56,7 @@ function showFigures(last, trained) {
 
 function against(value, at, write, more) {
   if (value === null || value === undefined) return "too few events in this window";
-  if (at === null) return "the run does not tell its figure at training";
+  if (at === null) return "the figure of this run at training is not known";
   const difference = write(Math.abs(value - at)).replace("%", "points");
   if (write(value) === write(at)) return "the same as at training";
   if (more === null) return `${value > at ? "more" : "fewer"} than at training, by ${difference}`;
@@ -70,9 +72,10 @@ function showChart(element, name, title, write, at) {
   const changes = windows.filter((window, place) => place > 0 && window.run !== windows[place - 1].run);
   const percent = name.startsWith("hit") || name === "label_rate";
   const [first, last] = [x[0], Math.max(x.at(-1), x[0] + 1)];
+  const begin = changes.length ? changes.at(-1).events / 1000 : first;
   draw(element, () => [
     line(x, y, "on the stream", { hovertemplate: percent ? "%{y:.1%}" : "%{y:.3f}", mode: y.length < 3 ? "markers" : "lines" }),
-    ...(at === null ? [] : [line([first, last], [at, at], "at training", { colour: "second", dash: "dash", width: 1.5, hoverinfo: "skip" })]),
+    ...(at === null ? [] : [line([begin, last], [at, at], "at training", { colour: "second", dash: "dash", width: 1.5, hoverinfo: "skip" })]),
   ], () => ({
     xaxis: { range: [first, last], ticksuffix: "k", nticks: 5, hoverformat: ",.0f" },
     yaxis: { range: [Math.max(0, low - room), high + room], tickformat: percent ? ".0%" : ".2f" },
@@ -102,7 +105,7 @@ function showHow(last, trained) {
     `The figures are about the last ${whole(last.scored)} ratings that were scored, each with the features as they stood just before it.`,
     last.sampling >= 1 ? "Every rating is scored." : `${share(last.sampling)} of the ratings are scored: the stream is faster than the ranker just now.`,
     `For ${whole(last.listed)} of them the whole list was made as well, for the hit rates.`,
-    `Run in use: ${last.run}${trained ? `; figures at training are those of run ${trained.run} on its validation ratings` : ""}. A thin line marks a change of run.`,
+    `These figures are of run ${last.run}${trained ? `; its figures at training are on ratings that it had not learned from` : ""}. A thin line marks a change of run.`,
   ];
   sync(of("how"), facts, (_, number) => number, () => h("p", { class: "quiet" }), text);
 }
