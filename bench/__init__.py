@@ -3,20 +3,22 @@
 from bench.attacks import attacks
 from bench.detection import detection
 from bench.drift_cost import drift_cost
+from bench.false_alarms import Sample, false_alarms
 from bench.freshness import Freshness, freshness
 from bench.hot_publish import hot_publish
 from bench.load import Load, Request
-from bench.stationary import BLOCKS, Blocks
+from bench.stationary import Blocks
 
 __all__ = [
-    "BLOCKS",
     "Blocks",
     "Freshness",
     "Load",
     "Request",
     "attacks",
+    "Sample",
     "detection",
     "drift_cost",
+    "false_alarms",
     "freshness",
     "hot_publish",
 ]

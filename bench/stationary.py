@@ -1,9 +1,9 @@
-"""A stream in which nothing drifts: what users really did, in short blocks from all of the history, interleaved.
+"""A stream in which nothing drifts: recent blocks of what users really did, each of users that no other stream has.
 
-A block is at most BLOCK successive events of a user, with the user's real history before it and the items' counters as
-they stood then. Blocks are drawn at random from the events that the reference was made of, so that the stream has the
-reference's distribution; and as every row is folded anew, a change of the events has all the effects that it would
-have on the live features.
+A block is the events that stand for a user's next ones (see `offline.arrivals`), with the user's real history before
+it and the items' counters as they are at the end of the history. The blocks of a stream are interleaved at random, so
+that it has the reference's distribution; and as every row is folded anew, a change of the events has all the effects
+that it would have on the live features.
 """
 
 from __future__ import annotations
@@ -15,31 +15,28 @@ import numpy as np
 import numpy.typing as npt
 
 from drift.events import Events
-from drift.noise import BLOCK, blocks_of
 from features import Event, Item, Profile, Rated, dense, fold
 from features.broken import Broken
 from features.columns import Before, ItemTable
+from offline.arrivals import Arrivals
 from offline.data import Ints, Ratings
-from offline.history import State, replay
+from offline.history import State, Visitor, replay
 from offline.split import Split, time_order
 from producers.scenarios import Told
 
-BLOCKS = 6_000
-"""Blocks from which streams are drawn; one of 10,000 events takes 2,000."""
+GROUPS = 20
+"""Streams without a user in common; on MovieLens-1M each has some 3,000 events."""
 
 GAP = 20.0
 """Mean events of others between two of a block."""
 
-EVERY = 20_000
-"""Events between two looks at the counters of all items."""
-
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an event of a stream comes from: its block, and its place in the history."""
+    """Where an event of a stream comes from: its block, and its place in the ratings."""
 
     block: int
-    age: int
+    place: int
 
 
 class Blocks:
@@ -47,60 +44,48 @@ class Blocks:
 
     Args:
         ratings: the data.
-        parts: their split; blocks are taken from `fit`.
-        count: blocks, drawn at random.
-        seed: of the draw.
+        parts: their split.
+        arrivals: the blocks.
+        seed: of the draw of the groups.
+        others: look at the history too.
 
     Attributes:
-        places: of the events of each block in the ratings.
+        places: of the first event of each block in the ratings.
+        groups: blocks of each stream, as places in `blocks`; all blocks of a user's events are in one group.
     """
 
-    def __init__(self, ratings: Ratings, parts: Split, count: int, seed: int) -> None:
+    def __init__(self, ratings: Ratings, parts: Split, arrivals: Arrivals, seed: int, *others: Visitor) -> None:
         self._ratings = ratings
-        begins = blocks_of(ratings.userid[parts.fit])
-        ends = np.append(begins[1:], len(parts.fit))
-        rng = np.random.default_rng(seed)
-        chosen = rng.choice(len(begins), min(count, len(begins)), replace=False)
-        self.blocks: list[Ints] = [parts.fit[begins[each] : ends[each]] for each in chosen.tolist()]
-        self._first = {int(block[0]): number for number, block in enumerate(self.blocks)}
-        self._profiles: list[Profile] = [Profile(0)] * len(self.blocks)
-        self._counters: list[Ints] = []
-        self._size = max(ratings.catalogue.items) + 1
-        order = time_order(ratings, parts.offline)
-        self._when = np.empty(len(ratings), dtype=np.int64)
-        self._when[order] = np.arange(len(order))
-        self._looks = set(order[::EVERY].tolist())
-        self.places = np.array(sorted(set(self._first) | self._looks), dtype=np.int64)
-        replay(ratings, order, State(ratings.catalogue), (self,))
+        self.blocks: list[Ints] = arrivals.blocks
+        first = np.array([int(block[0]) for block in self.blocks], dtype=np.int64)
+        self.places = np.unique(first)
+        self._profiles: dict[int, Profile] = {}
+        userid = ratings.userid[first]
+        users = np.random.default_rng(seed).permutation(np.unique(userid))
+        self.groups = [np.flatnonzero(np.isin(userid, some)) for some in np.array_split(users, GROUPS)]
+        state = replay(ratings, time_order(ratings, parts.offline), State(ratings.catalogue), (self, *others))
+        self._counters = np.zeros((2, max(ratings.catalogue.items) + 1), dtype=np.int64)
+        for itemid, counter in state.counters.items():
+            self._counters[:, itemid] = counter.n, counter.likes
 
     def visit(self, place: int, state: State) -> None:
-        """Keep the profile before a block, and now and then the counters of all items."""
-        number = self._first.get(place)
-        if number is not None:
-            self._profiles[number] = copied(state.profile(int(self._ratings.userid[place])))
-        if place in self._looks:
-            counters = np.zeros((2, self._size), dtype=np.int64)
-            for itemid, counter in state.counters.items():
-                counters[:, itemid] = counter.n, counter.likes
-            self._counters.append(counters)
+        """Keep the profile before a block."""
+        self._profiles[place] = copied(state.profile(int(self._ratings.userid[place])))
 
-    def stream(self, count: int, seed: int) -> tuple[list[Event], list[Origin]]:
-        """`count` events of blocks drawn at random, interleaved; times are those of the history."""
-        rng = np.random.default_rng(seed)
-        blocks = rng.permutation(len(self.blocks))[: -(-count // BLOCK) * 2].tolist()
+    def stream(self, group: int) -> tuple[list[Event], list[Origin]]:
+        """All events of a group, its blocks interleaved; times are those of the history."""
+        rng = np.random.default_rng(group)
+        blocks = self.groups[group].tolist()
         total = sum(len(self.blocks[block]) for block in blocks)
         found: list[tuple[float, int, int]] = []
         for block in blocks:
-            starts = rng.random() * total
-            when = starts + np.cumsum(rng.exponential(GAP, len(self.blocks[block])))
+            when = rng.random() * total + np.cumsum(rng.exponential(GAP, len(self.blocks[block])))
             found += [(float(at), block, place) for at, place in zip(when, self.blocks[block].tolist(), strict=True)]
         found.sort()
-        # Without the beginning and the end, where blocks begin without others going on and the other way round.
-        middle = found[(len(found) - count) // 2 :][:count]
-        at = np.array([place for _, _, place in middle], dtype=np.int64)
+        at = np.array([place for _, _, place in found], dtype=np.int64)
         columns = (self._ratings.userid, self._ratings.itemid, self._ratings.rating, self._ratings.ts)
         events = [Event(*fields) for fields in zip(*(column[at].tolist() for column in columns), strict=True)]
-        return events, [Origin(block, int(self._when[place])) for _, block, place in middle]
+        return events, [Origin(block, place) for _, block, place in found]
 
     def folded(self, told: Sequence[Told], origins: Sequence[Origin], items: Mapping[int, Item]) -> Events:
         """Fold a stream, and give each event with the ranker's input before it."""
@@ -108,21 +93,19 @@ class Blocks:
         before = Before(table)
         profiles: dict[tuple[int, int], Profile] = {}
         rated: dict[tuple[int, int, int], Rated] = {}
-        counters = np.empty((2, len(told)), dtype=np.int64)
-        for number, (each, origin) in enumerate(zip(told, origins, strict=True)):
+        for each, origin in zip(told, origins, strict=True):
             event = each.event
             key = origin.block, event.userid
             profile = profiles.get(key)
             if profile is None:
-                known = self._profiles[origin.block]
+                known = self._profiles[int(self.blocks[origin.block][0])]
                 profile = profiles[key] = copied(known) if known.userid == event.userid else Profile(event.userid)
             before.take(profile)
-            counters[:, number] = self._counters[origin.age // EVERY][:, event.itemid]
             pair = (*key, event.itemid)
             if fold(profile, rated.get(pair), event, items[event.itemid]):
                 rated[pair] = (event.ts, event.rating)
         itemid = np.array([each.event.itemid for each in told], dtype=np.int64)
-        inputs = dense(before.columns(), table.columns(itemid, *counters))
+        inputs = dense(before.columns(), table.columns(itemid, *self._counted(itemid, origins)))
         return Events(
             partition=0,
             offset=np.arange(len(told), dtype=np.int64),
@@ -131,6 +114,13 @@ class Blocks:
             rows=broken(inputs, told),
             wall_ts=0.0,
         )
+
+    def _counted(self, itemid: Ints, origins: Sequence[Origin]) -> tuple[Ints, Ints]:
+        """(ratings, likes) of the items at the end of the history, without the event itself where it is of it."""
+        place = np.array([origin.place for origin in origins], dtype=np.int64)
+        n, likes = self._counters[:, itemid]
+        own = self._ratings.itemid[place] == itemid
+        return n - own, likes - (own & (self._ratings.rating[place] > 3))
 
 
 def copied(profile: Profile) -> Profile:

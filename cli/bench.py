@@ -12,6 +12,7 @@ import typer
 from cli.console import bar, one_line, report
 from cli.models import publish_run
 from cli.stream import held_out
+from features import LIKED
 from offline import data, runs
 from offline.errors import RunError
 from offline.split import split
@@ -121,7 +122,7 @@ def publish_beside(run: str | None) -> str:
 
 @app.command()
 def drift(
-    seeds: Annotated[int, typer.Option(min=1, help="Streams, each of another seed.")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Streams, each of other users.")] = 20,
     reset: Annotated[
         bool,
         typer.Option("--reset", help="Measure cost and delay too, on the running system; deletes its live state."),
@@ -130,17 +131,26 @@ def drift(
     json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
 ) -> None:
     """False alarms, delays of detection, and what drift costs; the baselines are no change, and drift off."""
-    from bench import BLOCKS, Blocks, detection, drift_cost
+    from bench import Blocks, Sample, detection, drift_cost, false_alarms
     from drift import Reference
-    from drift.monitor import Plan
+    from features.columns import ItemTable
+    from offline.arrivals import Before, expected
+    from offline.reference import read_scores
+    from stream.drifting import plan_of
 
     with one_line(), bar("reading the history") as tell:
         settings = load()
         ratings = data.load(settings)
-        reference = Reference.from_json(loads((runs.folder(settings) / runs.REFERENCE).read_text()))
-        blocks = Blocks(ratings, split(ratings, settings.data), BLOCKS, settings.train.seed)
-        plan = Plan(settings.drift.window, settings.drift.panes, settings.drift.pane_s, settings.drift.patience)
-        figures = detection(blocks, ratings.catalogue.items, reference, plan, seeds, tell)
+        folder, parts, seed = runs.folder(settings), split(ratings, settings.data), settings.train.seed
+        reference = Reference.from_json(loads((folder / runs.REFERENCE).read_text()))
+        arrivals, (place, scores) = expected(ratings, parts, seed), read_scores(folder / runs.SCORED)
+        before = Before(ratings, arrivals, arrivals)
+        blocks = Blocks(ratings, parts, arrivals, seed, before)
+        plan, items = plan_of(settings.drift), ratings.catalogue.items
+        liked = ratings.rating >= LIKED
+        sample = Sample(arrivals.block, before.rows(ItemTable(items)), liked[arrivals.place], scores, liked[place])
+        found = false_alarms(sample, plan, settings.drift.scored_per_s, seed, tell)
+        figures = {"false_alarms": found, **detection(blocks, items, reference, plan, seeds, tell)}
         cost: dict[str, Any] = {"throughput_ratio": None}
         if reset:
             events, _ = held_out(settings)
@@ -150,8 +160,9 @@ def drift(
 
             cost = drift_cost(settings, events, rounds, begin_anew, tell)
     late = [of["median_delay_events"] for of in figures["scenarios"].values() if of["detected"]]
+    a_week = ", ".join(f"{of['all_per_week']:.2g} at {rate} events/s" for rate, of in found["rates"].items())
     words = (
-        f"{figures['false_alarms_per_feature_10k']:.4f} false alarms a series and 10,000 events; "
+        f"false alarms a week: {a_week} (budget {found['budget_per_week']:g}); "
         f"{sum(of['detected'] for of in figures['scenarios'].values())} of {seeds * len(figures['scenarios'])} changes "
         f"detected, median delays up to {max(late, default=0):.0f} events; "
         f"throughput with drift {cost['throughput_ratio'] or 'not measured (--reset)'}"

@@ -1,4 +1,8 @@
-"""Alarms: one opens after some windows in a row outside the band, and closes after as many back inside."""
+"""Alarms: one opens at the first check over its threshold, and closes after some checks in a row back at normal.
+
+Alarms of one cause open within a window of each other: until then the window holds both sides of the change. So an
+alarm joins the newest that is still open if that opened no longer than a window ago, and both show one cause.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ from typing import Any, Literal
 from stores.drift import Alarm
 
 Detector = Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
+Key = tuple[str, Detector]
 
 
 @dataclass(frozen=True)
@@ -20,35 +25,26 @@ class Moment:
 
 
 class Alarms:
-    """The open alarms, and how long each series has been outside or inside its band.
+    """The open alarms, and how long each has been back at normal.
 
     Args:
-        patience: windows in a row that open or close an alarm.
+        patience: checks in a row at normal that close an alarm.
+        window: events of a window.
 
     Attributes:
         open: by (series, detector).
-        streaks: windows in a row by (series, detector): above 0 outside the band, below 0 inside.
+        calm: checks in a row at normal, by (series, detector) of open alarms.
     """
 
-    def __init__(self, patience: int) -> None:
-        self._patience = patience
-        self.open: dict[tuple[str, Detector], Alarm] = {}
-        self.streaks: dict[tuple[str, Detector], int] = {}
-
-    def judge(self, series: str, detector: Detector, value: float, band: float, at: Moment) -> Alarm | None:
-        """Take what a window measured; the alarm that opens or closes with it."""
-        key = series, detector
-        before, outside = self.streaks.get(key, 0), value > band
-        streak = max(before, 0) + 1 if outside else min(before, 0) - 1
-        self.streaks[key] = max(-self._patience, min(self._patience, streak))
-        if outside and streak >= self._patience and key not in self.open:
-            return self.raised(series, detector, value, band, at)
-        if not outside and -streak >= self._patience and key in self.open:
-            return self.closed(series, detector, at)
-        return None
+    def __init__(self, patience: int, window: int) -> None:
+        self._patience, self._window = patience, window
+        self.open: dict[Key, Alarm] = {}
+        self.calm: dict[Key, int] = {}
 
     def raised(self, series: str, detector: Detector, value: float, band: float, at: Moment) -> Alarm:
         """Open an alarm."""
+        newest = max(self.open.values(), key=lambda alarm: alarm.opened, default=None)
+        joined = newest is not None and at.events - newest.opened <= self._window
         alarm = self.open[series, detector] = Alarm(
             series=series,
             detector=detector,
@@ -57,12 +53,19 @@ class Alarms:
             opened_event_ts=at.event_ts,
             value=value,
             band=band,
+            group=newest.cause if newest is not None and joined else "",
         )
         return alarm
+
+    def seen(self, key: Key, normal: bool, at: Moment) -> Alarm | None:
+        """Take what a check found of an open alarm; the alarm as it closes, if it does."""
+        self.calm[key] = self.calm.get(key, 0) + 1 if normal else 0
+        return self.closed(*key, at) if self.calm[key] >= self._patience else None
 
     def closed(self, series: str, detector: Detector, at: Moment) -> Alarm:
         """Close an open alarm."""
         alarm = self.open.pop((series, detector))
+        self.calm.pop((series, detector), None)
         update = {"closed": at.events, "closed_wall_ts": at.wall_ts, "closed_event_ts": at.event_ts}
         return alarm.model_copy(update=update)
 
@@ -72,13 +75,13 @@ class Alarms:
 
     def pack(self) -> Any:
         """All of it, in what msgpack takes."""
-        streaks = [(series, detector, streak) for (series, detector), streak in self.streaks.items()]
-        return [alarm.model_dump() for alarm in self.open.values()], streaks
+        calm = [(series, detector, checks) for (series, detector), checks in self.calm.items()]
+        return [alarm.model_dump() for alarm in self.open.values()], calm
 
     def restore(self, packed: Any) -> None:
         """Take up what `pack` gave."""
-        alarms, streaks = packed
+        alarms, calm = packed
         for fields in alarms:
             alarm = Alarm.model_validate(fields)
             self.open[alarm.series, alarm.detector] = alarm
-        self.streaks = {(series, detector): streak for series, detector, streak in streaks}
+        self.calm = {(series, detector): checks for series, detector, checks in calm}

@@ -10,10 +10,10 @@ import io
 import pickle
 from typing import Any, Literal
 
-DELTA = 1e-12
+DELTA = 1e-24
 """ADWIN's confidence. Far less than usual: it is for independent values, and events of one user are not."""
 
-ALPHA = 1e-7
+ALPHA = 1e-16
 """KSWIN's threshold on the p-value."""
 
 RECENT, KEPT = 150, 600

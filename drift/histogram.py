@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
@@ -24,7 +24,9 @@ class Histogram:
         categories: the values that occur where they are few, else empty; each is a bin of its own.
         low, high: least and greatest value.
         counts: values in each bin: one more bin than edges, then BELOW, ABOVE and MISSING.
-        noise: what PSI times number of values stays under while nothing drifts (see `drift.noise`).
+        blocks, missing_blocks: blocks of a user's events with a value, and those with a missing one.
+        unit: values that come together: the mean weight of the design effect (see `drift.thresholds`).
+        tail: what PSI times number of values exceeds with each of `thresholds.PROBABILITIES` while nothing drifts.
     """
 
     edges: list[float]
@@ -32,7 +34,10 @@ class Histogram:
     low: float
     high: float
     counts: list[int]
-    noise: float = 0.0
+    blocks: int = 0
+    missing_blocks: int = 0
+    unit: float = 1.0
+    tail: list[float] = field(default_factory=list)
 
     @classmethod
     def of(cls, values: npt.NDArray[np.floating]) -> Histogram:

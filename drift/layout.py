@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 import numpy as np
 import numpy.typing as npt
 
@@ -10,6 +12,7 @@ from drift.reference import Reference
 from drift.series import EXACT, SERIES, label_values
 
 Ints = npt.NDArray[np.int64]
+T = TypeVar("T", np.int64, np.float64)
 
 
 class Layout:
@@ -19,12 +22,15 @@ class Layout:
         series: histogram of the reference by series.
         total: bins of all series.
         exact: bins of the series that are of every event; they come first.
+        begins: first bin of each series, INT64 [series].
+        bins: bins of each series, INT64 [series].
     """
 
     def __init__(self, reference: Reference) -> None:
         self.series = {name: reference.series[name] for name in SERIES}
-        bins = [histogram.bins for histogram in self.series.values()]
-        begins = np.concatenate([[0], np.cumsum(bins)]).tolist()
+        self.bins = np.array([histogram.bins for histogram in self.series.values()], dtype=np.int64)
+        begins = np.concatenate([[0], np.cumsum(self.bins)]).tolist()
+        self.begins = np.array(begins[:-1], dtype=np.int64)
         self._slices = {
             name: slice(begin, end) for name, begin, end in zip(self.series, begins[:-1], begins[1:], strict=True)
         }
@@ -50,6 +56,10 @@ class Layout:
         """Events in each bin, INT64 [total]."""
         flat = places.ravel()
         return np.bincount(flat[flat >= 0], minlength=self.total)
+
+    def sums(self, bins: npt.NDArray[T]) -> npt.NDArray[T]:
+        """Sums over the bins of each series: [..., total] -> [..., series]."""
+        return np.add.reduceat(bins, self.begins, axis=-1)
 
     def of(self, name: str, counts: Ints) -> Ints:
         """A series' part of counts [..., total]."""

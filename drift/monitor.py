@@ -13,17 +13,18 @@ import numpy as np
 import numpy.typing as npt
 
 from drift.alarms import Alarms, Detector, Moment
+from drift.budget import Budget
 from drift.change import Change
-from drift.divergence import psi
+from drift.checks import STRAY, Check, Checks
 from drift.events import Events, Scored
-from drift.histogram import ABOVE, BELOW, MISSING
 from drift.layout import Ints, Layout
-from drift.noise import ENOUGH, FEWEST
 from drift.panes import Panes
 from drift.quality import Quality
 from drift.reference import Reference
 from drift.series import EXACT, LABEL, SERIES
 from drift.shown import beside, stands
+from drift.thresholds import ENOUGH
+from settings import ReelstreamError
 from stores.drift import (
     Alarm,
     DriftNow,
@@ -33,11 +34,15 @@ from stores.drift import (
     TrainedQuality,
 )
 
-STRAY = 0.02
-"""Share of values that may be missing, or out of range, beyond what was so at training."""
+VERSION = 2
+"""Version of the packed state."""
 
 LOGLOSS = "logloss"
 SCORE = "score"
+
+
+class StateError(ReelstreamError):
+    """A packed state that cannot be read: of another version of this code or of river, or of other series."""
 
 
 @dataclass(frozen=True)
@@ -46,16 +51,18 @@ class Plan:
 
     Attributes:
         window: events of a window.
-        panes: panes of a window; each ends with a look at all series.
+        panes: panes of a window; each ends with a check of all series.
         pane_s: seconds after which a pane ends though it is not full, once windows of such panes say anything; by the
             clock of the feature log.
-        patience: windows in a row that open or close an alarm.
+        patience: checks in a row at normal that close an alarm.
+        false_alarms_per_week: budget of the whole system.
     """
 
     window: int = 1000
     panes: int = 4
     pane_s: float = 300.0
-    patience: int = 2
+    patience: int = 4
+    false_alarms_per_week: float = 1.0
 
 
 class Monitor:
@@ -76,14 +83,16 @@ class Monitor:
         self._reference, self._plan = reference, plan
         self._layout = Layout(reference)
         self._panes = Panes(self._layout, plan.panes)
-        self._alarms = Alarms(plan.patience)
+        self._checks = Checks(self._layout)
+        self._budget = Budget(plan.false_alarms_per_week, plan.pane_s)
+        self._alarms = Alarms(plan.patience, plan.window)
         self._changes = {LABEL: Change("adwin"), LOGLOSS: Change("adwin"), SCORE: Change("kswin")}
         self._changed: dict[str, int] = {}
         self._quality = Quality()
         self._cumulative: dict[int, Ints] = {}
         self._counted: dict[int, int] = {}
         self._touched: set[int] = set()
-        self._latest: dict[str, Ints] | None = None
+        self._latest: tuple[Ints, Check] | None = None
         self._of_before: list[Alarm] = []
         self._event_ts = 0
         self._wall_ts = 0.0
@@ -128,28 +137,40 @@ class Monitor:
             )
         self._touched.clear()
         if self._latest is not None:
-            stand = [
-                stands(name, self._layout.series[name], counts, self._alarms.since(name))
-                for name, counts in self._latest.items()
-                if counts.sum() >= FEWEST
-            ]
-            update.now = DriftNow(
-                events=self.events,
-                wall_ts=self._wall_ts,
-                event_ts=self._event_ts,
-                window=self._plan.window,
-                run=self.run,
-                series=sorted(stand, key=lambda each: each.ratio, reverse=True),
-            )
-            update.histograms = [beside(self._layout.series[name], name, of) for name, of in self._latest.items()]
-            update.trained = TrainedQuality(run=self.run, **self._reference.quality)
+            self._show(*self._latest, update)
             self._latest = None
         update.state = self.pack()
         return update
 
+    def _show(self, window: Ints, check: Check, update: DriftUpdate) -> None:
+        stand = [
+            stands(name, histogram, self._layout.of(name, window), check, number, self._alarms.since(name))
+            for number, (name, histogram) in enumerate(self._layout.series.items())
+            if check.enough[number]
+        ]
+        update.now = DriftNow(
+            events=self.events,
+            wall_ts=self._wall_ts,
+            event_ts=self._event_ts,
+            window=self._plan.window,
+            run=self.run,
+            series=sorted(stand, key=lambda each: each.ratio, reverse=True),
+        )
+        update.histograms = [
+            beside(histogram, name, self._layout.of(name, window)) for name, histogram in self._layout.series.items()
+        ]
+        update.trained = TrainedQuality(run=self.run, **self._reference.quality)
+
+    @property
+    def open_alarms(self) -> list[Alarm]:
+        """The alarms that are open."""
+        return list(self._alarms.open.values())
+
     def pack(self) -> bytes:
         """All that it knows."""
         state = {
+            "version": VERSION,
+            "budget": self._budget.pack(),
             "run": self.run,
             "events": self.events,
             "event_ts": self._event_ts,
@@ -174,17 +195,26 @@ class Monitor:
         """Go on from what `pack` gave.
 
         Where that watched another run, the offsets and the quality stay, alarms close, and counts begin anew.
+
+        Raises:
+            StateError: it cannot be read, whatever the reason.
         """
-        made, state = cls(run, reference, plan), msgpack.unpackb(packed)
-        made.events, made._event_ts, made._wall_ts = state["events"], state["event_ts"], state["wall_ts"]
-        made.last = dict(state["last"])
-        made._quality.restore(state["quality"])
-        if state["run"] == run:
-            made._restore(state)
-        else:
-            before = Alarms(plan.patience)
-            before.restore(state["alarms"])
-            made._of_before = [before.closed(*key, made._moment()) for key in list(before.open)]
+        made = cls(run, reference, plan)
+        try:
+            state = msgpack.unpackb(packed)
+            if state["version"] != VERSION:
+                raise ValueError(f"version {state['version']}, not {VERSION}")
+            made.events, made._event_ts, made._wall_ts = state["events"], state["event_ts"], state["wall_ts"]
+            made.last = dict(state["last"])
+            made._quality.restore(state["quality"])
+            if state["run"] == run:
+                made._restore(state)
+            else:
+                before = Alarms(plan.patience, plan.window)
+                before.restore(state["alarms"])
+                made._of_before = [before.closed(*key, made._moment()) for key in list(before.open)]
+        except Exception as error:  # msgpack, pickle, river and pydantic each raise their own
+            raise StateError(f"the state of drift cannot be read: {type(error).__name__}: {error}") from error
         return made
 
     def _restore(self, state: dict[str, Any]) -> None:
@@ -192,6 +222,10 @@ class Monitor:
         self._cumulative = {partition: _counts(packed).copy() for partition, packed in state["cumulative"]}
         self._panes.closed.extend(_counts(pane) for pane in state["closed"])
         self._panes.open = _counts(state["open"]).copy()
+        known = [*self._cumulative.values(), *self._panes.closed, self._panes.open]
+        if {len(counts) for counts in known} != {self._layout.total}:
+            raise ValueError("it counts other bins than the reference has")
+        self._budget.restore(state["budget"])
         self._panes.filled, self._panes.since = state["filled"], state["since"]
         self._alarms.restore(state["alarms"])
         self._changes = {name: Change.unpack(change) for name, change in state["changes"].items()}
@@ -239,15 +273,24 @@ class Monitor:
         return Moment(self.events, self._wall_ts, self._event_ts)
 
     def _close(self, update: DriftUpdate) -> None:
-        """End a pane, and look at all series."""
+        """End a pane, and check all series."""
         self._panes.close()
         at = self._moment()
-        self._latest = self._panes.windows()
-        window = DriftWindow(events=at.events, wall_ts=at.wall_ts, event_ts=at.event_ts, psi={}, band={})
-        for name, counts in self._latest.items():
-            if int(counts.sum()) >= FEWEST:
-                self._look(name, counts, window, at, update)
-        update.windows.append(window)
+        window = self._panes.windows()
+        alpha = self._budget.spend(at.wall_ts)
+        check = self._checks.check(window, alpha)
+        self._latest = window, check
+        self._judge(check, alpha, at, update)
+        shown = [(number, name) for number, name in enumerate(self._layout.series) if check.enough[number]]
+        update.windows.append(
+            DriftWindow(
+                events=at.events,
+                wall_ts=at.wall_ts,
+                event_ts=at.event_ts,
+                psi={name: float(check.psi[number]) for number, name in shown},
+                band={name: float(check.threshold[number]) for number, name in shown},
+            )
+        )
         for (series, detector), alarm in list(self._alarms.open.items()):
             last = self._changed.get(series, alarm.opened)
             if detector in ("adwin", "kswin") and at.events - last >= self._plan.window:
@@ -256,28 +299,45 @@ class Monitor:
         if quality is not None:
             update.quality.append(quality)
 
-    def _look(self, name: str, counts: Ints, window: DriftWindow, at: Moment, update: DriftUpdate) -> None:
-        histogram = self._layout.series[name]
-        shares = counts / counts.sum()
-        window.psi[name] = float(psi(histogram.shares, counts))
-        window.band[name] = histogram.noise / float(counts.sum())
-        then_missing = float(histogram.shares[MISSING])
-        measured: list[tuple[Detector, float, float]] = [
-            ("psi", window.psi[name], window.band[name]),
-            ("missing", float(shares[MISSING]), then_missing + STRAY),
-            ("range", float(shares[BELOW] + shares[ABOVE]), STRAY),
-        ]
-        for detector, value, band in measured:
-            alarm = self._alarms.judge(name, detector, value, band, at)
+    def _judge(self, check: Check, alpha: float, at: Moment, update: DriftUpdate) -> None:
+        """Open and close the alarms of a check, the furthest over its threshold first: it gives the cause its name."""
+        over: list[tuple[float, str, Detector, float, float]] = []
+        names, enough = list(self._layout.series), check.enough
+        for number, name in enumerate(names):
+            if not enough[number]:
+                continue
+            value, threshold = float(check.psi[number]), float(check.threshold[number])
+            if value > threshold:
+                over.append((value / threshold, name, "psi", value, threshold))
+            over += self._strays(name, number, check, alpha)
+        for _, name, detector, value, threshold in sorted(over, reverse=True):
+            if (name, detector) not in self._alarms.open:
+                update.opened.append(self._alarms.raised(name, detector, value, threshold, at))
+        high = {(name, detector) for _, name, detector, _, _ in over}
+        for key in list(self._alarms.open):
+            number = names.index(key[0]) if key[0] in names else -1
+            if number < 0 or key[1] in ("adwin", "kswin") or not enough[number]:
+                continue
+            back = key not in high and (key[1] != "psi" or check.psi[number] <= check.normal[number])
+            alarm = self._alarms.seen(key, bool(back), at)
             if alarm is not None:
-                _tell(alarm, update)
+                update.closed.append(alarm)
 
-
-def _tell(alarm: Alarm, update: DriftUpdate) -> None:
-    if alarm.closed is None:
-        update.opened.append(alarm)
-    else:
-        update.closed.append(alarm)
+    def _strays(
+        self, name: str, number: int, check: Check, alpha: float
+    ) -> list[tuple[float, str, Detector, float, float]]:
+        """Values missing or out of range in more than their share."""
+        found: list[tuple[float, str, Detector, float, float]] = []
+        shares: tuple[tuple[Detector, float], ...] = (
+            ("missing", float(check.missing[number])),
+            ("range", float(check.out_of_range[number])),
+        )
+        for detector, share in shares:
+            if share > STRAY:
+                most = self._checks.stray(name, detector == "missing", float(check.n[number]), alpha)
+                if share > most:
+                    found.append((share / most, name, detector, share, most))
+        return found
 
 
 def _counts(packed: bytes) -> npt.NDArray[np.int64]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from drift.histogram import MISSING
 from drift.layout import Ints, Layout
-from drift.noise import ENOUGH, LONGEST
+from drift.thresholds import ENOUGH, LONGEST
 
 
 class Panes:
@@ -27,6 +27,7 @@ class Panes:
 
     def __init__(self, layout: Layout, per_window: int) -> None:
         self._layout, self._per_window = layout, per_window
+        self._missing = layout.begins + layout.bins + MISSING
         self.closed: deque[Ints] = deque(maxlen=LONGEST * per_window)
         self.open = np.zeros(layout.total, dtype=np.int64)
         self.filled = 0
@@ -45,14 +46,15 @@ class Panes:
         self.open = np.zeros(self._layout.total, dtype=np.int64)
         self.filled = 0
 
-    def windows(self) -> dict[str, Ints]:
-        """Each series' latest window, INT64 [bins]: as many panes as a window has, more where values are few."""
+    def windows(self) -> Ints:
+        """Each series' latest window, INT64 [total]: as many panes as a window has, more where values are few."""
         newest_first = np.array(self.closed)[::-1].cumsum(axis=0)
-        found = {}
-        for name in self._layout.series:
-            sums = self._layout.of(name, newest_first)
-            n = sums[:, :MISSING].sum(axis=1)
-            longer = np.flatnonzero(n[self._per_window - 1 :] >= ENOUGH)
-            place = self._per_window - 1 + (int(longer[0]) if len(longer) else LONGEST * self._per_window)
-            found[name] = sums[min(place, len(sums) - 1)]
-        return found
+        n = self._layout.sums(newest_first) - newest_first[:, self._missing]
+        enough = n[self._per_window - 1 :] >= ENOUGH
+        longest = min(len(newest_first), LONGEST * self._per_window) - 1
+        if len(enough):
+            place = np.where(enough.any(axis=0), self._per_window - 1 + enough.argmax(axis=0), longest)
+        else:
+            place = np.full(len(self._missing), longest)
+        window: Ints = newest_first[np.repeat(place, self._layout.bins), np.arange(self._layout.total)]
+        return window

@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
-from drift.histogram import Histogram
-from drift.noise import Draws
+from drift.histogram import MISSING, Histogram
 from drift.series import LABELS, label_values
+from drift.thresholds import Blocks, Ints, tails
 from features import DENSE_COLUMNS
 from settings import ReelstreamError
 
 WINDOW = 1000
-"""Events of the windows of which the noise is drawn."""
+"""Events of the windows that thresholds are drawn for."""
 
 
 class ReferenceError(ReelstreamError):
@@ -29,7 +29,7 @@ class Reference:
     Attributes:
         features: by name, as in `features.DENSE_COLUMNS`.
         labels: by name, as in `drift.series.LABELS`; values are 0 and 1.
-        scores: by the ranker's output, next, like and score, for the items of validation events.
+        scores: by the ranker's output, next, like and score, for the items of events that the models had not seen.
         quality: figures on the same events: auc, logloss, ece, label_rate, hit10, hit50.
     """
 
@@ -46,29 +46,34 @@ class Reference:
     @classmethod
     def of(
         cls,
-        userid: npt.NDArray[np.integer],
+        block: Ints,
         rows: npt.NDArray[np.floating],
         liked: npt.NDArray[np.bool_],
-        scores: Mapping[str, npt.NDArray[np.floating]],
+        scored: Scores,
         quality: Mapping[str, float],
         seed: int,
     ) -> Reference:
-        """The reference of training events.
+        """The reference of events as they are expected to arrive.
 
         Args:
-            userid: [N], by user and in time order.
+            block: of each event: successive events of one user that are alike; ascending from 0, INT64 [N].
             rows: the ranker's dense input before each event, [N, 32].
             liked: [N].
-            scores: the ranker's outputs for other events, taken as independent; by name, [M] each.
+            scored: the ranker's outputs, for these or other events.
             quality: of these outputs.
-            seed: of the windows that are drawn for the bands.
+            seed: of the windows that are drawn for the thresholds.
         """
-        draws = Draws(userid, WINDOW, seed)
-        features = {name: _noted(rows[:, place], None, draws) for place, name in enumerate(DENSE_COLUMNS)}
         values, counts = label_values(rows, liked)
-        labels = {name: _noted(values[:, place], counts[:, place], draws) for place, name in enumerate(LABELS)}
-        noted = {name: _noted(of, None, Draws(np.arange(len(of)), WINDOW, seed)) for name, of in scores.items()}
-        return cls(features, labels, noted, dict(quality))
+        features = {name: _Values.of(rows[:, place], block) for place, name in enumerate(DENSE_COLUMNS)}
+        labels = {name: _Values.of(values[:, place], block, counts[:, place]) for place, name in enumerate(LABELS)}
+        scores = {name: _Values.of(each, scored.block) for name, each in scored.values.items()}
+        exact = _histograms(features | labels, seed)
+        return cls(
+            {name: exact[name] for name in features},
+            {name: exact[name] for name in labels},
+            _histograms(scores, seed),
+            dict(quality),
+        )
 
     def as_json(self) -> dict[str, object]:
         """As it stands in reference.json."""
@@ -83,7 +88,7 @@ class Reference:
         """Read what `as_json` made.
 
         Raises:
-            ReferenceError: it is none, or one that was made before references had bands.
+            ReferenceError: it is none, or one that was made before references had thresholds.
         """
         try:
             features, labels, scores = (
@@ -92,13 +97,43 @@ class Reference:
             )
             quality = {name: float(value) for name, value in given["quality"].items()}  # type: ignore[arg-type]
         except (KeyError, TypeError, AttributeError):
-            raise ReferenceError("reference.json has no bands to watch drift by; train again") from None
+            raise ReferenceError("reference.json has no thresholds to watch drift by; train again") from None
         return cls(features, labels, scores, quality)
 
 
-def _noted(values: npt.NDArray[np.floating], counts: npt.NDArray[np.bool_] | None, draws: Draws) -> Histogram:
-    histogram = Histogram.of(values if counts is None else values[counts])
-    place = histogram.place(values)
-    if counts is not None:
-        place[~counts] = -1
-    return replace(histogram, noise=draws.noise(histogram, place))
+@dataclass(frozen=True)
+class Scores:
+    """Outputs of the ranker: by name as in `drift.series.SCORES`, [M] each; the block of each event, INT64 [M]."""
+
+    values: Mapping[str, npt.NDArray[np.floating]]
+    block: Ints
+
+
+@dataclass(frozen=True)
+class _Values:
+    """A series: its histogram without thresholds, and its values by block."""
+
+    histogram: Histogram
+    blocks: Blocks
+
+    @classmethod
+    def of(cls, values: npt.NDArray[np.floating], block: Ints, counts: npt.NDArray[np.bool_] | None = None) -> _Values:
+        histogram = Histogram.of(values if counts is None else values[counts])
+        place = histogram.place(values)
+        if counts is not None:
+            place[~counts] = -1
+        return cls(histogram, Blocks.of(block, place, histogram.bins))
+
+
+def _histograms(named: Mapping[str, _Values], seed: int) -> dict[str, Histogram]:
+    found = tails({name: (each.histogram, each.blocks) for name, each in named.items()}, WINDOW, seed)
+    return {
+        name: replace(
+            each.histogram,
+            blocks=int((each.blocks.counts.sum(axis=1) > 0).sum()),
+            missing_blocks=int((each.blocks.counts[:, MISSING] > 0).sum()),
+            unit=found[name].unit,
+            tail=found[name].quantiles,
+        )
+        for name, each in named.items()
+    }

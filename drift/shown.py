@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from drift.divergence import jensen_shannon, psi
-from drift.histogram import ABOVE, BELOW, MISSING, Histogram
+from drift.checks import Check
+from drift.divergence import jensen_shannon
+from drift.histogram import Histogram
 from drift.layout import Ints
 from drift.series import kind_of
 from stores.drift import SeriesHistogram, SeriesNow
 
 
-def stands(name: str, histogram: Histogram, counts: Ints, alarm_since: int | None) -> SeriesNow:
-    """The measures of a window of at least one value, counts INT64 [bins]."""
-    n = int(counts.sum())
+def stands(
+    name: str, histogram: Histogram, counts: Ints, check: Check, number: int, alarm_since: int | None
+) -> SeriesNow:
+    """The measures of a window of at least one value, counts INT64 [bins]; `number` is the place of the series."""
     return SeriesNow(
         name=name,
         kind=kind_of(name),
-        n=n,
-        psi=float(psi(histogram.shares, counts)),
-        band=histogram.noise / n,
+        n=int(check.n[number]),
+        psi=float(check.psi[number]),
+        band=float(check.threshold[number]),
         js=jensen_shannon(histogram.shares, counts),
-        missing=float(counts[MISSING] / n),
-        out_of_range=float((counts[BELOW] + counts[ABOVE]) / n),
+        missing=float(check.missing[number]),
+        out_of_range=float(check.out_of_range[number]),
         alarm_since=alarm_since,
     )
 

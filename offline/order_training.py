@@ -134,6 +134,13 @@ def fit(model: Order, all_: Scored, seed: int, progress: Progress) -> dict[str, 
     return found
 
 
+def ranks(model: Order, all_: Scored) -> Ints:
+    """Place of the item that came next in each list, lists.MISSED where it is not in it; INT64 [B]."""
+    with torch.inference_mode():
+        score = all_.order(model, torch.arange(len(all_.wanted)))
+    return _ranks(score, all_.wanted)
+
+
 def head_values(model: Order, all_: Scored) -> dict[str, Floats]:
     """Each output of the ranker for all candidates of the lists, FP32 [B * K]."""
     with torch.inference_mode():

@@ -2,65 +2,118 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from drift import Reference
+from drift.reference import Scores
+from drift.series import SCORES
 from features import LIKED
 from features.columns import ItemTable
 from offline import lists, metrics, order_training
+from offline.arrivals import Arrivals, Before
 from offline.data import Ints, Ratings
+from offline.errors import RunError
 from offline.history import Floats
-from offline.moments import Moments
 from offline.order_training import Lists
 from offline.ranker import Ranker
-from offline.split import Split
 
-SCORED = 5_000
-"""Validation events, liked or not, whose scores live ones are compared with."""
-
-
-def sample(parts: Split, seed: int) -> Ints:
-    """Places of SCORED validation events, drawn at random."""
-    rng = np.random.default_rng(seed)
-    return np.sort(rng.choice(parts.validation, min(SCORED, len(parts.validation)), replace=False))
+AT_ONCE = 256
+"""Events that are scored at once."""
 
 
-class ScoredEvents:
-    """Events with all that the ranker needs to score their items, as it would have just before them."""
+@dataclass(frozen=True)
+class Served:
+    """The models as they are served.
 
-    def __init__(self, ratings: Ratings, vectors: Floats, encode: lists.Encode, table: ItemTable) -> None:
-        self._ratings, self._vectors, self._encode, self._table = ratings, vectors, encode, table
-        self._parts: list[Lists] = []
-        self._places: list[Ints] = []
+    Attributes:
+        ranker: all outputs.
+        encode: the user encoder.
+        vectors: of the items, by ascending itemid.
+        history: events that the encoder sees.
+    """
 
-    def use(self, moments: Moments) -> None:
-        """Take the moments before some of the events."""
-        self._parts.append(Lists.of_events(moments, self._vectors, self._encode, self._ratings, self._table))
-        self._places.append(moments.place)
+    ranker: Ranker
+    encode: lists.Encode
+    vectors: Floats
+    history: int
 
-    def reference(
-        self, ranker: Ranker, parts: Split, dense: Floats, pipeline: Mapping[str, float], seed: int
-    ) -> Reference:
-        """The reference: inputs and labels of the fit events, scores of these.
 
-        Args:
-            ranker: neither its encoder nor its P(like) has seen these events.
-            parts: the split.
-            dense: rows of the offline events, in the order of `parts.offline`.
-            pipeline: metrics of the lists of validation events.
-            seed: of the windows that are drawn for the bands.
-        """
-        scores = order_training.head_values(ranker.order, order_training.scored(ranker, self._parts))
-        label = (self._ratings.rating[np.concatenate(self._places)] >= LIKED).astype(np.float64)
-        quality = {
-            "auc": metrics.auc(label, scores["like"]),
-            "logloss": metrics.logloss(label, scores["like"]),
-            "ece": metrics.ece(label, scores["like"]),
+@dataclass(frozen=True)
+class ScoredArrivals:
+    """What the served models said of events that they had not learned from.
+
+    Attributes:
+        arrivals: the events, N of them.
+        values: next, like and score, by name, [N] each.
+        liked: [N].
+        ranks: of the liked events' items in the lists before them, INT64.
+    """
+
+    arrivals: Arrivals
+    values: dict[str, Floats]
+    liked: Ints
+    ranks: Ints
+
+    @classmethod
+    def of(cls, ratings: Ratings, arrivals: Arrivals, before: Before, served: Served) -> ScoredArrivals:
+        """Score events, and make the lists before those that are liked."""
+        table = ItemTable(ratings.catalogue.items)
+        liked = ratings.rating[arrivals.place] >= LIKED
+        events, ranked = [], []
+        for start in range(0, len(arrivals.place), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            moments = before.moments(arrivals.place[part], served.history)
+            events.append(Lists.of_events(moments, served.vectors, served.encode, ratings, table))
+            if liked[part].any():
+                wanted = before.moments(arrivals.place[part][liked[part]], served.history)
+                made = Lists.of(wanted, served.vectors, served.encode, ratings, table)
+                ranked.append(order_training.ranks(served.ranker.order, order_training.scored(served.ranker, [made])))
+        values = order_training.head_values(served.ranker.order, order_training.scored(served.ranker, events))
+        ranks = np.concatenate(ranked) if ranked else np.empty(0, dtype=np.int64)
+        return cls(arrivals, values, liked.astype(np.int64), ranks)
+
+    def save(self, path: Path) -> None:
+        """Write the scores, for `bench drift`."""
+        columns: dict[str, Any] = {"place": self.arrivals.place, "block": self.arrivals.block, **self.values}
+        np.savez(path, **columns)
+
+    def quality(self) -> dict[str, float]:
+        """How good the models were."""
+        label, like = self.liked.astype(np.float64), self.values["like"]
+        hits = metrics.of_ranks(self.ranks)
+        return {
+            "auc": metrics.auc(label, like),
+            "logloss": metrics.logloss(label, like),
+            "ece": metrics.ece(label, like),
             "label_rate": float(label.mean()),
-            "hit10": pipeline["hr@10"],
-            "hit50": pipeline["hr@50"],
+            "hit10": hits["hr@10"],
+            "hit50": hits["hr@50"],
         }
-        liked = self._ratings.rating[parts.fit] >= LIKED
-        return Reference.of(self._ratings.userid[parts.fit], dense[: len(parts.fit)], liked, scores, quality, seed)
+
+
+def reference(ratings: Ratings, arrivals: Arrivals, before: Before, scored: ScoredArrivals, seed: int) -> Reference:
+    """The reference: inputs and labels of the events that stand for those to come, scores of the unseen ones.
+
+    `seed` is of the windows that are drawn for the thresholds.
+    """
+    rows = before.rows(ItemTable(ratings.catalogue.items))
+    liked = ratings.rating[arrivals.place] >= LIKED
+    scores = Scores(scored.values, scored.arrivals.block)
+    return Reference.of(arrivals.block, rows, liked, scores, scored.quality(), seed)
+
+
+def read_scores(path: Path) -> tuple[Ints, Scores]:
+    """What `ScoredArrivals.save` wrote: the events' places in the ratings, and their scores.
+
+    Raises:
+        RunError: the run has none, as those of earlier versions.
+    """
+    if not path.is_file():
+        raise RunError(f"{path.parent.name} has no {path.name}; train again to measure drift")
+    with np.load(path) as columns:
+        values = {name: columns[name] for name in SCORES}
+        return columns["place"], Scores(values, columns["block"])

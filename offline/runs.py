@@ -20,6 +20,9 @@ FORMAT = 2
 MANIFEST = "manifest.json"
 USER_ENCODER, RANKER = "user_encoder", "ml_rec"
 ITEMS, REFERENCE = "items.npz", "reference.json"
+SCORED = "scored.npz"
+"""Outputs of the served models for events that they had not learned from: `place` in the ratings, `block`, and each."""
+
 PROBE = "probe.npz"
 """Beside each model: inputs and the trained model's outputs, with which a server proves that it has the same model."""
 

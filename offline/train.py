@@ -21,6 +21,7 @@ from features.columns import ItemTable
 from offline import members, metadata, order_training, parallel, runs
 from offline.allocator import keep_memory, release_memory
 from offline.answers import catalogue_vectors, encode_with
+from offline.arrivals import Before, expected, unseen, without
 from offline.data import Ints, data_hash, events_of_items, load
 from offline.encoder import Encoder, Ensemble
 from offline.encoder_training import Plan
@@ -32,7 +33,7 @@ from offline.neighbours import neighbours
 from offline.order import Order
 from offline.order_training import Lists
 from offline.ranker import Ranker
-from offline.reference import ScoredEvents, sample
+from offline.reference import ScoredArrivals, Served, reference
 from offline.similar import Near
 from offline.split import split, time_order
 from offline.watching import Watch
@@ -69,6 +70,9 @@ class Training:
             self._ratings = load(settings)
             self._split = split(self._ratings, settings.data)
             self._data_hash = data_hash(self._ratings)
+            self._arrivals = expected(self._ratings, self._split, settings.train.seed)
+            self._unseen = unseen(self._ratings, self._arrivals, self._split, settings.train.seed)
+            self._refitted = without(self._ratings, self._split, self._unseen)
         threads = torch.get_num_threads() if len(self._split.offline) >= SIDE_BY_SIDE else 1
         self._workers = parallel.Workers(threads)
         self._itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
@@ -81,19 +85,21 @@ class Training:
         with self._stage("encoder"):
             encoders = self._encoders()
         with self._stage("features"):
-            dense, parts, events = self._features(Ensemble(encoders))
+            dense, parts, before = self._features(Ensemble(encoders))
         with self._stage("ranker"):
             likes = LikeModels(self._ratings, self._split, dense, self._size, self._settings.train)
             ranker = self._ranker(encoders, likes)
         with self._stage("order"):
             self._order(ranker, parts)
-            reference = events.reference(
-                ranker, self._split, dense, self._metrics["pipeline_validation"], self._settings.train.seed
-            )
-        del dense, parts, events
+        del dense, parts
         with self._stage("refit"):
             encoder = self._refit(encoders, ranker, likes)
-        run = self._write(encoder, ranker, reference)
+        with self._stage("reference"):
+            vectors = ranker.item_vectors[self._itemids].numpy()
+            served = Served(ranker, encode_with(encoder), vectors, self._settings.train.history)
+            scored = ScoredArrivals.of(self._ratings, self._unseen, before, served)
+            compared = reference(self._ratings, self._arrivals, before, scored, self._settings.train.seed)
+        run = self._write(encoder, ranker, compared, scored)
         shutil.rmtree(self._checkpoints, ignore_errors=True)
         return run
 
@@ -121,13 +127,17 @@ class Training:
         return encoders
 
     def _refit(self, encoders: list[Encoder], ranker: Ranker, likes: LikeModels) -> Ensemble:
-        """What is served has seen more: P(like) the validation events, on test it is measured; the rest all offline."""
+        """What is served has seen more: P(like) the validation events, on test it is measured; the rest nearly all.
+
+        The events that drift compares live scores with are kept back: a model's scores of what it has learned from are
+        not like those of what is to come.
+        """
         likes.see_validation()
         ranker.near.set_tables(likes.tables)
         self._metrics["ranker_test"] = likes.figures(ranker.like_models(), self._split.test)
         if self._settings.train.refit_epochs:
-            encoders, _ = self._train_encoders("refit", encoders, self._split.offline, None)
-            tables = neighbours(sequences(self._ratings, self._split.offline), self._itemids)
+            encoders, _ = self._train_encoders("refit", encoders, self._refitted, None)
+            tables = neighbours(sequences(self._ratings, self._refitted), self._itemids)
             ranker.order.set_neighbours(tables)
         encoder = Ensemble(encoders).eval()
         vectors, table = encoder.item_vectors(), metadata.describe(self._ratings.catalogue)
@@ -157,8 +167,8 @@ class Training:
         rng = np.random.default_rng(self._settings.train.seed)
         return np.sort(rng.choice(liked, min(most, len(liked)), replace=False))
 
-    def _features(self, encoder: Ensemble) -> tuple[Floats, list[Lists], ScoredEvents]:
-        """Dense rows of all offline events, in the order of `split.offline`; lists and events of validation."""
+    def _features(self, encoder: Ensemble) -> tuple[Floats, list[Lists], Before]:
+        """Dense rows of all offline events, by `split.offline`; lists of validation; users before the arrivals."""
         ratings, parts = self._ratings, self._split
         made: list[Lists] = []
         vectors, encode, table = (
@@ -170,21 +180,19 @@ class Training:
         def use(moments: Moments) -> None:
             made.append(Lists.of(moments, vectors, encode, ratings, table))
 
-        events = ScoredEvents(ratings, vectors, encode, table)
         rows = PointInTime(ratings, parts.offline)
         history = self._settings.train.history
         collector = Collector(ratings, self._liked_validation(LISTS), use, history)
-        scored = Collector(ratings, sample(parts, self._settings.train.seed), events.use, history)
+        before = Before(ratings, self._arrivals, self._unseen)
         replay(
             ratings,
             time_order(ratings, parts.offline),
             State(ratings.catalogue),
-            (rows, collector, scored),
+            (rows, collector, before),
             lambda done, total: self._progress("features", done, total, ""),
         )
         collector.finish()
-        scored.finish()
-        return rows.finish(), made, events
+        return rows.finish(), made, before
 
     def _ranker(self, encoders: list[Encoder], likes: LikeModels) -> Ranker:
         """Models of P(like), trained on fit, measured on validation."""
@@ -207,7 +215,7 @@ class Training:
             lambda step, steps, loss: self._progress("order", step, steps, f"loss {loss:.3f}"),
         )
 
-    def _write(self, encoder: Ensemble, ranker: Ranker, reference: Reference) -> Path:
+    def _write(self, encoder: Ensemble, ranker: Ranker, compared: Reference, scored: ScoredArrivals) -> Path:
         self._settings.runs.mkdir(parents=True, exist_ok=True)
         made = Path(tempfile.mkdtemp(prefix=".train-", dir=self._settings.runs))
         try:
@@ -216,7 +224,8 @@ class Training:
                 export_ranker(ranker, made, self._itemids.tolist(), encoder.history)
                 vectors = ranker.item_vectors[self._itemids].numpy()
                 np.savez(made / runs.ITEMS, itemid=self._itemids, vector=vectors)
-                (made / runs.REFERENCE).write_text(json.dumps(reference.as_json()) + "\n")
+                (made / runs.REFERENCE).write_text(json.dumps(compared.as_json()) + "\n")
+                scored.save(made / runs.SCORED)
             manifest = self._manifest(made)
             (made / runs.MANIFEST).write_text(manifest.model_dump_json(by_alias=True, indent=2) + "\n")
             made.chmod(0o755)

@@ -171,9 +171,12 @@ class DriftSettings(Part):
 
     enabled: bool = Field(True, description="log the ranker's inputs and watch them for drift")
     window: int = Field(1000, ge=100, description="events of a window")
-    panes: int = Field(4, ge=1, le=20, description="looks at all series in the time of one window")
-    pane_s: float = Field(300.0, gt=0, description="seconds after which a look is taken though events are few")
-    patience: int = Field(2, ge=1, description="looks in a row outside the band that open an alarm, or inside close it")
+    panes: int = Field(4, ge=1, le=20, description="checks of all series in the time of one window")
+    pane_s: float = Field(300.0, gt=0, description="seconds after which a check is made though events are few")
+    patience: int = Field(4, ge=1, description="checks in a row back at normal that close an alarm")
+    false_alarms_per_week: float = Field(
+        1.0, gt=0, description="false alarms a week of the whole system, whatever the rate of events"
+    )
     within_s: float = Field(
         0.25, gt=0, description="seconds to wait, after the first message of a batch of the feature log, for others"
     )

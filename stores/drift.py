@@ -10,9 +10,10 @@
 {drift}:quality      list of JSON, newest last
 {drift}:trained      JSON: quality at training
 {drift}:counts       hash partition -> JSON
+{drift}:acknowledged hash cause -> JSON: what an operator has said of open alarms
 
-All of it changes in one transaction for each batch of the feature log, guarded by the position, so that what is shown
-is exact under redelivery.
+All but the last changes in one transaction for each batch of the feature log, guarded by the position, so that what is
+shown is exact under redelivery.
 """
 
 from __future__ import annotations
@@ -130,6 +131,7 @@ class Alarm(BaseModel):
         closed, closed_wall_ts, closed_event_ts: the same of its end; None while it is open.
         value: what the detector measured when it opened; for adwin and kswin the mean after the change.
         band: what normal stays under; for adwin and kswin the mean before the change.
+        group: the key of the first alarm of the same cause; empty where that is this one.
     """
 
     series: str
@@ -142,11 +144,35 @@ class Alarm(BaseModel):
     closed: int | None = None
     closed_wall_ts: float | None = None
     closed_event_ts: int | None = None
+    group: str = ""
+
+    @property
+    def cause(self) -> str:
+        """Names the alarms of one cause: the key of the first of them."""
+        return self.group or self.key
 
     @property
     def key(self) -> str:
         """Names the alarm."""
         return f"{self.detector}:{self.series}:{self.opened}"
+
+
+class Acknowledgement(BaseModel):
+    """What an operator has said of the alarms of one cause; it holds until they change.
+
+    Attributes:
+        cause: see `Alarm.cause`.
+        note: in the operator's words.
+        wall_ts: when, in unix seconds.
+        alarms: keys of the alarms that were open.
+        level: how far the worst series had shifted (see `drift.acknowledged`).
+    """
+
+    cause: str
+    note: str
+    wall_ts: float
+    alarms: list[str]
+    level: int
 
 
 class Segment(BaseModel):
@@ -237,6 +263,7 @@ class DriftUpdate:
     quality: list[QualityWindow] = field(default_factory=list)
     trained: TrainedQuality | None = None
     counts: dict[int, PartitionCounts] = field(default_factory=dict)
+    unacknowledged: list[str] = field(default_factory=list)
 
 
 class DriftStore:
@@ -268,6 +295,18 @@ class DriftStore:
         closed = self._last("closed", last, Alarm) if last else []
         known = closed + [Alarm.model_validate_json(each) for each in opened]
         return sorted(known, key=lambda alarm: (alarm.closed is None, alarm.opened), reverse=True)
+
+    def acknowledged(self) -> dict[str, Acknowledgement]:
+        """What operators have said, by cause."""
+        with reachable():
+            packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:acknowledged"))
+        known = [Acknowledgement.model_validate_json(each) for each in packed.values()]
+        return {each.cause: each for each in known}
+
+    def acknowledge(self, acknowledgement: Acknowledgement) -> None:
+        """Keep what an operator has said; it replaces what was said of the cause before."""
+        with reachable():
+            self.client.hset(f"{TAG}:acknowledged", acknowledgement.cause, acknowledgement.model_dump_json())
 
     def quality(self, last: int = KEPT) -> list[QualityWindow]:
         """The last windows of quality, oldest first."""
@@ -331,6 +370,8 @@ class DriftStore:
                     pipe.hset(f"{TAG}:open", alarm.key, alarm.model_dump_json())
                 for alarm in update.closed:
                     pipe.hdel(f"{TAG}:open", alarm.key)
+                if update.unacknowledged:
+                    pipe.hdel(f"{TAG}:acknowledged", *update.unacknowledged)
                 _append(pipe, "closed", update.closed)
                 _append(pipe, "timeline", update.windows)
                 _append(pipe, "quality", update.quality)
@@ -347,9 +388,9 @@ class DriftStore:
 
     def delete_all(self) -> None:
         """Forget all of it."""
-        names = ["position", "state", "now", "histograms", "timeline", "open", "closed", "quality", "trained", "counts"]
+        names = ("position", "state", "now", "histograms", "timeline", "open", "closed", "quality", "trained", "counts")
         with reachable():
-            self.client.delete(*(f"{TAG}:{name}" for name in names))
+            self.client.delete(*(f"{TAG}:{name}" for name in names), f"{TAG}:acknowledged")
 
     def _last(self, name: str, last: int, model: type[M]) -> list[M]:
         with reachable():

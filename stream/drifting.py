@@ -25,6 +25,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from drift import Reference, ReferenceError
+from drift.acknowledged import changed
 from drift.events import Events, Scored
 from drift.monitor import Monitor, Plan
 from features import LIKED
@@ -76,7 +77,7 @@ class Drifting:
         metrics: DriftMetrics,
         patient: Patient,
     ) -> None:
-        self._plan = Plan(settings.window, settings.panes, settings.pane_s, settings.patience)
+        self._plan = plan_of(settings)
         self._published, self._store, self._topics, self._score = published, store, topics, score
         self._metrics, self._patient, self._troubles = metrics, patient, troubles
         self._failures = Failures()
@@ -149,6 +150,7 @@ class Drifting:
                 ):
                     created.append(batch.created)
             monitor.finish(update)
+            self._review(monitor, update)
         self._failures.put_into(update)
         self._tell(update.opened + update.closed)
         self._write(new[-1].offset, update)
@@ -256,6 +258,14 @@ class Drifting:
                 self._fail(f"the stored state of drift cannot be read and is reset: {error!r}", error)
         return Monitor(run.run, reference, self._plan)
 
+    def _review(self, monitor: Monitor, update: DriftUpdate) -> None:
+        """Take back what operators have said of alarms that have changed since."""
+        if update.now or update.opened or update.closed:
+            known, standing = self._store.acknowledged(), update.now or self._store.now()
+            update.unacknowledged = [
+                cause for cause, each in known.items() if changed(each, monitor.open_alarms, standing)
+            ]
+
     def _reference(self, run: LiveRun) -> Reference:
         """A run's reference.
 
@@ -281,6 +291,11 @@ class Drifting:
             raise
         except Exception as error:
             self._reset("its open alarms cannot be read", error)
+
+
+def plan_of(settings: DriftSettings) -> Plan:
+    """How the settings have drift watched."""
+    return Plan(settings.window, settings.panes, settings.pane_s, settings.patience, settings.false_alarms_per_week)
 
 
 def events_of(batch: FeatureBatch, appended: float) -> Events:

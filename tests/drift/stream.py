@@ -9,9 +9,10 @@ import numpy as np
 from drift import Reference
 from drift.events import NO_LIST, Events, Scored
 from drift.monitor import Plan
+from drift.reference import Scores
 from features import DENSE, DENSE_COLUMNS
 
-PLAN = Plan(window=200, panes=4, pane_s=100.0, patience=2)
+PLAN = Plan(window=200, panes=4, pane_s=100.0, patience=3)
 
 
 def drawn(count: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
@@ -28,7 +29,7 @@ def reference() -> Reference:
     rng = np.random.default_rng(2)
     scores = {name: rng.random(2000) for name in ("next", "like", "score")}
     quality = dict.fromkeys(("auc", "logloss", "ece", "label_rate", "hit10", "hit50"), 0.5)
-    return Reference.of(np.arange(4000), rows, liked, scores, quality, 3)
+    return Reference.of(np.arange(4000), rows, liked, Scores(scores, np.arange(2000)), quality, 3)
 
 
 def events(count: int, seed: int, *, partition: int = 0, begin: int = 0, shift: float = 0.0, at: float = 0.0) -> Events:

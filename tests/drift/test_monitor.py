@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import msgpack
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 
 from drift import Reference
 from drift.events import Scored
-from drift.monitor import Monitor
+from drift.monitor import Monitor, StateError
 from features import DENSE_COLUMNS
 from stores import DriftUpdate
 from tests.drift.stream import PLAN, events, part, reference, scored
@@ -75,23 +76,73 @@ def test_nothing_alarms_while_nothing_drifts() -> None:
     assert len(update.windows) == 100
 
 
-def test_an_alarm_opens_after_two_looks_outside_and_closes_after_two_inside() -> None:
+def test_an_alarm_opens_at_the_first_check_over_its_threshold_and_closes_after_three_at_normal() -> None:
     monitor, update = new(), DriftUpdate()
     first = DENSE_COLUMNS[0]
     monitor.add(events(400, 21), Scored.none(), update)
     monitor.add(events(200, 22, begin=400, shift=3.0), Scored.none(), update)
     assert [alarm.series for alarm in update.opened if alarm.detector == "psi"] == [first]
     outside = [window.events for window in update.windows if window.psi[first] > window.band[first]]
-    assert update.opened[0].opened == outside[1]
+    assert update.opened[0].opened == outside[0]
     monitor.add(events(600, 23, begin=600), Scored.none(), update)
-    inside = [
-        window.events
-        for window in update.windows
-        if window.events > outside[-1] and window.psi[first] <= window.band[first]
-    ]
     closed = next(alarm for alarm in update.closed if alarm.detector == "psi")
-    assert closed.key == update.opened[0].key
-    assert closed.closed in inside[1:3]
+    assert closed.key == f"psi:{first}:{outside[0]}"
+    assert closed.closed == 800 + 2 * 50
+
+
+def test_alarms_within_a_window_of_each_other_are_of_one_cause() -> None:
+    monitor, update = new(), DriftUpdate()
+    monitor.add(events(400, 24), Scored.none(), update)
+    some = events(400, 25, begin=400, shift=3.0)
+    some.rows[100:, 1] += 3.0
+    monitor.add(some, Scored.none(), update)
+    later = events(400, 26, begin=800, shift=3.0)
+    later.rows[:, 1] += 3.0
+    later.rows[200:, 2] += 3.0
+    monitor.add(later, Scored.none(), update)
+    of = {alarm.series: alarm for alarm in update.opened if alarm.detector == "psi"}
+    first, second, third = (of[name] for name in DENSE_COLUMNS[:3])
+    opened = [alarm for alarm in update.opened if alarm.series == third.series]
+    assert first.cause == second.cause == update.opened[0].key
+    assert third.cause == opened[0].key
+
+
+def test_thresholds_follow_the_time_that_a_check_covers() -> None:
+    bands = []
+    for seconds in (0.01, 100.0):
+        monitor, update = new(), DriftUpdate()
+        for number in range(40):
+            monitor.add(events(50, number, begin=50 * number, at=1.0 + seconds * number), Scored.none(), update)
+        assert len(update.windows) == 40
+        bands.append(update.windows[-1].band[DENSE_COLUMNS[0]])
+    # Ten thousand times the checks in the same time: an exponential tail makes that four equal steps.
+    assert bands[0] > 1.3 * bands[1]
+
+
+def test_more_false_alarms_a_week_mean_lower_thresholds() -> None:
+    bands = []
+    for per_week in (1.0, 1000.0):
+        plan = replace(PLAN, false_alarms_per_week=per_week)
+        monitor, update = Monitor("run", REFERENCE, plan), DriftUpdate()
+        monitor.add(events(400, 27), Scored.none(), update)
+        bands.append(update.windows[-1].band[DENSE_COLUMNS[0]])
+    assert bands[0] > 1.2 * bands[1]
+
+
+@pytest.mark.parametrize("change", ["version", "bins", "detector", "nonsense"])
+def test_a_state_that_cannot_be_read_is_one_kind_of_error(change: str) -> None:
+    monitor, update = new(), DriftUpdate()
+    monitor.add(events(400, 28), Scored.none(), update)
+    state = msgpack.unpackb(monitor.pack())
+    if change == "version":
+        state["version"] = 1
+    elif change == "bins":
+        state["open"] = state["open"][:-8]
+    elif change == "detector":
+        state["changes"]["label"] = b"of another version"
+    packed = b"junk" if change == "nonsense" else msgpack.packb(state)
+    with pytest.raises(StateError, match="the state of drift cannot be read"):
+        Monitor.unpack(packed, "run", REFERENCE, PLAN)
 
 
 @pytest.mark.parametrize(("value", "detector"), [(np.nan, "missing"), (1e6, "range")])
@@ -110,7 +161,7 @@ def test_a_turn_of_the_label_is_seen_by_windows_and_event_by_event() -> None:
     monitor, update = new(), DriftUpdate()
     monitor.add(events(1000, 41), Scored.none(), update)
     turned = events(1000, 42, begin=1000)
-    monitor.add(replace(turned, liked=~turned.liked), Scored.none(), update)
+    monitor.add(replace(turned, liked=np.zeros(1000, dtype=bool)), Scored.none(), update)
     assert {alarm.detector for alarm in update.opened if alarm.series == "label"} == {"psi", "adwin"}
 
 

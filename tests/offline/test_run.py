@@ -10,6 +10,7 @@ import pytest
 
 from drift import Reference, ReferenceError
 from drift.series import SERIES
+from drift.thresholds import PROBABILITIES
 from features import DENSE_COLUMNS, IDS, encoder_input
 from offline import metrics, runs
 from offline.data import Ratings, data_hash
@@ -117,7 +118,7 @@ def test_training_that_fails_leaves_no_folder(
     assert list((tmp_path / "runs").iterdir()) == []
 
 
-def test_the_reference_reads_back_and_counts_every_training_row(run: Path) -> None:
+def test_the_reference_reads_back_and_counts_every_arrival(run: Path) -> None:
     stored = json.loads((run / "reference.json").read_text())
     reference = Reference.from_json(stored)
     assert reference.as_json() == stored
@@ -129,10 +130,12 @@ def test_the_reference_reads_back_and_counts_every_training_row(run: Path) -> No
         assert histogram.bins == len(histogram.edges) + 4 <= 14
         assert min(histogram.counts[:-3]) > 0
         assert histogram.counts[-3:] == [0, 0, 0]
-        assert histogram.noise > 0
+        assert 0 < histogram.missing_blocks + 1 <= histogram.blocks
+        assert len(histogram.tail) == len(PROBABILITIES)
+        assert histogram.tail[0] > 0 and histogram.tail == sorted(histogram.tail)
 
 
-def test_a_reference_without_bands_is_refused_in_one_sentence() -> None:
+def test_a_reference_without_thresholds_is_refused_in_one_sentence() -> None:
     with pytest.raises(ReferenceError, match="train again"):
         Reference.from_json({"features": {}, "scores": {}})
 

@@ -1,0 +1,36 @@
+"""When an acknowledged cause has changed, so that an operator should look again."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from stores.drift import Acknowledgement, Alarm, DriftNow
+
+LEVELS = (1.0, 2.0, 4.0)
+"""PSI as a multiple of its threshold: over 1 shifted, over 2 shifted far, over 4 another distribution."""
+
+
+def acknowledge(
+    cause: str, note: str, wall_ts: float, alarms: Iterable[Alarm], now: DriftNow | None
+) -> Acknowledgement:
+    """The acknowledgement of a cause as it is now; `alarms` are the open ones."""
+    alarms = list(alarms)
+    keys = [alarm.key for alarm in alarms if alarm.cause == cause]
+    return Acknowledgement(cause=cause, note=note, wall_ts=wall_ts, alarms=keys, level=level(cause, alarms, now))
+
+
+def changed(known: Acknowledgement, alarms: Iterable[Alarm], now: DriftNow | None) -> bool:
+    """Whether the cause is no longer what was acknowledged: another series has joined, it is worse, or it is over.
+
+    A series that is back at normal is no reason to look again.
+    """
+    alarms = list(alarms)
+    keys = {alarm.key for alarm in alarms if alarm.cause == known.cause}
+    return not keys or not keys <= set(known.alarms) or level(known.cause, alarms, now) > known.level
+
+
+def level(cause: str, alarms: Iterable[Alarm], now: DriftNow | None) -> int:
+    """How far the worst series of a cause has shifted, as a number of LEVELS."""
+    series = {alarm.series for alarm in alarms if alarm.cause == cause and alarm.detector == "psi"}
+    ratios = [each.ratio for each in now.series if each.name in series] if now else []
+    return sum(max(ratios, default=0.0) > bound for bound in LEVELS)
