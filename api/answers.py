@@ -121,3 +121,40 @@ class Refusal(Part):
     """Why a request is not answered: for a request that breaks a rule, the field and the rule."""
 
     error: str = Field(min_length=1)
+
+
+class OpenAlarm(Part):
+    """An open alarm: `value` is what was measured when it opened, `band` what it was over."""
+
+    series: str
+    detector: str
+    opened: int
+    opened_wall_ts: float
+    opened_event_ts: int
+    value: float
+    band: float
+    closed: int | None
+    closed_wall_ts: float | None
+    closed_event_ts: int | None
+
+
+class OpenCause(Part):
+    """Open alarms of one cause, and what an operator said of them."""
+
+    cause: str
+    note: str | None
+    acknowledged_wall_ts: float | None
+    alarms: list[OpenAlarm]
+
+
+class OpenCauses(Part):
+    """What has drifted, the newest cause first."""
+
+    causes: list[OpenCause]
+
+
+class Acknowledged(Part):
+    """The cause that the note is about, and the keys of its alarms; the note holds until these change."""
+
+    cause: str
+    alarms: list[str]

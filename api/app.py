@@ -11,6 +11,7 @@ from flask import Flask, Response, g, jsonify, request
 from pydantic_core import from_json
 from werkzeug.exceptions import HTTPException
 
+from api.drift import add_drift
 from api.ingest import Ingest
 from api.live import Follower
 from api.log_watch import LogWatch
@@ -26,7 +27,7 @@ from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
 from settings import Settings
-from stores import Models, Profiles, Published, StoreError, connect
+from stores import DriftStore, Models, Profiles, Published, StoreError, connect
 from stores.catalogue import ItemIndex
 from stores.feature_store import Features
 
@@ -94,6 +95,7 @@ def create_app(settings: Settings) -> Flask:
     _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
     # Places of their own, so that ratings that wait for Kafka leave room for lists.
     _events(app, parts, Places(settings.api.threads, settings.api.queue_s))
+    add_drift(app, DriftStore(parts.profiles.client), body)
     _health(app, parts)
     add_pages(app, settings, tokens, parts.profiles, parts.follower, parts.index, parts.models, parts.log_watch)
     _description(app, settings)

@@ -75,6 +75,18 @@ class RatingRequest(Body):
 T = TypeVar("T", bound=BaseModel)
 
 
+class AcknowledgeRequest(Body):
+    """`POST /drift/acknowledge`.
+
+    Attributes:
+        alarm: a series with an open alarm, or the cause of its alarms, as `GET /drift/alarms` names it.
+        note: what is known of it.
+    """
+
+    alarm: str = Field(strict=True, min_length=1, max_length=200)
+    note: str = Field(strict=True, min_length=1, max_length=1000)
+
+
 NESTED: dict[str, type[BaseModel]] = {"history": Watched, "after": Position}
 """Models inside a request, by field."""
 

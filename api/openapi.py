@@ -7,8 +7,8 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.answers import Accepted, Lives, Readiness, Recommendation, Refusal, UserState
-from api.messages import RatingRequest, RecommendationRequest
+from api.answers import Accepted, Acknowledged, Lives, OpenCauses, Readiness, Recommendation, Refusal, UserState
+from api.messages import AcknowledgeRequest, RatingRequest, RecommendationRequest
 from features.event import MAX_ID
 from settings import ApiSettings
 
@@ -48,6 +48,12 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
         "/users/{userid}": {
             "get": _operation("What is known of a user", None, {200: UserState}, [404, 503], path_id="userid")
         },
+        "/drift/alarms": {"get": _operation("Open alarms of drift, by cause", None, {200: OpenCauses}, [503])},
+        "/drift/acknowledge": {
+            "post": _operation(
+                "Say what is known of an alarm", AcknowledgeRequest, {200: Acknowledged}, [404, 413, 503]
+            )
+        },
         "/health/live": {"get": _operation("Whether the process answers", None, {200: Lives}, [], checked=False)},
         "/health/ready": {
             "get": _operation("Whether every store answers", None, {200: Readiness, 503: Readiness}, [], checked=False)
@@ -74,8 +80,8 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
 
 
 def _schemas(api: ApiSettings) -> dict[str, Any]:
-    requests = (RecommendationRequest, RatingRequest)
-    answers = (Accepted, Lives, Readiness, Recommendation, Refusal, UserState)
+    requests = (AcknowledgeRequest, RecommendationRequest, RatingRequest)
+    answers = (Accepted, Acknowledged, Lives, OpenCauses, Readiness, Recommendation, Refusal, UserState)
     _, made = models_json_schema(
         [(each, "validation") for each in requests] + [(each, "serialization") for each in answers],
         ref_template="#/components/schemas/{model}",

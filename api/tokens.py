@@ -21,6 +21,8 @@ NEEDED = {
     "recommend": READ,
     "user": READ,
     "rate": WRITE,
+    "drift_alarms": READ,
+    "acknowledge_drift": WRITE,
     "ready": READ,
     "metrics": METRICS,
     "openapi": READ,

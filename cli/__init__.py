@@ -37,7 +37,7 @@ COMMANDS = {
 }
 """The module of each command."""
 
-GROUPS = ("data", "bench", "dead")
+GROUPS = ("data", "bench", "dead", "drift")
 """Modules with commands of their own."""
 
 

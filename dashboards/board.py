@@ -62,7 +62,7 @@ def _now() -> list[timeseries.Panel | Stat]:
         _stat("Lag", "short", "sum(reelstream_lag_events)", warn=1000, bad=10_000),
         _stat("Freshness p99", "s", _quantile(0.99, "reelstream_freshness_seconds"), warn=0.5, bad=2),
         _stat("Worst PSI, times its limit", "short", worst, warn=1, bad=2),
-        _stat("Open alarms", "short", "sum(max by (series) (reelstream_drift_alarms_open))", warn=1, bad=3),
+        _stat("Causes of drift, open", "short", "max(reelstream_drift_causes_open)", warn=1, bad=3),
     ]
 
 

@@ -97,10 +97,10 @@ RULES = (
     ),
     Rule(
         "Drift",
-        "max by (series) (reelstream_drift_alarms_open) > 0",
+        "max(reelstream_drift_causes_open) > 0",
         "0m",
         "ticket",
-        "{{ $labels.series }} has drifted from training; see the page Drift.",
+        "{{ $value }} changes of the stream are not acknowledged; see the page Drift or `reelstream drift list`.",
     ),
     Rule(
         "RankerWorse",

@@ -20,6 +20,7 @@ class DriftMetrics:
         self.band = Gauge("reelstream_drift_band", "PSI that normal stays under", ["series"], registry=r)
         self.missing = Gauge("reelstream_drift_missing_share", "Share of missing values", ["series"], registry=r)
         self.alarms = Gauge("reelstream_drift_alarms_open", "Open alarms", ["series"], registry=r)
+        self.causes = Gauge("reelstream_drift_causes_open", "Causes of open alarms not acknowledged", registry=r)
         self.windows = Counter("reelstream_drift_windows", "Windows looked at", registry=r)
         self.auc = Gauge("reelstream_quality_auc", "AUC of P(like) before learning", ["run"], registry=r)
         self.logloss = Gauge("reelstream_quality_logloss", "Log loss of P(like) before learning", ["run"], registry=r)
@@ -43,7 +44,9 @@ class DriftMetrics:
             self.band.labels(series.name).set(series.band)
             self.missing.labels(series.name).set(series.missing)
         if update.now or update.opened or update.closed:
-            opened = Counted(alarm.series for alarm in store.alarms(0))
+            alarms, acknowledged = store.alarms(0), store.acknowledged()
+            self.causes.set(len({alarm.cause for alarm in alarms} - acknowledged.keys()))
+            opened = Counted(alarm.series for alarm in alarms)
             known = [series.name for series in update.now.series] if update.now else []
             for name in {*known, *opened, *(alarm.series for alarm in update.closed)}:
                 self.alarms.labels(name).set(opened[name])

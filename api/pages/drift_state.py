@@ -6,7 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.pages.watch import Audience, Seen, Watch
-from stores.drift import Alarm, DriftNow, DriftStore, DriftWindow, QualityWindow, SeriesHistogram, TrainedQuality
+from stores.drift import (
+    Acknowledgement,
+    Alarm,
+    DriftNow,
+    DriftStore,
+    DriftWindow,
+    QualityWindow,
+    SeriesHistogram,
+    TrainedQuality,
+)
 
 WINDOWS = 240
 """Windows of the timeline that are shown."""
@@ -22,6 +31,7 @@ class Drift:
     now: DriftNow | None
     timeline: list[DriftWindow]
     alarms: list[Alarm]
+    acknowledged: dict[str, Acknowledgement]
 
 
 @dataclass(frozen=True)
@@ -44,12 +54,13 @@ class DriftState:
     def look_at_drift(self, since: int) -> dict[str, Any]:
         """How all series stand, and the windows after `since` counted events."""
         seen = self.drift.look()
-        found = seen.value or Drift(None, [], [])
+        found = seen.value or Drift(None, [], [], {})
         return {
             **_told(seen),
             "state": found.now.model_dump() if found.now else None,
             "windows": [_window(window) for window in found.timeline if window.events > since],
-            "alarms": [alarm.model_dump() for alarm in found.alarms],
+            "alarms": [alarm.model_dump() | {"cause": alarm.cause} for alarm in found.alarms],
+            "acknowledged": {cause: said.model_dump() for cause, said in found.acknowledged.items()},
         }
 
     def look_at_quality(self, since: int) -> dict[str, Any]:
@@ -81,7 +92,7 @@ class DriftState:
         which = (now.events, now.wall_ts) if now else None
         if which != self._timeline[0]:
             self._timeline = which, self._store.timeline(WINDOWS)
-        return Drift(now, self._timeline[1], self._store.alarms(ALARMS))
+        return Drift(now, self._timeline[1], self._store.alarms(ALARMS), self._store.acknowledged())
 
     def _ask_quality(self) -> Quality:
         return Quality(self._store.quality(QUALITY_WINDOWS), self._store.trained())

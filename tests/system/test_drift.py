@@ -22,6 +22,7 @@ from offline.snapshot import Shards
 from offline.split import split
 from producers import Pace, replay, scenario
 from stores import Alarm, DriftStore, FeatureBatch
+from stores.drift import Acknowledgement
 from stream.earlier import EarlierCounters
 from tests.system.conftest import System
 
@@ -49,7 +50,7 @@ def send(system: System, name: str = "none", rate: float | None = None, rounds: 
 
 
 def send_inverted(system: System) -> None:
-    """Twice, for 800 events are three looks, and an alarm needs two in a row of what are few dramas."""
+    """Twice, for 800 events are three checks of what are few dramas."""
     send(system, "inverted", rounds=2)
 
 
@@ -121,6 +122,27 @@ def test_inverted_ratings_raise_an_alarm_of_their_genre_and_tell_it(system: Syst
     text = requests.get(f"http://127.0.0.1:{system.settings.stream.metrics_port}/metrics", timeout=10).text
     assert 'reelstream_drift_alarms_open{series="label:Drama"} 1.0' in text
     assert store.timeline()[-1].psi["label:Drama"] == drama.psi
+
+
+def test_an_acknowledged_alarm_stays_so_until_it_changes_and_across_a_restart(system: System) -> None:
+    store = begin_anew(system)
+    send_inverted(system)
+    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms(0)))
+    until(lambda: counted(store) == 2 * len(system.events))
+    assert system.post("/drift/acknowledge", {"alarm": "no-such-series", "note": "x"}).status_code == 404
+    answer = system.post("/drift/acknowledge", {"alarm": "label:Drama", "note": "a test of ours"})
+    assert answer.status_code == 200, answer.text
+    cause = answer.json()["cause"]
+    servers.stop(system.settings, ["workers"])
+    servers.start(system.settings, ["workers"])
+    assert store.acknowledged()[cause].note == "a test of ours"
+    (shown,) = (each for each in system.get("/drift/alarms").json()["causes"] if each["cause"] == cause)
+    assert shown["note"] == "a test of ours"
+    # A note on what is over goes with the next window that is checked; this one stays.
+    store.acknowledge(Acknowledgement(cause="psi:next:1", note="over", wall_ts=1.0, alarms=["psi:next:1"], level=1))
+    events = [replace(event, ts=event.ts + 60 * 86_400) for event in system.events]
+    system.send_events(events)
+    until(lambda: "psi:next:1" not in store.acknowledged())
 
 
 def test_events_are_scored_before_they_are_learned_from(system: System) -> None:

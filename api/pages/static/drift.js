@@ -40,7 +40,8 @@ async function show() {
   of("none").hidden = series.length > 0;
   of("all").hidden = series.length <= rows();
   text(of("all"), all ? "Show the worst alone" : `Show all ${series.length}`);
-  showAlarms(of("alarms"), told.alarms, new Set(told.state.series.map((each) => each.name)), choose);
+  const names = new Set(told.state.series.map((each) => each.name));
+  showAlarms(of("alarms"), told.alarms, told.acknowledged, names, choose, of("alarms").dataset.may === "true");
   await showDetail(told.state.series.find((each) => each.name === chosen));
 }
 
@@ -51,11 +52,19 @@ function showTiles() {
   const worst = series[0];
   const tiles = [
     ["Shifted now", `${shifted.length}`, `of ${series.length}`, shifted.length ? "series over their normal limit" : "every series is within its normal limit"],
-    ["Open alarms", `${open.length}`, "", open.length ? [...new Set(open.map((alarm) => alarm.series))].slice(0, 3).join(", ") : "nothing has stayed over its limit"],
+    ["Open alarms", `${open.length}`, causesOf(open), open.length ? [...new Set(open.map((alarm) => alarm.series))].slice(0, 3).join(", ") : "nothing is further away than by chance"],
     ["Worst", worst ? worst.psi.toFixed(2) : "–", "PSI", worst ? `${worst.name}; normal is under ${worst.band.toFixed(2)}` : ""],
     ["Counted", whole(events), "events", `window of ${whole(window)}; event time ${day(event_ts)}; run ${run}`],
   ];
   fillTiles(tiles);
+}
+
+/** "of 2 causes, 1 acknowledged". */
+function causesOf(open) {
+  const causes = new Set(open.map((alarm) => alarm.cause));
+  if (!causes.size) return "";
+  const said = [...causes].filter((cause) => told.acknowledged[cause]).length;
+  return `${causes.size === 1 ? "one cause" : `${causes.size} causes`}${said ? `, ${said} acknowledged` : ""}`;
 }
 
 function showHeat(series) {

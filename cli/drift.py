@@ -1,0 +1,45 @@
+"""`reelstream drift list` and `reelstream drift ack`."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from cli.console import one_line, out, report
+from cli.stream import call
+from settings import load
+
+app = typer.Typer(help="Look at the alarms of drift, and say what is known of them.", no_args_is_help=True)
+
+Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+
+
+@app.command("list")
+def list_(json: Json = False) -> None:
+    """Show the open alarms by cause, each with its note; through the API."""
+    with one_line():
+        found: Any = call(load(), "GET", "/drift/alarms")
+    if json:
+        report(True, found, "")
+        return
+    for cause in found["causes"]:
+        said = "not acknowledged" if cause["note"] is None else f"acknowledged: {cause['note']}"
+        out.print(f"{cause['cause']}, {said}", highlight=False)
+        for alarm in cause["alarms"]:
+            measured = f"{alarm['value']:.3g}, normal is under {alarm['band']:.3g}"
+            out.print(f"  {alarm['series']} ({alarm['detector']}): {measured}", highlight=False)
+    if not found["causes"]:
+        out.print("no alarm is open")
+
+
+@app.command()
+def ack(
+    alarm: Annotated[str, typer.Argument(help="A series with an open alarm, or a cause as `drift list` shows it.")],
+    note: Annotated[str, typer.Argument(help="What is known of it.")],
+    json: Json = False,
+) -> None:
+    """Acknowledge the alarms of one cause with a note that holds until they change; through the API."""
+    with one_line():
+        done: Any = call(load(), "POST", "/drift/acknowledge", {"alarm": alarm, "note": note})
+    report(json, done, f"acknowledged until it changes: {', '.join(done['alarms'])}")
