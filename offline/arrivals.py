@@ -72,18 +72,19 @@ def expected(ratings: Ratings, parts: Split, seed: int) -> Arrivals:
     # Users whose histories are as long are in random order.
     order = np.lexsort((np.random.default_rng(seed).random(len(length)), length))
     ascending = length[order]
-    peer, blocks = 0, []
-    for number, n in zip(order.tolist(), ascending.tolist(), strict=True):
+    peers: list[int | None] = []
+    peer = 0
+    for n in ascending.tolist():
         peer = max(peer, int(np.searchsorted(ascending, n + BLOCK)))
-        if n >= LONG or peer == len(order):
-            blocks.append(histories[number][-BLOCK:])
-            continue
-        history = histories[order[peer]]
-        # A peer with a long history is represented by its own last events too.
-        last = len(history) - (2 if len(history) >= LONG else 1) * BLOCK
-        begin = max(0, min(n, last))
+        peers.append(peer if n < LONG and peer < len(order) else None)
+        peer += n < LONG
+    blocks = []
+    for number, (at, n) in enumerate(zip(peers, ascending.tolist(), strict=True)):
+        history = histories[order[number if at is None else at]]
+        # A peer that is represented by its own last events too gives those before them.
+        last = len(history) - (2 if at is not None and peers[at] is None else 1) * BLOCK
+        begin = max(0, last if at is None else min(n, last))
         blocks.append(history[begin : begin + BLOCK])
-        peer += 1
     return Arrivals.of(blocks)
 
 

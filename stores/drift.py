@@ -19,11 +19,12 @@ shown is exact under redelivery.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Literal, TypeVar, cast
 
 import redis
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from stores.errors import ShardLost
 from stores.redis import Client, reachable
@@ -297,11 +298,14 @@ class DriftStore:
         return sorted(known, key=lambda alarm: (alarm.closed is None, alarm.opened), reverse=True)
 
     def acknowledged(self) -> dict[str, Acknowledgement]:
-        """What operators have said, by cause."""
+        """What operators have said, by cause; what cannot be read is left out."""
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:acknowledged"))
-        known = [Acknowledgement.model_validate_json(each) for each in packed.values()]
-        return {each.cause: each for each in known}
+        known = {}
+        for cause, said in packed.items():
+            with suppress(ValidationError):
+                known[cause.decode(errors="replace")] = Acknowledgement.model_validate_json(said)
+        return known
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Keep what an operator has said; it replaces what was said of the cause before."""
