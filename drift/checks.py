@@ -62,11 +62,12 @@ class Checks:
         """Measure windows, INT64 [..., total]; `alpha` is the probability of a false alarm that each may take."""
         n = self._layout.sums(window).astype(np.float64)
         some = np.maximum(n, 1.0)
+        threshold = self.threshold(alpha, some)
         return Check(
             n=n,
             psi=self._psi(window, some),
-            threshold=self.threshold(alpha, some),
-            normal=self._exceeded(NORMAL, some),
+            threshold=threshold,
+            normal=np.minimum(self._exceeded(NORMAL, some), threshold),
             missing=window[..., self._last + MISSING] / some,
             out_of_range=(window[..., self._last + BELOW] + window[..., self._last + ABOVE]) / some,
         )

@@ -30,6 +30,8 @@ SMALL = {
     "REELSTREAM_RECALL__VECTOR_K": "20",
     "REELSTREAM_RECALL__TERM_K": "20",
     "REELSTREAM_STREAM__SESSION_TIMEOUT_S": "6",
+    # 800 events of 80 users say little: thresholds that they can exceed, at the price of false alarms.
+    "REELSTREAM_DRIFT__FALSE_ALARMS_PER_WEEK": "1e6",
 }
 
 
