@@ -95,7 +95,7 @@ def create_app(settings: Settings) -> Flask:
     _recommendation(app, parts, Places(settings.api.threads, settings.api.queue_s))
     # Places of their own, so that ratings that wait for Kafka leave room for lists.
     _events(app, parts, Places(settings.api.threads, settings.api.queue_s))
-    add_drift(app, DriftStore(parts.profiles.client), body)
+    add_drift(app, DriftStore(parts.profiles.client), lambda: body(MAX_FIELDS))
     _health(app, parts)
     add_pages(app, settings, tokens, parts.profiles, parts.follower, parts.index, parts.models, parts.log_watch)
     _description(app, settings)
