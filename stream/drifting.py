@@ -260,11 +260,17 @@ class Drifting:
 
     def _review(self, monitor: Monitor, update: DriftUpdate) -> None:
         """Take back what operators have said of alarms that have changed since."""
-        if update.now or update.opened or update.closed:
+        if not (update.now or update.opened or update.closed):
+            return
+        try:
             known, standing = self._store.acknowledged(), update.now or self._store.now()
-            update.unacknowledged = [
-                cause for cause, each in known.items() if changed(each, monitor.open_alarms, standing)
-            ]
+        except StoreError:
+            raise
+        except Exception as error:
+            self._fail(f"what operators have said of alarms cannot be read: {error!r}", error)
+            return
+        opened = monitor.open_alarms
+        update.unacknowledged = [cause for cause, each in known.items() if changed(each, opened, standing)]
 
     def _reference(self, run: LiveRun) -> Reference:
         """A run's reference.
