@@ -146,12 +146,9 @@ def _drawn(
     events = max(float(blocks.counts.sum()) for _, blocks in named.values())
     per_window = max(1, round(window * len(every) / max(events, 1.0)))
     rng = np.random.default_rng(seed)
-    windows = np.concatenate(
-        [
-            every[rng.integers(0, len(every), (AT_ONCE, per_window))].sum(axis=1, dtype=np.int32)
-            for _ in range(0, DRAWS, AT_ONCE)
-        ]
-    )
+    draws = max(2_000, DRAWS * window // BLOCK // max(per_window, window // BLOCK))
+    chosen = (rng.integers(0, len(every), (AT_ONCE, per_window)) for _ in range(0, draws, AT_ONCE))
+    windows = np.concatenate([every[blocks].sum(axis=1, dtype=np.int32) for blocks in chosen])
     found, begin = {}, 0
     for name, (histogram, blocks) in named.items():
         end = begin + blocks.counts.shape[1]
