@@ -33,6 +33,7 @@ COMMANDS = {
     "rate": "stream",
     "verify": "stream",
     "adopt": "adopt",
+    "rebuild": "rebuild",
     "demo": "demo",
 }
 """The module of each command."""

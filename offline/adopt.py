@@ -104,13 +104,22 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     nexts = {shard: (checked.position.applied or 0) + 1 for shard, checked in checks.items()}
     nexts |= {each.partition: each.next for each in adopted}
     restart = {each.partition for each in adopted}
-    name = state_snapshot.write(settings, profiles, nexts, restart, lambda share: progress("saving the state", share))
+    log = next(iter(checks.values())).bounds.log
+    name = state_snapshot.write(
+        settings,
+        profiles,
+        snapshot.data_hash,
+        log,
+        nexts,
+        restart,
+        lambda share: progress("saving the state", share),
+    )
     progress("writing feature rows", 0.0)
     _write_rows(settings, profiles, published)
     published.set_snapshot(snapshot.model_copy(update={"base": name}))
     for each in adopted:
         holes = [(first, last + 1) for first, last in each.lost]
-        logs.adopt(each.partition, checks[each.partition].bounds.log, each.next - 1, holes)
+        logs.adopt(each.partition, log, each.next - 1, holes)
     if any(each.lost_after is not None for each in adopted):
         DriftStore(client).start_over()
     return Adoption(adopted, name)

@@ -24,6 +24,7 @@ import numpy as np
 
 from offline import data, model_repository, runs, snapshot
 from offline.errors import RunError
+from offline.rebuild import REBUILD, write_beginning
 from offline.split import split
 from settings import RecallSettings, Settings
 from stores import (
@@ -40,7 +41,6 @@ from stores import (
     ensure_topics,
 )
 from stores.catalogue import ItemIndex
-from stores.log_check import log_identity
 
 if TYPE_CHECKING:
     from stores.feature_store import Features
@@ -211,6 +211,11 @@ class _Publishing:
 
     def _require_own_data(self) -> None:
         """Refuse a state that began with other data, or that a reset has deleted in part."""
+        if self._published.resetting() == REBUILD:
+            raise RunError(
+                "a `reelstream rebuild` did not come to its end and the live state is deleted in part; "
+                "run `reelstream rebuild` again"
+            )
         if self._published.resetting() is not None:
             raise RunError(
                 "a `reelstream publish --reset` did not come to its end and the live state is deleted in part; "
@@ -286,13 +291,10 @@ class _Publishing:
         ensure_topics(self._settings.kafka)
         if self._published.snapshot() is not None:
             return False
-        snapshot.write(
+        write_beginning(
+            self._settings,
             self._ratings,
-            split(self._ratings, self._settings.data).offline,
-            self._profiles,
-            self._published,
             self._features(),
-            log_identity(self._settings.kafka),
             lambda share: self._progress(Step.SNAPSHOT, share),
         )
         return True

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -71,31 +72,60 @@ class Shards:
             yield itemid, item_row(merge(partials), item)
 
 
+@dataclass(frozen=True)
+class Beginning:
+    """The state that the log follows.
+
+    Attributes:
+        shards: the state.
+        next_offsets: by shard, offset of the first event of the log that is not in it.
+        dead: by shard, dead letters before that, by reason.
+        base: name of the snapshot that it was read from; None where it is the offline history.
+    """
+
+    shards: Shards
+    next_offsets: Mapping[int, int]
+    dead: Sequence[Mapping[str, int]]
+    base: str | None = None
+
+    @classmethod
+    def offline(cls, ratings: Ratings, places: Ints, partitions: int) -> Beginning:
+        """The state after the offline history, whose events are at `places`."""
+        shards = Shards.after(ratings, places, partitions)
+        return cls(shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
+
+
 def write(
     ratings: Ratings,
     places: Ints,
+    beginning: Beginning,
     profiles: Profiles,
     published: Published,
     features: Features,
     log: LogIdentity,
     progress: Progress,
 ) -> Snapshot:
-    """Write the snapshot into Redis and Feast; `log` is the one whose events follow it.
+    """Write the state that the log follows into Redis and Feast.
 
     A shard that has an `applied` offset already is left as it is: events have been folded into it. So a snapshot that
     was cut off is completed by the next try; that it has begun, and with which data, is noted before.
+
+    Args:
+        ratings: all ratings.
+        places: of the offline history in them.
+        beginning: the state.
+        log: the log that follows it.
 
     Raises:
         Unreachable: if a store does not answer.
     """
     progress(0.0)
-    shards = Shards.after(ratings, places, profiles.partitions)
+    shards = beginning.shards
     published.begin_snapshot(data_hash(ratings))
-    progress(0.5)
     features.apply()
     features.write_users(shards.user_rows())
     features.write_items(shards.item_rows())
-    progress(0.7)
+    progress(0.5)
     published.set_catalogue(dict(ratings.catalogue.items))
     for shard in range(profiles.partitions):
         published.set_others(shard, shards.others(shard))
@@ -103,14 +133,16 @@ def write(
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
             users = [user for user in ratings.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
-            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, log)
-        progress(0.7 + 0.3 * (shard + 1) / profiles.partitions)
+            applied, dead = beginning.next_offsets[shard] - 1, beginning.dead[shard]
+            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, log, applied, dead)
+        progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
     snapshot = Snapshot(
         data_hash=data_hash(ratings),
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
         events=len(places),
         users=sum(len(state.profiles) for state in shards.states),
         items=len(ratings.catalogue.items),
+        base=beginning.base,
     )
     published.set_snapshot(snapshot)
     return snapshot

@@ -9,8 +9,7 @@ each user's current rating of every item, so the files are a training set too.
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Literal
@@ -20,9 +19,10 @@ from pydantic import BaseModel, ValidationError
 
 from features import Catalogue
 from offline.errors import DataError
-from offline.snapshot import Shards
+from offline.snapshot import Beginning, Shards
 from settings import Settings
 from stores import Profiles, view_shard
+from stores.log_check import LogIdentity
 from stores.packing import pack_counter, pack_profile, unpack_counter, unpack_profile
 
 MANIFEST = "manifest.json"
@@ -51,26 +51,35 @@ class StateSnapshot(BaseModel):
         schema_version: of the snapshot's files.
         name: of its folder.
         created: UTC time, ISO 8601.
+        data_hash: SHA-256 of the data set that the state began with.
+        cluster, topic: ids of the log that follows.
         shards: in order.
     """
 
     schema_version: Literal[1] = 1
     name: str
     created: str
+    data_hash: str
+    cluster: str
+    topic: str
     shards: list[ShardFile]
 
 
 def write(
     settings: Settings,
     profiles: Profiles,
-    next_offsets: dict[int, int],
+    data_hash: str,
+    log: LogIdentity,
+    next_offsets: Mapping[int, int],
     restart: Collection[int],
     progress: Callable[[float], None],
 ) -> str:
     """Write the state as it is now, while no worker changes it; its name.
 
     Args:
-        next_offsets: by shard, where the log that follows begins.
+        data_hash: SHA-256 of the data set that it began with.
+        log: the log that follows.
+        next_offsets: by shard, where that log is folded from.
         restart: shards whose dead letters are counted anew.
         progress: called with the share that is done, 0 to 1.
 
@@ -104,13 +113,20 @@ def write(
             )
         )
         progress((shard + 1) / profiles.partitions)
-    manifest = StateSnapshot(name=name, created=now.isoformat(timespec="seconds"), shards=files)
+    manifest = StateSnapshot(
+        name=name,
+        created=now.isoformat(timespec="seconds"),
+        data_hash=data_hash,
+        cluster=log.cluster,
+        topic=log.topic,
+        shards=files,
+    )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
     return name
 
 
-def read(settings: Settings, name: str, catalogue: Catalogue) -> tuple[Shards, dict[int, int], list[Counter[str]]]:
-    """Read a snapshot: the state, where the log that follows begins in each partition, and dead letters by reason.
+def read(settings: Settings, name: str, catalogue: Catalogue) -> Beginning:
+    """Read a snapshot.
 
     Raises:
         DataError: if the snapshot is missing, damaged or of another version.
@@ -118,7 +134,7 @@ def read(settings: Settings, name: str, catalogue: Catalogue) -> tuple[Shards, d
     folder = settings.state / "snapshots" / name
     manifest = _manifest(settings, name)
     shards = Shards(catalogue, len(manifest.shards))
-    dead: list[Counter[str]] = []
+    dead: list[dict[str, int]] = []
     for shard, file in enumerate(manifest.shards):
         path = _path(folder, shard)
         packed = path.read_bytes() if path.is_file() else b""
@@ -130,8 +146,22 @@ def read(settings: Settings, name: str, catalogue: Catalogue) -> tuple[Shards, d
             state.profiles[userid] = unpack_profile(profile)
             state.seen[userid] = {itemid: (ts, rating) for itemid, (ts, rating) in seen.items()}
         state.counters.update((itemid, unpack_counter(counter)) for itemid, counter in content["counters"].items())
-        dead.append(Counter(content["dead"]))
-    return shards, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead
+        dead.append(content["dead"])
+    return Beginning(shards, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name)
+
+
+def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:
+    """Name of the newest snapshot that a log follows; None where there is none.
+
+    Raises:
+        DataError: if a snapshot is of another version.
+    """
+    folder = settings.state / "snapshots"
+    for path in sorted(folder.glob(f"*/{MANIFEST}"), reverse=True):
+        manifest = _manifest(settings, path.parent.name)
+        if (manifest.data_hash, manifest.cluster, manifest.topic) == (data_hash, log.cluster, log.topic):
+            return manifest.name
+    return None
 
 
 def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[int, int]:

@@ -292,16 +292,3 @@ class LogProbe:
                 raise Unreachable(f"Kafka did not deliver a record within {READ_WITHIN_S:.0f} s")
         self._consumer.assign([])
         return found
-
-
-def log_identity(settings: KafkaSettings) -> LogIdentity:
-    """Return the identity of the log as it is now.
-
-    Raises:
-        Unreachable: if Kafka does not answer, or the topic does not exist.
-    """
-    probe = LogProbe(settings)
-    try:
-        return next(iter(probe.bounds().values())).log
-    finally:
-        probe.close()

@@ -19,6 +19,7 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, cast
 
 from features import ItemCounter, Profile, Rated, User
@@ -185,11 +186,15 @@ class Profiles:
         counters: Mapping[int, ItemCounter],
         users: Iterable[User],
         log: LogIdentity | None = None,
+        applied: int = -1,
+        dead: Mapping[str, int] = MappingProxyType({}),
     ) -> None:
-        """Write a whole shard as it stands before the first event of the log, and mark it ready for events.
+        """Write a whole shard as it stands before the events of the log that follow, and mark it ready for them.
 
         Args:
             log: the log whose events follow.
+            applied: offset of the last of its events that the state holds already.
+            dead: dead letters up to there, by reason.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -208,10 +213,12 @@ class Profiles:
             for user in users:
                 packed = USER.pack(user.gender, user.age, user.occupation)
                 pipe.hset(f"{tag}:users", str(user.userid), cast(Any, packed))
+            for reason, n in dead.items():
+                pipe.hset(f"{tag}:dead", reason, str(n))
             pipe.execute()
             if log is not None:
                 self.client.hset(f"{tag}:log", mapping={"cluster": log.cluster, "topic": log.topic})
-            self.client.setnx(f"{tag}:applied", -1)
+            self.client.setnx(f"{tag}:applied", applied)
 
     def read_users(self, userids: Sequence[int]) -> dict[int, tuple[Profile, dict[int, Rated]]]:
         """Profiles and seen filters of users; without those that have none, or none that can be read.

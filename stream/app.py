@@ -147,6 +147,9 @@ def check_log(app: App, worker: Worker, ours: Callable[[], set[int]]) -> None:
         try:
             if worker.guard.watch(assigned):
                 end("a partition that was stopped can go on; starting over")
+            read_from = {each.partition: offset or 0 for each, offset in app.read_from.items()}
+            if read_from and worker.has_passed(read_from):
+                end("a snapshot was written after the log was read; starting over")
         except Unreachable:
             pass  # the fold waits for the same store, and says so
         except Exception:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 import faust
@@ -40,6 +41,9 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
             if stands is not None and committed is not None and committed > stands + 1:
                 consumer.seek(partition, stands + 1)
                 offsets[partition] = stands + 1
+        self.app.read_from = {
+            partition: committed for partition, committed in offsets.items() if applied.get(partition) is None
+        }
         return offsets
 
     def _create_worker_consumer(self, transport: Any) -> Any:
@@ -72,9 +76,15 @@ class NoTables(TableManager):
 
 
 class App(faust.App):
-    """A Faust application whose offsets live with its state, and whose buffers are bounded in bytes."""
+    """A Faust application whose offsets live with its state, and whose buffers are bounded in bytes.
+
+    Attributes:
+        positions: gives the last offset that is in the state.
+        read_from: where partitions are read from for which it gave none, as there was no snapshot yet.
+    """
 
     positions: Positions
+    read_from: Mapping[TP, int | None] = MappingProxyType({})
 
     def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> Buffer:  # noqa: N802
         """The queue that each of its streams has."""

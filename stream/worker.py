@@ -62,6 +62,19 @@ class Worker:
                 self._last[partition] = max(offset, self._last.get(partition, -1))
         return applied
 
+    def has_passed(self, read_from: Mapping[int, int]) -> bool:
+        """Say whether a partition is read from an offset after the one that the state needs next.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        applied = self._profiles.applied()
+        return any(
+            (stands := applied[partition]) is not None and stands + 1 < offset
+            for partition, offset in read_from.items()
+            if partition < len(applied)
+        )
+
     def waiting(self, partition: int, high: int | None) -> int:
         """How many events of a partition wait, where `high` is the offset of its next one; 0 where that is unknown."""
         return 0 if high is None else max(0, high - 1 - self._last.get(partition, high - 1))

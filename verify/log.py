@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
 from features.broken import HEADER
-from offline.snapshot import Shards
+from offline.snapshot import Beginning
 from stores import Log, partition_of, understand
 
 
@@ -32,14 +32,13 @@ class Expected:
     """The state that follows from archive and log, independent of every store but Kafka.
 
     Args:
-        shards: the state after the archive; folded further in place.
+        beginning: the state that the log follows; folded further in place.
         items: the catalogue.
         log: the log.
-        begins: by partition, offset of the first event that is not in `shards`; kept as an attribute.
         max_future_s: seconds by which an event may be later than its append time.
-        dead: by partition, dead letters before that, by reason; None where there are none.
 
     Attributes:
+        begins: by partition, offset of the first event that is not in `beginning`.
         folded: by partition, the offset after the last event folded.
         events: events folded.
         dead: by partition, events that are not valid, by reason.
@@ -47,25 +46,17 @@ class Expected:
         userids_of_log: users who have an event in the log.
     """
 
-    def __init__(
-        self,
-        shards: Shards,
-        items: Mapping[int, Item],
-        log: Log,
-        begins: Mapping[int, int],
-        max_future_s: float,
-        dead: list[Counter[str]] | None = None,
-    ) -> None:
-        self._shards = shards
+    def __init__(self, beginning: Beginning, items: Mapping[int, Item], log: Log, max_future_s: float) -> None:
+        self._shards = beginning.shards
         self._items = items
         self._log = log
         self._max_future_s = max_future_s
-        self.begins = begins
-        self.folded = dict(begins)
+        self.begins = beginning.next_offsets
+        self.folded = dict(beginning.next_offsets)
         self.events = 0
-        self.dead = dead or [Counter[str]() for _ in shards.states]
+        self.dead = [Counter(dead) for dead in beginning.dead]
         log.seek(self.folded)
-        self.counted = [Counted() for _ in shards.states]
+        self.counted = [Counted() for _ in beginning.shards.states]
         self.userids_of_log: set[int] = set()
 
     @property

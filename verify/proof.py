@@ -8,14 +8,13 @@ import time
 from offline import data, state_snapshot
 from offline.data import Ratings
 from offline.errors import DataError
-from offline.snapshot import Shards
+from offline.own_log import require_own_log
+from offline.snapshot import Beginning, Shards
 from offline.split import split
 from settings import Settings
-from stores import DriftStore, Log, LogError, NotPublished, Profiles, Published, Snapshot, Unreachable, connect
+from stores import DriftStore, Log, NotPublished, Profiles, Published, Snapshot, Unreachable, connect
 from stores.feature_store import Features
-from stores.log_check import WAY_OUT, LogProbe
 from stores.online_rows import OnlineRows
-from stores.shard_log import ShardLogs
 from verify.drift import compare_drift
 from verify.log import Expected
 from verify.models import compare_index, compare_models
@@ -61,13 +60,13 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, progress: Pr
     require_own_log(settings, profiles, snapshot.base)
     result = Verified()
     shards = _compare_archive(settings, ratings, snapshot, published, profiles, result)
-    begins, dead = dict.fromkeys(range(profiles.partitions), 0), None
+    beginning = Beginning(shards, dict.fromkeys(range(profiles.partitions), 0), [{}] * profiles.partitions)
     if snapshot.base is not None:
-        shards, begins, dead = state_snapshot.read(settings, snapshot.base, ratings.catalogue)
+        beginning = state_snapshot.read(settings, snapshot.base, ratings.catalogue)
     features, rows = Features(settings), OnlineRows(client, settings.feast.project)
     log = Log(settings.kafka)
     try:
-        expected = Expected(shards, ratings.catalogue.items, log, begins, settings.stream.max_future_s, dead)
+        expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
         ends = log.ends()
         total = max(1, sum(ends.values()))
         expected.fold_to(ends, lambda events: progress("folding the log", events / total))
@@ -99,33 +98,6 @@ def _require_state(published: Published) -> Snapshot:
     if snapshot is None:
         raise NotPublished("there is nothing to verify yet; run `reelstream publish`")
     return snapshot
-
-
-def require_own_log(settings: Settings, profiles: Profiles, base: str | None) -> None:
-    """Require that the log is the one that the state was folded from, and that all of it is there.
-
-    Args:
-        base: the snapshot of the state that the log follows; None where it follows the archive.
-
-    Raises:
-        LogError: if it is not; the message is that of the first partition.
-        Unreachable: if a store does not answer.
-    """
-    positions = ShardLogs(profiles).positions()
-    begins = state_snapshot.next_offsets(settings, base, profiles.partitions)
-    probe = LogProbe(settings.kafka)
-    try:
-        checks = probe.check(positions)
-    finally:
-        probe.close()
-    for partition, checked in checks.items():
-        if why := checked.mismatch or checked.position.stopped:
-            raise LogError(why)
-        if checked.bounds.start > begins[partition]:
-            raise LogError(
-                f"partition {partition}: the log begins at offset {checked.bounds.start}, but is folded from offset "
-                f"{begins[partition]}; {WAY_OUT}"
-            )
 
 
 def _compare_archive(

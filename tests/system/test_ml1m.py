@@ -12,14 +12,13 @@ import pytest
 
 import servers
 from cli.stream import held_out
-from offline import data, snapshot
+from offline import data
 from offline.data import FILES
-from offline.split import split
+from offline.rebuild import write_beginning
 from producers import Pace, Report, replay
 from settings import Settings, load
-from stores import Profiles, Published, connect, ensure_topics
+from stores import Profiles, connect, ensure_topics
 from stores.feature_store import Features
-from stores.log_check import log_identity
 from tests.servers_fixture import free_ports_environment
 from verify import verify
 
@@ -50,9 +49,7 @@ def test_store_features_after_a_replay_equal_features_folded_offline(settings: S
     client = connect(settings.redis)
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     ensure_topics(settings.kafka)
-    log = log_identity(settings.kafka)
-    places = split(ratings, settings.data).offline
-    snapshot.write(ratings, places, profiles, Published(client), Features(settings), log, lambda share: None)
+    write_beginning(settings, ratings, Features(settings), lambda share: None)
     events, source = held_out(settings)
     assert len(events) == 60_400
     worker = servers.pid(settings, "worker-0")

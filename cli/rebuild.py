@@ -1,0 +1,28 @@
+"""`reelstream rebuild`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+import servers
+from cli.console import bar, one_line, report
+from settings import load
+
+
+def rebuild(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
+    """Forget the state and fold the whole log again; the log, and so every acknowledged event, is kept."""
+    from offline.rebuild import rebuild as rebuild_state
+
+    with one_line():
+        settings = load()
+        stopped = servers.stop(settings, ["workers"])
+        try:
+            with bar("reading the ratings") as tell:
+                written = rebuild_state(settings, progress=tell)
+        finally:
+            if stopped:
+                servers.start(settings, stopped)
+    words = f"the state of {written.users:,} users is written; the log is folded again by the stream workers"
+    report(json, written.model_dump(), words)

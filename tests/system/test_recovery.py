@@ -1,0 +1,138 @@
+"""What docs/reliability.md says to do when something is lost: after it every acknowledged event counts."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import servers
+from tests.system.conftest import System
+
+pytestmark = pytest.mark.timeout(600)
+
+ROOT = Path(__file__).parents[2]
+TABLE = ROOT / "docs" / "reliability.md"
+
+
+def command(*words: str) -> None:
+    line = [sys.executable, "-m", "cli", *words]
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.fixture(autouse=True)
+def own_log(system: System) -> Iterator[None]:
+    """A log that each test begins with empty, and leaves in order."""
+    command("publish", "--reset")
+    yield
+    servers.up(system.settings)
+    command("publish", "--reset")
+
+
+def rate_some(system: System) -> dict[int, set[int]]:
+    """Ratings that `POST /ratings` acknowledged, folded: items by user."""
+    rated: dict[int, set[int]] = {}
+    for userid in sorted({event.userid for event in system.events})[:5]:
+        for item in system.rec(userid=userid, size=3)["item_list"]:
+            system.rate(userid, item["itemid"], 5)
+            rated.setdefault(userid, set()).add(item["itemid"])
+    system.wait()
+    return rated
+
+
+def require_all_count(system: System, rated: dict[int, set[int]]) -> None:
+    system.wait(60)
+    stored = system.profiles.read_users(sorted(rated))
+    assert {userid: items - set(stored[userid][1]) for userid, items in rated.items()} == dict.fromkeys(rated, set())
+    assert system.verify().differences == 0
+
+
+def lose(system: System, store: str) -> None:
+    servers.stop(system.settings, [store])
+    shutil.rmtree(system.settings.state / "data" / store)
+    servers.start(system.settings, [store])
+
+
+def until_ready(system: System) -> None:
+    until = time.monotonic() + 60
+    while system.get("/health/ready").status_code != 200:
+        assert time.monotonic() < until, system.get("/health/ready").text
+        time.sleep(0.2)
+
+
+def test_redis_without_its_file_is_folded_again_from_the_log(system: System) -> None:
+    rated = rate_some(system)
+    lose(system, "redis")
+    command("publish")
+    require_all_count(system, rated)
+    until_ready(system)
+    assert system.rec(userid=next(iter(rated)))["degraded"] == []
+
+
+def test_redis_without_its_file_is_folded_again_from_the_snapshot_that_adopt_left(system: System) -> None:
+    rated = rate_some(system)
+    servers.down(system.settings)
+    shutil.rmtree(system.settings.state / "data" / "kafka")
+    servers.up(system.settings)
+    command("adopt")
+    until_ready(system)
+    for userid, items in rate_some(system).items():
+        rated[userid] |= items
+    lose(system, "redis")
+    command("publish")
+    require_all_count(system, rated)
+
+
+def test_differences_are_mended_by_rebuild_and_the_log_is_kept(system: System) -> None:
+    rated = rate_some(system)
+    userid = next(iter(rated))
+    tag = system.profiles.tag(system.profiles.shard_of(userid))
+    system.profiles.client.delete(f"{tag}:profile:{userid}", f"{tag}:seen:{userid}")
+    log = system.log()
+    assert system.verify().differences > 0
+    command("rebuild")
+    assert system.log() == log
+    require_all_count(system, rated)
+
+
+def test_rebuild_refuses_a_log_that_is_not_the_states_own(system: System) -> None:
+    rate_some(system)
+    servers.down(system.settings)
+    shutil.rmtree(system.settings.state / "data" / "kafka")
+    servers.up(system.settings)
+    line = [sys.executable, "-m", "cli", "rebuild"]
+    refused = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
+    assert refused.returncode == 1 and "reelstream adopt" in refused.stderr
+    assert system.profiles.profile(next(iter({event.userid for event in system.events})))[0] is not None
+
+
+def test_an_empty_elasticsearch_is_filled_by_publish(system: System) -> None:
+    rated = rate_some(system)
+    lose(system, "elasticsearch")
+    command("publish")
+    until_ready(system)
+    assert system.rec(userid=next(iter(rated)))["degraded"] == []
+    require_all_count(system, rated)
+
+
+def test_each_row_of_what_to_do_names_a_test_that_executes_it() -> None:
+    text = TABLE.read_text()
+    table = text[text.index("## What to do when") :].split("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")][1:]
+    assert len(rows) >= 14
+    for wrong, _, _, tested in rows:
+        named = re.findall(r"`(tests/[\w/]+\.py)(?:::(\w+))?`", tested)
+        faults = re.findall(r"fault \"([^\"]+)\"", tested)
+        assert named or faults, f"no test executes: {wrong}"
+        for path, function in named:
+            source = (ROOT / path).read_text()
+            assert not function or f"def {function}(" in source, f"{path} has no {function}"
+        for fault in faults:
+            assert f'"{fault}"' in (ROOT / "tests" / "faults" / "faults.py").read_text(), fault
