@@ -61,7 +61,7 @@ class Parts:
         follower = Follower(settings, Published(profiles.client), features)
         index = ItemIndex(settings.elasticsearch)
         models = Models(settings.triton)
-        log_watch = LogWatch(settings.kafka, profiles)
+        log_watch = LogWatch(settings, profiles)
         ends = LogEnds(settings.kafka)
         waits = Waits(profiles, ends, settings.api.threads, settings.api.after_timeout_s)
         recommender = Recommender(

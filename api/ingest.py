@@ -11,6 +11,7 @@ from api.messages import RatingRequest, RequestError
 from features import Event, encode
 from settings import KafkaSettings
 from stores import Unreachable, abandon, partition_of, producer
+from stores.log_mark import Mark, fingerprint
 
 
 class Ingest:
@@ -58,7 +59,8 @@ class Ingest:
             raise Unreachable(
                 f"Kafka did not acknowledge the event ({type(error).__name__}); send it again with ts {event.ts}"
             ) from error
-        self._log_watch.require_new(partition, position.offset, before)
+        mark = Mark(position.offset, fingerprint(position.timestamp / 1000, key, value))
+        self._log_watch.require_new(partition, mark, before)
         return {"partition": position.partition, "offset": position.offset, "ts": event.ts}
 
     def _connected(self) -> Any:

@@ -7,9 +7,10 @@ import threading
 from collections.abc import Collection
 from dataclasses import replace
 
-from settings import KafkaSettings
+from settings import Settings
 from stores import LogError, Profiles, StoreError
-from stores.log_check import LogProbe, ShardPosition, mismatch
+from stores.log_check import LogProbe, ShardPosition
+from stores.log_mark import Mark
 from stores.shard_log import ShardLogs
 
 log = logging.getLogger("reelstream.api")
@@ -25,15 +26,15 @@ class LogWatch:
     a log that is not the state's own is known while no worker runs.
 
     Args:
-        settings: of Kafka.
+        settings: all settings.
         profiles: the state.
 
     Attributes:
         stopped: by partition, the reason why it is stopped.
     """
 
-    def __init__(self, settings: KafkaSettings, profiles: Profiles) -> None:
-        self._probe = LogProbe(settings)
+    def __init__(self, settings: Settings, profiles: Profiles) -> None:
+        self._probe = LogProbe(settings.kafka, settings.log_heads)
         self._logs = ShardLogs(profiles)
         self.stopped: dict[int, str] = {}
         self._stopping = threading.Event()
@@ -68,19 +69,20 @@ class LogWatch:
             raise LogError(position.stopped)
         return position
 
-    def require_new(self, partition: int, offset: int, before: ShardPosition | None) -> None:
+    def require_new(self, partition: int, mark: Mark, before: ShardPosition | None) -> None:
         """Require that an event just appended is one that its state, as it was `before`, does not take for an old one.
 
         Raises:
             LogError: if it is at or below the offset that the state was folded up to.
         """
-        if before is not None and before.applied is not None and offset <= before.applied:
+        if before is not None and before.applied is not None and mark.offset <= before.applied:
             why = (
-                f"partition {partition}: the log has just appended offset {offset}, but the state was folded up to "
-                f"offset {before.applied}; see `reelstream status`"
+                f"partition {partition}: the log has just appended offset {mark.offset}, but the state was folded up "
+                f"to offset {before.applied}; see `reelstream status`"
             )
             self.stopped = {**self.stopped, partition: why}
             raise LogError(why)
+        self._probe.note({partition: mark})
 
     def look(self) -> None:
         """Compare once.
@@ -88,17 +90,13 @@ class LogWatch:
         Raises:
             Unreachable: if Kafka or Redis does not answer.
         """
-        positions = self._logs.positions()
-        bounds = self._probe.bounds()
-        stopped = {}
-        for partition, position in positions.items():
-            if position.applied is None or partition not in bounds:
-                continue
-            # Workers compare the tail; without one `mismatch` asks for no record.
-            tailless = replace(position, tail=None)
-            why = position.stopped or mismatch(partition, tailless, bounds[partition], lambda _: None)
-            if why is not None:
-                stopped[partition] = why
+        # Workers compare the tail; without one no record is read.
+        positions = {partition: replace(each, tail=None) for partition, each in self._logs.positions().items()}
+        stopped = {
+            partition: why
+            for partition, checked in self._probe.check(positions).items()
+            if checked.position.applied is not None and (why := checked.position.stopped or checked.why) is not None
+        }
         for partition in stopped.keys() - self.stopped.keys():
             log.error("stopped: %s", stopped[partition])
         self.stopped = stopped

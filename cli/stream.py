@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import requests
@@ -18,7 +19,9 @@ from offline.split import online_events, split
 from producers import Pace, Report, ScenarioName, scenario
 from producers import replay as replay_all
 from settings import Settings, bearer, load
-from stores import Unreachable
+from stores import Unreachable, ensure_topics
+from stores.log_check import LogProbe
+from stores.log_mark import Mark
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
@@ -73,9 +76,23 @@ def replay(
                 headers=[each.headers for each in told],
                 stopping=stopping,
                 progress=tell,
+                note=noter(settings),
             )
     there = f", {done.present:,} were there already" if done.present else ""
     report(json, dataclasses.asdict(done), f"{done.sent:,} events sent in {done.seconds:.1f} s{there}")
+
+
+def noter(settings: Settings) -> Callable[[Mapping[int, Mark]], None]:
+    """A function that notes records that the log holds, by partition.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    ensure_topics(settings.kafka)
+    probe = LogProbe(settings.kafka, settings.log_heads)
+    probe.check({})
+    probe.close()
+    return probe.note
 
 
 def rate(

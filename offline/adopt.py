@@ -10,7 +10,7 @@ from offline import state_snapshot
 from offline.errors import DataError
 from offline.publish import lock
 from settings import Settings
-from stores import DriftStore, NotPublished, Profiles, Published, connect
+from stores import DriftStore, NotPublished, Profiles, Published, connect, ensure_topics
 from stores.batch_headers import Run, lost, read_runs
 from stores.events import GROUP, members
 from stores.feature_store import Features
@@ -34,8 +34,8 @@ class Adopted:
         folded_to: last offset, in the log before, that the state holds.
         next: offset from which this log is folded.
         lost: offsets of this log whose events are lost, as (first, last).
-        lost_after: offset in the log before after which every event that was not folded is lost; None if the log is
-            the same and none is.
+        lost_after: offset after which every event is lost that was acknowledged before and that this log does not
+            hold; None if it has not lost its end.
     """
 
     partition: int
@@ -49,7 +49,7 @@ class Adopted:
         """All of it in a line."""
         told = [f"partition {self.partition} goes on at offset {self.next}"]
         if self.lost_after is not None:
-            told.append(f"what the log before held after offset {self.lost_after} is lost")
+            told.append(f"what was acknowledged after offset {self.lost_after} and is not in this log is lost")
         told += [f"the events at offsets {first} to {last} are lost" for first, last in self.lost]
         return "; ".join(told)
 
@@ -86,9 +86,10 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     if snapshot is None:
         raise NotPublished("there is no state to keep yet; run `reelstream publish`")
     progress("comparing the log with the state", 0.0)
+    ensure_topics(settings.kafka)
     if running := members(settings.kafka, GROUP, LEFT_WITHIN_S):
         raise DataError(f"{running} stream workers are running; stop all of them, then run `reelstream adopt` again")
-    logs, probe = ShardLogs(profiles), LogProbe(settings.kafka)
+    logs, probe = ShardLogs(profiles), LogProbe(settings.kafka, settings.log_heads)
     try:
         checks = probe.check(logs.positions())
     finally:
@@ -120,7 +121,12 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     for each in adopted:
         holes = [(first, last + 1) for first, last in each.lost]
         logs.adopt(each.partition, log, each.next - 1, holes)
-    if any(each.lost_after is not None for each in adopted):
+    probe.forget_heads(each.partition for each in adopted)
+    try:
+        probe.advance_heads(probe.check(logs.positions()))
+    finally:
+        probe.close()
+    if any(each.next <= each.folded_to for each in adopted):
         DriftStore(client).start_over()
     return Adoption(adopted, name)
 
@@ -136,14 +142,29 @@ def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adop
     if position.applied is None:
         raise NotPublished("the snapshot of the offline history is not complete; run `reelstream publish`")
     next_offset = position.applied + 1
-    if checked.mismatch is not None and bounds.start <= next_offset:
-        return Adopted(shard, checked.mismatch, position.applied, bounds.start, lost_after=position.applied)
+    if bounds.start <= next_offset and (checked.mismatch is not None or _unproved(checked)):
+        return Adopted(shard, checked.why or "", position.applied, bounds.start, lost_after=position.applied)
     holes = _holes(next_offset, bounds.end, runs, position.lost)
-    if not holes and bounds.start <= begins:
+    if not holes and bounds.start <= begins and checked.lost_head is None:
         return None
-    why = checked.mismatch or position.stopped or f"partition {shard}: the log begins at offset {bounds.start}"
-    next_offset = max(next_offset, bounds.start)
-    return Adopted(shard, why, position.applied, next_offset, [(first, end - 1) for first, end in holes])
+    return Adopted(
+        shard,
+        checked.why or position.stopped or f"partition {shard}: the log begins at offset {bounds.start}",
+        position.applied,
+        max(next_offset, bounds.start),
+        [(first, end - 1) for first, end in holes],
+        # The log lost its end after all that the state holds; what may stand in the place of it now is folded.
+        lost_after=None if checked.lost_head is None else position.applied,
+    )
+
+
+def _unproved(checked: Checked) -> bool:
+    """Say whether a log that lost its end may hold other records than those that were folded, up to where it is known.
+
+    They are the same if the last one folded is, which cannot be told once it was trimmed.
+    """
+    head, tail = checked.lost_head, checked.position.tail
+    return head is not None and (tail is None or tail.offset < checked.bounds.start or head.offset <= tail.offset)
 
 
 def _rest(settings: Settings, shard: int, checked: Checked) -> Sequence[Run]:

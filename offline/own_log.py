@@ -21,13 +21,13 @@ def require_own_log(settings: Settings, profiles: Profiles, base: str | None) ->
     """
     positions = ShardLogs(profiles).positions()
     begins = state_snapshot.next_offsets(settings, base, profiles.partitions)
-    probe = LogProbe(settings.kafka)
+    probe = LogProbe(settings.kafka, settings.log_heads)
     try:
         checks = probe.check(positions)
     finally:
         probe.close()
     for partition, checked in checks.items():
-        if why := checked.mismatch or checked.position.stopped:
+        if why := checked.why or checked.position.stopped:
             raise LogError(why)
         if checked.bounds.start > begins[partition]:
             raise LogError(

@@ -69,7 +69,7 @@ def rebuild(settings: Settings, *, progress: Progress) -> Snapshot:
 
 def _beginning(settings: Settings, ratings: data.Ratings) -> tuple[Beginning, LogIdentity]:
     """The newest snapshot of the state that the log follows, else the offline history; and the log."""
-    probe = LogProbe(settings.kafka)
+    probe = LogProbe(settings.kafka, settings.log_heads)
     try:
         bounds = probe.bounds()
     finally:

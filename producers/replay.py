@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Any
 
 from features import Event, encode
 from producers.scenarios import Headers
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
+from stores.log_mark import Mark, fingerprint
 
 HEADER = "replay"
 IN_FLIGHT = 20_000
@@ -64,6 +66,7 @@ def replay(
     headers: Sequence[Headers] = (),
     stopping: threading.Event,
     progress: Callable[[Report], None],
+    note: Callable[[Mapping[int, Mark]], None] = lambda marks: None,
 ) -> Report:
     """Send the events that the topic does not hold yet.
 
@@ -76,6 +79,7 @@ def replay(
         headers: further headers of each event; none where it is empty.
         stopping: ends the replay early when set; what was sent is still waited for.
         progress: told of how it stands about ten times a second.
+        note: told of each event that Kafka has acknowledged, by partition.
 
     Raises:
         LogError: if the topic holds a replay of other data.
@@ -92,7 +96,8 @@ def replay(
     started = time.monotonic()
     client = producer(settings, linger_ms=5, delivery_timeout_ms=FOR_EVER_MS)
 
-    def acknowledged(_: object) -> None:
+    def acknowledged(key: bytes, value: bytes, position: Any) -> None:
+        note({position.partition: Mark(position.offset, fingerprint(position.timestamp / 1000, key, value))})
         report.sent += 1
 
     def refused(error: BaseException) -> None:
@@ -109,7 +114,7 @@ def replay(
         key, body = encode(event)
         said = [(HEADER, f"{source}:{place}".encode()), *(headers[place] if headers else ())]
         future = client.send(settings.topic, key=key, value=body, headers=said)
-        future.add_callback(acknowledged)
+        future.add_callback(acknowledged, key, body)
         future.add_errback(refused)
         given += 1
         if time.monotonic() - told > 0.1:

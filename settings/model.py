@@ -400,6 +400,11 @@ class Settings(BaseSettings):
         return Path(self.triton.repository).resolve() if self.triton.repository else self.state / "models"
 
     @property
+    def log_heads(self) -> Path:
+        """The folder with the furthest records of the log that anyone on this machine has seen."""
+        return self.state / "log-heads"
+
+    @property
     def feast_registry(self) -> Path:
         """The file of Feast's registry."""
         return Path(self.feast.registry).resolve() if self.feast.registry else self.state / "feast" / "registry.db"

@@ -9,24 +9,31 @@ below `applied` looks as if it had been delivered twice.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from hashlib import blake2b
+from pathlib import Path
 from typing import Any
 
 from kafka import KafkaAdminClient, KafkaConsumer, TopicPartition
+from kafka.admin import OffsetSpec
+from kafka.errors import UnknownTopicOrPartitionError
 
 from settings import KafkaSettings
 from stores.errors import Unreachable
 from stores.events import reachable
 from stores.kafka_client import connected
+from stores.log_heads import LogHeads
+from stores.log_mark import Mark, fingerprint
 
 READ_WITHIN_S = 5.0
 """Seconds that Kafka gets to deliver single records."""
 
 FETCH_BYTES = 64 << 10
 """Bytes fetched of each partition for a single record; Kafka sends a larger first batch whole."""
+
+NO_TOPIC = "none"
+"""In place of a topic's id: there is no such topic."""
 
 WAY_OUT = "restore Kafka's data, or run `reelstream adopt` to keep the profiles and go on with this log"
 
@@ -45,27 +52,6 @@ class LogIdentity:
 
     def __str__(self) -> str:
         return f"cluster {self.cluster}, topic id {self.topic}"
-
-
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """A record that was folded: its offset, and the fingerprint of its bytes."""
-
-    offset: int
-    fingerprint: str
-
-    def __str__(self) -> str:
-        return f"{self.offset}:{self.fingerprint}"
-
-    @classmethod
-    def parse(cls, text: str) -> Mark:
-        """Read what `str` wrote.
-
-        >>> Mark.parse(str(Mark(7, "00ff"))) == Mark(7, "00ff")
-        True
-        """
-        offset, _, fingerprint = text.partition(":")
-        return cls(int(offset), fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +78,18 @@ class LogBounds:
     """A partition of the log as it is now.
 
     Attributes:
+        partition: its number.
         log: the log.
         start: offset of its first record.
-        end: offset after its last record.
+        end: offset after its last record that can be read, which an open transaction holds back.
+        high: offset after its last record.
     """
 
+    partition: int
     log: LogIdentity
     start: int
     end: int
+    high: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,40 +100,35 @@ class Checked:
         position: the shard.
         bounds: the partition.
         mismatch: the reason why the log is not the shard's own; None if it is.
+        lost_head: the furthest record that anyone has seen, where the log does not hold it; None where it does.
     """
 
     position: ShardPosition
     bounds: LogBounds
     mismatch: str | None
+    lost_head: Mark | None = None
+
+    @property
+    def why(self) -> str | None:
+        """The reason why the partition must stop: a log that is not the shard's own, or one that has lost its end."""
+        if self.mismatch is None and self.lost_head is not None:
+            return (
+                f"partition {self.bounds.partition}: the log has lost its end: it held a record at offset "
+                f"{self.lost_head.offset} that is gone (the log ends at offset {self.bounds.high}, the state stands at "
+                f"offset {self.position.applied}); {WAY_OUT}"
+            )
+        return self.mismatch
 
 
-def fingerprint(timestamp_s: float, key: bytes | None, value: bytes | None) -> str:
-    """Return 16 hexadecimal digits that depend on a record's time, key and value.
-
-    Args:
-        timestamp_s: the record's timestamp in unix seconds, to the millisecond.
-
-    >>> fingerprint(1.0, b"1", b"{}") == fingerprint(1.001, b"1", b"{}")
-    False
-    """
-    digest = blake2b(str(round(timestamp_s * 1000)).encode(), digest_size=8)
-    for part in (key, value):
-        digest.update(b"\0" if part is None else b"\1" + len(part).to_bytes(8, "big"))
-        digest.update(part or b"")
-    return digest.hexdigest()
-
-
-def mismatch(
-    partition: int, position: ShardPosition, bounds: LogBounds, fingerprint_at: Callable[[int], str | None]
-) -> str | None:
+def mismatch(position: ShardPosition, bounds: LogBounds, found: str | None) -> str | None:
     """Say why a partition of the log is not the one that its shard was folded from; None if it is.
 
     Args:
         position: the shard, read before the log.
         bounds: the partition of the log.
-        fingerprint_at: gives the fingerprint of the record at an offset; None if the log holds none there.
+        found: the fingerprint of the record that stands at the offset of the shard's tail; None if there is none.
     """
-    applied = position.applied
+    partition, applied = bounds.partition, position.applied
     if applied is None:
         return None
     if position.log is not None and position.log != bounds.log:
@@ -162,7 +147,7 @@ def mismatch(
             f"{bounds.start}; the events between them are lost; {WAY_OUT}"
         )
     tail = position.tail
-    if tail is not None and bounds.start <= tail.offset and fingerprint_at(tail.offset) != tail.fingerprint:
+    if tail is not None and bounds.start <= tail.offset and found != tail.fingerprint:
         return (
             f"partition {partition}: the record at offset {tail.offset} is not the one that the state was folded "
             f"from (the state stands at offset {applied}, the log ends at offset {bounds.end}); {WAY_OUT}"
@@ -175,18 +160,21 @@ class LogProbe:
 
     Args:
         settings: of Kafka.
+        heads: folder with the furthest records that anyone has seen.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
+    def __init__(self, settings: KafkaSettings, heads: Path) -> None:
         self._settings = settings
+        self._folder = heads
+        self._heads: tuple[str, LogHeads] | None = None
         self._admin: Any = None
         self._consumer: Any = None
 
     def bounds(self) -> dict[int, LogBounds]:
-        """Return the partitions of the log as they are now.
+        """Return the partitions of the log as they are now; a topic that does not exist is a log that is empty.
 
         Raises:
-            Unreachable: if Kafka does not answer, or the topic does not exist.
+            Unreachable: if Kafka does not answer.
         """
         bounds: dict[int, LogBounds] = self._ask(self._bounds)
         return bounds
@@ -210,23 +198,82 @@ class LogProbe:
             positions: the shards, read just before.
 
         Raises:
-            Unreachable: if Kafka does not answer, or the topic does not exist.
+            Unreachable: if Kafka does not answer.
         """
-        bounds = self.bounds()
-        wanted = {
-            shard: position.tail.offset
-            for shard, position in positions.items()
-            if position.tail is not None
-            and shard in bounds
-            and bounds[shard].start <= position.tail.offset < bounds[shard].end
-        }
-        tails = self.fingerprints(wanted)
+        heads, bounds = self._heads_and_bounds()
+        tails = {shard: position.tail for shard, position in positions.items() if position.tail is not None}
+        found_tails = self._read(tails, bounds)
+        lost = self._heads[1].lost() if self._heads else {}
+        found_heads = self._read({shard: mark for shard, mark in heads.items() if shard in positions}, bounds)
         checked = {}
         for shard, position in positions.items():
             if shard in bounds:
-                here = {wanted[shard]: tails[shard]} if shard in wanted else {}
-                checked[shard] = Checked(position, bounds[shard], mismatch(shard, position, bounds[shard], here.get))
+                why = mismatch(position, bounds[shard], found_tails.get(shard))
+                head = heads.get(shard)
+                gone = head if head is not None and found_heads.get(shard) != head.fingerprint else None
+                checked[shard] = Checked(position, bounds[shard], why, lost.get(shard) or gone)
         return checked
+
+    def _heads_and_bounds(self) -> tuple[dict[int, Mark], dict[int, LogBounds]]:
+        """The heads as they were before the bounds: a record that is appended in between is no loss."""
+        while True:
+            before = self._heads
+            heads = before[1].read() if before else {}
+            bounds = self.bounds()
+            topic = next(iter(bounds.values())).log.topic
+            if topic == NO_TOPIC:
+                return {}, bounds
+            if before is not None and before[0] == topic:
+                return heads, bounds
+            self._heads = topic, LogHeads(self._folder, topic, self._settings.partitions)
+
+    def _read(self, marks: Mapping[int, Mark], bounds: Mapping[int, LogBounds]) -> dict[int, str | None]:
+        """Fingerprints of the records that stand at marks now; without marks outside the bounds.
+
+        A head before the beginning of the log was trimmed, which is no loss of an end: it counts as found.
+        """
+        inside = {
+            shard: mark.offset
+            for shard, mark in marks.items()
+            if shard in bounds and bounds[shard].start <= mark.offset < bounds[shard].end
+        }
+        trimmed = {
+            shard: mark.fingerprint
+            for shard, mark in marks.items()
+            if shard in bounds and mark.offset < bounds[shard].start
+        }
+        held_back = {
+            shard: mark.fingerprint
+            for shard, mark in marks.items()
+            if shard in bounds and bounds[shard].end <= mark.offset < bounds[shard].high
+        }
+        return {**self.fingerprints(inside), **trimmed, **held_back}
+
+    def advance_heads(self, checked: Mapping[int, Checked]) -> None:
+        """Note the last record of each partition that passed the check; raises Unreachable."""
+        if self._heads is None:
+            return
+        known = self._heads[1].read()
+        wanted = {
+            shard: each.bounds.end - 1
+            for shard, each in checked.items()
+            if each.why is None
+            and each.bounds.end > each.bounds.start
+            and (shard not in known or each.bounds.end - 1 > known[shard].offset)
+        }
+        found = self.fingerprints(wanted)
+        self.note({shard: Mark(wanted[shard], each) for shard, each in found.items() if each is not None})
+
+    def note(self, marks: Mapping[int, Mark]) -> None:
+        """Note records that the log holds, by partition, once it was checked."""
+        if self._heads is not None:
+            self._heads[1].note(marks)
+
+    def forget_heads(self, partitions: Iterable[int]) -> None:
+        """Forget the heads of partitions, once what they lost is reported."""
+        if self._heads is not None:
+            for partition in partitions:
+                self._heads[1].forget(partition)
 
     def close(self) -> None:
         """Close the connections."""
@@ -256,17 +303,25 @@ class LogProbe:
 
     def _bounds(self) -> dict[int, LogBounds]:
         name = self._settings.topic
-        described = self._admin.describe_topics([name])
-        if not described or described[0]["error_code"]:
-            raise Unreachable(
-                f"Kafka has no topic {name}; run `reelstream up`, or `reelstream publish`, which create it"
-            )
-        log = LogIdentity(str(self._admin.describe_cluster()["cluster_id"]), str(described[0]["topic_id"]))
-        partitions = [TopicPartition(name, each["partition_index"]) for each in described[0]["partitions"]]
+        described = self._admin.describe_topics([name])[0]
+        cluster = str(self._admin.describe_cluster()["cluster_id"])
+        if described["error_code"] == UnknownTopicOrPartitionError.errno:
+            none = LogIdentity(cluster, NO_TOPIC)
+            return {partition: LogBounds(partition, none, 0, 0, 0) for partition in range(self._settings.partitions)}
+        if described["error_code"]:
+            raise Unreachable(f"Kafka is still creating topic {name}; trying again")
+        log = LogIdentity(cluster, str(described["topic_id"]))
+        partitions = [TopicPartition(name, each["partition_index"]) for each in described["partitions"]]
         within_ms = int(1000 * READ_WITHIN_S)
+        latest = dict.fromkeys(partitions, OffsetSpec.LATEST)
+        # In this order: what is appended meanwhile moves an end that is read later further away, never closer.
         starts = self._consumer.beginning_offsets(partitions, timeout_ms=within_ms)
         ends = self._consumer.end_offsets(partitions, timeout_ms=within_ms)
-        return {each.partition: LogBounds(log, starts[each], ends[each]) for each in partitions}
+        highs = self._admin.list_partition_offsets(latest, timeout_ms=within_ms)
+        return {
+            each.partition: LogBounds(each.partition, log, starts[each], ends[each], highs[each].offset)
+            for each in partitions
+        }
 
     def _fingerprints(self, offsets: Mapping[int, int]) -> dict[int, str | None]:
         found: dict[int, str | None] = {}

@@ -6,7 +6,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from stores.log_check import LogIdentity, Mark, ShardPosition
+from stores.log_check import LogIdentity, ShardPosition
+from stores.log_mark import Mark
 from stores.profiles import Profiles
 from stores.readable import readable_offset
 from stores.redis import reachable

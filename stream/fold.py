@@ -39,7 +39,8 @@ from stores import (
 )
 from stores.batch_headers import Run, holds_events, lost
 from stores.feature_store import Features
-from stores.log_check import WAY_OUT, Mark, fingerprint
+from stores.log_check import WAY_OUT
+from stores.log_mark import Mark, fingerprint
 from stream.inputs import Batch, Inputs
 
 log = logging.getLogger("reelstream.stream")
@@ -65,12 +66,14 @@ class Folded:
         redelivered: events that the state held already.
         dead: events that could not be understood.
         last: offset of the last event.
+        tail: the last event, if it was folded now.
     """
 
     applied: int
     redelivered: int
     dead: int
     last: int
+    tail: Mark | None = None
 
 
 @dataclass
@@ -112,7 +115,15 @@ class Part:
     def became(self) -> Folded:
         """What became of it, once it is folded."""
         redelivered = len(self.records) - len(self.new) - len(self.dead)
-        return Folded(len(self.new), redelivered, len(self.dead), self.last)
+        return Folded(len(self.new), redelivered, len(self.dead), self.last, self.tail)
+
+    @property
+    def tail(self) -> Mark | None:
+        """The last event, if the state does not hold it yet."""
+        last = self.records[-1]
+        if last.offset <= self.transaction.applied:
+            return None
+        return Mark(last.offset, fingerprint(last.created, last.key, last.value))
 
 
 class Fold:
@@ -248,8 +259,7 @@ class Fold:
         part.before = self._inputs.begin(part.shard, part.new) if self._inputs else None
         changes = fold_all(part.transaction, [event for _, event in part.new], self._items, part.before)
         changes.dead = Counter(reason for _, reason in part.dead)
-        last = part.records[-1]
-        changes.tail = Mark(last.offset, fingerprint(last.created, last.key, last.value))
+        changes.tail = part.tail
         return changes
 
     def _write_rows(self, parts: Sequence[Part]) -> None:

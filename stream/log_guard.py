@@ -16,10 +16,11 @@ import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
 
-from settings import KafkaSettings
+from settings import Settings
 from stores import Changes, Profiles, ShardLost
 from stores.batch_headers import Run, holds_events, lost, read_runs
 from stores.log_check import Checked, LogProbe
+from stores.log_mark import Mark
 from stores.shard_log import ShardLogs
 from stream.metrics import Metrics
 
@@ -39,7 +40,7 @@ class LogGuard:
     Its methods block. Where they say so, they raise Unreachable if Kafka or Redis does not answer.
 
     Args:
-        settings: of Kafka.
+        settings: all settings.
         profiles: the state.
         metrics: of the worker.
 
@@ -47,10 +48,10 @@ class LogGuard:
         stopped: by partition, the reason why it is stopped.
     """
 
-    def __init__(self, settings: KafkaSettings, profiles: Profiles, metrics: Metrics) -> None:
-        self._settings, self._profiles, self._metrics = settings, profiles, metrics
+    def __init__(self, settings: Settings, profiles: Profiles, metrics: Metrics) -> None:
+        self._kafka, self._profiles, self._metrics = settings.kafka, profiles, metrics
         self._logs = ShardLogs(profiles)
-        self._probe = LogProbe(settings)
+        self._probe = LogProbe(settings.kafka, settings.log_heads)
         self._lock = threading.Lock()
         self._stopped_at: dict[int, int | None] = {}
         self._last: dict[int, int | None] = {}
@@ -86,11 +87,12 @@ class LogGuard:
             checks = self._probe.check(positions)
             self._checked_at = now
             for partition, checked in checks.items():
-                if partition not in self.stopped or checked.mismatch is not None:
+                if partition not in self.stopped or checked.why is not None:
                     self._note(partition, checked)
             self._skip_markers(checks)
+            self._probe.advance_heads(checks)
             return any(
-                checks[partition].mismatch is None and checks[partition].position.applied != stood_at
+                checks[partition].why is None and checks[partition].position.applied != stood_at
                 for partition, stood_at in self._stopped_at.items()
                 if partition in checks
             )
@@ -102,8 +104,12 @@ class LogGuard:
             Unreachable: if Kafka does not answer.
         """
         accepted = [Run(at, until, False) for at, until in self._lost.get(partition, ())]
-        runs = [*read_runs(self._settings, partition, first, end), *accepted]
+        runs = [*read_runs(self._kafka, partition, first, end), *accepted]
         return sorted(runs, key=lambda run: run.first)
+
+    def note(self, marks: Mapping[int, Mark]) -> None:
+        """Note records that Kafka has delivered, by partition."""
+        self._probe.note(marks)
 
     def stop(self, partition: int, why: str, applied: int | None) -> None:
         """Stop a partition, whose state stands at `applied`; raises Unreachable."""
@@ -120,11 +126,13 @@ class LogGuard:
 
     def _note(self, partition: int, checked: Checked) -> None:
         position = checked.position
-        if checked.mismatch is not None:
-            # None: the log itself may come back, and then the worker starts over wherever the state stands.
-            self.stop(partition, checked.mismatch, None)
+        if checked.position.applied is None:
             return
-        if position.applied is not None and position.log is None:
+        if checked.why is not None:
+            # None: the log itself may come back, and then the worker starts over wherever the state stands.
+            self.stop(partition, checked.why, None)
+            return
+        if position.log is None:
             self._logs.remember(partition, checked.bounds.log)
         if position.stopped is not None:
             self._logs.set_stopped(partition, None)

@@ -43,7 +43,7 @@ class Worker:
         self.troubles = Troubles(lambda kind, n: metrics.troubles.labels(kind).inc(n))
         self._file = DeadLetters(settings.kafka, DEAD_WITHIN_S)
         self._last: dict[int, int] = {}
-        self.guard = LogGuard(settings.kafka, profiles, metrics)
+        self.guard = LogGuard(settings, profiles, metrics)
 
     def prepare(self) -> None:
         """Get ready before the first event comes, as far as the stores let it."""
@@ -120,6 +120,8 @@ class Worker:
                 self._metrics.redelivered.inc(became.redelivered)
                 self._metrics.dead.inc(became.dead)
                 self._last[partition] = became.last
+                if became.tail is not None:
+                    self.guard.note({partition: became.tail})
             for partition in refused:
                 if partition in left and not holds(partition):
                     del left[partition]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +17,9 @@ from settings import KafkaSettings, Settings, load
 from stores import Log, LogError, delete_topics, ensure_topics, producer
 from stores.batch_headers import Run, holds_events, lost, read_runs
 from stores.kafka_client import connected
-from stores.log_check import LogBounds, LogProbe, Mark, ShardPosition, fingerprint
+from stores.log_check import LogBounds, LogProbe, ShardPosition
+from stores.log_heads import RECENT, LogHeads
+from stores.log_mark import Mark, fingerprint
 from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -46,8 +49,8 @@ def kafka(server: Settings) -> Iterator[KafkaSettings]:
 
 
 @pytest.fixture
-def probe(kafka: KafkaSettings) -> Iterator[LogProbe]:
-    with closing(LogProbe(kafka)) as made:
+def probe(kafka: KafkaSettings, tmp_path: Path) -> Iterator[LogProbe]:
+    with closing(LogProbe(kafka, tmp_path / "log-heads")) as made:
         yield made
 
 
@@ -138,6 +141,62 @@ def test_a_log_that_begins_after_the_state_is_reported(kafka: KafkaSettings, pro
     assert why is not None and "begins at offset 3" in why and "offset 0" in why
 
 
+def test_a_topic_that_is_gone_is_another_log(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a"])
+    stands = position(probe, kafka, 0)
+    delete_topics(kafka)
+    why = probe.check({0: stands})[0].why
+    assert why is not None and "another log" in why and "ends at offset 0" in why
+
+
+def test_a_record_that_was_seen_but_not_folded_is_missed_though_the_log_has_grown_again(
+    kafka: KafkaSettings, probe: LogProbe
+) -> None:
+    append(kafka, [b"a", b"b", b"c"])
+    stands = position(probe, kafka, 0)
+    assert probe.check({0: stands})[0].why is None
+    probe.note({0: Mark(1, probe.fingerprints({0: 1})[0] or "")})
+    assert probe.check({0: stands})[0].why is None
+    probe.note({0: Mark(2, fingerprint(1.0, b"k", b"another"))})
+    why = probe.check({0: stands})[0].why
+    assert why is not None and "lost its end" in why and "offset 2" in why
+    probe.forget_heads([0])
+    assert probe.check({0: stands})[0].why is None
+
+
+def test_a_record_in_the_place_of_one_that_was_noted_is_a_conflict_that_stays(tmp_path: Path) -> None:
+    heads, others = (LogHeads(tmp_path, "topic", 2) for _ in range(2))
+    first, second, third = (Mark(offset, f"{offset:016x}") for offset in (5, 6, 7))
+    heads.note({1: second})
+    others.note({1: first})
+    assert heads.read() == {1: second}
+    heads.note({1: first})
+    others.note({1: Mark(6, "f" * 16)})
+    heads.note({1: third})
+    assert heads.lost() == others.lost() == {1: second} and heads.read() == {1: third}
+    heads.forget(1)
+    assert others.read() == others.lost() == {}
+
+
+def test_an_offset_far_below_those_that_were_noted_is_a_conflict(tmp_path: Path) -> None:
+    heads = LogHeads(tmp_path, "topic", 1)
+    heads.note({0: Mark(2 * RECENT + 3, "a" * 16)})
+    heads.note({0: Mark(RECENT + 3, "b" * 16)})
+    heads.note({0: Mark(2 * RECENT + 4, "c" * 16)})
+    assert heads.lost() == {0: Mark(2 * RECENT + 3, "a" * 16)}
+
+
+def test_a_head_beyond_the_end_is_missed_and_the_guard_moves_it_on(kafka: KafkaSettings, probe: LogProbe) -> None:
+    append(kafka, [b"a", b"b"])
+    stands = position(probe, kafka, 0)
+    probe.advance_heads(probe.check({0: stands}))
+    last = probe.fingerprints({0: 1})[0] or ""
+    assert probe._heads is not None and probe._heads[1].read() == {0: Mark(1, last)}
+    probe.note({0: Mark(7, "0" * 16)})
+    why = probe.check({0: stands})[0].why
+    assert why is not None and "offset 7" in why and "ends at offset 2" in why
+
+
 def test_markers_and_aborted_records_are_accounted_for_and_nothing_else_is_lost(
     kafka: KafkaSettings, probe: LogProbe, transactional: KafkaProducer
 ) -> None:
@@ -179,7 +238,7 @@ def test_a_topic_that_can_lose_events_is_refused(kafka: KafkaSettings, name: str
 def test_bounds_are_of_every_partition(kafka: KafkaSettings, probe: LogProbe) -> None:
     append(kafka, [b"a"], partition=1)
     bounds = probe.bounds()
-    assert bounds == {0: LogBounds(bounds[0].log, 0, 0), 1: LogBounds(bounds[0].log, 0, 1)}
+    assert bounds == {0: LogBounds(0, bounds[0].log, 0, 0, 0), 1: LogBounds(1, bounds[0].log, 0, 1, 1)}
 
 
 def test_compaction_leaves_holes_that_are_lost_events(kafka: KafkaSettings) -> None:

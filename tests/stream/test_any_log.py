@@ -12,7 +12,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
@@ -22,7 +22,8 @@ from settings import Settings
 from stores import Gap, Logged, Profiles, Skipped, connect, partition_of, understand
 from stores.batch_headers import Run
 from stores.feature_store import Features
-from stores.log_check import Checked, LogBounds, LogIdentity, fingerprint, mismatch
+from stores.log_check import Checked, LogBounds, LogIdentity, mismatch
+from stores.log_mark import Mark, fingerprint
 from stores.shard_log import ShardLogs
 from stream.fold import Fold
 from tests.stream.model import counters_of, profile_of, ratings_of
@@ -39,7 +40,8 @@ class Partition:
     Attributes:
         records: by offset; a marker of a transaction is None.
         start, end: as Kafka tells them.
-        lost: offsets, never folded, whose records compaction or retention took.
+        lost: offsets, never folded, of records that are gone.
+        noted, missed: what is noted of records in a file (`stores.log_heads`), until their loss is reported.
     """
 
     def __init__(self, number: int) -> None:
@@ -51,19 +53,32 @@ class Partition:
         self.records: dict[int, Logged | None] = {}
         self.start = self.end = 0
         self.lost: set[int] = set()
+        self.forget()
+
+    def forget(self) -> None:
+        self.noted = {record.offset: Mark(record.offset, self.mark_of(record)) for record in self.events()}
+        self.missed: Mark | None = None
+
+    @staticmethod
+    def mark_of(record: Logged) -> str:
+        return fingerprint(record.created, record.key, record.value)
 
     def append(self, key: bytes | None, value: bytes | None) -> None:
         self.records[self.end] = Logged(self.number, self.end, key, value, created=float(next(CLOCK)))
+        mark, known = Mark(self.end, self.fingerprint_at(self.end) or ""), self.noted.get(self.end)
+        self.missed = self.missed or (known if known != mark else None)
+        self.noted[self.end] = mark
         self.end += 1
 
     def append_marker(self) -> None:
         self.records[self.end] = None
         self.end += 1
 
-    def cut(self, count: int) -> None:
-        self.end = max(self.start, self.end - count)
-        self.records = {offset: record for offset, record in self.records.items() if offset < self.end}
-        self.lost = {offset for offset in self.lost if offset < self.end}
+    def cut(self, count: int, applied: int) -> None:
+        """Lose the last records; which of them were never folded is remembered beside the log's own memory."""
+        before, self.end = self.end, max(self.start, self.end - count)
+        gone = [offset for offset in range(self.end, before) if self.records.pop(offset, None) is not None]
+        self.lost |= {offset for offset in gone if offset > applied}
 
     def take(self, offset: int, applied: int) -> None:
         if self.records.pop(offset, None) is not None and offset > applied:
@@ -86,7 +101,7 @@ class Partition:
 
     def fingerprint_at(self, offset: int) -> str | None:
         record = self.records.get(offset)
-        return None if record is None else fingerprint(record.created, record.key, record.value)
+        return None if record is None else self.mark_of(record)
 
 
 class Worker:
@@ -102,7 +117,7 @@ class Worker:
     def check(self) -> None:
         """Compare the log with the state, as before any batch that follows a time without Kafka."""
         self.checked = True
-        self.stopped = self.machine.check(self.shard).mismatch or self.stopped
+        self.stopped = self.machine.check(self.shard).why or self.stopped
 
     def fold(self, count: int) -> None:
         if not self.checked:
@@ -144,7 +159,6 @@ class AnyLog(RuleBasedStateMachine):
             self.profiles.write_shard(partition.number, {}, {}, {}, [], partition.identity)
         self.history: list[list[Logged]] = [[] for _ in range(SHARDS)]
         self.damaged = [False] * SHARDS
-        self.reported: list[list[tuple[int, int]]] = [[] for _ in range(SHARDS)]
         features: Any = self.features
         self.dead: list[Logged] = []
         report = lambda dead: self.dead.extend(record for record, _ in dead)  # noqa: E731
@@ -162,8 +176,11 @@ class AnyLog(RuleBasedStateMachine):
 
     def check(self, shard: int) -> Checked:
         log, position = self.partitions[shard], self.logs.position(shard)
-        bounds = LogBounds(log.identity, log.start, log.end)
-        return Checked(position, bounds, mismatch(shard, position, bounds, log.fingerprint_at))
+        bounds = LogBounds(shard, log.identity, log.start, log.end, log.end)
+        tail, head = position.tail, max(log.noted.values(), key=lambda mark: mark.offset, default=None)
+        found = None if tail is None else log.fingerprint_at(tail.offset)
+        gone = head is not None and head.offset >= log.start and log.fingerprint_at(head.offset) != head.fingerprint
+        return Checked(position, bounds, mismatch(position, bounds, found), log.missed or (head if gone else None))
 
     def note(self, shard: int, before: int) -> None:
         """Remember what was folded."""
@@ -209,7 +226,7 @@ class AnyLog(RuleBasedStateMachine):
 
     @rule(shard=SHARD, count=COUNT, more=st.lists(EVENTS, max_size=20))
     def the_log_loses_its_end_and_may_grow_beyond_it(self, shard: int, count: int, more: list[Event]) -> None:
-        self.partitions[shard].cut(count)
+        self.partitions[shard].cut(count, self.applied(shard))
         self.damage(shard, kafka_restarts=True)
         self.grow(shard, more)
 
@@ -248,7 +265,9 @@ class AnyLog(RuleBasedStateMachine):
         found = plan(shard, checked, 0, runs)
         if found is not None:
             holes = [(first, last + 1) for first, last in found.lost]
-            self.reported[shard] += holes
+            reported = {offset for first, end in holes for offset in range(first, end)}
+            log.lost = set() if found.lost_after is not None else log.lost - reported
+            log.forget()
             self.logs.adopt(shard, log.identity, found.next - 1, holes)
         self.workers[shard] = Worker(self, shard)
 
@@ -292,8 +311,7 @@ class AnyLog(RuleBasedStateMachine):
             self.adopt(shard)
         assert self.workers[shard].stopped is None
         assert all(record in self.history[shard] for record in self.partitions[shard].events())
-        reported = {offset for first, end in self.reported[shard] for offset in range(first, end)}
-        assert self.partitions[shard].lost <= reported
+        assert self.partitions[shard].lost == set()
 
 
 def test_whatever_happens_to_a_log_is_reported_and_nothing_else_is_lost(redis: Settings) -> None:
@@ -306,5 +324,6 @@ def test_whatever_happens_to_a_log_is_reported_and_nothing_else_is_lost(redis: S
             stateful_step_count=20,
             deadline=None,
             suppress_health_check=list(HealthCheck),
+            phases=(Phase.reuse, Phase.generate),
         ),
     )
