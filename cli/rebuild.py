@@ -17,10 +17,14 @@ def rebuild(json: Annotated[bool, typer.Option("--json", help="Report as JSON on
 
     with one_line():
         settings = load()
-        stopped = servers.stop(settings, ["workers"])
+        stopped: list[str] = []
         try:
             with bar("reading the ratings") as tell:
-                written = rebuild_state(settings, progress=tell)
+                written = rebuild_state(
+                    settings,
+                    stop_workers=lambda: stopped.extend(servers.stop(settings, ["workers"])),
+                    progress=tell,
+                )
         finally:
             if stopped:
                 servers.start(settings, stopped)

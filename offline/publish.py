@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from offline import data, model_repository, runs, snapshot
+from offline.beginning import write_beginning
 from offline.errors import RunError
-from offline.rebuild import REBUILD, write_beginning
 from offline.split import split
 from settings import RecallSettings, Settings
 from stores import (
@@ -41,6 +41,7 @@ from stores import (
     ensure_topics,
 )
 from stores.catalogue import ItemIndex
+from stores.published import REBUILD
 
 if TYPE_CHECKING:
     from stores.feature_store import Features

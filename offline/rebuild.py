@@ -3,46 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from offline import data, snapshot, state_snapshot
+from offline import beginning, data, snapshot
 from offline.errors import DataError
 from offline.own_log import require_own_log
-from offline.snapshot import Beginning
-from offline.split import split
+from offline.publish import lock
 from settings import Settings
-from stores import DriftStore, LogError, Profiles, Published, Snapshot, connect, ensure_topics
-from stores.log_check import LogIdentity, LogProbe
-
-if TYPE_CHECKING:
-    from stores.feature_store import Features
+from stores import DriftStore, Profiles, Published, Snapshot, connect, ensure_topics
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
 
 
-def write_beginning(
-    settings: Settings, ratings: data.Ratings, features: Features, progress: Callable[[float], None]
-) -> Snapshot:
-    """Write the state that the log follows; workers then fold the log from there.
-
-    Raises:
-        DataError: if a snapshot of the state is damaged.
-        LogError: if the log does not hold every event that follows.
-        Unreachable: if a store does not answer.
-    """
-    return _write(settings, ratings, *_beginning(settings, ratings), features, progress)
-
-
-def rebuild(settings: Settings, *, progress: Progress) -> Snapshot:
-    """Forget the state, and write what the log follows; no stream worker may be running. The log is left as it is.
+def rebuild(settings: Settings, *, stop_workers: Callable[[], None], progress: Progress) -> Snapshot:
+    """Forget the state, and write what the log follows. The log is left as it is.
 
     Nothing that an event brought about is lost: workers fold the whole log again. Until they have, lists are made from
     an older state. May be called again after failing at any step.
 
+    Args:
+        settings: all settings.
+        stop_workers: called before the state is deleted.
+        progress: told of each step.
+
     Raises:
         DataError: if the data folder does not hold the ratings that the state began with, or a snapshot is damaged.
+        LockTaken: if a publish, rollback, reset or adopt is at work.
         LogError: if the log is not the state's own, or does not hold every event; the state is then left as it is.
+        RunError: if a stream worker is running.
         Unreachable: if a store does not answer.
     """
     from stores.feature_store import Features
@@ -51,52 +39,25 @@ def rebuild(settings: Settings, *, progress: Progress) -> Snapshot:
     ratings = data.load(settings)
     client = connect(settings.redis)
     published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-    before = published.snapshot()
-    if before is not None and before.data_hash != data.data_hash(ratings):
-        raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
-    ensure_topics(settings.kafka)
-    if before is not None:
-        require_own_log(settings, profiles, before.base)
-    beginning, log = _beginning(settings, ratings)
-    features = Features(settings)
-    progress("deleting the state", 0.0)
-    published.delete_all()
-    profiles.delete_all()
-    features.delete_all()
-    DriftStore(client).start_over()
-    return _write(settings, ratings, beginning, log, features, lambda share: progress("writing the state", share))
-
-
-def _beginning(settings: Settings, ratings: data.Ratings) -> tuple[Beginning, LogIdentity]:
-    """The newest snapshot of the state that the log follows, else the offline history; and the log."""
-    probe = LogProbe(settings.kafka, settings.log_heads)
-    try:
-        bounds = probe.bounds()
-    finally:
-        probe.close()
-    log = bounds[0].log
-    name = state_snapshot.latest(settings, data.data_hash(ratings), log)
-    for partition, next_offset in state_snapshot.next_offsets(settings, name, settings.kafka.partitions).items():
-        if bounds[partition].start > next_offset:
-            raise LogError(
-                f"partition {partition}: the log begins at offset {bounds[partition].start}, but the state must be "
-                f"folded from offset {next_offset}; restore Kafka's data"
-            )
-    if name is not None:
-        return state_snapshot.read(settings, name, ratings.catalogue), log
-    places = split(ratings, settings.data).offline
-    return Beginning.offline(ratings, places, settings.kafka.partitions), log
-
-
-def _write(
-    settings: Settings,
-    ratings: data.Ratings,
-    beginning: Beginning,
-    log: LogIdentity,
-    features: Features,
-    progress: Callable[[float], None],
-) -> Snapshot:
-    client = connect(settings.redis)
-    published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-    places = split(ratings, settings.data).offline
-    return snapshot.write(ratings, places, beginning, profiles, published, features, log, progress)
+    with lock(settings, "rebuild", progress):
+        before = published.snapshot()
+        if before is not None and before.data_hash != data.data_hash(ratings):
+            raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
+        ensure_topics(settings.kafka)
+        if before is not None:
+            require_own_log(settings, profiles, before.base)
+        begins, log = beginning.beginning_of(settings, ratings)
+        features = Features(settings)
+        stop_workers()
+        snapshot.require_no_workers(settings)
+        progress("deleting the state", 0.0)
+        published.begin_rebuild()
+        published.delete_all()
+        profiles.delete_all()
+        features.delete_all()
+        DriftStore(client).start_over()
+        written = beginning.write(
+            settings, ratings, begins, log, features, lambda share: progress("writing the state", share)
+        )
+        published.end_reset()
+    return written

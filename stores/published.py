@@ -34,6 +34,8 @@ REFERENCE = "reelstream:reference"
 OTHERS = "reelstream:others"
 VERSION = "reelstream:version"
 RESETTING = "reelstream:resetting"
+REBUILD = "rebuild"
+"""In place of the data hash: a rebuild is deleting the state, and keeps the log."""
 BEGUN = "reelstream:snapshot:begun"
 KEPT_NOTICES = 10_000
 
@@ -187,6 +189,11 @@ class Published:
         snapshot = self.snapshot()
         with reachable():
             self.client.set(RESETTING, snapshot.data_hash if snapshot else "", nx=True)
+
+    def begin_rebuild(self) -> None:
+        """Note that the state is being deleted to be folded again from the log, before the first of it goes."""
+        with reachable():
+            self.client.set(RESETTING, REBUILD)
 
     def end_reset(self) -> None:
         """Note that all of the state and the log is deleted."""

@@ -10,7 +10,7 @@ import redis
 
 from features import Event, ItemCounter, Profile, Rated, User
 from stores.errors import NotPublished, ShardLost, Unreadable
-from stores.log_check import Mark
+from stores.log_mark import Mark
 from stores.packing import SEEN, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_rated, unpack_user
 from stores.readable import offset_of
 from stores.redis import Client, answers, reachable

@@ -13,8 +13,8 @@ import pytest
 import servers
 from cli.stream import held_out
 from offline import data
+from offline.beginning import write_beginning
 from offline.data import FILES
-from offline.rebuild import write_beginning
 from producers import Pace, Report, replay
 from settings import Settings, load
 from stores import Profiles, connect, ensure_topics
