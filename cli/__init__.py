@@ -32,6 +32,7 @@ COMMANDS = {
     "rec": "recommend",
     "rate": "stream",
     "verify": "stream",
+    "doctor": "doctor",
     "adopt": "adopt",
     "rebuild": "rebuild",
     "demo": "demo",

@@ -1,0 +1,251 @@
+"""`reelstream doctor`: every promise that can be checked on a running system, a line each."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any, cast
+
+import psutil
+import requests
+import typer
+from rich.table import Table
+
+import servers
+from cli.console import one_line, out, report
+from cli.stream import call
+from settings import ReelstreamError, Settings, load
+from stores import ENCODER, RANKER, Models, Profiles, Published, connect, ensure_topics
+from stores.catalogue import ItemIndex
+
+STRANGER = "doctor.example"
+"""A host that no system allows."""
+
+MODEL = {"parameters": {"config": "{}", "file:1/model.py": ""}}
+"""The body of a request that loads a model, if anybody may."""
+
+TIMEOUT_S = 5.0
+
+
+class Broken(Exception):
+    """A promise is not kept; the message says how and what to do."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What came of a check.
+
+    Attributes:
+        promise: what is checked.
+        kept: True if it is kept.
+        words: what was found.
+    """
+
+    promise: str
+    kept: bool
+    words: str
+
+
+Check = Callable[[Settings], str]
+"""Says what it found, or raises Broken or ReelstreamError."""
+
+
+def _state(settings: Settings) -> tuple[Published, Profiles]:
+    client = connect(settings.redis)
+    return Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+
+
+def components(settings: Settings) -> str:
+    """Every component answers a real request."""
+    parts = servers.status(settings)
+    ill = [f"{part.name}: {part.detail or part.state}" for part in parts if not part.healthy]
+    if ill:
+        raise Broken("; ".join(ill))
+    return f"{len(parts)} components are healthy"
+
+
+def own_log(settings: Settings) -> str:
+    """The log is the one that the state was folded from, and all of it is there."""
+    from offline.own_log import require_own_log
+
+    published, profiles = _state(settings)
+    snapshot = published.snapshot()
+    if snapshot is None:
+        raise Broken("nothing is published yet; run `reelstream publish`")
+    require_own_log(settings, profiles, snapshot.base)
+    return f"{profiles.partitions} partitions"
+
+
+def lasting_topics(settings: Settings) -> str:
+    """Kafka keeps every event that it acknowledged."""
+    ensure_topics(settings.kafka)
+    return f"no topic expires or compacts {settings.kafka.topic}"
+
+
+def caught_up(settings: Settings) -> str:
+    """The state follows the log."""
+    from stores import Log
+
+    _, profiles = _state(settings)
+    with closing(Log(settings.kafka)) as log:
+        ends = log.ends()
+    behind = sum(
+        max(0, ends.get(shard, 0) - 1 - (-1 if served is None else served))
+        for shard, served in enumerate(profiles.served())
+    )
+    if behind > settings.stream.batch_events * settings.kafka.partitions:
+        raise Broken(f"{behind:,} events wait; start more workers, or see in `reelstream status` what they wait for")
+    return f"{behind:,} events wait"
+
+
+def redis_keeps(settings: Settings) -> str:
+    """Redis writes its file, and never evicts a key."""
+    client = connect(settings.redis)
+    info = cast("dict[str, Any]", client.info("persistence"))
+    policy = cast("dict[str, str]", client.config_get("maxmemory-policy"))["maxmemory-policy"]
+    if not info.get("aof_enabled") or info.get("aof_last_write_status") != "ok":
+        raise Broken("Redis does not write its append-only file; set `appendonly yes` and see its log")
+    if policy != "noeviction":
+        raise Broken(f"Redis evicts keys (maxmemory-policy {policy}); set it to noeviction")
+    return "append-only file written, no eviction"
+
+
+def disk(settings: Settings) -> str:
+    """There is room for the log."""
+    free_mb = shutil.disk_usage(settings.state).free >> 20
+    if free_mb < settings.servers.min_free_disk_mb:
+        raise Broken(f"{free_mb:,} MiB are free on the disk of {settings.state}; make room")
+    return f"{free_mb:,} MiB free"
+
+
+def live_run(settings: Settings) -> str:
+    """Triton and Elasticsearch hold what the live run needs."""
+    published, _ = _state(settings)
+    run = published.run()
+    if run is None:
+        raise Broken("no run is live; run `reelstream publish`")
+    models, index = Models(settings.triton), ItemIndex(settings.elasticsearch)
+    try:
+        missing = [model for model in (ENCODER, RANKER) if not models.ready(model, run.version)]
+        count = index.count(run.index) if run.index in index.indices() else 0
+    finally:
+        models.close()
+        index.close()
+    items = len(published.catalogue())
+    if missing or count != items:
+        raise Broken(
+            f"run {run.run}: Triton lacks {', '.join(missing) or 'nothing'}, Elasticsearch holds {count} of {items} "
+            "items; run `reelstream publish`"
+        )
+    return f"run {run.run}, {items:,} items"
+
+
+def loopback_only(settings: Settings) -> str:
+    """Nothing but what the settings say listens beyond this machine."""
+    allowed = {settings.api.port} if settings.api.host not in ("127.0.0.1", "localhost", "::1") else set()
+    open_ = set()
+    for part in servers.status(settings):
+        if part.pid is None:
+            continue
+        process = psutil.Process(part.pid)
+        for each in (process, *process.children(recursive=True)):
+            for connection in each.net_connections("inet"):
+                address = connection.laddr.ip.removeprefix("::ffff:") if connection.laddr else ""
+                if connection.status == psutil.CONN_LISTEN and address not in ("127.0.0.1", "::1"):
+                    open_.add(connection.laddr.port)
+    if beyond := sorted(open_ - allowed):
+        raise Broken(f"ports {', '.join(map(str, beyond))} answer beyond the loopback address")
+    return "every listener is on the loopback address"
+
+
+def models_closed(settings: Settings) -> str:
+    """Nobody but publish can load a model."""
+    address = f"http://{settings.triton.host}:{settings.triton.http_port}/v2/repository/models/doctor/load"
+    try:
+        answer = requests.post(address, json=MODEL, timeout=TIMEOUT_S)
+    except requests.RequestException:
+        return "Triton's HTTP port is closed"
+    if answer.ok:
+        raise Broken("Triton loads models for anybody over HTTP; see SECURITY.md")
+    return f"Triton refuses to load a model over HTTP ({answer.status_code})"
+
+
+def features_read_only(settings: Settings) -> str:
+    """Nobody can write features through the Feast server."""
+    address = f"http://{settings.feast.host}:{settings.feast.port}/push"
+    try:
+        answer = requests.post(address, json={}, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        raise Broken("the Feast server does not answer; see `reelstream status`") from error
+    if answer.status_code not in (401, 403, 404, 405):
+        raise Broken(f"the Feast server takes a push ({answer.status_code}); see SECURITY.md")
+    return f"the Feast server refuses a push ({answer.status_code})"
+
+
+def hosts(settings: Settings) -> str:
+    """The API answers under allowed names only."""
+    address = f"http://{settings.api.host}:{settings.api.port}/health/live"
+    try:
+        answer = requests.get(address, headers={"Host": STRANGER}, timeout=TIMEOUT_S)
+    except requests.RequestException as error:
+        raise Broken("the API does not answer; see `reelstream status`") from error
+    if answer.ok:
+        raise Broken(f"the API answers under the host {STRANGER}; see the setting api.hosts")
+    return f"the API refuses the host {STRANGER} ({answer.status_code})"
+
+
+def lists(settings: Settings) -> str:
+    """A list is made with every store."""
+    answer = call(settings, "POST", "/ml/rec", {"userid": 1, "size": 10})
+    if answer["degraded"]:
+        raise Broken(
+            f"lists are degraded ({', '.join(cast('list[str]', answer['degraded']))}); see `reelstream status`"
+        )
+    return f"{len(cast('list[object]', answer['item_list']))} items"
+
+
+CHECKS: dict[str, Check] = {
+    "components answer": components,
+    "the log is the state's own": own_log,
+    "Kafka keeps every event": lasting_topics,
+    "the state follows the log": caught_up,
+    "Redis keeps the state": redis_keeps,
+    "there is room on the disk": disk,
+    "the live run is whole": live_run,
+    "lists are made with every store": lists,
+    "nothing listens beyond this machine": loopback_only,
+    "nobody else can load a model": models_closed,
+    "nobody can write features over HTTP": features_read_only,
+    "the API knows its own names": hosts,
+}
+
+
+def examine(settings: Settings) -> Iterator[Finding]:
+    """Check one promise after the other; a check that fails does not keep the others from being made."""
+    for promise, check in CHECKS.items():
+        try:
+            yield Finding(promise, True, check(settings))
+        except (Broken, ReelstreamError) as error:
+            yield Finding(promise, False, str(error))
+        except Exception as error:
+            yield Finding(promise, False, f"could not be checked ({type(error).__name__}: {error})")
+
+
+def doctor(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
+    """Check every promise that can be checked on a running system, a line each; exit with 1 if one is not kept.
+
+    Whether the state is what the log says is a question of its own: `reelstream verify`.
+    """
+    with one_line():
+        findings = list(examine(load()))
+    if json:
+        report(True, [asdict(finding) for finding in findings], "")
+    else:
+        table = Table("", "promise", "found", box=None)
+        for finding in findings:
+            table.add_row("[green]✓[/]" if finding.kept else "[red]✗[/]", finding.promise, finding.words)
+        out.print(table)
+    if not all(finding.kept for finding in findings):
+        raise typer.Exit(1)
