@@ -50,10 +50,8 @@ def beginning_of(settings: Settings, ratings: data.Ratings) -> tuple[Beginning, 
                 f"partition {partition}: the log begins at offset {bounds[partition].start}, but the state must be "
                 f"folded from offset {next_offset}; restore Kafka's data"
             )
-    if name is not None:
-        return state_snapshot.read(settings, name, ratings.catalogue), log
-    places = split(ratings, settings.data).offline
-    return Beginning.offline(ratings, places, settings.kafka.partitions), log
+    offline = Beginning.offline(ratings, split(ratings, settings.data).offline, settings.kafka.partitions)
+    return offline if name is None else state_snapshot.read(settings, name, offline.archive), log
 
 
 def write(

@@ -78,12 +78,14 @@ class Beginning:
 
     Attributes:
         shards: the state.
+        archive: the state after the offline history alone.
         next_offsets: by shard, offset of the first event of the log that is not in it.
         dead: by shard, dead letters before that, by reason.
         base: name of the snapshot that it was read from; None where it is the offline history.
     """
 
     shards: Shards
+    archive: Shards
     next_offsets: Mapping[int, int]
     dead: Sequence[Mapping[str, int]]
     base: str | None = None
@@ -92,7 +94,7 @@ class Beginning:
     def offline(cls, ratings: Ratings, places: Ints, partitions: int) -> Beginning:
         """The state after the offline history, whose events are at `places`."""
         shards = Shards.after(ratings, places, partitions)
-        return cls(shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
+        return cls(shards, shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
 
 
 def write(
@@ -128,7 +130,7 @@ def write(
     progress(0.5)
     published.set_catalogue(dict(ratings.catalogue.items))
     for shard in range(profiles.partitions):
-        published.set_others(shard, shards.others(shard))
+        published.set_others(shard, beginning.archive.others(shard))
     positions = profiles.applied()
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
@@ -140,7 +142,7 @@ def write(
         data_hash=data_hash(ratings),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         events=len(places),
-        users=sum(len(state.profiles) for state in shards.states),
+        users=sum(len(state.profiles) for state in beginning.archive.states),
         items=len(ratings.catalogue.items),
         base=beginning.base,
     )

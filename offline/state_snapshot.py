@@ -17,7 +17,6 @@ from typing import Literal
 import msgpack
 from pydantic import BaseModel, ValidationError
 
-from features import Catalogue
 from offline.errors import DataError
 from offline.snapshot import Beginning, Shards
 from settings import Settings
@@ -125,15 +124,15 @@ def write(
     return name
 
 
-def read(settings: Settings, name: str, catalogue: Catalogue) -> Beginning:
-    """Read a snapshot.
+def read(settings: Settings, name: str, archive: Shards) -> Beginning:
+    """Read a snapshot of a state that began with `archive`.
 
     Raises:
         DataError: if the snapshot is missing, damaged or of another version.
     """
     folder = settings.state / "snapshots" / name
     manifest = _manifest(settings, name)
-    shards = Shards(catalogue, len(manifest.shards))
+    shards = Shards(archive.catalogue, len(manifest.shards))
     dead: list[dict[str, int]] = []
     for shard, file in enumerate(manifest.shards):
         path = _path(folder, shard)
@@ -147,7 +146,9 @@ def read(settings: Settings, name: str, catalogue: Catalogue) -> Beginning:
             state.seen[userid] = {itemid: (ts, rating) for itemid, (ts, rating) in seen.items()}
         state.counters.update((itemid, unpack_counter(counter)) for itemid, counter in content["counters"].items())
         dead.append(content["dead"])
-    return Beginning(shards, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name)
+    return Beginning(
+        shards, archive, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name
+    )
 
 
 def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:

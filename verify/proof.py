@@ -9,12 +9,13 @@ from offline import data, state_snapshot
 from offline.data import Ratings
 from offline.errors import DataError
 from offline.own_log import require_own_log
-from offline.snapshot import Beginning, Shards
+from offline.snapshot import Beginning
 from offline.split import split
 from settings import Settings
 from stores import DriftStore, Log, NotPublished, Profiles, Published, Snapshot, Unreachable, connect
 from stores.feature_store import Features
 from stores.online_rows import OnlineRows
+from stores.published import REBUILD
 from verify.drift import compare_drift
 from verify.log import Expected
 from verify.models import compare_index, compare_models
@@ -59,10 +60,9 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, progress: Pr
         raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
     require_own_log(settings, profiles, snapshot.base)
     result = Verified()
-    shards = _compare_archive(settings, ratings, snapshot, published, profiles, result)
-    beginning = Beginning(shards, dict.fromkeys(range(profiles.partitions), 0), [{}] * profiles.partitions)
+    beginning = _compare_archive(settings, ratings, snapshot, published, profiles, result)
     if snapshot.base is not None:
-        beginning = state_snapshot.read(settings, snapshot.base, ratings.catalogue)
+        beginning = state_snapshot.read(settings, snapshot.base, beginning.archive)
     features, rows = Features(settings), OnlineRows(client, settings.feast.project)
     log = Log(settings.kafka)
     try:
@@ -89,6 +89,11 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, progress: Pr
 
 def _require_state(published: Published) -> Snapshot:
     """The snapshot that the state began with, where the state is whole and can be compared with the log."""
+    if published.resetting() == REBUILD:
+        raise NotPublished(
+            "a `reelstream rebuild` did not come to its end and the live state is deleted in part; "
+            "run `reelstream rebuild` again"
+        )
     if published.resetting() is not None:
         raise NotPublished(
             "a `reelstream publish --reset` did not come to its end and the live state is deleted in part; "
@@ -107,16 +112,17 @@ def _compare_archive(
     published: Published,
     profiles: Profiles,
     result: Verified,
-) -> Shards:
+) -> Beginning:
     """Compare what follows from the archive alone; the state after it."""
     places = split(ratings, settings.data).offline
-    shards = Shards.after(ratings, places, profiles.partitions)
+    beginning = Beginning.offline(ratings, places, profiles.partitions)
+    shards = beginning.archive
     profiled = sum(len(state.profiles) for state in shards.states)
     compare_snapshot(snapshot, len(places), profiled, len(ratings.catalogue.items), result)
     compare_catalogue(ratings, published, result)
     compare_attributes(ratings, profiles, result)
     compare_others(shards, published, result)
-    return shards
+    return beginning
 
 
 def _compare_live(
