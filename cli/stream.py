@@ -5,23 +5,23 @@ from __future__ import annotations
 import dataclasses
 import signal
 import threading
-from collections.abc import Callable, Mapping
-from typing import Annotated
+from typing import Annotated, Any
 
 import requests
 import typer
 
 from cli import background
 from cli.console import bar, count_bar, one_line, out, report
-from features import Event
+from features import Event, encode
 from offline import data
 from offline.split import online_events, split
 from producers import Pace, Report, ScenarioName, scenario
 from producers import replay as replay_all
+from producers.replay import Acknowledged
 from settings import Settings, bearer, load
 from stores import Unreachable, ensure_topics
 from stores.log_check import LogProbe
-from stores.log_mark import Mark
+from stores.log_mark import Mark, fingerprint
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
@@ -76,14 +76,14 @@ def replay(
                 headers=[each.headers for each in told],
                 stopping=stopping,
                 progress=tell,
-                note=noter(settings),
+                acknowledged=noter(settings),
             )
     there = f", {done.present:,} were there already" if done.present else ""
     report(json, dataclasses.asdict(done), f"{done.sent:,} events sent in {done.seconds:.1f} s{there}")
 
 
-def noter(settings: Settings) -> Callable[[Mapping[int, Mark]], None]:
-    """A function that notes records that the log holds, by partition.
+def noter(settings: Settings) -> Acknowledged:
+    """A function that notes events that Kafka has acknowledged, so that their loss would be noticed.
 
     Raises:
         Unreachable: if Kafka does not answer.
@@ -92,7 +92,12 @@ def noter(settings: Settings) -> Callable[[Mapping[int, Mark]], None]:
     probe = LogProbe(settings.kafka, settings.log_heads)
     probe.check({})
     probe.close()
-    return probe.note
+
+    def acknowledged(event: Event, position: Any) -> None:
+        mark = fingerprint(position.timestamp / 1000, *encode(event))
+        probe.note({position.partition: Mark(position.offset, mark)})
+
+    return acknowledged
 
 
 def rate(

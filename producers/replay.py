@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
@@ -18,7 +18,6 @@ from features import Event, encode
 from producers.scenarios import Headers
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
-from stores.log_mark import Mark, fingerprint
 
 HEADER = "replay"
 IN_FLIGHT = 20_000
@@ -56,6 +55,10 @@ class Report:
     error: str = field(default="")
 
 
+Acknowledged = Callable[[Event, Any], None]
+"""Takes an event and kafka-python's RecordMetadata: its partition, offset and timestamp in milliseconds."""
+
+
 def replay(
     settings: KafkaSettings,
     events: Sequence[Event],
@@ -66,7 +69,7 @@ def replay(
     headers: Sequence[Headers] = (),
     stopping: threading.Event,
     progress: Callable[[Report], None],
-    note: Callable[[Mapping[int, Mark]], None] = lambda marks: None,
+    acknowledged: Acknowledged = lambda event, position: None,
 ) -> Report:
     """Send the events that the topic does not hold yet.
 
@@ -79,7 +82,7 @@ def replay(
         headers: further headers of each event; none where it is empty.
         stopping: ends the replay early when set; what was sent is still waited for.
         progress: told of how it stands about ten times a second.
-        note: told of each event that Kafka has acknowledged, by partition.
+        acknowledged: called with each event that Kafka has acknowledged and where it then stands.
 
     Raises:
         LogError: if the topic holds a replay of other data.
@@ -96,8 +99,8 @@ def replay(
     started = time.monotonic()
     client = producer(settings, linger_ms=5, delivery_timeout_ms=FOR_EVER_MS)
 
-    def acknowledged(key: bytes, value: bytes, position: Any) -> None:
-        note({position.partition: Mark(position.offset, fingerprint(position.timestamp / 1000, key, value))})
+    def written(event: Event, position: Any) -> None:
+        acknowledged(event, position)
         report.sent += 1
 
     def refused(error: BaseException) -> None:
@@ -114,7 +117,7 @@ def replay(
         key, body = encode(event)
         said = [(HEADER, f"{source}:{place}".encode()), *(headers[place] if headers else ())]
         future = client.send(settings.topic, key=key, value=body, headers=said)
-        future.add_callback(acknowledged, key, body)
+        future.add_callback(written, event)
         future.add_errback(refused)
         given += 1
         if time.monotonic() - told > 0.1:

@@ -16,11 +16,12 @@ from rich.table import Table
 import servers
 from tests.faults.disk import small_disk
 from tests.faults.faults import FAULTS, Fault, disk_full
-from tests.faults.runner import Outcome, run
+from tests.faults.losses import LOSSES, Loss
+from tests.faults.runner import Outcome, run, run_loss
 from tests.system.conftest import running_system
 
 
-def broken(fault: Fault, outcome: Outcome) -> list[str]:
+def broken(fault: Fault | Loss, outcome: Outcome) -> list[str]:
     """The promises that an outcome breaks."""
     promises = {
         "lost": outcome.lost == 0,
@@ -41,9 +42,10 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=1000.0, help="events a second")
     parser.add_argument("--users", type=int, default=2000, help="users, each with 10 events in the replay")
     given = parser.parse_args()
-    chosen = [fault for fault in FAULTS if not given.faults or fault.name in given.faults]
+    every: list[Fault | Loss] = [*FAULTS, *LOSSES]
+    chosen = [fault for fault in every if not given.faults or fault.name in given.faults]
     if not chosen or len(chosen) < len(given.faults):
-        parser.error(f"the faults are: {', '.join(fault.name for fault in FAULTS)}")
+        parser.error(f"the faults are: {', '.join(fault.name for fault in every)}")
     outcomes, failures = [], []
     with (
         tempfile.TemporaryDirectory(prefix="reelstream-faults-") as folder,
@@ -51,11 +53,12 @@ def main() -> None:
         running_system(Path(folder), users=given.users, items=300, events=30 * given.users) as system,
     ):
         for number, fault in enumerate(chosen):
-            if fault.happen is disk_full and not small:
+            if isinstance(fault, Fault) and fault.happen is disk_full and not small:
                 print("disk full: left out, as only root can mount a small disk", flush=True)
                 continue
             try:
-                outcome = run(system, fault, seed=given.seed + number, rate=given.rate)
+                do = run_loss if isinstance(fault, Loss) else run
+                outcome = do(system, fault, seed=given.seed + number, rate=given.rate)  # type: ignore[operator]
             except AssertionError as error:
                 kept = Path(tempfile.mkdtemp(prefix="reelstream-logs-"))
                 shutil.copytree(system.settings.state / "logs", kept, dirs_exist_ok=True)

@@ -12,10 +12,11 @@ from dataclasses import asdict, dataclass
 from hashlib import sha256
 
 from bench import Load
-from features import EventError
+from features import Event, EventError
 from producers import Pace, Report, dead_events, replay
 from stores import Published, understand
 from tests.faults.faults import Fault
+from tests.faults.losses import Loss, replayed_through
 from tests.faults.watch import Watch
 from tests.system.conftest import System
 
@@ -49,6 +50,7 @@ class Outcome:
     answered: int
     degraded: int
     failed: int
+    reported: int = 0
 
     def line(self) -> str:
         """All of it in one line."""
@@ -85,6 +87,36 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
         answered=sum(request.status == 200 for request in requests),
         degraded=sum(bool(request.degraded) for request in requests),
         failed=sum(request.status != 200 for request in requests),
+    )
+
+
+def run_loss(system: System, loss: Loss, *, seed: int, rate: float) -> Outcome:
+    """Begin anew, replay all held-out events, let Kafka lose some at a third, and look."""
+    begin_anew()
+    load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
+    load.start()
+    try:
+        acknowledged, over = replayed_through(system, loss.lose, seed, rate)
+        system.wait(LONGEST_S)
+        caught_up_s = time.monotonic() - over
+        time.sleep(1.0)
+    finally:
+        requests = load.stop()
+    found = system.verify()
+    missing = set(_missing(system))
+    reported = missing & acknowledged.reported
+    return Outcome(
+        loss.name,
+        sent=len(acknowledged.positions),
+        applied=len(acknowledged.positions) - len(missing),
+        lost=len(missing - reported) + _untold(system),
+        twice=_counted_twice(system),
+        differences=found.differences,
+        caught_up_s=round(caught_up_s, 1),
+        answered=sum(request.status == 200 for request in requests),
+        degraded=sum(bool(request.degraded) for request in requests),
+        failed=sum(request.status != 200 for request in requests),
+        reported=len(reported),
     )
 
 
@@ -156,14 +188,22 @@ def begin_anew() -> None:
 
 def _count(system: System) -> tuple[int, int]:
     """Events of the replay that the state does not hold, and items that it counts more than once."""
+    return len(_missing(system)), _counted_twice(system)
+
+
+def _missing(system: System) -> list[Event]:
+    """Events of the replay that the state does not hold."""
     stored = system.profiles.read_users(sorted({event.userid for event in system.events}))
-    lost = twice = 0
-    for event in system.events:
-        profile, seen = stored.get(event.userid, (None, {}))
-        lost += event.itemid not in seen or seen[event.itemid] < (event.ts, event.rating)
-    for profile, seen in stored.values():
-        twice += max(0, profile.n - len(seen))
-    return lost, twice
+    nothing: tuple[int, int] = (-1, 0)
+    held = {userid: seen for userid, (_, seen) in stored.items()}
+    found = ((event, held.get(event.userid, {}).get(event.itemid, nothing)) for event in system.events)
+    return [event for event, (ts, rating) in found if ts < event.ts or (ts == event.ts and rating != event.rating)]
+
+
+def _counted_twice(system: System) -> int:
+    """Items that a profile counts more than once."""
+    stored = system.profiles.read_users(sorted({event.userid for event in system.events}))
+    return sum(max(0, profile.n - len(seen)) for profile, seen in stored.values())
 
 
 def _untold(system: System) -> int:
