@@ -10,8 +10,10 @@ from typing import Annotated, Any, cast
 
 import psutil
 import requests
+import tritonclient.grpc as triton
 import typer
 from rich.table import Table
+from tritonclient.utils import InferenceServerException
 
 import servers
 from cli.console import one_line, out, report
@@ -22,9 +24,6 @@ from stores.catalogue import ItemIndex
 
 STRANGER = "doctor.example"
 """A host that no system allows."""
-
-MODEL = {"parameters": {"config": "{}", "file:1/model.py": ""}}
-"""The body of a request that loads a model, if anybody may."""
 
 TIMEOUT_S = 5.0
 
@@ -162,14 +161,18 @@ def loopback_only(settings: Settings) -> str:
 
 def models_closed(settings: Settings) -> str:
     """Nobody but publish can load a model."""
-    address = f"http://{settings.triton.host}:{settings.triton.http_port}/v2/repository/models/doctor/load"
+    client = triton.InferenceServerClient(
+        settings.triton.address, ssl=settings.triton.tls, root_certificates=settings.triton.ca_file or None
+    )
     try:
-        answer = requests.post(address, json=MODEL, timeout=TIMEOUT_S)
-    except requests.RequestException:
-        return "Triton's HTTP port is closed"
-    if answer.ok:
-        raise Broken("Triton loads models for anybody over HTTP; see SECURITY.md")
-    return f"Triton refuses to load a model over HTTP ({answer.status_code})"
+        client.load_model(ENCODER, client_timeout=TIMEOUT_S)
+    except InferenceServerException as error:
+        if not client.is_server_live(client_timeout=TIMEOUT_S):
+            raise Broken("Triton does not answer; see `reelstream status`") from error
+        return "Triton refuses to load a model"
+    finally:
+        client.close()
+    raise Broken("Triton loads models for anybody who can reach it; see SECURITY.md")
 
 
 def features_read_only(settings: Settings) -> str:
