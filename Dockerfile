@@ -19,7 +19,8 @@ FROM python AS reelstream
 # Volumes mounted on these folders get their owner.
 RUN groupadd --gid 10001 reelstream \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /state --shell /usr/sbin/nologin reelstream \
-    && install -d -o reelstream -g reelstream /state /state/feast /state/models /state/runs
+    && install -d -o reelstream -g reelstream /state /state/feast /state/models /state/runs \
+        /state/snapshots /state/log-heads
 WORKDIR /app
 COPY reelstream.toml ./
 COPY settings ./settings
