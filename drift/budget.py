@@ -13,7 +13,7 @@ from typing import Any
 
 WEEK_S = 7 * 86_400.0
 
-PSI_SHARE = 0.3
+PSI_SHARE = 0.1
 """Share of the budget for the PSI of all series."""
 
 STRAY_SHARE = 0.1

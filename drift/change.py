@@ -13,7 +13,7 @@ from typing import Any, Literal
 DELTA = 1e-24
 """ADWIN's confidence. Far less than usual: it is for independent values, and events of one user are not."""
 
-ALPHA = 1e-16
+ALPHA = 1e-32
 """KSWIN's threshold on the p-value."""
 
 RECENT, KEPT = 150, 600
