@@ -69,7 +69,8 @@ class EarlierCounters:
                 np.array([total.likes for total in totals], dtype=np.int64),
             )
         )
-        self._due = self._clock() + max(EVERY_S, COST * (self._clock() - began))
+        ended = self._clock()
+        self._due = ended + max(EVERY_S, COST * (ended - began))
 
     def before(self, partition: int, offset: int, itemids: Ints) -> tuple[Ints, Ints] | None:
         """(ratings, likes) of some items, INT64 [N] each, read before an event was folded; None without such a read."""
