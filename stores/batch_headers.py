@@ -47,8 +47,9 @@ class _Accounted(Fetcher.PartitionRecords):  # type: ignore[misc]
                 yield from (self._run(tp, record.offset, record.offset + 1, True) for record in batch)
         self.drain()
 
-    @staticmethod
-    def _run(tp: Any, first: int, end: int, data: bool) -> ConsumerRecord:
+    def _run(self, tp: Any, first: int, end: int, data: bool) -> ConsumerRecord:
+        # The fetcher drops what begins before the offset that it asked for, which may be within a batch.
+        first = max(first, self.fetch_offset)
         return ConsumerRecord(tp.topic, tp.partition, -1, first, 0, 0, end, data, (), None, -1, -1, -1)
 
 

@@ -224,6 +224,19 @@ def test_deleted_records_are_lost(kafka: KafkaSettings) -> None:
     assert lost((0, 4), runs) == (0, 3)
 
 
+def test_runs_are_told_from_the_middle_of_a_batch_on(kafka: KafkaSettings) -> None:
+    with closing(producer(kafka, linger_ms=200)) as client:
+        for value in (b"a", b"b", b"c", b"d"):
+            client.send(kafka.topic, key=b"k", value=value, partition=0)
+        client.flush()
+    assert read_runs(kafka, 0, 2, 4) == [Run(2, 4, True)]
+    assert read_runs(kafka, 0, 1, 3) == [Run(1, 3, True)]
+    with closing(connected(KafkaAdminClient, kafka)) as admin:
+        admin.delete_records({TopicPartition(kafka.topic, 0): 3})
+    assert read_runs(kafka, 0, 1, 4) == [Run(3, 4, True)]
+    assert lost((1, 4), read_runs(kafka, 0, 1, 4)) == (1, 3)
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [("cleanup.policy", "compact"), ("retention.ms", "604800000"), ("retention.bytes", "1000000")]
 )
