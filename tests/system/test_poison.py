@@ -13,10 +13,18 @@ import servers
 from features import Event, encode
 from producers import dead_events
 from stores import Alarm, DriftStore
+from tests.faults.runner import begin_anew
 from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, send_raw
 from tests.system.conftest import System
 
 USERS = iter(range(780_000, 790_000))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def anew(system: System) -> Iterator[None]:
+    """Leave no poison to the tests that follow: what drift missed meanwhile stays missing in its counts."""
+    yield
+    begin_anew()
 
 
 @pytest.fixture
@@ -55,6 +63,14 @@ def events_of(store: DriftStore) -> int:
         return sum(each.events for each in store.counts().values())
     except (ValueError, redis.ResponseError):
         return 0
+
+
+def position_of(store: DriftStore) -> int:
+    """Where drift stands in the feature log; -1 while what is stored cannot be read."""
+    try:
+        return store.position()
+    except (ValueError, redis.ResponseError):
+        return -1
 
 
 @pytest.mark.parametrize("name", HEADERS)
@@ -124,8 +140,9 @@ def test_drift_state_that_cannot_be_read_is_reset(system: System, key: str, valu
     fold_one(system)
     until(lambda: "drift" in troubles(system), 30)
     assert "reset" in troubles(system)["drift"] or "cannot be read" in troubles(system)["drift"]
+    # It is reported before it is reset, which the next batch does.
+    until(lambda: position_of(store) >= 0, 60)
     until(lambda: events_of(store) > 0, 30)
-    assert store.position() >= 0
 
 
 def test_a_profile_that_cannot_be_read_is_reported_and_its_events_come_back_once_it_is_mended(
