@@ -12,6 +12,7 @@ import pytest
 import servers
 from api.app import Parts
 from api.ingest import Ingest
+from api.log_watch import LogWatch
 from api.messages import RatingRequest, RecommendationRequest
 from api.recommend import Recommender
 from features import Event, encode
@@ -148,7 +149,9 @@ def test_a_producer_that_gave_up_a_record_is_replaced_and_leaves_no_thread_behin
     rating = RatingRequest(userid=5, itemid=system.catalogue_items()[0], rating=5, ts=1000)
     record = encode(Event(rating.userid, rating.itemid, rating.rating, 1000))
     before = threading.active_count()
-    ingest, sender = Ingest(kafka, timeout_s=0.5, max_future_s=86_400.0), Sender(kafka, within_s=1.0)
+    log_watch = LogWatch(system.settings, system.profiles)
+    ingest = Ingest(kafka, log_watch, timeout_s=0.5, max_future_s=86_400.0)
+    sender = Sender(kafka, within_s=1.0)
     sends: list[Callable[[], object]] = [lambda: ingest.send(rating), lambda: sender(kafka.topic, [record])]
     for send in sends:
         send()
