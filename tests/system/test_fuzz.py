@@ -17,6 +17,8 @@ OPERATIONS = [
     ("/ml/rec", "post"),
     ("/ratings", "post"),
     ("/users/{userid}", "get"),
+    ("/drift/acknowledge", "post"),
+    ("/drift/alarms", "get"),
     ("/health/live", "get"),
     ("/health/ready", "get"),
     ("/metrics", "get"),
@@ -34,7 +36,7 @@ EXAMPLES = 60
 
 
 CASES = [(path, method, GenerationMode.POSITIVE) for path, method in OPERATIONS]
-CASES += [(path, method, GenerationMode.NEGATIVE) for path, method in OPERATIONS[:3]]
+CASES += [(path, method, GenerationMode.NEGATIVE) for path, method in OPERATIONS[:4]]
 """The others take nothing that could be forbidden."""
 
 
