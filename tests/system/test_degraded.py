@@ -19,7 +19,7 @@ from features import Event, encode
 from features.rows import USER_ATTRIBUTES
 from stores import Unreachable
 from stores.feature_store import Features
-from stores.sender import Sender
+from stores.sender import Record, Sender
 from tests.system.conftest import System
 
 
@@ -147,7 +147,7 @@ def test_without_kafka_a_rating_is_refused_in_time_with_what_to_do(system: Syste
 def test_a_producer_that_gave_up_a_record_is_replaced_and_leaves_no_thread_behind(system: System) -> None:
     kafka = system.settings.kafka
     rating = RatingRequest(userid=5, itemid=system.catalogue_items()[0], rating=5, ts=1000)
-    record = encode(Event(rating.userid, rating.itemid, rating.rating, 1000))
+    record = Record(*encode(Event(rating.userid, rating.itemid, rating.rating, 1000)))
     before = threading.active_count()
     log_watch = LogWatch(system.settings, system.profiles)
     ingest = Ingest(kafka, log_watch, timeout_s=0.5, max_future_s=86_400.0)
