@@ -12,7 +12,7 @@ from offline.publish import lock
 from settings import Settings
 from stores import DriftStore, NotPublished, Profiles, Published, connect, ensure_topics
 from stores.batch_headers import Run, lost, read_runs
-from stores.events import GROUP, members
+from stores.events import GROUP, end_of, members
 from stores.feature_store import Features
 from stores.log_check import Checked, LogProbe
 from stores.shard_log import ShardLogs
@@ -126,8 +126,8 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         probe.advance_heads(probe.check(logs.positions()))
     finally:
         probe.close()
-    if any(each.next <= each.folded_to for each in adopted):
-        DriftStore(client).start_over()
+    if any(each.lost_after is not None for each in adopted):
+        DriftStore(client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
     return Adoption(adopted, name)
 
 

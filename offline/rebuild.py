@@ -10,6 +10,7 @@ from offline.own_log import require_own_log
 from offline.publish import lock
 from settings import Settings
 from stores import DriftStore, Profiles, Published, Snapshot, connect, ensure_topics
+from stores.events import end_of
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
@@ -55,7 +56,7 @@ def rebuild(settings: Settings, *, stop_workers: Callable[[], None], progress: P
         published.delete_all()
         profiles.delete_all()
         features.delete_all()
-        DriftStore(client).start_over()
+        DriftStore(client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
         written = beginning.write(
             settings, ratings, begins, log, features, lambda share: progress("writing the state", share)
         )

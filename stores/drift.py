@@ -385,10 +385,16 @@ class DriftStore:
         finally:
             pipe.reset()
 
-    def start_over(self) -> None:
-        """Count from the beginning of the feature log, whose offsets have begun again; what was shown stays."""
+    def start_over(self, position: int) -> None:
+        """Count anew what follows an offset of the feature log; what was shown stays.
+
+        What the feature log holds up to there is of events that are lost, or that are folded and logged again.
+        """
+        pipe = self.client.pipeline(transaction=True)
+        pipe.delete(*(f"{TAG}:{name}" for name in ("state", "counts", "open")))
+        pipe.set(f"{TAG}:position", position)
         with reachable():
-            self.client.delete(*(f"{TAG}:{name}" for name in ("position", "state", "counts", "open")))
+            pipe.execute()
 
     def delete_all(self) -> None:
         """Forget all of it."""

@@ -342,3 +342,16 @@ class Log:
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
+
+
+def end_of(settings: KafkaSettings, topic: str) -> int:
+    """Offset after the last record of a topic of one partition.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    log = Log(settings, topic)
+    try:
+        return log.ends().get(0, 0)
+    finally:
+        log.close()

@@ -218,6 +218,7 @@ class Profiles:
             pipe.execute()
             if log is not None:
                 self.client.hset(f"{tag}:log", mapping={"cluster": log.cluster, "topic": log.topic})
+            self.client.setnx(f"{tag}:served", applied)
             self.client.setnx(f"{tag}:applied", applied)
 
     def read_users(self, userids: Sequence[int]) -> dict[int, tuple[Profile, dict[int, Rated]]]:

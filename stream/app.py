@@ -45,7 +45,7 @@ def make_app(settings: Settings, index: int) -> App:
 
     def positions() -> dict[TP, int | None]:
         worker.guard.start()
-        applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(worker.applied())}
+        applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(worker.positions())}
         return applied | position(drift_store, settings, worker.troubles)
 
     app.positions = lambda: patient("comparing the log with the state", positions)

@@ -25,14 +25,14 @@ from stream.fetching import tolerate_any_record
 tolerate_any_record()
 
 Positions = Callable[[], dict[TP, int | None]]
-"""Gives the last offset that is in the state, by partition; None before the snapshot."""
+"""Gives the last offset that is in the state and in the feature rows, by partition; None before the snapshot."""
 
 
 class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
     """The thread that talks to Kafka."""
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go to the group's offset or the event after `applied`, whichever is lower."""
+        """Go to the group's offset or the event after those that are in all stores, whichever is lower."""
         offsets: dict[TP, Any] = dict(await super().seek_to_committed())
         applied = await asyncio.to_thread(self.app.positions)
         consumer = self._ensure_consumer()

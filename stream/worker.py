@@ -62,6 +62,19 @@ class Worker:
                 self._last[partition] = max(offset, self._last.get(partition, -1))
         return applied
 
+    def positions(self) -> list[int | None]:
+        """Last offset in the state whose feature rows are written too, by partition; None before the snapshot.
+
+        Kafka's own offset of the group does not tell: where Redis lost its last writes, that is further.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        return [
+            None if applied is None else min(applied, -1 if served is None else served)
+            for applied, served in zip(self.applied(), self._profiles.served(), strict=True)
+        ]
+
     def has_passed(self, read_from: Mapping[int, int]) -> bool:
         """Say whether a partition is read from an offset after the one that the state needs next.
 

@@ -19,6 +19,7 @@ from tests.faults.faults import Fault
 from tests.faults.losses import Loss, replayed_through
 from tests.faults.watch import Watch
 from tests.system.conftest import System
+from verify import Verified
 
 REQUESTS_PER_S = 10.0
 LONGEST_S = 120.0
@@ -74,7 +75,7 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
         time.sleep(1.0)
     finally:
         requests = load.stop()
-    found = system.verify()
+    found = _verified(system)
     lost, twice = _count(system)
     return Outcome(
         fault.name,
@@ -102,7 +103,7 @@ def run_loss(system: System, loss: Loss, *, seed: int, rate: float) -> Outcome:
         time.sleep(1.0)
     finally:
         requests = load.stop()
-    found = system.verify()
+    found = _verified(system)
     missing = set(_missing(system))
     reported = missing & acknowledged.reported
     return Outcome(
@@ -198,6 +199,14 @@ def _missing(system: System) -> list[Event]:
     held = {userid: seen for userid, (_, seen) in stored.items()}
     found = ((event, held.get(event.userid, {}).get(event.itemid, nothing)) for event in system.events)
     return [event for event, (ts, rating) in found if ts < event.ts or (ts == event.ts and rating != event.rating)]
+
+
+def _verified(system: System) -> Verified:
+    """What verify finds; the first differences are printed."""
+    found = system.verify()
+    for name, difference in list(found.differing.items())[:5]:
+        print(f"{name}: {difference}", file=sys.stderr)
+    return found
 
 
 def _counted_twice(system: System) -> int:

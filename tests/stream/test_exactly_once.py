@@ -217,7 +217,7 @@ class Stream(RuleBasedStateMachine):
             self.fold(shard, len(self.log[shard]))
             assert self.applied(shard) == len(self.log[shard]) - 1
         self.the_state_is_what_the_folded_events_say()
-        assert self.profiles.served() == [len(log) - 1 if log else None for log in self.log]
+        assert self.profiles.served() == [len(log) - 1 for log in self.log]
         stored = self.profiles.read_users(USERS)
         rows = self.features.users(USERS)
         genres = {itemid: item.genres for itemid, item in ITEMS.items()}
