@@ -146,7 +146,7 @@ def check_log(app: App, worker: Worker, ours: Callable[[], set[int]]) -> None:
     def check(assigned: set[int]) -> None:
         try:
             if worker.guard.watch(assigned):
-                end("a partition that was stopped can go on; starting over")
+                end("a stopped partition can go on, or the state went back to an older one; starting over")
             read_from = {each.partition: offset or 0 for each, offset in app.read_from.items()}
             if read_from and worker.has_passed(read_from):
                 end("a snapshot was written after the log was read; starting over")

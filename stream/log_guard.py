@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from settings import Settings
 from stores import Changes, Profiles, ShardLost
 from stores.batch_headers import Run, holds_events, lost, read_runs
-from stores.log_check import Checked, LogProbe
+from stores.log_check import Checked, LogProbe, ShardPosition
 from stores.log_mark import Mark
 from stores.shard_log import ShardLogs
 from stream.metrics import Metrics
@@ -55,6 +55,7 @@ class LogGuard:
         self._lock = threading.Lock()
         self._stopped_at: dict[int, int | None] = {}
         self._last: dict[int, int | None] = {}
+        self._furthest: dict[int, int] = {}
         self._checked_at = -math.inf
         self._lost: dict[int, tuple[tuple[int, int], ...]] = {}
         self.stopped: dict[int, str] = {}
@@ -62,8 +63,9 @@ class LogGuard:
     def start(self) -> None:
         """Check all partitions before any of them is read; raises Unreachable."""
         with self._lock:
-            self.stopped, self._stopped_at, self._last = {}, {}, {}
+            self.stopped, self._stopped_at, self._last, self._furthest = {}, {}, {}, {}
             now, positions = time.monotonic(), self._logs.positions()
+            self._went_back(positions)
             self._lost = {partition: position.lost for partition, position in positions.items()}
             if any(position.applied is not None for position in positions.values()):
                 for partition, checked in self._probe.check(positions).items():
@@ -79,7 +81,8 @@ class LogGuard:
         """Check the partitions that the worker holds while it reads them; raises Unreachable.
 
         Returns:
-            Whether a stopped partition can go on, for which the worker must start over.
+            Whether the worker must start over: a stopped partition can go on, or the state has gone back to an older
+            one, as when Redis lost its data and what the log follows was written again.
         """
         with self._lock:
             now = time.monotonic()
@@ -91,7 +94,7 @@ class LogGuard:
                     self._note(partition, checked)
             self._skip_markers(checks)
             self._probe.advance_heads(checks)
-            return any(
+            return self._went_back(positions) or any(
                 checks[partition].why is None and checks[partition].position.applied != stood_at
                 for partition, stood_at in self._stopped_at.items()
                 if partition in checks
@@ -123,6 +126,15 @@ class LogGuard:
     def close(self) -> None:
         """Close the connections."""
         self._probe.close()
+
+    def _went_back(self, positions: Mapping[int, ShardPosition]) -> bool:
+        """Say whether a shard stands at an earlier offset than it did before."""
+        back = False
+        for partition, position in positions.items():
+            if position.applied is not None:
+                back = back or position.applied < self._furthest.get(partition, -1)
+                self._furthest[partition] = max(position.applied, self._furthest.get(partition, -1))
+        return back
 
     def _note(self, partition: int, checked: Checked) -> None:
         position = checked.position
