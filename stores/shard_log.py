@@ -81,11 +81,17 @@ class ShardLogs:
 
 
 def _position(applied: bytes | None, fields: Mapping[bytes, bytes]) -> ShardPosition:
-    known = {name.decode(): value.decode() for name, value in fields.items()}
+    """The place that is stored; without what cannot be read, which the fold reports."""
+    known = {name.decode(errors="replace"): value.decode(errors="replace") for name, value in fields.items()}
+    try:
+        tail = Mark.parse(known["tail"]) if "tail" in known else None
+        lost = tuple((int(first), int(end)) for first, end in json.loads(known.get("lost", "[]")))
+    except (ValueError, TypeError):
+        tail, lost = None, ()
     return ShardPosition(
         applied=readable_offset(applied),
-        log=LogIdentity(known["cluster"], known["topic"]) if "cluster" in known else None,
-        tail=Mark.parse(known["tail"]) if "tail" in known else None,
+        log=LogIdentity(known["cluster"], known["topic"]) if {"cluster", "topic"} <= known.keys() else None,
+        tail=tail,
         stopped=known.get("stopped"),
-        lost=tuple((first, end) for first, end in json.loads(known.get("lost", "[]"))),
+        lost=lost,
     )
