@@ -148,7 +148,7 @@ class OpenCause(Part):
 
 
 class OpenCauses(Part):
-    """What has drifted, the newest cause first."""
+    """Causes of drift, newest first."""
 
     causes: list[OpenCause]
 

@@ -1,4 +1,4 @@
-"""How soon drift is detected: delays where something drifts.
+"""Detection delays: events until drift is detected.
 
 The monitor is the one that the agent runs. It is given the events of `bench.stationary` as a scenario has them, each
 stream of other users. Delays are events from the scenario's first one to the alarm of the series that it changes. How

@@ -1,4 +1,4 @@
-"""How often the whole system raises an alarm while nothing drifts, in alarms a week, at some rates of events.
+"""Rate of false alarms of the whole system, in alarms a week, at several rates of events.
 
 Blocks are split into halves: from one the reference and its thresholds are made, of the other windows are drawn, so
 that no event is both. Every series and every detector that raises alarms in production counts.

@@ -33,7 +33,7 @@ GAP = 20.0
 
 @dataclass(frozen=True)
 class Origin:
-    """Where an event of a stream comes from: its block, and its place in the ratings."""
+    """Origin of an event of a stream: its block, and its place in the ratings."""
 
     block: int
     place: int

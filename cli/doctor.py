@@ -34,7 +34,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True)
 class Finding:
-    """What came of a check.
+    """Result of a check.
 
     Attributes:
         promise: what is checked.

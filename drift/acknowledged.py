@@ -20,7 +20,7 @@ def acknowledge(
 
 
 def changed(known: Acknowledgement, alarms: Iterable[Alarm], now: DriftNow | None) -> bool:
-    """Whether the cause is no longer what was acknowledged: another series has joined, it is worse, or it is over.
+    """Say whether the cause is no longer what was acknowledged: another series has joined, it is worse, or it is over.
 
     A series that is back at normal is no reason to look again.
     """
@@ -30,7 +30,7 @@ def changed(known: Acknowledgement, alarms: Iterable[Alarm], now: DriftNow | Non
 
 
 def level(cause: str, alarms: Iterable[Alarm], now: DriftNow | None) -> int:
-    """How far the worst series of a cause has shifted, as a number of LEVELS."""
+    """Shift of the worst series of a cause, as a number of LEVELS."""
     series = {alarm.series for alarm in alarms if alarm.cause == cause and alarm.detector == "psi"}
     ratios = [each.ratio for each in now.series if each.name in series] if now else []
     return sum(max(ratios, default=0.0) > bound for bound in LEVELS)

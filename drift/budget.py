@@ -22,7 +22,7 @@ reserve: thresholds are estimates, and those that are too low raise the alarms."
 
 
 class Budget:
-    """What may be spent, in seconds of the budget.
+    """Seconds of the budget that may be spent.
 
     Args:
         per_week: false alarms a week of the whole system.

@@ -61,7 +61,7 @@ Floats = npt.NDArray[np.float64]
 
 
 def blocks_of(userid: npt.NDArray[np.integer]) -> Ints:
-    """Where each block begins in events [N] sorted by user and time: at a new user, and each BLOCK events of one."""
+    """Beginning of each block in events [N] sorted by user and time: at a new user, and each BLOCK events of one."""
     first = np.flatnonzero(np.r_[True, userid[1:] != userid[:-1]])
     since = np.arange(len(userid)) - np.repeat(first, np.diff(np.append(first, len(userid))))
     return np.flatnonzero(since % BLOCK == 0)
@@ -108,7 +108,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Tail:
-    """What windows of a series exceed while nothing drifts.
+    """Distribution of a series' windows while nothing drifts.
 
     Attributes:
         unit: values that come together: the mean weight of the chi-squares.

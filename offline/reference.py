@@ -44,7 +44,7 @@ class Served:
 
 @dataclass(frozen=True)
 class ScoredArrivals:
-    """What the served models said of events that they had not learned from.
+    """Scores by the served models for events that they had not learned from.
 
     Attributes:
         arrivals: the events, N of them.
@@ -82,7 +82,7 @@ class ScoredArrivals:
         np.savez(path, **columns)
 
     def quality(self) -> dict[str, float]:
-        """How good the models were."""
+        """Quality of the models."""
         label, like = self.liked.astype(np.float64), self.values["like"]
         hits = metrics.of_ranks(self.ranks)
         return {

@@ -166,7 +166,7 @@ def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:
 
 
 def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[int, int]:
-    """Where the log that follows a snapshot begins in each partition; without a snapshot, at its first offset.
+    """Return where the log that follows a snapshot begins in each partition; without a snapshot, at its first offset.
 
     Raises:
         DataError: if the snapshot is missing or of another version.

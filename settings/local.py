@@ -1,4 +1,4 @@
-"""How the clients of one state folder, and nobody else, reach the servers that `reelstream up` starts.
+"""Credentials and sockets with which the clients of one state folder reach the servers that `up` starts.
 
 Passwords lie in files, and Triton's socket in a folder, that only their owner can read.
 """

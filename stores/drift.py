@@ -159,7 +159,7 @@ class Alarm(BaseModel):
 
 
 class Acknowledgement(BaseModel):
-    """What an operator has said of the alarms of one cause; it holds until they change.
+    """An operator's acknowledgement of the alarms of one cause; it holds until they change.
 
     Attributes:
         cause: see `Alarm.cause`.
@@ -298,7 +298,7 @@ class DriftStore:
         return sorted(known, key=lambda alarm: (alarm.closed is None, alarm.opened), reverse=True)
 
     def acknowledged(self) -> dict[str, Acknowledgement]:
-        """What operators have said, by cause; what cannot be read is left out."""
+        """Acknowledgements by operators, by cause, without those that cannot be read."""
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:acknowledged"))
         known = {}

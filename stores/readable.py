@@ -1,4 +1,4 @@
-"""What can be read of stored values, for those who look at many at once; what cannot be read is left out."""
+"""Tolerant readers of stored values: what cannot be read is left out."""
 
 from __future__ import annotations
 

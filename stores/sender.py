@@ -73,7 +73,7 @@ class Refused(NamedTuple):
 
 
 def permanent(error: BaseException) -> bool:
-    """Whether sending the same record again cannot succeed: it is too large, not allowed, or malformed.
+    """Say whether sending the same record again cannot succeed: it is too large, not allowed, or malformed.
 
     >>> permanent(InvalidTopicError()), permanent(OutOfOrderSequenceNumberError()), permanent(OSError())
     (True, False, False)

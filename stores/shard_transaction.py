@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass
 class Changes:
-    """What one batch of events changes in a shard; `tail` is its last record."""
+    """Changes that one batch of events makes in a shard; `tail` is its last record."""
 
     profiles: Mapping[int, Profile]
     rated: Mapping[tuple[int, int], Rated]

@@ -300,7 +300,7 @@ class Drifting:
 
 
 def plan_of(settings: DriftSettings) -> Plan:
-    """How the settings have drift watched."""
+    """Plan of drift monitoring that follows from the settings."""
     return Plan(settings.window, settings.panes, settings.pane_s, settings.patience, settings.false_alarms_per_week)
 
 

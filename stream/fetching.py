@@ -52,7 +52,7 @@ class _Batch:
 
 
 class Records:
-    """What a fetch has brought from a partition."""
+    """Records that a fetch has brought from a partition."""
 
     def __init__(self, fetched: bytes) -> None:
         self._fetched, self._batches, self._number = fetched, _Compiled(fetched), -1

@@ -101,7 +101,7 @@ class LogGuard:
             )
 
     def runs(self, partition: int, first: int, end: int) -> Sequence[Run]:
-        """What the log accounts for from offset `first` up to before `end`, with the losses that were accepted.
+        """Return the runs of the log from offset `first` up to before `end`, with the losses that were accepted.
 
         Raises:
             Unreachable: if Kafka does not answer.

@@ -1,4 +1,4 @@
-"""What a stream worker's HTTP server answers to."""
+"""Routes and hosts of a stream worker's HTTP server."""
 
 from __future__ import annotations
 

@@ -193,7 +193,7 @@ class SampleComparison:
             self._pause(left, until, "items")
 
     def _unpublished(self) -> tuple[list[int], set[int]]:
-        """Where each shard stands, and items whose counters may not be published."""
+        """Position of each shard, and items whose counters may not be published."""
         read = self._profiles.client.pipeline(transaction=True)
         for shard in range(self._profiles.partitions):
             tag = self._profiles.tag(shard)

@@ -33,7 +33,7 @@ StoredRow = tuple[Row, datetime | None]
 
 @dataclass
 class _Doubts:
-    """What differed at the first look."""
+    """Differences found at the first look."""
 
     users: set[int] = field(default_factory=set)
     user_rows: set[int] = field(default_factory=set)

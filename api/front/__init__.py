@@ -1,4 +1,4 @@
-"""What stands between clients and the application: an event loop that takes requests in whole and sends answers.
+"""Front of the application: an event loop that takes requests in whole and sends answers.
 
 A thread is spent only on a request that has arrived in full, and only until its answer is made. A client that sends or
 reads slowly, or not at all, costs a connection; there are enough of them, each has its time, and where they run out the

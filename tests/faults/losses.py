@@ -32,7 +32,7 @@ PAUSE_S = 3.0
 
 @dataclass
 class Acknowledgements:
-    """Where each event of the replay stood in the log when Kafka acknowledged it last, and which losses were reported.
+    """Positions at which Kafka acknowledged the events of the replay, and the losses that were reported.
 
     Attributes:
         positions: by event, (partition, offset).

@@ -202,7 +202,7 @@ def _missing(system: System) -> list[Event]:
 
 
 def _verified(system: System) -> Verified:
-    """What verify finds; the first differences are printed."""
+    """Result of verify; the first differences are printed."""
     found = system.verify()
     for name, difference in list(found.differing.items())[:5]:
         print(f"{name}: {difference}", file=sys.stderr)

@@ -80,7 +80,7 @@ def in_transaction(client: Any, topic: str, values: list[bytes], *, commit: bool
 
 
 def position(probe: LogProbe, kafka: KafkaSettings, applied: int) -> ShardPosition:
-    """Where a shard stands that folded partition 0 up to `applied`."""
+    """Position of a shard that folded partition 0 up to `applied`."""
     fingerprints = probe.fingerprints({0: applied})
     assert fingerprints[0] is not None
     return ShardPosition(applied, probe.bounds()[0].log, Mark(applied, fingerprints[0]))

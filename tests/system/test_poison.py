@@ -66,7 +66,7 @@ def events_of(store: DriftStore) -> int:
 
 
 def position_of(store: DriftStore) -> int:
-    """Where drift stands in the feature log; -1 while what is stored cannot be read."""
+    """Position of drift in the feature log; -1 while what is stored cannot be read."""
     try:
         return store.position()
     except (ValueError, redis.ResponseError):

@@ -1,4 +1,4 @@
-"""What docs/reliability.md says to do when something is lost: after it every acknowledged event counts."""
+"""Recoveries that docs/reliability.md documents: after each, every acknowledged event counts."""
 
 from __future__ import annotations
 
