@@ -35,13 +35,14 @@ PAUSE_S = 1.0
 """Seconds between two tries to reach a store."""
 
 
-def verify(settings: Settings, *, wait_s: float, sample: int = 200, progress: Progress) -> Verified:
+def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool = True, progress: Progress) -> Verified:
     """Fold the archive and the whole log, and compare with everything that is stored.
 
     Args:
         settings: all settings.
         wait_s: seconds that the stream gets to catch up.
         sample: users, and as many items, that are compared with the oracle.
+        live: False to leave out what Elasticsearch and Triton hold for the live run.
         progress: told of what is being compared.
 
     Raises:
@@ -75,7 +76,8 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, progress: Pr
         look_for_stray_keys(profiles, result)
         progress("comparing the counts of drift", 0.0)
         compare_drift(expected, DriftStore(client), published, result)
-        _compare_live(settings, published, ratings, wait_s, result, progress)
+        if live:
+            _compare_live(settings, published, ratings, wait_s, result, progress)
         # The oracle counts from single ratings, which a snapshot of the state no longer has.
         if sample and snapshot.base is None:
             rng = random.SystemRandom()
