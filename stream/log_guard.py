@@ -111,8 +111,10 @@ class LogGuard:
         return sorted(runs, key=lambda run: run.first)
 
     def note(self, marks: Mapping[int, Mark]) -> None:
-        """Note records that Kafka has delivered, by partition."""
+        """Note the last record that was folded just now, by partition."""
         self._probe.note(marks)
+        for partition, mark in marks.items():
+            self._furthest[partition] = max(mark.offset, self._furthest.get(partition, -1))
 
     def stop(self, partition: int, why: str, applied: int | None) -> None:
         """Stop a partition, whose state stands at `applied`; raises Unreachable."""
