@@ -101,7 +101,8 @@ def test_junk_in_the_feature_log_is_reported_and_skipped(system: System, worker:
     until(lambda: store.position() > before)
     fold_one(system)
     until(lambda: events_of(store) > counted)
-    assert "feature log" in troubles(system)["drift"]
+    # Batches of earlier events may be counted first.
+    until(lambda: "feature log" in troubles(system).get("drift", ""))
     alarms = [Alarm.model_validate_json(record.value) for record in system.log(system.settings.kafka.alarms_topic)]
     assert any(alarm.detector == "failure" for alarm in alarms)
     # It closes with a batch without junk, and the one before may have been counted together with it.
