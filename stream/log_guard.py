@@ -65,7 +65,9 @@ class LogGuard:
         with self._lock:
             self.stopped, self._stopped_at, self._last, self._furthest = {}, {}, {}, {}
             now, positions = time.monotonic(), self._logs.positions()
-            self._went_back(positions)
+            self._furthest = {
+                partition: each.applied for partition, each in positions.items() if each.applied is not None
+            }
             self._lost = {partition: position.lost for partition, position in positions.items()}
             if any(position.applied is not None for position in positions.values()):
                 for partition, checked in self._probe.check(positions).items():
@@ -85,7 +87,8 @@ class LogGuard:
             one, as when Redis lost its data and what the log follows was written again.
         """
         with self._lock:
-            now = time.monotonic()
+            # Read first: what is folded meanwhile is further than the positions.
+            now, furthest = time.monotonic(), dict(self._furthest)
             positions = {shard: each for shard, each in self._logs.positions().items() if shard in partitions}
             checks = self._probe.check(positions)
             self._checked_at = now
@@ -94,7 +97,7 @@ class LogGuard:
                     self._note(partition, checked)
             self._skip_markers(checks)
             self._probe.advance_heads(checks)
-            return self._went_back(positions) or any(
+            return self._went_back(positions, furthest) or any(
                 checks[partition].why is None and checks[partition].position.applied != stood_at
                 for partition, stood_at in self._stopped_at.items()
                 if partition in checks
@@ -129,14 +132,13 @@ class LogGuard:
         """Close the connections."""
         self._probe.close()
 
-    def _went_back(self, positions: Mapping[int, ShardPosition]) -> bool:
-        """Say whether a shard stands at an earlier offset than it did before."""
-        back = False
-        for partition, position in positions.items():
-            if position.applied is not None:
-                back = back or position.applied < self._furthest.get(partition, -1)
-                self._furthest[partition] = max(position.applied, self._furthest.get(partition, -1))
-        return back
+    @staticmethod
+    def _went_back(positions: Mapping[int, ShardPosition], furthest: Mapping[int, int]) -> bool:
+        """Say whether a shard stands at an earlier offset than it did before its position was read."""
+        return any(
+            position.applied is not None and position.applied < furthest.get(partition, -1)
+            for partition, position in positions.items()
+        )
 
     def _note(self, partition: int, checked: Checked) -> None:
         position = checked.position
