@@ -106,13 +106,14 @@ def _have_run(settings: Settings) -> None:
 
         with stage_bars("training a quick model") as tell:
             train(settings.quick(), tell)
-    newest = runs.folder(settings).name
     live = Published(connect(settings.redis)).run()
-    if live is None or live.run != newest:
+    # A run that is live stays: a newer one may be worse, and is the user's to publish.
+    name = runs.folder(settings).name if live is None else live.run
+    if live is None:
         with bar("publishing") as tell:
-            publish_run(settings, newest, tell)
+            publish_run(settings, name, tell)
     until = time.monotonic() + 30
-    while call_ready(settings) != newest and time.monotonic() < until:
+    while call_ready(settings) != name and time.monotonic() < until:
         time.sleep(0.2)
 
 
