@@ -21,15 +21,15 @@ from api.openapi import document
 from api.pages import add_pages
 from api.positions import LogEnds, Waits
 from api.recommend import Recommender
+from api.security.tokens import OPEN, guard, is_guarded
 from api.shedding import ARRIVED, Overloaded, Places
-from api.tokens import OPEN, guard, is_guarded
 from features import DECADES, GENRES, preferences
 from features.catalogue import FIRST_DECADE
 from features.event import MAX_ID
 from settings import Settings
 from stores import DriftStore, Models, Profiles, Published, StoreError, connect
-from stores.catalogue import ItemIndex
-from stores.feature_store import Features
+from stores.elasticsearch import ItemIndex
+from stores.feast.feature_store import Features
 
 RATING_BYTES = 4096
 """Largest body of a rating."""

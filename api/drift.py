@@ -10,7 +10,7 @@ from flask import Flask, Response, jsonify
 
 from api.messages import AcknowledgeRequest, RequestError, parse
 from drift.acknowledged import acknowledge
-from stores.drift import Acknowledgement, DriftStore
+from stores.redis.drift import Acknowledgement, DriftStore
 
 
 def add_drift(app: Flask, store: DriftStore, body: Callable[[], object]) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from api.items import ItemTable
 from settings import Settings
 from stores import LiveRun, NotPublished, Published, Unreachable
-from stores.feature_store import Features
+from stores.feast.feature_store import Features
 
 log = logging.getLogger("reelstream.api")
 

@@ -9,9 +9,9 @@ from dataclasses import replace
 
 from settings import Settings
 from stores import LogError, Profiles, StoreError
-from stores.log_check import LogProbe, ShardPosition
-from stores.log_mark import Mark
-from stores.shard_log import ShardLogs
+from stores.kafka.log_check import LogProbe, ShardPosition
+from stores.kafka.log_mark import Mark
+from stores.redis.shard_log import ShardLogs
 
 log = logging.getLogger("reelstream.api")
 

@@ -38,8 +38,8 @@ from features.rows import USER_ATTRIBUTES
 from features.schema import Floats
 from settings import Settings
 from stores import Models, Profiles, Ranking, StoreError
-from stores.catalogue import Candidate, ItemIndex
-from stores.feature_store import Features
+from stores.elasticsearch import Candidate, ItemIndex
+from stores.feast.feature_store import Features
 
 T = TypeVar("T")
 

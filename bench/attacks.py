@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 
 import servers
-from api.tokens import is_loopback
+from api.security.tokens import is_loopback
 from bench.attacker import KINDS, TOKEN
 from bench.hot_publish import percentiles
 from bench.load import Load, Request

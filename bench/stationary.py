@@ -1,6 +1,6 @@
 """A stream in which nothing drifts: recent blocks of what users really did, each of users that no other stream has.
 
-A block is the events that stand for a user's next ones (see `offline.arrivals`), with the user's real history before
+A block is the events that stand for a user's next ones (`offline.data.arrivals`), with the user's real history before
 it and the items' counters as they are at the end of the history. The blocks of a stream are interleaved at random, so
 that it has the reference's distribution; and as every row is folded anew, a change of the events has all the effects
 that it would have on the live features.
@@ -18,10 +18,10 @@ from drift.events import Events
 from features import Event, Item, Profile, Rated, dense, fold
 from features.broken import Broken
 from features.columns import Before, ItemTable
-from offline.arrivals import Arrivals
-from offline.data import Ints, Ratings
-from offline.history import State, Visitor, replay
-from offline.split import Split, time_order
+from offline.data.arrivals import Arrivals
+from offline.data.history import State, Visitor, replay
+from offline.data.readers import Ints, Ratings
+from offline.data.split import Split, time_order
 from producers.scenarios import Told
 
 GROUPS = 20

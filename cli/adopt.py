@@ -14,7 +14,7 @@ from settings import load
 
 def adopt(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
     """Go on with a log that is not the one the state was folded from, or that lacks events; profiles are kept."""
-    from offline.adopt import adopt as adopt_log
+    from offline.state.adopt import adopt as adopt_log
 
     with one_line():
         settings = load()

@@ -13,9 +13,10 @@ from cli.console import bar, one_line, report
 from cli.models import publish_run
 from cli.stream import held_out
 from features import LIKED
-from offline import data, runs
+from offline import runs
+from offline.data import readers
+from offline.data.split import split
 from offline.errors import RunError
-from offline.split import split
 from settings import load
 
 app = typer.Typer(help="Measure the running system, with a baseline in the same run.", no_args_is_help=True)
@@ -134,13 +135,13 @@ def drift(
     from bench import Blocks, Sample, detection, drift_cost, false_alarms
     from drift import Reference
     from features.columns import ItemTable
-    from offline.arrivals import Before, expected
-    from offline.reference import read_scores
-    from stream.drifting import plan_of
+    from offline.data.arrivals import Before, expected
+    from offline.train.reference import read_scores
+    from stream.drift.counting import plan_of
 
     with one_line(), bar("reading the history") as tell:
         settings = load()
-        ratings = data.load(settings)
+        ratings = readers.load(settings)
         folder, parts, seed = runs.folder(settings), split(ratings, settings.data), settings.train.seed
         reference = Reference.from_json(loads((folder / runs.REFERENCE).read_text()))
         arrivals, (place, scores) = expected(ratings, parts, seed), read_scores(folder / runs.SCORED)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from cli.console import bar, download_bar, err, one_line
-from offline import download, generate
+from offline.data import download, generate
 from settings import load
 
 app = typer.Typer(help="Get or make the ratings.", no_args_is_help=True)

@@ -13,7 +13,7 @@ from cli.console import bar, one_line, out, report
 from producers import dead_events
 from producers import resend as resend_all
 from settings import ReelstreamError, load
-from stores.dead_letters import DeadLetter
+from stores.kafka.dead_letters import DeadLetter
 
 SHOWN = 80
 """Characters of a key or value in the table."""

@@ -14,7 +14,8 @@ from cli.models import publish_run
 from cli.recommend import table_of
 from cli.stream import call, held_out
 from features import Event
-from offline import data, download, runs
+from offline import runs
+from offline.data import download, readers
 from offline.errors import DataError
 from settings import Settings, load
 from stores import Log, Published, Unreachable, connect
@@ -83,10 +84,10 @@ def _have_ratings(settings: Settings) -> None:
     if settings.data_folder == settings.own_data_folder:
         with download_bar() as tell:
             download.get(settings, tell)
-    data.check_files(settings.data_folder)
+    readers.check_files(settings.data_folder)
     if runs.names(settings):
         newest = runs.manifest(runs.folder(settings))
-        if newest.data_hash != data.data_hash(data.load(settings)):
+        if newest.data_hash != readers.data_hash(readers.load(settings)):
             raise DataError(
                 f"run {newest.run} was trained on other ratings than {settings.data_folder} holds; give the run's own "
                 "folder as ML1M_DIR, or a state folder of its own (REELSTREAM_STATE_DIR) to these ratings"
@@ -102,7 +103,7 @@ def _start(settings: Settings) -> None:
 
 def _have_run(settings: Settings) -> None:
     if not runs.names(settings):
-        from offline.train import train
+        from offline.train.pipeline import train
 
         with stage_bars("training a quick model") as tell:
             train(settings.quick(), tell)

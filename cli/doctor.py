@@ -20,7 +20,7 @@ from cli.console import one_line, out, report
 from cli.stream import call
 from settings import ReelstreamError, Settings, load
 from stores import ENCODER, RANKER, Models, Profiles, Published, connect, ensure_topics
-from stores.catalogue import ItemIndex
+from stores.elasticsearch import ItemIndex
 
 STRANGER = "doctor.example"
 """A host that no system allows."""
@@ -67,7 +67,7 @@ def components(settings: Settings) -> str:
 
 def own_log(settings: Settings) -> str:
     """The log is the one that the state was folded from, and all of it is there."""
-    from offline.own_log import require_own_log
+    from offline.state.own_log import require_own_log
 
     published, profiles = _state(settings)
     snapshot = published.snapshot()

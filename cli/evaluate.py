@@ -17,8 +17,8 @@ from settings import Settings, load
 
 if TYPE_CHECKING:
     # Imported where they are used: they need onnxruntime, which is not among what serving installs.
-    from offline.evaluate import Progress, Report
-    from offline.evaluate_api import Compared
+    from offline.evaluate.evaluation import Progress, Report
+    from offline.evaluate.live_api import Compared
 
 LISTS = ("hr@10", "ndcg@10", "hr@50", "mrr", "coverage", "tail")
 USERS = ("hr@10", "popularity_hr@10", "ratio", "all_time_hr@10", "ratio_all_time", "recalled", "recalled_vectors")
@@ -44,8 +44,8 @@ def evaluate(
     if api + cold + page > 1:
         raise typer.BadParameter("give one of --api, --cold and --report")
     with one_line(), stage_bars("reading the ratings") as tell:
-        from offline.cold import cold as measure_cold
-        from offline.evaluate import Source, measure
+        from offline.evaluate.cold import cold as measure_cold
+        from offline.evaluate.evaluation import Source, measure
 
         def progress(stage: str, done: int, total: int) -> None:
             tell(stage, done, total, "")
@@ -60,7 +60,7 @@ def evaluate(
             measured = measure(source, sample, progress)
             figures = measured.report()
             if page:
-                from offline.report import write
+                from offline.evaluate.report import write
 
                 written = write(measured, figures)
     if api:
@@ -81,8 +81,8 @@ def evaluate(
 
 def through_api(settings: Settings, run: str | None, sample: int, progress: Progress) -> Compared:
     """Replay through the running system, and compare its lists with those of the batch evaluation."""
-    from offline.evaluate import Source
-    from offline.evaluate_api import compare, live_run
+    from offline.evaluate.evaluation import Source
+    from offline.evaluate.live_api import compare, live_run
 
     source = Source.open(settings, run or live_run(settings))
     events, name = held_out(settings)

@@ -11,7 +11,7 @@ from cli.console import bar, one_line, report, stage_bars
 from settings import Settings, load
 
 if TYPE_CHECKING:
-    from offline import publish as publishing
+    from offline.publish import publication as publishing
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
@@ -24,7 +24,7 @@ def train(
     with one_line(), stage_bars("reading the ratings") as tell:
         # PyTorch takes seconds to import.
         from offline import runs
-        from offline.train import train as train_all
+        from offline.train.pipeline import train as train_all
 
         settings = load()
         run = train_all(settings.quick() if quick else settings, tell)
@@ -53,7 +53,7 @@ def publish(
     """Put a run live; writes the snapshot of the offline history where there is none."""
     if rollback:
         with one_line(), bar("going back to the run before"):
-            from offline.publish import rollback as go_back
+            from offline.publish.publication import rollback as go_back
 
             live = go_back(load())
         report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
@@ -80,8 +80,8 @@ def publish_run(
     """Publish on the servers of this machine: with the workers stopped while the state is deleted, and with the
     repository that this machine's Triton serves brought up to date."""
     import servers
-    from offline import publish as publishing
     from offline import runs
+    from offline.publish import publication as publishing
 
     folder = runs.folder(settings, run)
     stopped: list[str] = []

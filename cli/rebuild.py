@@ -13,7 +13,7 @@ from settings import load
 
 def rebuild(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
     """Forget the state and fold the whole log again; the log, and so every acknowledged event, is kept."""
-    from offline.rebuild import rebuild as rebuild_state
+    from offline.state.rebuild import rebuild as rebuild_state
 
     with one_line():
         settings = load()

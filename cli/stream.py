@@ -13,29 +13,29 @@ import typer
 from cli import background
 from cli.console import bar, count_bar, one_line, out, report
 from features import Event, encode
-from offline import data
-from offline.split import online_events, split
+from offline.data import readers
+from offline.data.split import online_events, split
 from producers import Pace, Report, ScenarioName, scenario
 from producers import replay as replay_all
 from producers.replay import Acknowledged
 from settings import Settings, bearer, load
 from stores import Unreachable, ensure_topics
-from stores.log_check import LogProbe
-from stores.log_mark import Mark, fingerprint
+from stores.kafka.log_check import LogProbe
+from stores.kafka.log_mark import Mark, fingerprint
 
 Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
 
 
 def held_out(settings: Settings) -> tuple[list[Event], str]:
     """The held-out events in the order of time, and the name of their source."""
-    return _held_out(settings, data.load(settings))
+    return _held_out(settings, readers.load(settings))
 
 
-def _held_out(settings: Settings, ratings: data.Ratings) -> tuple[list[Event], str]:
+def _held_out(settings: Settings, ratings: readers.Ratings) -> tuple[list[Event], str]:
     places = online_events(ratings, split(ratings, settings.data))
     columns = (ratings.userid, ratings.itemid, ratings.rating, ratings.ts)
     events = [Event(*fields) for fields in zip(*(column[places].tolist() for column in columns), strict=True)]
-    return events, data.data_hash(ratings)[:12]
+    return events, readers.data_hash(ratings)[:12]
 
 
 def replay(
@@ -56,7 +56,7 @@ def replay(
         signal.signal(number, lambda *_: stopping.set())
     with one_line():
         settings = load()
-        ratings = data.load(settings)
+        ratings = readers.load(settings)
         plain, source = _held_out(settings, ratings)
         told = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
         events = [each.event for each in told]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from stores.drift import Alarm
+from stores.redis.drift import Alarm
 
 Detector = Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
 Key = tuple[str, Detector]

@@ -25,7 +25,7 @@ from drift.series import EXACT, LABEL, SERIES
 from drift.shown import beside, stands
 from drift.thresholds import ENOUGH
 from settings import ReelstreamError
-from stores.drift import (
+from stores.redis.drift import (
     Alarm,
     DriftNow,
     DriftUpdate,

@@ -7,7 +7,7 @@ from drift.divergence import jensen_shannon
 from drift.histogram import Histogram
 from drift.layout import Ints
 from drift.series import kind_of
-from stores.drift import SeriesHistogram, SeriesNow
+from stores.redis.drift import SeriesHistogram, SeriesNow
 
 
 def stands(

@@ -1,8 +1,8 @@
 """From ratings to a training run: data, split, point-in-time features, the two models, their export and evaluation.
 
-    data -> split -> history -> encoder, ranker -> export -> a run folder -> publish
+    data -> models, train -> a run folder (`runs`) -> evaluate, publish
 
-Importing this package, or `data`, `download`, `generate`, `split`, `history` and `runs`, does not import torch.
+`state` writes, copies and rebuilds the live state. Importing this package, `data` or `runs` does not import torch.
 """
 
 from offline.errors import DataError, ExportError, OfflineError, RunError

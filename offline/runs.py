@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from offline.data import Ints
+from offline.data.history import Floats
+from offline.data.readers import Ints
 from offline.errors import RunError
-from offline.history import Floats
 from settings import Settings
 
 FORMAT = 2

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from settings import KafkaSettings
 from stores import Log, partition_of
-from stores.dead_letters import DeadLetter, LetterError, read_letter
-from stores.events import DEAD_BYTES
-from stores.sender import Record, Sender
+from stores.kafka.dead_letters import DeadLetter, LetterError, read_letter
+from stores.kafka.log import DEAD_BYTES
+from stores.kafka.producer import Record, Sender
 
 WITHIN_S = 30.0
 """Seconds that Kafka gets to take the events that are sent again together."""

@@ -4,13 +4,13 @@
 stops everything and leaves the data. All of it listens on the loopback address only.
 """
 
+from servers.components import STORES
 from servers.errors import NoRoom, NotReady, NotRunning, PortTaken, ServersError, SetupFailed, Unsupported
 from servers.health import PartStatus
-from servers.parts import STORES
 from servers.readiness import Progress, Started
 from servers.system import down, pid, restart, setup, start, status, stop, up
-from servers.triton import derive
-from servers.triton import models as derived_models
+from servers.triton.server import derive
+from servers.triton.server import models as derived_models
 
 __all__ = [
     "STORES",

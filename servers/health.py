@@ -9,10 +9,10 @@ from pathlib import Path
 
 import psutil
 
-from servers import deaths
-from servers.layout import Layout
-from servers.part import NotYet, Part
-from servers.supervision import ALIVE, TRYING, Process
+from servers import crashes
+from servers.component import NotYet, Part
+from servers.paths import Layout
+from servers.supervisor import ALIVE, TRYING, Process
 
 MIB = 2**20
 
@@ -40,7 +40,7 @@ class PartStatus:
 
 def ask(parts: Sequence[Part], processes: Mapping[str, Process], layout: Layout) -> list[PartStatus]:
     """The status of each part, all asked at once."""
-    died = deaths.recent(layout.log("supervisor"))
+    died = crashes.recent(layout.log("supervisor"))
 
     def status(part: Part) -> PartStatus:
         return _status(part, processes.get(part.name), died.get(part.name), layout.log(part.name))
@@ -49,7 +49,7 @@ def ask(parts: Sequence[Part], processes: Mapping[str, Process], layout: Layout)
         return list(threads.map(status, parts))
 
 
-def _status(part: Part, process: Process | None, died: deaths.Deaths | None, log: Path) -> PartStatus:
+def _status(part: Part, process: Process | None, died: crashes.Deaths | None, log: Path) -> PartStatus:
     said, healthy = [], False
     if process is None or process.state not in TRYING:
         said.append(process.error if process else "")
@@ -64,7 +64,7 @@ def _status(part: Part, process: Process | None, died: deaths.Deaths | None, log
                 said.append(trouble)
             said.append(part.survived())
         except NotYet as error:
-            lines = deaths.last_of(log).strip().splitlines()
+            lines = crashes.last_of(log).strip().splitlines()
             said += [str(error), f"the last line of its log is: {lines[-1].strip()}" if lines else ""]
     if died is not None:
         said.append(died.in_words())

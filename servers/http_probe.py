@@ -7,7 +7,7 @@ from typing import Any
 
 import requests
 
-from servers.part import LOOPBACK, PROBE_TIMEOUT_S, NotYet
+from servers.component import LOOPBACK, PROBE_TIMEOUT_S, NotYet
 
 
 def expect_ok(port: int, path: str, *, method: str = "GET", json: Any = None) -> requests.Response:

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from servers import java
+from servers.component import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, loopback_port, require_listener
 from servers.errors import Unsupported
-from servers.layout import Layout, cache
-from servers.part import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, loopback_port, require_listener
+from servers.paths import Layout, cache
 from settings import Settings, local
 
 VERSION = "4.3.1"

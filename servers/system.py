@@ -10,14 +10,15 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from servers import elasticsearch, health, kafka, own, room, triton_environment
+from servers import elasticsearch, health, kafka, preflight, processes
+from servers.component import Launch, Part
+from servers.components import STORES, WORKERS, chosen, named, order
 from servers.errors import NoRoom, NotRunning, Unsupported
 from servers.health import PartStatus
-from servers.layout import Layout, cache, locked
-from servers.part import Launch, Part
-from servers.parts import STORES, WORKERS, chosen, named, order
+from servers.paths import Layout, cache, locked
 from servers.readiness import Progress, Started, wait_ready
-from servers.supervision import ALIVE, Supervisor
+from servers.supervisor import ALIVE, Supervisor
+from servers.triton import environment as triton_environment
 from settings import Settings
 
 INSTALL: Mapping[str, Callable[[], None]] = {
@@ -68,9 +69,9 @@ def up(
         if missing:
             if not running:
                 supervisor.sweep()
-            room.require_room(settings)
+            preflight.require_room(settings)
             others = [named(settings, name) for name in running if name in names]
-            room.require_ports([parts[name] for name in missing], others)
+            preflight.require_ports([parts[name] for name in missing], others)
         if workers is not None and only is None:
             supervisor.stop(_surplus(running, workers))
         for name in names:
@@ -102,7 +103,7 @@ def stop(settings: Settings, names: Sequence[str]) -> list[str]:
         return []
     with _at_work(settings) as supervisor:
         running = _alive(supervisor)
-        wanted = {name for name in running if name in names or (WORKERS in names and name.startswith(own.WORKER))}
+        wanted = {name for name in running if name in names or (WORKERS in names and name.startswith(processes.WORKER))}
         _stop(settings, supervisor, wanted, _silent)
         return sorted(wanted)
 
@@ -186,7 +187,7 @@ def _alive(supervisor: Supervisor) -> list[str]:
 
 
 def _surplus(running: Iterable[str], workers: int) -> list[str]:
-    return [name for name in running if name.startswith(own.WORKER) and order(name)[1] >= workers]
+    return [name for name in running if name.startswith(processes.WORKER) and order(name)[1] >= workers]
 
 
 def _stop(settings: Settings, supervisor: Supervisor, names: Iterable[str], tell: Progress) -> None:

@@ -1,10 +1,9 @@
-"""One module for each server that we talk to: Kafka, Redis, Feast, Elasticsearch, Triton. All I/O stands here.
+"""One module or package for each server that we talk to: Kafka, Redis, Feast, Elasticsearch, Triton. All I/O is here.
 
-`stores.feature_store` and `stores.catalogue` are imported by name: Feast takes seconds to load, and the client of
+`stores.feast` and `stores.elasticsearch` are imported by name: Feast takes seconds to load, and the client of
 Elasticsearch nearly one.
 """
 
-from stores.drift import Alarm, DriftNow, DriftStore, DriftUpdate
 from stores.errors import (
     Gap,
     LockLost,
@@ -17,16 +16,17 @@ from stores.errors import (
     Unreachable,
     Unreadable,
 )
-from stores.events import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
-from stores.feature_log import DriftTopics, FeatureBatch, Sampled
-from stores.kafka_client import abandon
-from stores.models import ENCODER, RANKER, Models, Ranking
-from stores.profiles import Profiles
-from stores.publish_lock import PublishLock
-from stores.published import LiveRun, Published, Snapshot
-from stores.redis import connect
-from stores.shard_transaction import Changes, ShardTransaction
-from stores.shard_view import ShardView, view_shard
+from stores.kafka.client import abandon
+from stores.kafka.feature_log import DriftTopics, FeatureBatch, Sampled
+from stores.kafka.log import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
+from stores.redis.connection import connect
+from stores.redis.drift import Alarm, DriftNow, DriftStore, DriftUpdate
+from stores.redis.profiles import Profiles
+from stores.redis.publish_lock import PublishLock
+from stores.redis.published import LiveRun, Published, Snapshot
+from stores.redis.shard_transaction import Changes, ShardTransaction
+from stores.redis.shard_view import ShardView, view_shard
+from stores.triton import ENCODER, RANKER, Models, Ranking
 
 __all__ = [
     "ENCODER",

@@ -18,15 +18,15 @@ from prometheus_client import generate_latest
 
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable, connect
-from stores.events import GROUP
+from stores.kafka.log import GROUP
 from stream import web
-from stream.batches import batches
-from stream.beside import beside
-from stream.drift_agent import position, watch_drift
-from stream.log_guard import CHECK_EVERY_S
+from stream.consume.batches import batches
+from stream.consume.log_guard import CHECK_EVERY_S
+from stream.consume.state_offsets import App, NoTables
+from stream.drift.agent import position, watch_drift
 from stream.metrics import Metrics
 from stream.retry import Patient
-from stream.state_offsets import App, NoTables
+from stream.run_blocking import beside
 from stream.worker import Worker
 
 log = logging.getLogger("reelstream.stream")

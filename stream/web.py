@@ -7,7 +7,7 @@ from typing import Any
 
 from aiohttp import web
 
-from stores.hosts import is_known_host
+from settings.hosts import is_known_host
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 

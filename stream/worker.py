@@ -10,12 +10,12 @@ from contextlib import suppress
 from features import Item
 from settings import Settings
 from stores import DriftTopics, Gap, Logged, NotPublished, Profiles, Published, ShardLost, Skipped, StoreError
-from stores.dead_letters import DeadLetters
-from stores.feature_store import Features
-from stream.fold import Fold
-from stream.inputs import Inputs
-from stream.items import publish_items
-from stream.log_guard import LogGuard
+from stores.feast.feature_store import Features
+from stores.kafka.dead_letters import DeadLetters
+from stream.consume.log_guard import LogGuard
+from stream.fold.fold import Fold
+from stream.fold.inputs import Inputs
+from stream.fold.items import publish_items
 from stream.metrics import Metrics
 from stream.retry import Patient
 from stream.troubles import Troubles

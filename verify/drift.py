@@ -13,7 +13,7 @@ from drift import Reference, ReferenceError
 from drift.series import EXACT, LABEL, LABELS, SERIES
 from features import GENRES
 from stores import DriftStore, Published
-from stores.drift import PartitionCounts
+from stores.redis.drift import PartitionCounts
 from verify.log import Counted, Expected
 from verify.reading import read_one
 from verify.report import Unreadable, Verified

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
 from features.broken import HEADER
-from offline.snapshot import Beginning
+from offline.state.snapshot import Beginning
 from stores import Log, partition_of, understand
 
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from features import GENRES
-from offline import publish, runs
-from offline.data import Ratings
+from offline import runs
+from offline.data.readers import Ratings
+from offline.data.split import split
 from offline.errors import RunError
-from offline.split import split
+from offline.publish import publication
 from settings import Settings
 from stores import ENCODER, RANKER, LiveRun, Models
-from stores.catalogue import ItemIndex
+from stores.elasticsearch import ItemIndex
 from verify.report import Progress, Verified
 
 FILES = ("model.onnx", "config.pbtxt")
@@ -43,7 +44,7 @@ def compare_index(
             return
         itemids, vectors = runs.item_vectors(folder)
         vector_of = dict(zip(itemids.tolist(), vectors, strict=True))
-        prior = publish.term_prior(ratings, split(ratings, settings.data).offline)
+        prior = publication.term_prior(ratings, split(ratings, settings.data).offline)
         missing = set(ratings.catalogue.items)
         for document in index.documents(run.index):
             itemid = document.itemid
@@ -75,7 +76,7 @@ def compare_index(
         if live:
             result.check(f"alias {settings.elasticsearch.alias}", [run.index], index.behind_alias())
         try:
-            publish.prove_index(index, run.index, folder)
+            publication.prove_index(index, run.index, folder)
         except (RunError, KeyError) as error:
             result.check(f"search in {run.index}", "the items nearest to the users of the probe", error)
     finally:
@@ -101,7 +102,7 @@ def compare_models(settings: Settings, run: LiveRun, folder: Path, result: Verif
             if not models.ready(model, run.version):
                 result.check(f"{model} version {run.version} on Triton", "ready", "not loaded")
                 return
-        publish.prove(models, folder, run.version)
+        publication.prove(models, folder, run.version)
     except RunError as error:
         result.check(f"answers of version {run.version} on Triton", "as recorded at training", error)
     finally:

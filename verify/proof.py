@@ -5,17 +5,18 @@ from __future__ import annotations
 import random
 import time
 
-from offline import data, state_snapshot
-from offline.data import Ratings
+from offline.data import readers
+from offline.data.readers import Ratings
+from offline.data.split import split
 from offline.errors import DataError
-from offline.own_log import require_own_log
-from offline.snapshot import Beginning
-from offline.split import split
+from offline.state import state_snapshot
+from offline.state.own_log import require_own_log
+from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import DriftStore, Log, NotPublished, Profiles, Published, Snapshot, Unreachable, connect
-from stores.feature_store import Features
-from stores.online_rows import OnlineRows
-from stores.published import REBUILD
+from stores.feast.feature_store import Features
+from stores.feast.online_rows import OnlineRows
+from stores.redis.published import REBUILD
 from verify.drift import compare_drift
 from verify.log import Expected
 from verify.models import compare_index, compare_models
@@ -56,8 +57,8 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     snapshot = _require_state(published)
     progress("folding the archive", 0.0)
-    ratings = data.load(settings)
-    if data.data_hash(ratings) != snapshot.data_hash:
+    ratings = readers.load(settings)
+    if readers.data_hash(ratings) != snapshot.data_hash:
         raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
     require_own_log(settings, profiles, snapshot.base)
     result = Verified()

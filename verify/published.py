@@ -6,14 +6,14 @@ from pathlib import Path
 from typing import cast
 
 from offline import runs
-from offline.data import Ratings
+from offline.data.readers import Ratings
 from offline.errors import RunError
-from offline.snapshot import Shards
+from offline.state.snapshot import Shards
 from settings import Settings
 from stores import LiveRun, Profiles, Published, Snapshot
-from stores.packing import USER
-from stores.profiles import SHARD_KEYS, USER_KEYS
-from stores.redis import reachable
+from stores.redis.connection import reachable
+from stores.redis.packing import USER
+from stores.redis.profiles import SHARD_KEYS, USER_KEYS
 from verify.reading import read_one
 from verify.report import Unreadable, Verified
 

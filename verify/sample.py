@@ -16,9 +16,9 @@ import msgpack
 
 from settings import Settings
 from stores import Log, Profiles, Unreachable
-from stores.feature_store import Features
-from stores.packing import SEEN, USER
-from stores.redis import reachable
+from stores.feast.feature_store import Features
+from stores.redis.connection import reachable
+from stores.redis.packing import SEEN, USER
 from verify.oracle import Oracle
 from verify.reading import read_each, read_one
 from verify.report import Progress, Verified

@@ -15,11 +15,11 @@ from datetime import datetime
 
 from features import ItemCounter, Row, row_time
 from stores import Profiles, Unreachable, view_shard
-from stores.feature_store import Features
-from stores.online_rows import OnlineRows
-from stores.packing import unpack_counter
-from stores.redis import reachable
-from stores.shard_view import ShardView
+from stores.feast.feature_store import Features
+from stores.feast.online_rows import OnlineRows
+from stores.redis.connection import reachable
+from stores.redis.packing import unpack_counter
+from stores.redis.shard_view import ShardView
 from verify.log import Expected
 from verify.reading import read_each, read_one
 from verify.report import Progress, Unreadable, Verified

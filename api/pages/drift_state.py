@@ -1,4 +1,4 @@
-"""What the pages Drift and Quality show, as `stores.drift` keeps it."""
+"""What the pages Drift and Quality show, as `stores.redis.drift` keeps it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.pages.watch import Audience, Seen, Watch
-from stores.drift import (
+from stores.redis.drift import (
     Acknowledgement,
     Alarm,
     DriftNow,

@@ -19,10 +19,10 @@ from api.messages import RequestError
 from api.pages.drift_state import DriftState
 from api.pages.sign_in import PAGES, add_sign_in
 from api.pages.stream_state import StreamState
-from api.tokens import COOKIE, WRITE, Token, may
+from api.security.tokens import COOKIE, WRITE, Token, may
 from settings import Settings
 from stores import DriftStore, Models, Profiles
-from stores.catalogue import ItemIndex
+from stores.elasticsearch import ItemIndex
 
 CSP = "; ".join(
     (

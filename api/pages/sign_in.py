@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from flask import Blueprint, Response, make_response, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from api.tokens import COOKIE, READ, Token, may, token_of
+from api.security.tokens import COOKIE, READ, Token, may, token_of
 
 FORM_BYTES = 4096
 """Largest form: splitting one of the size of a request's body would take long."""

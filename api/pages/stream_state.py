@@ -19,7 +19,7 @@ from api.pages.watch import Audience, Watch
 from api.pages.workers import Workers, WorkerSeen
 from settings import Settings
 from stores import Models, Profiles, StoreError, Unreachable
-from stores.catalogue import ItemIndex
+from stores.elasticsearch import ItemIndex
 
 KEPT_S = 300
 """Seconds of samples that are kept."""

@@ -8,8 +8,8 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from api.app import _errors
-from api.hosts import Authority
-from api.tokens import guard
+from api.security.hosts import Authority
+from api.security.tokens import guard
 from settings import ApiSettings, SettingsError
 
 PATHS = ("/health/live", "/ml/rec", "/metrics", "/nowhere", "/pages/data/stream")

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 from pydantic import SecretStr
 
 from api.app import _errors
-from api.tokens import guard
+from api.security.tokens import guard
 from settings import ApiSettings, SettingsError
 
 TOKENS = "read:r1 read+write:w1 metrics:m1 admin:a1"

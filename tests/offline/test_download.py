@@ -11,7 +11,7 @@ from typing import ClassVar
 
 import pytest
 
-from offline import download
+from offline.data import download
 from offline.errors import DataError
 from settings import Settings, load
 

@@ -8,13 +8,13 @@ import pytest
 from features import GENRES, Event, preferences, user_row
 from features.columns import row_values
 from offline import metrics
-from offline.cold import cold
-from offline.data import Ratings
-from offline.evaluate import DAY, Source, ask, evaluate
-from offline.evaluate_lists import NO_ITEM, Lists, top
-from offline.evaluate_state import Known, Replay, shortened
-from offline.history import State, replay
-from offline.split import online_events, time_order
+from offline.data.history import State, replay
+from offline.data.readers import Ratings
+from offline.data.split import online_events, time_order
+from offline.evaluate.cold import cold
+from offline.evaluate.evaluation import DAY, Source, ask, evaluate
+from offline.evaluate.lists import NO_ITEM, Lists, top
+from offline.evaluate.state import Known, Replay, shortened
 from settings import Settings
 
 

@@ -5,8 +5,8 @@ import shutil
 from pathlib import Path
 from xml.etree import ElementTree
 
-from offline.evaluate import Source, measure
-from offline.report import write
+from offline.evaluate.evaluation import Source, measure
+from offline.evaluate.report import write
 from settings import Settings, load
 
 

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from features import Event, ItemCounter, Profile, count, dense, fold, item_row, multi_hot, user_row
-from offline import history
-from offline.data import Ints, Ratings
-from offline.history import Floats, PointInTime, State, replay
-from offline.moments import Collector, Moments, first_of_second
-from offline.split import Split, time_order
+from offline.data import history
+from offline.data.history import Floats, PointInTime, State, replay
+from offline.data.point_in_time import Collector, Moments, first_of_second
+from offline.data.readers import Ints, Ratings
+from offline.data.split import Split, time_order
 
 
 def slow_rows(ratings: Ratings, order: Ints) -> dict[int, Floats]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from features import Catalogue, Item
-from offline import metadata
+from offline.models import metadata
 
 
 def catalogue() -> Catalogue:

@@ -10,21 +10,22 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 
 from features import encoder_input
-from offline import encoder_training, export, like_training, lists, parallel, similar
-from offline.data import Ratings
-from offline.encoder import Encoder, Ensemble
-from offline.encoder_training import Plan
+from offline.data.readers import Ratings
+from offline.data.split import Split
+from offline.data.windows import Sequences, sequences, windows
 from offline.errors import ExportError
-from offline.like import INPUTS, Like
-from offline.members import Best
-from offline.neighbours import Neighbours
-from offline.order import DAMPING, HALF_LIVES, Order
-from offline.ranker import Ranker
-from offline.similar import Near
-from offline.softmax import NextItemLoss
-from offline.split import Split
-from offline.watching import Watch
-from offline.windows import Sequences, sequences, windows
+from offline.models import export, similar
+from offline.models.encoder import Encoder, Ensemble
+from offline.models.neighbours import Neighbours
+from offline.models.p_like import INPUTS, Like
+from offline.models.ranker import Ranker
+from offline.models.reranker import DAMPING, HALF_LIVES, Order
+from offline.models.similar import Near
+from offline.models.softmax import NextItemLoss
+from offline.train import encoder_training, lists, p_like_training, parallel
+from offline.train.encoder_training import Plan
+from offline.train.ensemble import Best
+from offline.train.validation import Watch
 from settings import TrainSettings
 
 # Threads that wait for each other lose more than they win on models this small.
@@ -277,10 +278,10 @@ def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
     events = sequences(ratings, np.arange(len(ratings)))
     ids = lists.pair_ids(ratings.catalogue, np.repeat(events.userid, np.diff(events.start)), events.itemid)
     rng = np.random.default_rng(0)
-    known = like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
+    known = p_like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
     model = Like(151, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
     places = np.sort(rng.choice(len(ids), 200, replace=False))
-    fast = like_training.logits(model, known, places, HISTORY)
+    fast = p_like_training.logits(model, known, places, HISTORY)
     user = np.searchsorted(events.start, places, "right") - 1
     items, rating = np.zeros((2, 200, HISTORY), dtype=np.int64)
     for row, place in enumerate(places):
@@ -299,10 +300,10 @@ def test_p_like_is_learned() -> None:
     liked = inputs[:, 3] > 0
     ids = np.column_stack([rng.integers(1, 10, (n, 2)) % 8, np.full((n, 3), -1)])
     events = Sequences(ids[:, 1], np.where(liked, 5, 2), np.arange(n), np.arange(0, n + 1, 100), np.arange(n // 100))
-    known, places = like_training.Pairs(events, ids, inputs), np.arange(n)
-    task = like_training.Task(10, 8, known, places, 10, epochs=3, batch=128, rate=5e-3, seed=0)
+    known, places = p_like_training.Pairs(events, ids, inputs), np.arange(n)
+    task = p_like_training.Task(10, 8, known, places, 10, epochs=3, batch=128, rate=5e-3, seed=0)
     model = task.trained(task(lambda what: None))
-    logit = like_training.logits(model, known, places, 10)
+    logit = p_like_training.logits(model, known, places, 10)
     assert ((logit > 0) == liked).mean() > 0.95
 
 

@@ -13,10 +13,10 @@ from drift.series import SERIES
 from drift.thresholds import PROBABILITIES
 from features import DENSE_COLUMNS, IDS, encoder_input
 from offline import metrics, runs
-from offline.data import Ratings, data_hash
+from offline.data.readers import Ratings, data_hash
 from offline.errors import DataError, RunError
-from offline.evaluate import Models, evaluate
-from offline.train import train
+from offline.evaluate.evaluation import Models, evaluate
+from offline.train.pipeline import train
 from settings import Settings, load
 
 
@@ -111,7 +111,7 @@ def test_training_that_fails_leaves_no_folder(
     def fail(*_: object) -> None:
         raise DataError("no")
 
-    monkeypatch.setattr("offline.train.export_ranker", fail)
+    monkeypatch.setattr("offline.train.pipeline.export_ranker", fail)
     short = generated.train.model_copy(update={"encoder_epochs": 1, "ranker_epochs": 1})
     with pytest.raises(DataError, match="no"):
         train(generated.model_copy(update={"state_dir": tmp_path, "train": short}))

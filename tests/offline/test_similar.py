@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from offline import similar
-from offline.data import Ratings
-from offline.windows import Sequences, sequences
+from offline.data.readers import Ratings
+from offline.data.windows import Sequences, sequences
+from offline.models import similar
 
 HISTORY = 12
 

@@ -3,8 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from offline.data import Ratings
-from offline.split import Split, online_events, split, time_order, user_order
+from offline.data.readers import Ratings
+from offline.data.split import Split, online_events, split, time_order, user_order
 from settings import DataSettings
 
 

@@ -11,8 +11,8 @@ from feast.feature_server import get_app
 
 import servers
 from settings import Settings, load
-from stores.feature_server import ROUTES
-from stores.feature_store import Features
+from stores.feast.feature_server import ROUTES
+from stores.feast.feature_store import Features
 from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]

@@ -14,7 +14,7 @@ import pytest
 import requests
 
 import servers
-from servers import own
+from servers import processes
 from settings import Settings, load
 from stores import connect
 from tests.servers.conftest import processes_of
@@ -195,7 +195,7 @@ def stub_workers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     package.mkdir(parents=True)
     (package / "__init__.py").touch()
     (package / "__main__.py").write_text(WORKER)
-    monkeypatch.setattr(own, "REPOSITORY", tmp_path / "stub")
+    monkeypatch.setattr(processes, "REPOSITORY", tmp_path / "stub")
 
 
 def _running_pid(settings: Settings, name: str) -> int | None:

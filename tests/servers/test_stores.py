@@ -17,7 +17,7 @@ from kafka.admin import KafkaAdminClient, NewTopic
 import servers
 from settings import KafkaSettings, Settings, load
 from stores import Log, abandon, connect, ensure_topics, producer
-from stores.kafka_client import connected
+from stores.kafka.client import connected
 from tests.servers.conftest import processes_of
 from tests.servers_fixture import free_ports_environment
 

@@ -17,7 +17,7 @@ from onnx import TensorProto, helper
 from tritonclient.grpc import model_config_pb2
 
 import servers
-from servers.triton_repository import derive
+from servers.triton.repository import derive
 from settings import Settings
 
 CONFIG = """

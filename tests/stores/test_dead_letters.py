@@ -18,8 +18,8 @@ from kafka.errors import (
 from kafka.record.default_records import DefaultRecordBatchBuilder
 
 from stores import Logged
-from stores.dead_letters import KEPT, DeadLetter, LetterError, letter_of, read_letter
-from stores.sender import Record, Refused, Sender
+from stores.kafka.dead_letters import KEPT, DeadLetter, LetterError, letter_of, read_letter
+from stores.kafka.producer import Record, Refused, Sender
 
 ROOM = 8 << 20
 

@@ -14,7 +14,7 @@ import pytest
 import servers
 from settings import Settings, load
 from stores import LiveRun, LockLost, LockTaken, Published, PublishLock, connect
-from stores.publish_lock import LOCK, holder_of
+from stores.redis.publish_lock import LOCK, holder_of
 from tests.servers_fixture import free_ports_environment
 
 HOLD = """

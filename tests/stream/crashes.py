@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from features import Row
 from stores import Changes, Logged, Profiles, ShardTransaction
-from stores.feature_store import Features
+from stores.feast.feature_store import Features
 
 T = TypeVar("T")
 

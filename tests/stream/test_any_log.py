@@ -17,15 +17,15 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from features import Event, EventError, encode
-from offline.adopt import plan
+from offline.state.adopt import plan
 from settings import Settings
 from stores import Gap, Logged, Profiles, Skipped, connect, partition_of, understand
-from stores.batch_headers import Run
-from stores.feature_store import Features
-from stores.log_check import Checked, LogBounds, LogIdentity, mismatch
-from stores.log_mark import Mark, fingerprint
-from stores.shard_log import ShardLogs
-from stream.fold import Fold
+from stores.feast.feature_store import Features
+from stores.kafka.batch_headers import Run
+from stores.kafka.log_check import Checked, LogBounds, LogIdentity, mismatch
+from stores.kafka.log_mark import Mark, fingerprint
+from stores.redis.shard_log import ShardLogs
+from stream.fold.fold import Fold
 from tests.stream.model import counters_of, profile_of, ratings_of
 from tests.stream.test_exactly_once import BAD, COUNT, EVENTS, ITEMS, MAX_FUTURE_S, SHARD, SHARDS, USERS
 
@@ -41,7 +41,7 @@ class Partition:
         records: by offset; a marker of a transaction is None.
         start, end: as Kafka tells them.
         lost: offsets, never folded, of records that are gone.
-        noted, missed: what is noted of records in a file (`stores.log_heads`), until their loss is reported.
+        noted, missed: what is noted of records in a file (`stores.kafka.log_heads`), until their loss is reported.
     """
 
     def __init__(self, number: int) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream.batches import batches
+from stream.consume.batches import batches
 
 
 class Waiting:

@@ -7,7 +7,7 @@ from faust import Event
 from faust.types import Message
 from mode.utils.queues import FlowControlEvent
 
-from stream.buffer import MOST_BYTES, Buffer
+from stream.consume.buffer import MOST_BYTES, Buffer
 
 
 def event(size: int) -> Event:

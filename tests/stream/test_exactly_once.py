@@ -25,8 +25,8 @@ from hypothesis.stateful import (
 from features import Event, EventError, Item, User, encode, user_row
 from settings import Settings
 from stores import Gap, Logged, ShardLost, connect, partition_of, understand
-from stores.feature_store import Features
-from stream.fold import Fold
+from stores.feast.feature_store import Features
+from stream.fold.fold import Fold
 from tests.stream.crashes import EFFECTS, Crash, Crashing, CrashingFeatures, CrashingProfiles, DeadTopic
 from tests.stream.model import counters_of, profile_of, ratings_of
 

@@ -8,8 +8,8 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import TopicPartition
 from kafka.record import MemoryRecords
 
-from stores.kafka_headers import tolerate_any_header
-from stream.fetching import tolerate_any_record
+from stores.kafka.headers import tolerate_any_header
+from stream.consume.fetching import tolerate_any_record
 
 tolerate_any_header()
 tolerate_any_record()

@@ -16,8 +16,8 @@ from features import RECENT, Event, Item, ItemCounter, Profile, encode
 from features.catalogue import DECADES, GENRES
 from settings import Settings, load
 from stores import Gap, Logged, Profiles, Unreadable, connect, view_shard
-from stores.feature_store import Features
-from stores.packing import (
+from stores.feast.feature_store import Features
+from stores.redis.packing import (
     SEEN,
     pack_counter,
     pack_profile,
@@ -26,7 +26,7 @@ from stores.packing import (
     unpack_rated,
     unpack_user,
 )
-from stream.fold import Fold
+from stream.fold.fold import Fold
 from tests.servers_fixture import free_ports_environment
 
 ITEMS = {number: Item(number, str(number), 1990, (number,)) for number in (1, 2, 3)}

@@ -16,7 +16,7 @@ import servers
 from cli.models import publish_run
 from cli.stream import held_out
 from features import Event, encode
-from offline import generate
+from offline.data import generate
 from settings import Settings, load
 from stores import Log, Logged, Profiles, connect, partition_of, producer
 from tests.servers_fixture import free_ports_environment
@@ -111,7 +111,7 @@ class System:
 @contextmanager
 def running_system(folder: Path, *, users: int, items: int, events: int) -> Iterator[System]:
     """The whole system on generated ratings in a folder of its own, published and ready; stopped afterwards."""
-    from offline.train import train
+    from offline.train.pipeline import train
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("ML1M_DIR", str(folder / "data"))

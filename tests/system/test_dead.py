@@ -19,8 +19,8 @@ import servers
 from features import Event, encode
 from producers import dead_events, resend
 from stores import abandon, producer
-from stores.kafka_client import connected
-from stores.topic_configs import set_config
+from stores.kafka.client import connected
+from stores.kafka.topic_configs import set_config
 from tests.poison import MIB, send_raw
 from tests.system.conftest import System
 

@@ -18,8 +18,8 @@ from api.recommend import Recommender
 from features import Event, encode
 from features.rows import USER_ATTRIBUTES
 from stores import Unreachable
-from stores.feature_store import Features
-from stores.sender import Record, Sender
+from stores.feast.feature_store import Features
+from stores.kafka.producer import Record, Sender
 from tests.system.conftest import System
 
 

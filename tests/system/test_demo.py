@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from offline import generate
+from offline.data import generate
 from tests.servers_fixture import free_ports_environment
 from tests.system.conftest import SMALL
 

@@ -17,13 +17,13 @@ import requests
 import servers
 from features import DENSE_COLUMNS, Event, decode, dense
 from features.columns import ItemTable, user_columns
-from offline import data
-from offline.snapshot import Shards
-from offline.split import split
+from offline.data import readers
+from offline.data.split import split
+from offline.state.snapshot import Shards
 from producers import Pace, replay, scenario
 from stores import Alarm, DriftStore, FeatureBatch
-from stores.drift import Acknowledgement
-from stream.earlier import EarlierCounters
+from stores.redis.drift import Acknowledgement
+from stream.drift.earlier import EarlierCounters
 from tests.system.conftest import System
 
 
@@ -36,7 +36,7 @@ def begin_anew(system: System) -> DriftStore:
 
 def send(system: System, name: str = "none", rate: float | None = None, rounds: int = 1) -> None:
     events = [replace(event, ts=event.ts + 30 * 86_400 * n) for n in range(rounds) for event in system.events]
-    told = scenario(name, events, data.load(system.settings).catalogue.items, 0, 1)
+    told = scenario(name, events, readers.load(system.settings).catalogue.items, 0, 1)
     replay(
         system.settings.kafka,
         [each.event for each in told],
@@ -86,7 +86,7 @@ def test_counts_after_a_killed_worker_equal_those_of_an_undisturbed_replay(syste
 
 
 def test_logged_rows_are_those_of_an_offline_fold_and_repeated_ones_are_the_same(system: System) -> None:
-    ratings = data.load(system.settings)
+    ratings = readers.load(system.settings)
     shards = Shards.after(ratings, split(ratings, system.settings.data).offline, system.settings.kafka.partitions)
     logged: dict[tuple[int, int], np.ndarray] = {}
     for record in system.log(system.settings.kafka.features_topic):

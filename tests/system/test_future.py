@@ -10,8 +10,8 @@ from kafka import KafkaAdminClient
 from features import Event, encode
 from producers import dead_events
 from stores import ensure_topics, producer
-from stores.kafka_client import connected
-from stores.topic_configs import config_of, set_config
+from stores.kafka.client import connected
+from stores.kafka.topic_configs import config_of, set_config
 from tests.system.conftest import System
 
 DAY = 86_400

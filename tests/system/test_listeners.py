@@ -10,7 +10,7 @@ import psutil
 import requests
 
 import servers
-from servers.parts import named
+from servers.components import named
 from settings import Settings
 from tests.compose.declared import published, services
 from tests.system.conftest import System

@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 import servers
 from features import Event, encode
 from stores import delete_topics, ensure_topics
-from stores.kafka_client import connected
+from stores.kafka.client import connected
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.timeout(600)

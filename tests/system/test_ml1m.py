@@ -12,13 +12,13 @@ import pytest
 
 import servers
 from cli.stream import held_out
-from offline import data
-from offline.beginning import write_beginning
-from offline.data import FILES
+from offline.data import readers
+from offline.data.readers import FILES
+from offline.state.beginning import write_beginning
 from producers import Pace, Report, replay
 from settings import Settings, load
 from stores import Profiles, connect, ensure_topics
-from stores.feature_store import Features
+from stores.feast.feature_store import Features
 from tests.servers_fixture import free_ports_environment
 from verify import verify
 
@@ -45,7 +45,7 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     not all((FOLDER / name).is_file() for name in FILES), reason="needs MovieLens-1M; set ML1M_DIR to its folder"
 )
 def test_store_features_after_a_replay_equal_features_folded_offline(settings: Settings) -> None:
-    ratings = data.load(settings)
+    ratings = readers.load(settings)
     client = connect(settings.redis)
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     ensure_topics(settings.kafka)

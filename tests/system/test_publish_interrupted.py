@@ -11,11 +11,12 @@ import pytest
 import servers
 from bench import Load
 from cli.models import publish_run
-from offline import publish, runs
+from offline import runs
 from offline.errors import RunError
+from offline.publish import publication
 from stores import LiveRun, LockTaken, Published
-from stores.catalogue import ItemIndex
-from stores.published import RESETTING
+from stores.elasticsearch import ItemIndex
+from stores.redis.published import RESETTING
 from tests.faults.publishing import Step, copy_of, places, require_whole, standing
 from tests.system.conftest import System
 
@@ -78,7 +79,7 @@ def test_killed_at_any_step_a_publish_leaves_the_live_run_and_the_one_before_and
         if switched:
             assert (now.run, previous) == (SECOND, live)
             require_whole(system.settings, now, previous)
-            assert publish.rollback(system.settings).run == live.run
+            assert publication.rollback(system.settings).run == live.run
             publish_run(system.settings, FIRST, quiet, force=True)
             publish_run(system.settings, live.run, quiet, force=True)
             live, before = published.run(), published.previous_run()
@@ -102,7 +103,7 @@ def test_a_publish_that_fails_its_proof_deletes_nothing(system: System, pair: tu
         def fail(*_: object) -> None:
             raise RunError("not proved")
 
-        patch.setattr(publish, "prove", fail)
+        patch.setattr(publication, "prove", fail)
         for reset in (False, True):
             with pytest.raises(RunError, match="not proved"):
                 publish_run(system.settings, copy_of(system.settings, SECOND), quiet, force=True, reset=reset)
@@ -110,8 +111,8 @@ def test_a_publish_that_fails_its_proof_deletes_nothing(system: System, pair: tu
     assert (published.run(), published.previous_run()) == (live, before)
     require_whole(system.settings, live, before)
     assert published.snapshot() is not None
-    assert publish.rollback(system.settings) == before
-    assert publish.rollback(system.settings) == live
+    assert publication.rollback(system.settings) == before
+    assert publication.rollback(system.settings) == live
 
 
 def test_of_two_publishes_at_once_one_goes_live_and_the_other_is_told_of_it(
@@ -137,7 +138,7 @@ def test_of_two_publishes_at_once_one_goes_live_and_the_other_is_told_of_it(
     require_whole(system.settings, now, previous)
     assert {(request.status, request.degraded) for request in answers} == {(200, ())}
     assert {request.run for request in answers} <= {live.run, *won}
-    assert publish.rollback(system.settings).run == previous.run
+    assert publication.rollback(system.settings).run == previous.run
 
 
 def test_a_rollback_waits_for_no_publish_that_lives_and_says_who_is_at_work(
@@ -147,9 +148,9 @@ def test_a_rollback_waits_for_no_publish_that_lives_and_says_who_is_at_work(
         standing(copy_of(system.settings, SECOND), Step.LOAD) as process,
         pytest.raises(LockTaken, match=rf"publish of run {SECOND} .*process {process.pid}"),
     ):
-        publish.rollback(system.settings)
-    assert publish.rollback(system.settings) == pair[1]
-    assert publish.rollback(system.settings) == pair[0]
+        publication.rollback(system.settings)
+    assert publication.rollback(system.settings) == pair[1]
+    assert publication.rollback(system.settings) == pair[0]
 
 
 @pytest.mark.timeout(600)
@@ -182,11 +183,11 @@ def test_killed_at_any_step_a_reset_can_be_run_again(system: System) -> None:
 
 
 def test_a_reset_is_refused_while_a_worker_runs(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("offline.snapshot.WAIT_S", 1.0)
+    monkeypatch.setattr("offline.state.snapshot.WAIT_S", 1.0)
     system.wait()
     before = system.profiles.applied()
     with pytest.raises(RunError, match="workers are running"):
-        publish.publish(
+        publication.publish(
             system.settings,
             runs.folder(system.settings),
             reset=True,

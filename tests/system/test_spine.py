@@ -14,8 +14,8 @@ from features import DENSE_COLUMNS, dense, multi_hot
 from offline import runs
 from settings import RecallSettings
 from stores import Published
-from stores.catalogue import ItemIndex
-from stores.feature_store import Features
+from stores.elasticsearch import ItemIndex
+from stores.feast.feature_store import Features
 from tests.system.conftest import System
 
 

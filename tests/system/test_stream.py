@@ -19,7 +19,7 @@ from cli import background
 from features import Event, encode
 from producers import Pace, dead_events, replay
 from stores import Log, LogError
-from stores.kafka_client import connected
+from stores.kafka.client import connected
 from tests.system.conftest import System
 
 

@@ -12,8 +12,8 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
 from features import Event, ItemCounter
-from stores.feature_store import Features
-from stores.packing import pack_counter
+from stores.feast.feature_store import Features
+from stores.redis.packing import pack_counter
 from tests.system.conftest import System
 
 FIRST_USER = 720_000

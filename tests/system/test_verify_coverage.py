@@ -17,8 +17,8 @@ import features.profile
 from cli.models import publish_run
 from offline import runs
 from stores import NotPublished, Published, Unreachable
-from stores.online_rows import OnlineRows
-from stores.published import CATALOGUE, OTHERS, REFERENCE, RESETTING, RUN, SNAPSHOT
+from stores.feast.online_rows import OnlineRows
+from stores.redis.published import CATALOGUE, OTHERS, REFERENCE, RESETTING, RUN, SNAPSHOT
 from tests.system.conftest import System
 from verify import Verified, verify
 

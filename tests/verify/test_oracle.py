@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from features import Event, EventError, encode, item_row, merge, user_row
-from offline import data
-from offline.data import Ratings
-from offline.snapshot import Shards
-from offline.split import split
+from offline.data import readers
+from offline.data.readers import Ratings
+from offline.data.split import split
+from offline.state.snapshot import Shards
 from settings import Settings, load
 from stores import Logged, partition_of, understand
 from verify.oracle import Oracle
@@ -95,7 +95,7 @@ def test_two_folds_that_share_no_code_give_one_state(
     archive: Path, records: list[tuple[bytes | None, bytes | None]]
 ) -> None:
     made = settings_of(archive)
-    ratings = data.load(made)
+    ratings = readers.load(made)
     shards = Shards.after(ratings, split(ratings, made.data).offline, PARTITIONS)
     oracle = Oracle(archive, 2, PARTITIONS, {*USERS, 9}, ITEMS, MAX_FUTURE_S)
     dead = folded(ratings, shards, records, oracle)

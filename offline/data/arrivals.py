@@ -1,0 +1,188 @@
+"""Offline events that stand for those that will arrive, for drift to compare live ones with.
+
+Live events come from users with their whole history behind them and meet items with all their ratings. Training events
+come from the middle of users' lives and meet items that were new, so that compared with them every live event has
+drifted. So each user's next events are represented by recent events of a user who stood then where this one stands
+now: one with a history that is longer by at least as many events, or, where the history is long, by its own last
+events. Items are counted as they are at the end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from drift.thresholds import BLOCK
+from features import LIKED, RECENT, Recent, dense, encoder_input, rating_input
+from features.columns import ItemTable, user_columns
+from offline.data.history import Floats, State
+from offline.data.point_in_time import Moments
+from offline.data.readers import Ints, Ratings
+from offline.data.split import Split
+
+LONG = 100
+"""Events of a history that a block makes longer by a tenth at most."""
+
+UNSEEN = 5_000
+"""Events that the served models have not learned from, liked or not, whose scores live ones are compared with."""
+
+UNSEEN_SHARE = 0.05
+"""The most of them, as a share of all offline events."""
+
+
+@dataclass(frozen=True)
+class Arrivals:
+    """Events by block: the next ones of one user each.
+
+    Attributes:
+        place: in the ratings, INT64 [N]; by block, within a block in time order. A place may occur more than once.
+        block: ascending from 0, INT64 [N].
+    """
+
+    place: Ints
+    block: Ints
+
+    @classmethod
+    def of(cls, blocks: list[Ints]) -> Arrivals:
+        """Of blocks of places."""
+        return cls(np.concatenate(blocks), np.repeat(np.arange(len(blocks)), [len(block) for block in blocks]))
+
+    @property
+    def blocks(self) -> list[Ints]:
+        """The places of each block."""
+        return np.split(self.place, np.flatnonzero(np.diff(self.block)) + 1)
+
+
+def offline_by_user(ratings: Ratings, parts: Split) -> list[Ints]:
+    """Each user's offline events in time order, as places."""
+    # The parts follow each other in time, and each is in time order within a user.
+    places = parts.offline[np.argsort(ratings.userid[parts.offline], kind="stable")]
+    return np.split(places, np.flatnonzero(np.diff(ratings.userid[places])) + 1)
+
+
+def expected(ratings: Ratings, parts: Split, seed: int) -> Arrivals:
+    """BLOCK events for each user, of one whose history was as long before them as this one's is now.
+
+    Users with LONG histories are represented by their own last events. For the others peers are taken from the shortest
+    histories on, each for one user only, so that no event counts twice.
+    """
+    histories = offline_by_user(ratings, parts)
+    length = np.array([len(history) for history in histories])
+    # Users whose histories are as long are in random order.
+    order = np.lexsort((np.random.default_rng(seed).random(len(length)), length))
+    ascending = length[order]
+    peers: list[int | None] = []
+    peer = 0
+    for n in ascending.tolist():
+        peer = max(peer, int(np.searchsorted(ascending, n + BLOCK)))
+        peers.append(peer if n < LONG and peer < len(order) else None)
+        peer += n < LONG
+    blocks = []
+    for number, (at, n) in enumerate(zip(peers, ascending.tolist(), strict=True)):
+        history = histories[order[number if at is None else at]]
+        # A peer that is represented by its own last events too gives those before them.
+        last = len(history) - (2 if at is not None and peers[at] is None else 1) * BLOCK
+        begin = max(0, last if at is None else min(n, last))
+        blocks.append(history[begin : begin + BLOCK])
+    return Arrivals.of(blocks)
+
+
+def unseen(ratings: Ratings, arrivals: Arrivals, parts: Split, seed: int) -> Arrivals:
+    """Some of the events that no model has learned from yet, to be kept from the last training too.
+
+    Of a short history only the last events are such, so blocks are drawn in inverse proportion to how many are.
+    """
+    tested = np.zeros(int(parts.offline.max()) + 1, dtype=bool)
+    tested[parts.test] = True
+    by_user = {int(ratings.userid[block[0]]): block[tested[block]] for block in arrivals.blocks if tested[block].any()}
+    blocks = list(by_user.values())
+    weight = np.array([1.0 / len(block) for block in blocks])
+    order = np.random.default_rng(seed).choice(len(blocks), len(blocks), replace=False, p=weight / weight.sum())
+    most = min(UNSEEN, max(BLOCK, round(UNSEEN_SHARE * len(parts.offline))))
+    chosen, total = [], 0
+    for number in order.tolist():
+        if total >= most:
+            break
+        chosen.append(blocks[number])
+        total += len(blocks[number])
+    return Arrivals.of(chosen)
+
+
+def without(ratings: Ratings, parts: Split, kept: Arrivals) -> Ints:
+    """The offline events without those kept back, nor what their users did after them; in the order of the split."""
+    first = {int(ratings.userid[block[0]]): block for block in kept.blocks}
+    dropped = []
+    for history in offline_by_user(ratings, parts):
+        block = first.get(int(ratings.userid[history[0]]))
+        if block is not None:
+            dropped.append(history[int(np.flatnonzero(history == block[0])[0]) :])
+    return parts.offline[~np.isin(parts.offline, np.concatenate(dropped))] if dropped else parts.offline
+
+
+class Before:
+    """Takes the users' state before each of the arrivals, in a replay of the offline events.
+
+    Args:
+        ratings: the ratings.
+        arrivals: the events.
+        scored: those of them that the ranker is to score.
+
+    Attributes:
+        places: of the events, ascending.
+    """
+
+    def __init__(self, ratings: Ratings, arrivals: Arrivals, scored: Arrivals) -> None:
+        self._ratings, self._arrivals = ratings, arrivals
+        self.places = np.unique(np.concatenate([arrivals.place, scored.place]))
+        self._scored = set(scored.place.tolist())
+        self._user: dict[int, list[int]] = {}
+        self._recent: dict[int, list[Recent]] = {}
+        self._seen: dict[int, list[int]] = {}
+        self._state: State | None = None
+
+    def visit(self, place: int, state: State) -> None:
+        """Keep the state of the event's user."""
+        userid = int(self._ratings.userid[place])
+        self._state = state
+        self._user[place] = state.user_values(userid)
+        if place in self._scored:
+            self._recent[place] = list(state.profile(userid).recent)[-RECENT:]
+            self._seen[place] = list(state.seen[userid])
+
+    def rows(self, table: ItemTable) -> Floats:
+        """The ranker's dense input of each arrival, its item as it is at the end without this event; FP32 [N, 32]."""
+        place = self._arrivals.place
+        itemid, liked = self._ratings.itemid[place], self._ratings.rating[place] >= LIKED
+        n, likes = self._counters()
+        user = user_columns(np.array([self._user[each] for each in place.tolist()], dtype=np.int64))
+        return dense(user, table.columns(itemid, n[itemid] - 1, likes[itemid] - liked))
+
+    def moments(self, place: Ints, history: int) -> Moments:
+        """The state before some of the scored events, items as they are at the end without the event itself."""
+        itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
+        counters = np.tile(np.stack(self._counters())[:, None, itemids], (1, len(place), 1))
+        row, column = np.arange(len(place)), np.searchsorted(itemids, self._ratings.itemid[place])
+        counters[0, row, column] -= 1
+        counters[1, row, column] -= self._ratings.rating[place] >= LIKED
+        known = place.tolist()
+        inputs = [encoder_input(self._recent[each], history) for each in known]
+        seen = [np.searchsorted(itemids, self._seen[each]) for each in known]
+        return Moments(
+            place=place,
+            items=np.concatenate([items for items, _ in inputs]),
+            liked=np.concatenate([liked for _, liked in inputs]),
+            rating=np.concatenate([rating_input(self._recent[each], history) for each in known]),
+            seen_row=np.repeat(row, [len(each) for each in seen]),
+            seen_column=np.concatenate(seen).astype(np.int64),
+            user=np.array([self._user[each] for each in known], dtype=np.int64),
+            item_n=counters[0],
+            item_likes=counters[1],
+        )
+
+    def _counters(self) -> tuple[Ints, Ints]:
+        """(ratings, likes) by itemid."""
+        out = np.zeros((2, max(self._ratings.catalogue.items) + 1), dtype=np.int64)
+        for itemid, counter in self._state.counters.items() if self._state else ():
+            out[:, itemid] = counter.n, counter.likes
+        return out[0], out[1]

@@ -1,0 +1,158 @@
+"""The models as ONNX, with their Triton configuration, proved to answer as the trained ones."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from features import DENSE_COLUMNS, IDS
+from offline.errors import ExportError
+from offline.models.encoder import Ensemble
+from offline.models.ranker import Ranker
+from offline.runs import PROBE, RANKER, USER_ENCODER
+
+OPSET = 18
+"""What the onnxruntime of every Triton release since 2023 reads."""
+
+TOLERANCE = 1e-5
+"""Largest difference of an output, absolute and relative added."""
+
+TRITON_TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
+
+
+def export_encoder(model: Ensemble, folder: Path, itemids: Sequence[int]) -> None:
+    """Write `user_encoder/model.onnx` and `config.pbtxt`.
+
+    Raises:
+        ExportError: the exported model does not answer as the trained one.
+    """
+    rng = np.random.default_rng(0)
+    items = rng.choice(np.array(itemids), (8, model.history))
+    items[0], items[1, 1:], items[2, 40:], items[3, ::3], items[4] = 0, 0, 0, 2**31 - 1, 2**31 - 1
+    inputs = {"items": items.astype(np.int64), "liked": rng.integers(0, 2, items.shape) * (items > 0)}
+    batch = torch.export.Dim("batch", min=1, max=2**20)
+    shapes = ({0: batch}, {0: batch})
+    _export(model, folder / USER_ENCODER, inputs, {"user_vector": (2,)}, shapes)
+
+
+def export_ranker(model: Ranker, folder: Path, itemids: Sequence[int], history: int) -> None:
+    """Write `ml_rec/model.onnx` and `config.pbtxt`.
+
+    Raises:
+        ExportError: the exported model does not answer as the trained one.
+    """
+    rng = np.random.default_rng(0)
+    users, n, like = 3, 64, model.like_models()[0]
+    ids = np.column_stack(
+        [rng.integers(1, like.user.num_embeddings, n), rng.choice(np.array(itemids), n)]
+        + [rng.integers(-1, 2, n) for _ in IDS[2:]]
+    )
+    ids[:4, 0], ids[2:6, 1] = 2**31 - 1, 2**31 - 1
+    items = rng.choice(np.array(itemids), (users, history))
+    items[1, history // 3 :], items[2] = 0, 0
+    items[0, :1] = 2**31 - 1
+    inputs: dict[str, npt.NDArray[np.generic]] = {
+        "user_vector": rng.normal(size=(users, model.item_vectors.shape[1])).astype(np.float32),
+        "items": items.astype(np.int64),
+        "rating": np.where(items > 0, rng.integers(1, 6, items.shape), 0).astype(np.int64),
+        "row": rng.integers(0, users, n).astype(np.int64),
+        "ids": ids.astype(np.int64),
+        "dense": rng.normal(size=(n, len(DENSE_COLUMNS))).astype(np.float32),
+    }
+    batch, pairs = torch.export.Dim("batch", min=1, max=2**20), torch.export.Dim("pairs", min=1, max=2**20)
+    shapes = ({0: batch}, {0: batch}, {0: batch}, {0: pairs}, {0: pairs}, {0: pairs})
+    _export(model, folder / RANKER, inputs, {"next": (1,), "like": (1,), "score": (1,)}, shapes)
+
+
+def _export(
+    model: nn.Module,
+    folder: Path,
+    inputs: Mapping[str, npt.NDArray[np.generic]],
+    outputs: Mapping[str, tuple[int]],
+    shapes: tuple[dict[int, torch.export.Dim], ...],
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    model.eval()
+    given = tuple(torch.from_numpy(value) for value in inputs.values())
+    path = folder / "model.onnx"
+    with _quiet():
+        torch.onnx.export(
+            model,
+            given,
+            path,
+            input_names=list(inputs),
+            output_names=list(outputs),
+            dynamic_shapes=shapes,
+            opset_version=OPSET,
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
+    (folder / "config.pbtxt").write_text(_config(folder.name, inputs, outputs, given, model))
+    with torch.inference_mode():
+        expected = model(*given)
+    answers = [expected] if isinstance(expected, Tensor) else list(expected)
+    check_parity(path, inputs, answers)
+    told = {name: answer.numpy() for name, answer in zip(outputs, answers, strict=True)}
+    np.savez(folder / PROBE, allow_pickle=False, **inputs, **told)
+
+
+def check_parity(path: Path, inputs: Mapping[str, npt.NDArray[np.generic]], expected: Sequence[Tensor]) -> float:
+    """Run an exported model and compare its outputs with the trained model's.
+
+    Returns:
+        The largest difference over 1 + the magnitude.
+
+    Raises:
+        ExportError: it is above TOLERANCE, or an output is not finite.
+    """
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    worst = 0.0
+    for name, ours, theirs in zip(
+        [output.name for output in session.get_outputs()], expected, session.run(None, dict(inputs)), strict=True
+    ):
+        difference = np.abs(ours.numpy() - theirs) / (1.0 + np.abs(ours.numpy()))
+        here = float(difference.max())
+        # Not `here > TOLERANCE`, which is false for NaN.
+        if not here <= TOLERANCE:
+            raise ExportError(f"{path.parent.name}: {name} differs by {here:.2g} between torch and ONNX; train again")
+        worst = max(worst, here)
+    return worst
+
+
+def _config(
+    name: str,
+    inputs: Mapping[str, npt.NDArray[np.generic]],
+    outputs: Mapping[str, tuple[int]],
+    given: tuple[Tensor, ...],
+    model: nn.Module,
+) -> str:
+    """Triton's configuration of a model with a free first dimension."""
+    with torch.inference_mode():
+        made = model(*given)
+    results = dict(zip(outputs, [made] if isinstance(made, Tensor) else made, strict=True))
+    lines = [f'name: "{name}"', 'backend: "onnxruntime"', "max_batch_size: 0", "version_policy { all {} }"]
+    for kind, tensors in (("input", inputs), ("output", {key: value.numpy() for key, value in results.items()})):
+        for key, value in tensors.items():
+            dims = ", ".join(["-1", *(str(size) for size in value.shape[1:])])
+            lines.append(f'{kind} [ {{ name: "{key}" data_type: {TRITON_TYPES[str(value.dtype)]} dims: [ {dims} ] }} ]')
+    return "\n".join(lines) + "\n"
+
+
+@contextlib.contextmanager
+def _quiet():  # type: ignore[no-untyped-def]
+    """Silence what the exporter says of its own internals."""
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        yield

@@ -1,0 +1,121 @@
+"""P(like): a DeepFM with a taste vector that follows from the user's last ratings.
+
+After DeepFM (Guo et al., 2017): biases, a linear part, dot products of embeddings, and a network over attributes, dense
+features and element-wise products. Beside the product of the user's and the item's embedding there is that of a taste
+with the item: the sum of what the last events say, each its rating's worth less what the item's raters give, times an
+embedding of the item (asymmetric SVD, Koren 2008), and what `similar` says of the pair. Neither needs a user
+id, so they serve new users as well.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import torch
+from torch import Tensor, nn
+
+from features import DENSE_COLUMNS, IDS
+from features.catalogue import AGES, OCCUPATIONS
+from offline.models import similar
+
+ATTRIBUTES = {"gender": 2, "age": len(AGES), "occupation": OCCUPATIONS}
+"""Values of each attribute; one row more in its table stands for unknown."""
+
+WIDTH = 16
+TASTE = 32
+ATTRIBUTE_WIDTH = 8
+LAYERS = (64, 32)
+DROPOUT = 0.1
+LARGEST = 5.0
+"""Bound of a standardised input."""
+
+INPUTS = len(DENSE_COLUMNS) + similar.COLUMNS
+"""Dense features and what similar items say."""
+
+RATINGS = 6
+"""Ratings 1 to 5, and 0 for padding."""
+
+DAMPING = 5.0
+"""Events that the length of a history is raised by before a taste is divided by its root."""
+
+
+class Like(nn.Module):
+    """logit(P(like)) of pairs of a user and an item.
+
+    Args:
+        users: rows of the user table, the largest userid + 1.
+        items: rows of the item table.
+        mean, deviation: of `inputs`, FP32 [INPUTS].
+    """
+
+    def __init__(self, users: int, items: int, mean: Tensor, deviation: Tensor) -> None:
+        super().__init__()
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("mean", mean)
+        self.register_buffer("scale", 1.0 / deviation.clamp(min=1e-3))
+        self.user, self.item = nn.Embedding(users, WIDTH), nn.Embedding(items, WIDTH)
+        self.user_bias, self.item_bias = nn.Embedding(users, 1), nn.Embedding(items, 1)
+        self.rated, self.seen = nn.Embedding(items, TASTE), nn.Embedding(items, TASTE)
+        self.usual = nn.Embedding(items, 1)
+        self.worth = nn.Parameter(torch.tensor([0.0, -2.0, -1.5, -0.6, 0.4, 1.2]))
+        self.target = nn.Embedding(items, TASTE)
+        self.attributes = nn.ModuleList(nn.Embedding(n + 1, ATTRIBUTE_WIDTH) for n in ATTRIBUTES.values())
+        self.attribute_biases = nn.ModuleList(nn.Embedding(n + 1, 1) for n in ATTRIBUTES.values())
+        self.linear = nn.Linear(INPUTS, 1)
+        sizes = (INPUTS + WIDTH + TASTE + 1 + ATTRIBUTE_WIDTH * len(ATTRIBUTES), *LAYERS)
+        layers: list[nn.Module] = []
+        for inner, outer in pairwise(sizes):
+            layers += [nn.Linear(inner, outer), nn.ReLU(), nn.Dropout(DROPOUT)]
+        self.network = nn.Sequential(*layers, nn.Linear(sizes[-1], 1))
+        for table in (self.user, self.item, *self.attributes):
+            nn.init.normal_(table.weight, std=0.01)
+        for table in (self.rated, self.target):
+            nn.init.normal_(table.weight, std=0.1)
+        for table in (self.user_bias, self.item_bias, self.usual, self.seen, *self.attribute_biases):
+            nn.init.zeros_(table.weight)
+
+    def set_usual(self, usual: Tensor) -> None:
+        """Begin with what an item's raters give, less the mean rating; FP32 [items]."""
+        with torch.no_grad():
+            self.usual.weight.copy_(usual[:, None])
+
+    def says(self, items: Tensor, rating: Tensor) -> Tensor:
+        """What each event adds to a taste, FP32 [..., TASTE + 1]; nothing where `items` is 0.
+
+        The last component is the rating's worth less what the item's raters give.
+        """
+        inside = rows_of(items, self.rated)
+        worth = self.worth[rating.clamp(0, RATINGS - 1)][..., None] - self.usual(inside)
+        said = torch.cat([worth * self.rated(inside) + self.seen(inside), worth], -1)
+        return said * (items > 0)[..., None]
+
+    def taste(self, items: Tensor, rating: Tensor) -> Tensor:
+        """The taste of each history INT64 [U, H], FP32 [U, TASTE + 1]."""
+        return self.says(items, rating).sum(1) / damped((items > 0).sum(1))
+
+    def forward(self, taste: Tensor, ids: Tensor, inputs: Tensor) -> Tensor:
+        """Logits FP32 [N] of `taste` FP32 [N, TASTE + 1], `ids` INT64 [N, 5], `inputs` FP32 [N, INPUTS]."""
+        inputs = ((inputs - self.mean) * self.scale).clamp(-LARGEST, LARGEST)
+        userid, itemid = rows_of(ids[:, 0], self.user), rows_of(ids[:, 1], self.item)
+        product, fit = self.user(userid) * self.item(itemid), taste[:, :TASTE] * self.target(itemid)
+        parts = [inputs, product, fit, taste[:, TASTE:]]
+        logit = product.sum(1, keepdim=True) + fit.sum(1, keepdim=True)
+        logit = logit + self.user_bias(userid) + self.item_bias(itemid) + self.linear(inputs)
+        for place, (table, bias) in enumerate(zip(self.attributes, self.attribute_biases, strict=True), len(IDS) - 3):
+            row = rows_of(ids[:, place] + 1, table)
+            parts.append(table(row))
+            logit = logit + bias(row)
+        out: Tensor = (logit + self.network(torch.cat(parts, 1)))[:, 0]
+        return out
+
+
+def damped(n: Tensor) -> Tensor:
+    """What the sum over n events is divided by, FP32 [..., 1]."""
+    return torch.sqrt(n.to(torch.float32) + DAMPING)[..., None]
+
+
+def rows_of(row: Tensor, table: nn.Module) -> Tensor:
+    """Rows of the table; 0, the unknown, for others."""
+    assert isinstance(table, nn.Embedding)
+    return torch.where((row >= 0) & (row < table.num_embeddings), row, 0)

@@ -1,0 +1,64 @@
+"""The ranker: P(like) by the mean of some models, and the order of the list, which keeps P(next)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from offline.models.p_like import Like, rows_of
+from offline.models.reranker import Order
+from offline.models.similar import Near
+
+
+class Ranker(nn.Module):
+    """Scores pairs of a user and an item.
+
+    Inputs: of each of U users `user_vector` FP32 [U, D + 1] of the encoder and the last events `items` and `rating`
+    INT64 [U, history], right-padded with 0; of each of N pairs `row` INT64 [N], the row of its user, `ids` INT64 [N, 5]
+    as in `features.IDS`, `dense` FP32 [N, 32] as in `features.DENSE_COLUMNS`. Outputs, FP32 [N] each: `next`, the
+    encoder's score; `like`, P(like); `score`, by which lists are ordered. Ids outside the tables are unknown.
+
+    Args:
+        likes: the models of P(like).
+        near: what similar items say, for all of them.
+        order: the order.
+        item_vectors: the encoder's, FP32 [rows of the item table, D + 1].
+    """
+
+    def __init__(self, likes: Iterable[Like], near: Near, order: Order, item_vectors: Tensor) -> None:
+        super().__init__()
+        self.likes = nn.ModuleList(likes)
+        self.near = near
+        self.order = order
+        self.item_vectors: Tensor
+        self.register_buffer("item_vectors", item_vectors)
+
+    def like_models(self) -> list[Like]:
+        """The models of P(like)."""
+        return [model for model in self.likes if isinstance(model, Like)]
+
+    def like_logit(self, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
+        """logit(P(like)), FP32 [N]."""
+        models = self.like_models()
+        near = self.near(items, rating, row, rows_of(ids[:, 1], models[0].item))
+        inputs = torch.cat([dense, near], 1)
+        return torch.stack([model(model.taste(items, rating)[row], ids, inputs) for model in models]).mean(0)
+
+    def forward(
+        self, user_vector: Tensor, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """(next, like, score)."""
+        following, probability, logit, inputs = self.parts(user_vector, items, rating, row, ids, dense)
+        return following, torch.sigmoid(logit), self.order.combine(following, probability, inputs)
+
+    def parts(
+        self, user_vector: Tensor, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """(next, its log-probability over the catalogue, logit(P(like)), inputs of the order)."""
+        itemid = rows_of(ids[:, 1], self.like_models()[0].item)
+        following = (user_vector[row] * self.item_vectors[itemid]).sum(1)
+        probability = following - torch.logsumexp(user_vector @ self.item_vectors.T, 1)[row]
+        logit = self.like_logit(items, rating, row, ids, dense)
+        return following, probability, logit, self.order.inputs(items, row, itemid, logit, dense)

@@ -1,0 +1,120 @@
+"""The order of a list: P(next) among candidates, from the encoder's score and what the last events say of each.
+
+A linear part and a small network over: the encoder's log-probability; sums over the user's last events, halved with
+each step into the past at several rates, of how often the candidate follows them (as a rate and as a lift over its
+popularity) and of EASE's weights; logit(P(like)); and the dense features.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from features import DENSE_COLUMNS
+from offline.models.neighbours import Neighbours
+
+HALF_LIVES = (1.5, 5.0, 20.0)
+"""Steps into the past, in events, in which an event's weight halves."""
+
+DAMPING = 20.0
+"""Weight of the prior in a rate of following."""
+
+WIDTH = 32
+LAYERS = (32, 16)
+DROPOUT = 0.1
+LARGEST = 5.0
+"""Bound of a standardised input."""
+
+INPUTS = 3 * len(HALF_LIVES) + 1 + len(DENSE_COLUMNS) + 1
+
+
+class Order(nn.Module):
+    """Scores candidates.
+
+    Args:
+        itemids: the catalogue, ascending; INT64 [items].
+        size: rows of the encoder's item table.
+    """
+
+    def __init__(self, itemids: Tensor, size: int) -> None:
+        super().__init__()
+        items = len(itemids)
+        # One column and row more, of zeros, for an unknown item.
+        column = torch.full((size,), items)
+        column[itemids] = torch.arange(items)
+        self.items = items + 1
+        self.column: Tensor
+        self.follows: Tensor
+        self.ease: Tensor
+        self.follow_sum: Tensor
+        self.share: Tensor
+        self.mean: Tensor
+        self.scale: Tensor
+        self.register_buffer("column", column)
+        for name in ("follows", "ease"):
+            self.register_buffer(name, torch.zeros(self.items * self.items, dtype=torch.float16))
+        self.register_buffer("follow_sum", torch.zeros(self.items))
+        self.register_buffer("share", torch.full((self.items,), 1.0 / self.items))
+        self.register_buffer("mean", torch.zeros(INPUTS))
+        self.register_buffer("scale", torch.ones(INPUTS))
+        self.encoder_weight = nn.Parameter(torch.ones(()))
+        self.linear = nn.Linear(INPUTS, 1, bias=False)
+        self.network = nn.Sequential(
+            nn.Linear(INPUTS + 1, LAYERS[0]),
+            nn.ReLU(),
+            nn.Dropout(DROPOUT),
+            nn.Linear(LAYERS[0], LAYERS[1]),
+            nn.ReLU(),
+            nn.Linear(LAYERS[1], 1, bias=False),
+        )
+        nn.init.zeros_(self.linear.weight)
+        nn.init.zeros_(self.network[-1].weight)  # type: ignore[arg-type]
+
+    def set_neighbours(self, tables: Neighbours) -> None:
+        """Take other tables."""
+        for name, table in (("follows", tables.follows), ("ease", tables.ease)):
+            padded = torch.zeros(self.items, self.items, dtype=torch.float16)
+            padded[:-1, :-1] = torch.from_numpy(table).clamp(max=60_000.0).half()
+            getattr(self, name).copy_(padded.view(-1))
+        follows = torch.from_numpy(tables.follows)
+        self.follow_sum[:-1] = follows.sum(1)
+        self.share[:-1] = (follows.sum(0) + 1.0) / (follows.sum() + self.items)
+
+    def inputs(self, items: Tensor, row: Tensor, itemid: Tensor, like: Tensor, dense: Tensor) -> Tensor:
+        """Inputs beside the encoder's score, FP32 [N, INPUTS].
+
+        Args:
+            items: histories, INT64 [U, H], right-padded with 0.
+            row: of the candidate's history, INT64 [N].
+            itemid: the candidates, rows of the encoder's table, INT64 [N].
+            like: logit(P(like)), FP32 [N].
+            dense: FP32 [N, 32].
+        """
+        inside = torch.where((items > 0) & (items < len(self.column)), items, 0)
+        past, candidate = self.column[inside], self.column[itemid]
+        steps = (items > 0).sum(1, keepdim=True) - 1 - torch.arange(items.shape[1], device=items.device)
+        known = (items > 0).to(torch.float32)
+        weights = torch.stack([known * torch.exp2(-steps.clamp(min=0) / life) for life in HALF_LIVES], 1)[row]
+        past_of = past[row]
+        place = past_of * self.items + candidate[:, None]
+        follows = self.follows[place].to(torch.float32)
+        after, share = self.follow_sum[past_of] + DAMPING, self.share[candidate][:, None]
+        lift = torch.log((follows + DAMPING * share) / after / share + 0.05)
+        said = torch.stack([follows / after, lift, self.ease[place].to(torch.float32)], 2)
+        sums = torch.bmm(weights, said)
+        rates = torch.log(sums[:, :, 0] + 1e-3)
+        rate = torch.log(dense[:, DENSE_COLUMNS.index("item_like_rate"), None].clamp(min=0.05))
+        return torch.cat([rates, sums[:, :, 1], sums[:, :, 2], rate, dense, like[:, None]], 1)
+
+    def combine(self, score: Tensor, probability: Tensor, inputs: Tensor) -> Tensor:
+        """Log-odds of being the next, up to a constant of the list; FP32 [...].
+
+        Args:
+            score: the encoder's, FP32 [...].
+            probability: its logarithm as a share of the whole catalogue, FP32 [...].
+            inputs: as `inputs` makes them, FP32 [..., INPUTS].
+        """
+        standard = ((inputs - self.mean) * self.scale).clamp(-LARGEST, LARGEST)
+        network = self.network(torch.cat([standard, probability[..., None]], -1))
+        out: Tensor = self.encoder_weight * score + (self.linear(standard) + network)[..., 0]
+        return out

@@ -1,0 +1,197 @@
+"""Going on with a log that is not the one the state was folded from, or that lacks events, without losing a profile."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from features import user_row
+from offline.errors import DataError
+from offline.publish.publication import lock
+from offline.state import state_snapshot
+from settings import Settings
+from stores import DriftStore, NotPublished, Profiles, Published, connect, ensure_topics
+from stores.feast.feature_store import Features
+from stores.kafka.batch_headers import Run, lost, read_runs
+from stores.kafka.log import GROUP, end_of, members
+from stores.kafka.log_check import Checked, LogProbe
+from stores.redis.shard_log import ShardLogs
+
+LEFT_WITHIN_S = 15.0
+"""Seconds that workers get to leave their group; one that was killed leaves when its session is over."""
+
+Progress = Callable[[str, float], None]
+"""Called with what is being done and the share of it that is done, 0 to 1."""
+
+
+@dataclass(frozen=True)
+class Adopted:
+    """A partition that goes on.
+
+    Attributes:
+        partition: its number.
+        why: the reason why it did not.
+        folded_to: last offset, in the log before, that the state holds.
+        next: offset from which this log is folded.
+        lost: offsets of this log whose events are lost, as (first, last).
+        lost_after: offset after which every event is lost that was acknowledged before and that this log does not
+            hold; None if it has not lost its end.
+    """
+
+    partition: int
+    why: str
+    folded_to: int
+    next: int
+    lost: list[tuple[int, int]] = field(default_factory=list)
+    lost_after: int | None = None
+
+    def words(self) -> str:
+        """All of it in a line."""
+        told = [f"partition {self.partition} goes on at offset {self.next}"]
+        if self.lost_after is not None:
+            told.append(f"what was acknowledged after offset {self.lost_after} and is not in this log is lost")
+        told += [f"the events at offsets {first} to {last} are lost" for first, last in self.lost]
+        return "; ".join(told)
+
+
+@dataclass(frozen=True)
+class Adoption:
+    """The partitions that go on, and the snapshot of the state from which `verify` folds; None if none had to."""
+
+    partitions: list[Adopted]
+    snapshot: str | None
+
+
+def adopt(settings: Settings, *, progress: Progress) -> Adoption:
+    """Let every stopped partition go on with the log as it is; profiles are kept.
+
+    The state is saved as a snapshot first. A log that is another one, or an older copy, is folded from its beginning:
+    an event that the state holds already changes nothing, so none that the log holds is missed. In a log that lacks
+    events, those are passed over. May be called again after failing at any step.
+
+    Raises:
+        DataError: if stream workers are running.
+        NotPublished: if there is no state.
+        LockTaken: if a publish, rollback or reset is at work.
+        Unreachable: if a store does not answer.
+    """
+    with lock(settings, "adopt", progress):
+        return _adopt(settings, progress)
+
+
+def _adopt(settings: Settings, progress: Progress) -> Adoption:
+    client = connect(settings.redis)
+    published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    snapshot = published.snapshot()
+    if snapshot is None:
+        raise NotPublished("there is no state to keep yet; run `reelstream publish`")
+    progress("comparing the log with the state", 0.0)
+    ensure_topics(settings.kafka)
+    if running := members(settings.kafka, GROUP, LEFT_WITHIN_S):
+        raise DataError(f"{running} stream workers are running; stop all of them, then run `reelstream adopt` again")
+    logs, probe = ShardLogs(profiles), LogProbe(settings.kafka, settings.log_heads)
+    try:
+        checks = probe.check(logs.positions())
+    finally:
+        probe.close()
+    begins = state_snapshot.next_offsets(settings, snapshot.base, profiles.partitions)
+    adopted = [
+        found
+        for shard, checked in checks.items()
+        if (found := plan(shard, checked, begins[shard], _rest(settings, shard, checked)))
+    ]
+    if not adopted:
+        return Adoption([], None)
+    nexts = {shard: (checked.position.applied or 0) + 1 for shard, checked in checks.items()}
+    nexts |= {each.partition: each.next for each in adopted}
+    restart = {each.partition for each in adopted}
+    log = next(iter(checks.values())).bounds.log
+    name = state_snapshot.write(
+        settings,
+        profiles,
+        snapshot.data_hash,
+        log,
+        nexts,
+        restart,
+        lambda share: progress("saving the state", share),
+    )
+    progress("writing feature rows", 0.0)
+    _write_rows(settings, profiles, published)
+    published.set_snapshot(snapshot.model_copy(update={"base": name}))
+    for each in adopted:
+        holes = [(first, last + 1) for first, last in each.lost]
+        logs.adopt(each.partition, log, each.next - 1, holes)
+    probe.forget_heads(each.partition for each in adopted)
+    try:
+        probe.advance_heads(probe.check(logs.positions()))
+    finally:
+        probe.close()
+    if any(each.lost_after is not None for each in adopted):
+        DriftStore(client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
+    return Adoption(adopted, name)
+
+
+def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adopted | None:
+    """Say how a partition goes on with its log as it is; None if it can go on without any help.
+
+    Args:
+        begins: offset of the first record of the log that the snapshot of the state does not hold.
+        runs: the log from the record that the state needs next to its end.
+    """
+    position, bounds = checked.position, checked.bounds
+    if position.applied is None:
+        raise NotPublished("the snapshot of the offline history is not complete; run `reelstream publish`")
+    next_offset = position.applied + 1
+    if bounds.start <= next_offset and (checked.mismatch is not None or _unproved(checked)):
+        return Adopted(shard, checked.why or "", position.applied, bounds.start, lost_after=position.applied)
+    holes = _holes(next_offset, bounds.end, runs, position.lost)
+    if not holes and bounds.start <= begins and checked.lost_head is None:
+        return None
+    return Adopted(
+        shard,
+        checked.why or position.stopped or f"partition {shard}: the log begins at offset {bounds.start}",
+        position.applied,
+        max(next_offset, bounds.start),
+        [(first, end - 1) for first, end in holes],
+        # The log lost its end after all that the state holds; what may stand in the place of it now is folded.
+        lost_after=None if checked.lost_head is None else position.applied,
+    )
+
+
+def _unproved(checked: Checked) -> bool:
+    """Say whether a log that lost its end may hold other records than those that were folded, up to where it is known.
+
+    They are the same if the last one folded is, which cannot be told once it was trimmed.
+    """
+    head, tail = checked.lost_head, checked.position.tail
+    return head is not None and (tail is None or tail.offset < checked.bounds.start or head.offset <= tail.offset)
+
+
+def _rest(settings: Settings, shard: int, checked: Checked) -> Sequence[Run]:
+    """The log from the record that the state needs next to its end."""
+    first, end = (checked.position.applied or 0) + 1, checked.bounds.end
+    return read_runs(settings.kafka, shard, first, end) if first < end else []
+
+
+def _holes(first: int, end: int, runs: Sequence[Run], known: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Runs of offsets from `first` up to before `end` whose events are lost, without those that are known."""
+    runs = sorted([*runs, *(Run(at, until, False) for at, until in known)], key=lambda run: run.first)
+    holes: list[tuple[int, int]] = []
+    while first < end and (hole := lost((first, end), runs)):
+        holes.append(hole)
+        first = hole[1]
+    return holes
+
+
+def _write_rows(settings: Settings, profiles: Profiles, published: Published) -> None:
+    """Write the feature rows of all users: a worker that died may have left the newest unwritten."""
+    features = Features(settings)
+    genres = {itemid: item.genres for itemid, item in published.catalogue().items()}
+    userids = sorted(profiles.userids())
+    for start in range(0, len(userids), state_snapshot.BATCH):
+        batch = userids[start : start + state_snapshot.BATCH]
+        users = profiles.attributes(batch)
+        features.write_users(
+            (userid, user_row(profile, users[userid], genres))
+            for userid, (profile, _) in profiles.read_users(batch).items()
+        )

@@ -1,0 +1,70 @@
+"""The state that the log follows: the newest snapshot of the state that `adopt` left, else the offline history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from offline.data import readers
+from offline.data.split import split
+from offline.state import snapshot, state_snapshot
+from offline.state.snapshot import Beginning
+from settings import Settings
+from stores import LogError, Profiles, Published, Snapshot, connect
+from stores.kafka.log_check import LogIdentity, LogProbe
+
+if TYPE_CHECKING:
+    from stores.feast.feature_store import Features
+
+
+def write_beginning(
+    settings: Settings, ratings: readers.Ratings, features: Features, progress: Callable[[float], None]
+) -> Snapshot:
+    """Write the state that the log follows; workers then fold the log from there.
+
+    Raises:
+        DataError: if a snapshot of the state is damaged.
+        LogError: if the log does not hold every event that follows.
+        Unreachable: if a store does not answer.
+    """
+    return write(settings, ratings, *beginning_of(settings, ratings), features, progress)
+
+
+def beginning_of(settings: Settings, ratings: readers.Ratings) -> tuple[Beginning, LogIdentity]:
+    """Return the state that the log follows, and the log.
+
+    Raises:
+        DataError: if a snapshot of the state is damaged.
+        LogError: if the log does not hold every event that follows.
+        Unreachable: if a store does not answer.
+    """
+    probe = LogProbe(settings.kafka, settings.log_heads)
+    try:
+        bounds = probe.bounds()
+    finally:
+        probe.close()
+    log = bounds[0].log
+    name = state_snapshot.latest(settings, readers.data_hash(ratings), log)
+    for partition, next_offset in state_snapshot.next_offsets(settings, name, settings.kafka.partitions).items():
+        if bounds[partition].start > next_offset:
+            raise LogError(
+                f"partition {partition}: the log begins at offset {bounds[partition].start}, but the state must be "
+                f"folded from offset {next_offset}; restore Kafka's data"
+            )
+    offline = Beginning.offline(ratings, split(ratings, settings.data).offline, settings.kafka.partitions)
+    return offline if name is None else state_snapshot.read(settings, name, offline.archive), log
+
+
+def write(
+    settings: Settings,
+    ratings: readers.Ratings,
+    beginning: Beginning,
+    log: LogIdentity,
+    features: Features,
+    progress: Callable[[float], None],
+) -> Snapshot:
+    """Write a state that the log follows; raises Unreachable if a store does not answer."""
+    client = connect(settings.redis)
+    published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    places = split(ratings, settings.data).offline
+    return snapshot.write(ratings, places, beginning, profiles, published, features, log, progress)

@@ -1,0 +1,203 @@
+"""The snapshot: all profiles, counters and feature rows as they stand after the offline history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from features import Catalogue, Row, item_row, merge, user_row
+from offline.data.history import State, replay
+from offline.data.readers import Ints, Ratings, data_hash
+from offline.data.split import time_order
+from offline.errors import RunError
+from settings import Settings
+from stores import DriftStore, Profiles, Published, Snapshot, delete_topics, partition_of
+from stores.kafka.log import GROUP, members
+from stores.kafka.log_check import LogIdentity
+
+if TYPE_CHECKING:
+    from stores.feast.feature_store import Features
+
+Progress = Callable[[float], None]
+"""Called with the share that is done, 0 to 1."""
+
+
+class Shards:
+    """The state that the stream would hold, in memory: one `State` for each partition.
+
+    Args:
+        catalogue: items and users.
+        partitions: partitions of the topic.
+    """
+
+    def __init__(self, catalogue: Catalogue, partitions: int) -> None:
+        self.catalogue = catalogue
+        self.states = [State(catalogue) for _ in range(partitions)]
+
+    @classmethod
+    def after(cls, ratings: Ratings, places: Ints, partitions: int) -> Shards:
+        """The state after these events, folded in time order."""
+        shards = cls(ratings.catalogue, partitions)
+        order = time_order(ratings, places)
+        shard_of = {userid: partition_of(userid, partitions) for userid in ratings.catalogue.users}
+        of_event = np.array([shard_of[userid] for userid in ratings.userid[order].tolist()], dtype=np.int64)
+        for shard, state in enumerate(shards.states):
+            replay(ratings, order[of_event == shard], state)
+        return shards
+
+    def others(self, shard: int) -> dict[int, tuple[int, int]]:
+        """(ratings, likes) of each item in all shards but one."""
+        found: dict[int, tuple[int, int]] = {}
+        for number, state in enumerate(self.states):
+            if number != shard:
+                for itemid, counter in state.counters.items():
+                    n, likes = found.get(itemid, (0, 0))
+                    found[itemid] = n + counter.n, likes + counter.likes
+        return found
+
+    def user_rows(self) -> Iterator[tuple[int, Row]]:
+        """Feature rows of all users that have events."""
+        for state in self.states:
+            for userid, profile in state.profiles.items():
+                yield userid, user_row(profile, self.catalogue.user(userid), state.genres_of)
+
+    def item_rows(self) -> Iterator[tuple[int, Row]]:
+        """Feature rows of all items of the catalogue."""
+        for itemid, item in self.catalogue.items.items():
+            partials = [state.counters[itemid] for state in self.states if itemid in state.counters]
+            yield itemid, item_row(merge(partials), item)
+
+
+@dataclass(frozen=True)
+class Beginning:
+    """The state that the log follows.
+
+    Attributes:
+        shards: the state.
+        archive: the state after the offline history alone.
+        next_offsets: by shard, offset of the first event of the log that is not in it.
+        dead: by shard, dead letters before that, by reason.
+        base: name of the snapshot that it was read from; None where it is the offline history.
+    """
+
+    shards: Shards
+    archive: Shards
+    next_offsets: Mapping[int, int]
+    dead: Sequence[Mapping[str, int]]
+    base: str | None = None
+
+    @classmethod
+    def offline(cls, ratings: Ratings, places: Ints, partitions: int) -> Beginning:
+        """The state after the offline history, whose events are at `places`."""
+        shards = Shards.after(ratings, places, partitions)
+        return cls(shards, shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
+
+
+def write(
+    ratings: Ratings,
+    places: Ints,
+    beginning: Beginning,
+    profiles: Profiles,
+    published: Published,
+    features: Features,
+    log: LogIdentity,
+    progress: Progress,
+) -> Snapshot:
+    """Write the state that the log follows into Redis and Feast.
+
+    A shard that has an `applied` offset already is left as it is: events have been folded into it. So a snapshot that
+    was cut off is completed by the next try; that it has begun, and with which data, is noted before.
+
+    Args:
+        ratings: all ratings.
+        places: of the offline history in them.
+        beginning: the state.
+        log: the log that follows it.
+
+    Raises:
+        Unreachable: if a store does not answer.
+    """
+    progress(0.0)
+    shards = beginning.shards
+    published.begin_snapshot(data_hash(ratings))
+    features.apply()
+    features.write_users(shards.user_rows())
+    features.write_items(shards.item_rows())
+    progress(0.5)
+    published.set_catalogue(dict(ratings.catalogue.items))
+    for shard in range(profiles.partitions):
+        published.set_others(shard, beginning.archive.others(shard))
+    positions = profiles.applied()
+    for shard, state in enumerate(shards.states):
+        if positions[shard] is None:
+            users = [user for user in ratings.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
+            applied, dead = beginning.next_offsets[shard] - 1, beginning.dead[shard]
+            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, log, applied, dead)
+        progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
+    snapshot = Snapshot(
+        data_hash=data_hash(ratings),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        events=len(places),
+        users=sum(len(state.profiles) for state in beginning.archive.states),
+        items=len(ratings.catalogue.items),
+        base=beginning.base,
+    )
+    published.set_snapshot(snapshot)
+    return snapshot
+
+
+WAIT_S = 30.0
+"""Seconds that Kafka gets to notice that the workers have left: more than the session of one that was killed."""
+
+
+def delete(
+    settings: Settings,
+    profiles: Profiles,
+    published: Published,
+    features: Features,
+    progress: Callable[[bool, float], None],
+) -> None:
+    """Delete the live state and then the log, so that nothing is folded into the other's remains.
+
+    What was cut off is noted in Redis until all is gone. Called again, it deletes the rest.
+
+    Args:
+        settings: all settings.
+        profiles, published, features: the state.
+        progress: told whether the log is being deleted, and the share that is done.
+
+    Raises:
+        RunError: if a stream worker is running.
+        Unreachable: if a store does not answer.
+    """
+    progress(False, 0.0)
+    require_no_workers(settings)
+    published.begin_reset()
+    profiles.delete_all()
+    progress(False, 0.4)
+    features.delete_all()
+    progress(False, 0.8)
+    DriftStore(profiles.client).delete_all()
+    published.delete_all()
+    progress(True, 0.0)
+    delete_topics(settings.kafka)
+    progress(True, 0.9)
+    published.end_reset()
+
+
+def require_no_workers(settings: Settings) -> None:
+    """Wait until no stream worker reads the log.
+
+    Raises:
+        RunError: if one does.
+        Unreachable: if Kafka does not answer.
+    """
+    if running := members(settings.kafka, GROUP, WAIT_S):
+        raise RunError(
+            f"{running} stream workers are running, which would fold events into the state while it is deleted; "
+            "stop them (with Docker: `docker compose stop worker`) and run it again"
+        )

@@ -1,0 +1,195 @@
+"""A copy of the whole state in files, from which `verify` folds the log that follows it.
+
+`<state folder>/snapshots/<name>/` holds `shard-<n>.msgpack` for each shard and `manifest.json`, which is written last.
+A shard's file is a msgpack map: `users` {userid: [profile, {itemid: [ts, rating]}]} and `counters` {itemid: counter},
+profiles and counters packed as in Redis (`stores.redis.packing`), and `dead` {reason: dead letters}. The seen filters
+hold each user's current rating of every item, so the files are a training set too.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Collection, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+import msgpack
+from pydantic import BaseModel, ValidationError
+
+from offline.errors import DataError
+from offline.state.snapshot import Beginning, Shards
+from settings import Settings
+from stores import Profiles, view_shard
+from stores.kafka.log_check import LogIdentity
+from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_profile
+
+MANIFEST = "manifest.json"
+BATCH = 500
+
+
+class ShardFile(BaseModel):
+    """A shard in a snapshot.
+
+    Attributes:
+        sha256: of its file.
+        users, items: that it holds.
+        next_offset: offset of the log's first record that is not folded into it.
+    """
+
+    sha256: str
+    users: int
+    items: int
+    next_offset: int
+
+
+class StateSnapshot(BaseModel):
+    """The manifest of a snapshot.
+
+    Attributes:
+        schema_version: of the snapshot's files.
+        name: of its folder.
+        created: UTC time, ISO 8601.
+        data_hash: SHA-256 of the data set that the state began with.
+        cluster, topic: ids of the log that follows.
+        shards: in order.
+    """
+
+    schema_version: Literal[1] = 1
+    name: str
+    created: str
+    data_hash: str
+    cluster: str
+    topic: str
+    shards: list[ShardFile]
+
+
+def write(
+    settings: Settings,
+    profiles: Profiles,
+    data_hash: str,
+    log: LogIdentity,
+    next_offsets: Mapping[int, int],
+    restart: Collection[int],
+    progress: Callable[[float], None],
+) -> str:
+    """Write the state as it is now, while no worker changes it; its name.
+
+    Args:
+        data_hash: SHA-256 of the data set that it began with.
+        log: the log that follows.
+        next_offsets: by shard, where that log is folded from.
+        restart: shards whose dead letters are counted anew.
+        progress: called with the share that is done, 0 to 1.
+
+    Raises:
+        NotPublished: if there is no state.
+        Unreachable: if Redis does not answer.
+    """
+    now = datetime.now(UTC)
+    name = now.strftime("%Y%m%dT%H%M%S%fZ")
+    folder = settings.state / "snapshots" / name
+    folder.mkdir(parents=True)
+    userids = sorted(profiles.userids())
+    files = []
+    for shard in range(profiles.partitions):
+        of_shard = [userid for userid in userids if profiles.shard_of(userid) == shard]
+        users: dict[int, tuple[bytes, dict[int, tuple[int, int]]]] = {}
+        for start in range(0, len(of_shard), BATCH):
+            for userid, (profile, seen) in profiles.read_users(of_shard[start : start + BATCH]).items():
+                users[userid] = pack_profile(profile), seen
+        view = view_shard(profiles, shard)
+        counters = {itemid: pack_counter(counter) for itemid, counter in view.counters.items()}
+        dead = {} if shard in restart else dict(view.dead)
+        packed: bytes = msgpack.packb({"users": users, "counters": counters, "dead": dead})
+        _path(folder, shard).write_bytes(packed)
+        files.append(
+            ShardFile(
+                sha256=hashlib.sha256(packed).hexdigest(),
+                users=len(users),
+                items=len(counters),
+                next_offset=next_offsets[shard],
+            )
+        )
+        progress((shard + 1) / profiles.partitions)
+    manifest = StateSnapshot(
+        name=name,
+        created=now.isoformat(timespec="seconds"),
+        data_hash=data_hash,
+        cluster=log.cluster,
+        topic=log.topic,
+        shards=files,
+    )
+    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
+    return name
+
+
+def read(settings: Settings, name: str, archive: Shards) -> Beginning:
+    """Read a snapshot of a state that began with `archive`.
+
+    Raises:
+        DataError: if the snapshot is missing, damaged or of another version.
+    """
+    folder = settings.state / "snapshots" / name
+    manifest = _manifest(settings, name)
+    shards = Shards(archive.catalogue, len(manifest.shards))
+    dead: list[dict[str, int]] = []
+    for shard, file in enumerate(manifest.shards):
+        path = _path(folder, shard)
+        packed = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(packed).hexdigest() != file.sha256:
+            raise DataError(f"{path.name} of snapshot {name} of the state is missing or damaged; {_restore(folder)}")
+        content = msgpack.unpackb(packed, strict_map_key=False)
+        state = shards.states[shard]
+        for userid, (profile, seen) in content["users"].items():
+            state.profiles[userid] = unpack_profile(profile)
+            state.seen[userid] = {itemid: (ts, rating) for itemid, (ts, rating) in seen.items()}
+        state.counters.update((itemid, unpack_counter(counter)) for itemid, counter in content["counters"].items())
+        dead.append(content["dead"])
+    return Beginning(
+        shards, archive, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name
+    )
+
+
+def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:
+    """Name of the newest snapshot that a log follows; None where there is none.
+
+    Raises:
+        DataError: if a snapshot is of another version.
+    """
+    folder = settings.state / "snapshots"
+    for path in sorted(folder.glob(f"*/{MANIFEST}"), reverse=True):
+        manifest = _manifest(settings, path.parent.name)
+        if (manifest.data_hash, manifest.cluster, manifest.topic) == (data_hash, log.cluster, log.topic):
+            return manifest.name
+    return None
+
+
+def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[int, int]:
+    """Return where the log that follows a snapshot begins in each partition; without a snapshot, at its first offset.
+
+    Raises:
+        DataError: if the snapshot is missing or of another version.
+    """
+    if name is None:
+        return dict.fromkeys(range(partitions), 0)
+    manifest = _manifest(settings, name)
+    return {shard: file.next_offset for shard, file in enumerate(manifest.shards)}
+
+
+def _manifest(settings: Settings, name: str) -> StateSnapshot:
+    folder = settings.state / "snapshots" / name
+    try:
+        return StateSnapshot.model_validate_json((folder / MANIFEST).read_text())
+    except (OSError, ValidationError) as error:
+        raise DataError(
+            f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
+        ) from error
+
+
+def _restore(folder: Path) -> str:
+    return f"restore {folder}, from which the log is folded, or start over with `reelstream publish --reset`"
+
+
+def _path(folder: Path, shard: int) -> Path:
+    return folder / f"shard-{shard}.msgpack"

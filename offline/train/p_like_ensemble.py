@@ -1,0 +1,96 @@
+"""The models of P(like): their data, training side by side, and figures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import numpy.typing as npt
+
+from offline import metrics
+from offline.data.history import Floats
+from offline.data.readers import Ints, Ratings
+from offline.data.split import Split
+from offline.data.windows import as_replayed, in_order
+from offline.models import similar
+from offline.models.p_like import Like
+from offline.train import lists, p_like_training, parallel
+from settings import TrainSettings
+
+Progress = Callable[[int, int, str], None]
+"""Called with steps done, steps in all, and a word on how it goes."""
+
+
+class LikeModels:
+    """Trains and measures models of P(like).
+
+    Args:
+        ratings: the ratings.
+        parts: their split.
+        dense: rows of all offline events, in the order of `parts.offline`; FP32 [offline, 32].
+        size: rows of the item table.
+        settings: of training.
+
+    Attributes:
+        tables: what items say of each other, from fit alone until `see_validation`.
+    """
+
+    def __init__(self, ratings: Ratings, parts: Split, dense: Floats, size: int, settings: TrainSettings) -> None:
+        self._ratings, self._parts, self._size, self._settings = ratings, parts, size, settings
+        self._known = as_replayed(ratings, parts.offline)
+        self._dense = dense
+        self._row = np.full(len(ratings), -1, dtype=np.int64)
+        self._row[parts.offline] = np.arange(len(parts.offline))
+        self._users = max(ratings.catalogue.users) + 1
+        events = in_order(ratings, self._known)
+        self._near, self.tables = similar.describe(events, self._is(parts.fit), size, settings.history)
+
+    def fit(self, workers: parallel.Workers, progress: Progress) -> list[Like]:
+        """Models trained on fit."""
+        settings, pairs = self._settings, self._pairs(self._is(self._parts.fit))
+        tasks = [
+            p_like_training.Task(
+                self._users,
+                self._size,
+                pairs,
+                np.arange(len(pairs.ids)),
+                settings.history,
+                settings.ranker_epochs,
+                settings.ranker_batch,
+                settings.ranker_rate,
+                settings.seed + number,
+            )
+            for number in range(settings.ranker_models)
+        ]
+        done = [0] * len(tasks)
+
+        def told(number: int, what: tuple[int, int, float]) -> None:
+            step, steps, loss = what
+            done[number] = step
+            progress(sum(done), steps * len(tasks), f"loss {loss:.3f}")
+
+        weights = workers.run(tasks, told)
+        return [task.trained(of) for task, of in zip(tasks, weights, strict=True)]
+
+    def see_validation(self) -> None:
+        """Make the tables from validation events too; they follow from counts alone, no weight is trained."""
+        events, places = in_order(self._ratings, self._known), np.flatnonzero(self._is(self._parts.test))
+        self.tables = similar.similar(events, self._is(self._parts.train), self._size)
+        self._near[places] = similar.near(self.tables, events, places, self._settings.history)
+
+    def figures(self, models: list[Like], places: Ints) -> dict[str, float]:
+        """AUC and log loss in nats of the models' mean, of events as they came; `places` in the ratings, INT64."""
+        pairs, at = self._pairs(np.ones(len(self._known), dtype=bool)), np.flatnonzero(self._is(places))
+        each = [p_like_training.logits(model, pairs, at, self._settings.history) for model in models]
+        label, like = pairs.events.liked[at].astype(np.float64), 1.0 / (1.0 + np.exp(-np.mean(each, axis=0)))
+        return {"auc": metrics.auc(label, like), "logloss": metrics.logloss(label, like)}
+
+    def _is(self, places: Ints) -> npt.NDArray[np.bool_]:
+        return np.isin(self._known, places)
+
+    def _pairs(self, chosen: npt.NDArray[np.bool_]) -> p_like_training.Pairs:
+        """Some of the offline events; made anew for each use, for they are large."""
+        of, ratings = self._known[chosen], self._ratings
+        ids = lists.pair_ids(ratings.catalogue, ratings.userid[of], ratings.itemid[of])
+        inputs = np.concatenate([self._dense[self._row[of]], self._near[chosen]], axis=1)
+        return p_like_training.Pairs(in_order(ratings, of), ids, inputs)

@@ -1,0 +1,122 @@
+"""What a run leaves for drift: how inputs, labels and scores were distributed, and how good the ranker was."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from drift import Reference
+from drift.reference import Scores
+from drift.series import SCORES
+from features import LIKED
+from features.columns import ItemTable
+from offline import metrics
+from offline.data.arrivals import Arrivals, Before
+from offline.data.history import Floats
+from offline.data.readers import Ints, Ratings
+from offline.errors import RunError
+from offline.models.ranker import Ranker
+from offline.train import lists, reranker_training
+from offline.train.reranker_training import Lists
+
+AT_ONCE = 256
+"""Events that are scored at once."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The models as they are served.
+
+    Attributes:
+        ranker: all outputs.
+        encode: the user encoder.
+        vectors: of the items, by ascending itemid.
+        history: events that the encoder sees.
+    """
+
+    ranker: Ranker
+    encode: lists.Encode
+    vectors: Floats
+    history: int
+
+
+@dataclass(frozen=True)
+class ScoredArrivals:
+    """Scores by the served models for events that they had not learned from.
+
+    Attributes:
+        arrivals: the events, N of them.
+        values: next, like and score, by name, [N] each.
+        liked: [N].
+        ranks: of the liked events' items in the lists before them, INT64.
+    """
+
+    arrivals: Arrivals
+    values: dict[str, Floats]
+    liked: Ints
+    ranks: Ints
+
+    @classmethod
+    def of(cls, ratings: Ratings, arrivals: Arrivals, before: Before, served: Served) -> ScoredArrivals:
+        """Score events, and make the lists before those that are liked."""
+        table = ItemTable(ratings.catalogue.items)
+        liked = ratings.rating[arrivals.place] >= LIKED
+        events, ranked = [], []
+        for start in range(0, len(arrivals.place), AT_ONCE):
+            part = slice(start, start + AT_ONCE)
+            moments = before.moments(arrivals.place[part], served.history)
+            events.append(Lists.of_events(moments, served.vectors, served.encode, ratings, table))
+            if liked[part].any():
+                wanted = before.moments(arrivals.place[part][liked[part]], served.history)
+                made = Lists.of(wanted, served.vectors, served.encode, ratings, table)
+                ranked.append(
+                    reranker_training.ranks(served.ranker.order, reranker_training.scored(served.ranker, [made]))
+                )
+        values = reranker_training.head_values(served.ranker.order, reranker_training.scored(served.ranker, events))
+        ranks = np.concatenate(ranked) if ranked else np.empty(0, dtype=np.int64)
+        return cls(arrivals, values, liked.astype(np.int64), ranks)
+
+    def save(self, path: Path) -> None:
+        """Write the scores, for `bench drift`."""
+        columns: dict[str, Any] = {"place": self.arrivals.place, "block": self.arrivals.block, **self.values}
+        np.savez(path, **columns)
+
+    def quality(self) -> dict[str, float]:
+        """Quality of the models."""
+        label, like = self.liked.astype(np.float64), self.values["like"]
+        hits = metrics.of_ranks(self.ranks)
+        return {
+            "auc": metrics.auc(label, like),
+            "logloss": metrics.logloss(label, like),
+            "ece": metrics.ece(label, like),
+            "label_rate": float(label.mean()),
+            "hit10": hits["hr@10"],
+            "hit50": hits["hr@50"],
+        }
+
+
+def reference(ratings: Ratings, arrivals: Arrivals, before: Before, scored: ScoredArrivals, seed: int) -> Reference:
+    """The reference: inputs and labels of the events that stand for those to come, scores of the unseen ones.
+
+    `seed` is of the windows that are drawn for the thresholds.
+    """
+    rows = before.rows(ItemTable(ratings.catalogue.items))
+    liked = ratings.rating[arrivals.place] >= LIKED
+    scores = Scores(scored.values, scored.arrivals.block)
+    return Reference.of(arrivals.block, rows, liked, scores, scored.quality(), seed)
+
+
+def read_scores(path: Path) -> tuple[Ints, Scores]:
+    """What `ScoredArrivals.save` wrote: the events' places in the ratings, and their scores.
+
+    Raises:
+        RunError: the run has none, as those of earlier versions.
+    """
+    if not path.is_file():
+        raise RunError(f"{path.parent.name} has no {path.name}; train again to measure drift")
+    with np.load(path) as columns:
+        values = {name: columns[name] for name in SCORES}
+        return columns["place"], Scores(values, columns["block"])

@@ -1,0 +1,76 @@
+"""How an encoder does on validation events while it trains, from arrays alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from offline.data.readers import Ints
+from offline.data.windows import Sequences
+from offline.models.encoder import Encoder, Ensemble
+
+BATCH = 256
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Histories before some events, each of the events of an earlier second, and the items wanted.
+
+    Attributes:
+        items, liked: the encoder's inputs, INT64 [B, history].
+        seen_row, seen_item: what the users had rated, INT64 [seen]; rows ascending.
+        wanted: itemids, INT64 [B].
+        itemids: the catalogue, ascending; INT64 [items].
+    """
+
+    items: Ints
+    liked: Ints
+    seen_row: Ints
+    seen_item: Ints
+    wanted: Ints
+    itemids: Ints
+
+    @classmethod
+    def of(cls, events: Sequences, places: Ints, history: int, itemids: Ints) -> Watch:
+        """Watch the events at `places` of `events`, ascending."""
+        user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
+        begins = np.ones(len(user), dtype=bool)
+        begins[1:] = (np.diff(events.ts) != 0) | (np.diff(user) != 0)
+        first_of_second = np.flatnonzero(begins)[np.cumsum(begins) - 1]
+        end, start = first_of_second[places], events.start[user[places]]
+        known = end - start
+        place = np.maximum(end - history, start)[:, None] + np.arange(history)
+        inside = place < end[:, None]
+        place = np.where(inside, place, 0)
+        row = np.repeat(np.arange(len(places)), known)
+        within = np.arange(len(row)) - np.repeat(np.cumsum(known) - known, known)
+        return cls(
+            items=np.where(inside, events.itemid[place], 0),
+            liked=(inside & events.liked[place]).astype(np.int64),
+            seen_row=row,
+            seen_item=events.itemid[start[row] + within],
+            wanted=events.itemid[places],
+            itemids=itemids,
+        )
+
+    @torch.inference_mode()
+    def ranks(self, model: Encoder | Ensemble) -> Ints:
+        """Place of each wanted item in the order of the whole catalogue without what the user had rated, INT64 [B]."""
+        device = next(model.parameters()).device
+        vectors = model.item_vectors().to(device)
+        found = []
+        for start in range(0, len(self.wanted), BATCH):
+            part = slice(start, start + BATCH)
+            items, liked, wanted = (
+                torch.from_numpy(values[part]).to(device) for values in (self.items, self.liked, self.wanted)
+            )
+            score = model(items, liked) @ vectors.T
+            low, high = np.searchsorted(self.seen_row, [start, start + BATCH])
+            score[self.seen_row[low:high] - start, self.seen_item[low:high]] = -torch.inf
+            score = torch.cat(
+                [score[:, torch.from_numpy(self.itemids).to(device)], score.gather(1, wanted[:, None])], 1
+            )
+            found.append((score[:, :-1] > score[:, -1:]).sum(1).cpu().numpy())
+        return np.concatenate(found) if found else np.empty(0, dtype=np.int64)

@@ -1,0 +1,78 @@
+"""What must be there before anything is started: disk, memory and free ports."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+from collections.abc import Iterable
+from pathlib import Path
+
+import psutil
+
+from servers.component import LOOPBACK, Part
+from servers.errors import NoRoom, PortTaken
+from settings import Settings
+
+MIB = 2**20
+
+
+def require_room(settings: Settings) -> None:
+    """Raises `NoRoom` where less disk or memory is free than the settings ask for."""
+    disk = shutil.disk_usage(_existing(settings.state)).free // MIB
+    if disk < settings.servers.min_free_disk_mb:
+        raise NoRoom(
+            f"the disk of {settings.state} has {disk} MiB free and the servers want "
+            f"{settings.servers.min_free_disk_mb}; "
+            "free some, set REELSTREAM_STATE_DIR to another disk, or lower servers.min_free_disk_mb"
+        )
+    memory = psutil.virtual_memory().available // MIB
+    if memory < settings.servers.min_free_memory_mb:
+        raise NoRoom(
+            f"{memory} MiB of memory are free and the servers want {settings.servers.min_free_memory_mb}; "
+            "close something or lower servers.min_free_memory_mb"
+        )
+
+
+def require_ports(parts: Iterable[Part], others: Iterable[Part]) -> None:
+    """Raises `PortTaken` where another program, or another part, has a port of one of `parts`."""
+    owners = {port.number: (part, port) for part in others for port in part.ports}
+    for part in parts:
+        for port in part.ports:
+            if port.number in owners:
+                other, also = owners[port.number]
+                raise PortTaken(
+                    f"port {port.number} is given to both {part.name} ({port.setting}) and "
+                    f"{other.name} ({also.setting}); set {port.variable} to another"
+                )
+            owners[port.number] = part, port
+            if not _free(port.number):
+                raise PortTaken(
+                    f"port {port.number}, which is {part.name}'s ({port.setting}), is taken by {_holder(port.number)}; "
+                    f"stop that, or set {port.variable} to another"
+                )
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((LOOPBACK, port))
+        except OSError:
+            return False
+    return True
+
+
+def _holder(port: int) -> str:
+    try:
+        for connection in psutil.net_connections("tcp"):
+            if connection.laddr and connection.laddr.port == port and connection.pid:
+                return f"{psutil.Process(connection.pid).name()} (process {connection.pid})"
+    except psutil.Error:
+        pass
+    return "another program"
+
+
+def _existing(folder: Path) -> Path:
+    while not folder.exists():
+        folder = folder.parent
+    return folder

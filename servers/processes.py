@@ -1,0 +1,101 @@
+"""Our own processes: the Feast server, the stream workers and the API."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from pydantic import BaseModel, SecretStr
+
+from servers.component import Launch, Part, Port
+from servers.http_probe import expect_ok, told_by
+from servers.paths import REPOSITORY
+from settings import Settings
+
+WORKER = "worker-"
+
+
+def feast(settings: Settings) -> Part:
+    """The Feast server as a part of the system."""
+    port = Port(settings.feast.port, "feast.port")
+    return _part(settings, "feast", ["stores.feast.feature_server"], port=port, path="/health")
+
+
+def api(settings: Settings) -> Part:
+    """The API as a part of the system."""
+    port = Port(settings.api.port, "api.port")
+    part = _part(settings, "api", ["api"], port=port, path="/health/live")
+    token = settings.api.token.get_secret_value()
+    return replace(part, trouble=lambda: _stopped(port.number, "/health/ready", token))
+
+
+def worker(settings: Settings, index: int) -> Part:
+    """The stream worker of this index, from 0, as a part of the system."""
+    port = Port(settings.stream.metrics_port + index, "stream.metrics_port")
+    part = _part(settings, f"{WORKER}{index}", ["stream", "--index", str(index)], port=port, path="/health")
+    return replace(
+        part,
+        waits_for=lambda: expect_ok(port.number, "/health").json()["waits_for"] or "",
+        trouble=lambda: _stopped(port.number, "/health"),
+        survived=lambda: _survived(port.number, "/health"),
+    )
+
+
+def _survived(port: int, path: str) -> str:
+    """The failures that a worker went on after of late."""
+    troubles = told_by(port, path).get("troubles") or {}
+    return "; ".join(f"{kind}: {message}" for kind, message in troubles.items())
+
+
+def _stopped(port: int, path: str, token: str = "") -> str:
+    """The partitions that a part says are stopped: the reason of the first, and the numbers of the others."""
+    stopped = told_by(port, path, token).get("stopped") or {}
+    reasons = [f"stopped: {why}" for _, why in list(stopped.items())[:1]]
+    others = ", ".join(list(stopped)[1:])
+    return "; ".join([*reasons, f"also stopped: partitions {others}"] if others else reasons)
+
+
+def _part(settings: Settings, name: str, module: list[str], *, port: Port, path: str) -> Part:
+    return Part(
+        name=name,
+        ports=(port,),
+        launch=lambda: Launch([sys.executable, "-m", *module], _environment(settings), REPOSITORY),
+        probe=lambda: _probe(port.number, path),
+    )
+
+
+def _probe(port: int, path: str) -> None:
+    expect_ok(port, path)
+
+
+def _environment(settings: Settings) -> dict[str, str]:
+    """The caller's environment, and every setting in force, wherever it came from.
+
+    Paths are absolute, because these processes run in another folder than the caller.
+    """
+    variables = {**os.environ, **dict(_variables(settings)), "PYTHONUNBUFFERED": "1"}
+    # Feast sets these where it is imported, to a folder that is gone when the caller ends.
+    for name in ("PROMETHEUS_MULTIPROC_DIR", "PROMETHEUS_MULTIPROCESS_DIR"):
+        variables.pop(name, None)
+    variables["REELSTREAM_STATE_DIR"] = str(settings.state)
+    variables["REELSTREAM_TRITON__REPOSITORY"] = str(settings.model_repository)
+    variables["REELSTREAM_FEAST__REGISTRY"] = str(settings.feast_registry)
+    variables["REELSTREAM_DATA__FOLDER"] = str(settings.data_folder)
+    for name in ("REELSTREAM_CONFIG", "REELSTREAM_CACHE", "ML1M_DIR"):
+        if os.environ.get(name):
+            variables[name] = str(Path(os.environ[name]).expanduser().resolve())
+    return variables
+
+
+def _variables(part: BaseModel, prefix: str = "REELSTREAM_") -> Iterator[tuple[str, str]]:
+    for name in type(part).model_fields:
+        value = getattr(part, name)
+        if isinstance(value, BaseModel):
+            yield from _variables(value, f"{prefix}{name.upper()}__")
+        elif isinstance(value, SecretStr):
+            yield prefix + name.upper(), value.get_secret_value()
+        else:
+            yield prefix + name.upper(), str(value)

@@ -1,0 +1,198 @@
+"""User and item features in Feast, online store Redis."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import struct
+import sys
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, cast
+
+import typeguard
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
+from redis import ResponseError
+
+from features import Row, row_time
+from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
+from settings import RedisSettings, Settings
+from stores.redis.connection import reachable, retry
+
+os.environ.setdefault("FEAST_USAGE", "False")
+# Feast loads torch where it is installed, which only training needs: 300 MB and 2 s for each process that serves.
+_without_torch = "torch" not in sys.modules
+if _without_torch:
+    sys.modules["torch"] = cast(Any, None)
+# Feast has its own calls checked against their types, for which typeguard compiles its classes anew: half of the 8 s of
+# CPU time that a process takes to start, and so of the time that a worker which died is missing.
+_typechecked = typeguard.typechecked
+typeguard.typechecked = cast(Any, lambda target: target)
+
+from feast import FeatureStore, FeatureView, RepoConfig  # noqa: E402
+from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig  # noqa: E402
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
+from feast.protos.feast.types.Value_pb2 import Int64List, Value  # noqa: E402
+
+from features import repository  # noqa: E402
+
+typeguard.typechecked = _typechecked
+if _without_torch:
+    del sys.modules["torch"]
+
+log = logging.getLogger("reelstream.stores")
+
+ROWS = 500
+"""Rows written in one pipeline."""
+
+
+def repo_config(settings: Settings) -> RepoConfig:
+    """Feast's configuration."""
+    settings.feast_registry.parent.mkdir(parents=True, exist_ok=True)
+    return RepoConfig(
+        project=settings.feast.project,
+        provider="local",
+        registry={"path": str(settings.feast_registry), "cache_ttl_seconds": 0},
+        online_store=RedisOnlineStoreConfig(connection_string=connection_string(settings.redis)),
+        offline_store={"type": "dask"},
+        entity_key_serialization_version=3,
+    )
+
+
+def connection_string(redis: RedisSettings) -> str:
+    """Redis as Feast wants it named: `host:port,parameter=value,...`.
+
+    Feast cuts the string at every comma and reads each value as JSON where it is JSON, so that a password of digits
+    would become a number. As JSON strings without a comma, values arrive as they are.
+    """
+    parts = [f"{redis.host}:{redis.port}", f"socket_timeout={redis.timeout_s}"]
+    if redis.username:
+        parts.append(f"username={_quoted(redis.username)}")
+    if password := redis.secret:
+        parts.append(f"password={_quoted(password)}")
+    if redis.tls:
+        parts.append("ssl=true")
+        if redis.ca_file:
+            parts.append(f"ssl_ca_certs={_quoted(redis.ca_file)}")
+    return ",".join(parts)
+
+
+def _quoted(value: str) -> str:
+    return json.dumps(value).replace(",", "\\u002c")
+
+
+class Features:
+    """The feature store. Not for use by several threads at once."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Open the store and make sure that its registry holds the definitions."""
+        self._store = FeatureStore(config=repo_config(settings))
+        # Its connection string cannot say how often to try again.
+        online = cast(RedisOnlineStore, self._store._get_provider().online_store)
+        online._get_client(self._store.config.online_store).set_retry(retry())
+        if not settings.feast_registry.is_file():
+            self.apply()
+        self._user_view = cast(FeatureView, self._store.get_feature_view(repository.USER_VIEW))
+        self._item_view = cast(FeatureView, self._store.get_feature_view(repository.ITEM_VIEW))
+        self._user_service = self._store.get_feature_service(repository.USER_SERVICE)
+        self._item_service = self._store.get_feature_service(repository.ITEM_SERVICE)
+
+    @property
+    def store(self) -> FeatureStore:
+        """Feast's own object."""
+        return self._store
+
+    def apply(self) -> None:
+        """Write the definitions of `features.repository` into the registry."""
+        self._store.apply(repository.OBJECTS)
+
+    def delete_all(self) -> None:
+        """Delete the rows of all users and items.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        online = self._store._get_provider().online_store
+        with reachable():
+            for view in (self._user_view, self._item_view):
+                online.delete_table(self._store.config, view)
+
+    def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Write the rows of users; one that is not later than the stored one changes nothing.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        self._write(self._user_view, "userid", rows)
+
+    def write_items(self, rows: Iterable[tuple[int, Row]]) -> None:
+        """Write the rows of items; one that is not later than the stored one changes nothing.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        self._write(self._item_view, "itemid", rows)
+
+    def users(self, userids: Sequence[int]) -> dict[int, Row]:
+        """Rows of users; without those that have none that can be read.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        return self._read(self._user_service, "userid", userids, USER_FEATURES, USER_LISTS)
+
+    def items(self, itemids: Sequence[int]) -> dict[int, Row]:
+        """Rows of items; without those that have none that can be read.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        return self._read(self._item_service, "itemid", itemids, ITEM_FEATURES, ITEM_LISTS)
+
+    def _write(self, view: FeatureView, join_key: str, rows: Iterable[tuple[int, Row]]) -> None:
+        remaining = iter(rows)
+        while batch := list(islice(remaining, ROWS)):
+            data = [
+                (
+                    EntityKey(join_keys=[join_key], entity_values=[Value(int64_val=entity)]),
+                    {name: _value(value) for name, value in row.items()},
+                    row_time(row),
+                    None,
+                )
+                for entity, row in batch
+            ]
+            with reachable():
+                self._store._get_provider().online_write_batch(self._store.config, view, data, None)
+
+    def _read(
+        self, service: Any, join_key: str, ids: Sequence[int], names: Sequence[str], lists: Sequence[str]
+    ) -> dict[int, Row]:
+        if not ids:
+            return {}
+        try:
+            with reachable():
+                columns = self._store.get_online_features(service, entity_rows={join_key: list(ids)}).to_dict()
+        except (DecodeError, ResponseError, ValueError, TypeError, struct.error) as error:
+            if len(ids) == 1:
+                log.warning("the feature row of %s %d cannot be read: %r", join_key, ids[0], error)
+                return {}
+            half = len(ids) // 2
+            parts = (self._read(service, join_key, part, names, lists) for part in (ids[:half], ids[half:]))
+            return {entity: row for part in parts for entity, row in part.items()}
+        found: dict[int, Row] = {}
+        for place, entity in enumerate(ids):
+            row: Row = {}
+            for name in names:
+                value = columns[name][place]
+                if value is not None:
+                    row[name] = list(value) if name in lists else value
+            if "version" in row:
+                found[entity] = row
+        return found
+
+
+def _value(value: int | list[int]) -> Value:
+    if isinstance(value, list):
+        return Value(int64_list_val=Int64List(val=value))
+    return Value(int64_val=value)

@@ -1,0 +1,97 @@
+"""The rows of Feast's online store as Redis holds them: which there are, and their timestamps.
+
+Feast's own interface reads rows by id; it tells neither which ids there are nor the timestamp of a row, on which it
+depends whether the next one is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, cast
+
+from feast.infra.key_encoding_utils import deserialize_entity_key, serialize_entity_key_prefix
+from feast.infra.online_stores.helpers import _redis_key
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
+
+from features.repository import ITEM_VIEW, USER_VIEW
+from stores.redis.connection import Client, reachable
+
+VIEWS = {"userid": USER_VIEW, "itemid": ITEM_VIEW}
+ENCODING = 3
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass
+class StoredIds:
+    """The entities that have a row.
+
+    Attributes:
+        users, items: their ids.
+        unreadable: keys of the store whose entity cannot be read.
+    """
+
+    users: set[int] = field(default_factory=set)
+    items: set[int] = field(default_factory=set)
+    unreadable: list[bytes] = field(default_factory=list)
+
+
+class OnlineRows:
+    """Reads what is stored; every method raises Unreachable where Redis does not answer.
+
+    Args:
+        client: Redis.
+        project: the Feast project.
+    """
+
+    def __init__(self, client: Client, project: str) -> None:
+        self._client, self._project = client, project.encode()
+
+    def ids(self) -> StoredIds:
+        """Find all rows."""
+        found = StoredIds()
+        for join_key, ids in (("userid", found.users), ("itemid", found.items)):
+            for key in self._keys(join_key):
+                try:
+                    entity = deserialize_entity_key(key.removesuffix(self._project), ENCODING)
+                    ids.add(int(entity.entity_values[0].int64_val))
+                except Exception:
+                    found.unreadable.append(key)
+        return found
+
+    def times(self, join_key: str, ids: Sequence[int]) -> dict[int, datetime]:
+        """Timestamps of rows by id; without those that have none, or none that can be read."""
+        field_name = f"_ts:{VIEWS[join_key]}"
+        read = self._client.pipeline(transaction=False)
+        for entity in ids:
+            read.hget(cast(Any, self.key(join_key, entity)), field_name)
+        with reachable():
+            packed = cast("list[bytes | Exception | None]", read.execute(raise_on_error=False))
+        return {
+            entity: time
+            for entity, each in zip(ids, packed, strict=True)
+            if isinstance(each, bytes) and (time := _time(each)) is not None
+        }
+
+    def key(self, join_key: str, entity: int) -> bytes:
+        """The key of a row."""
+        wanted = EntityKey(join_keys=[join_key], entity_values=[Value(int64_val=entity)])
+        return bytes(_redis_key(self._project.decode(), wanted, entity_key_serialization_version=ENCODING))
+
+    def _keys(self, join_key: str) -> Iterable[bytes]:
+        prefix = bytes(serialize_entity_key_prefix([join_key], entity_key_serialization_version=ENCODING))
+        pattern = b"".join(b"\\" + bytes([each]) if each in b"*?[]\\^-" else bytes([each]) for each in prefix)
+        with reachable():
+            yield from cast(Any, self._client.scan_iter(match=pattern + b"*" + self._project, count=1000))
+
+
+def _time(packed: bytes) -> datetime | None:
+    stamp = Timestamp()
+    try:
+        stamp.ParseFromString(packed)
+    except Exception:
+        return None
+    return EPOCH + timedelta(seconds=stamp.seconds, microseconds=stamp.nanos / 1000)

@@ -1,0 +1,117 @@
+"""The furthest record of each partition of the log that anyone on this machine has seen: its head.
+
+An event can be acknowledged and lost before it is folded. Then neither the state nor the log tells that it ever was;
+this file does: whoever is told an offset by Kafka, as an acknowledgement or with the records that it reads, notes it
+here, with a fingerprint of the record. The file is mapped into memory, so that noting is cheap and a process that is
+killed loses nothing.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import mmap
+import os
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from stores.kafka.log_mark import Mark
+
+log = logging.getLogger("reelstream")
+
+SLOT = struct.Struct("<qQ")
+"""The offset after a record, 0 for none, and the record's fingerprint."""
+
+RECENT = 1024
+"""Records of each partition that are remembered besides the head, each in the slot of its offset modulo this number."""
+
+
+class LogHeads:
+    """Reads and moves the heads of one log; safe to share between threads and processes.
+
+    A log that lost its end and has grown again gives a new record the offset of an old one. That is noticed as soon as
+    the new one is noted, and remembered as a conflict, though the head has moved on by then.
+
+    If the folder cannot be written, nothing is remembered: the state alone then decides.
+
+    Args:
+        folder: where the files of all logs are.
+        topic: id of the topic, which names the file: a topic that is created again begins with a file of its own.
+        partitions: of the topic.
+    """
+
+    def __init__(self, folder: Path, topic: str, partitions: int) -> None:
+        self._partitions = partitions
+        self._lock = threading.Lock()
+        self._memory: mmap.mmap | None = None
+        self._file = -1
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(folder / topic, os.O_RDWR | os.O_CREAT, 0o600)
+            size = SLOT.size * (2 + RECENT) * partitions
+            if os.fstat(self._file).st_size < size:
+                os.ftruncate(self._file, size)
+            self._memory = mmap.mmap(self._file, size)
+        except OSError as error:
+            log.warning("heads of the log are not noted in %s: %s", folder, error)
+
+    def read(self) -> dict[int, Mark]:
+        """The head of each partition; without partitions of which nobody has seen a record."""
+        return self._marks(0)
+
+    def lost(self) -> dict[int, Mark]:
+        """A record that is known to be lost, of each partition in conflict."""
+        return self._marks(1)
+
+    def _marks(self, slot: int) -> dict[int, Mark]:
+        if self._memory is None:
+            return {}
+        with self._alone():
+            found = {partition: self._get(partition, slot) for partition in range(self._partitions)}
+        return {partition: mark for partition, mark in found.items() if mark is not None}
+
+    def note(self, marks: Mapping[int, Mark]) -> None:
+        """Note records that the log holds."""
+        if self._memory is None:
+            return
+        with self._alone():
+            for partition, mark in marks.items():
+                slot = 2 + mark.offset % RECENT
+                known, head = self._get(partition, slot), self._get(partition, 0)
+                if known is not None and known != mark and known.offset >= mark.offset:
+                    self._set(partition, 1, known)
+                self._set(partition, slot, mark)
+                if head is None or mark.offset > head.offset:
+                    self._set(partition, 0, mark)
+
+    def forget(self, partition: int) -> None:
+        """Forget the records of a partition, once what it lost is reported."""
+        if self._memory is not None:
+            with self._alone():
+                start, size = self._place(partition, 0), SLOT.size * (2 + RECENT)
+                self._memory[start : start + size] = bytes(size)
+
+    def _place(self, partition: int, slot: int) -> int:
+        return SLOT.size * ((2 + RECENT) * partition + slot)
+
+    def _get(self, partition: int, slot: int) -> Mark | None:
+        """The mark in a slot: 0 is the head, 1 a record that was lost, the others are recent records."""
+        assert self._memory is not None
+        end, fingerprint = SLOT.unpack_from(self._memory, self._place(partition, slot))
+        return Mark(end - 1, f"{fingerprint:016x}") if end else None
+
+    def _set(self, partition: int, slot: int, mark: Mark) -> None:
+        assert self._memory is not None
+        SLOT.pack_into(self._memory, self._place(partition, slot), mark.offset + 1, int(mark.fingerprint, 16))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            fcntl.lockf(self._file, fcntl.LOCK_EX)
+            try:
+                yield
+            finally:
+                fcntl.lockf(self._file, fcntl.LOCK_UN)

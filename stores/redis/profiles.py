@@ -1,0 +1,313 @@
+"""Profiles, seen filters, item counters and offsets in Redis, one hash tag a shard.
+
+Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
+
+    {ratings-3}:applied        last offset folded in, -1 for none; absent before the snapshot
+    {ratings-3}:log            hash: cluster and topic (ids) of the log that the state was folded from, tail
+                               (offset:fingerprint of the last record folded), stopped (the reason why a worker
+                               stopped), lost (JSON: runs of offsets that are passed over)
+    {ratings-3}:served         last offset whose Feast rows are written too
+    {ratings-3}:profile:<uid>  a profile
+    {ratings-3}:seen:<uid>     hash itemid -> (ts, rating): the seen filter
+    {ratings-3}:users          hash userid -> attributes
+    {ratings-3}:items          hash itemid -> this shard's part of the item's counters
+    {ratings-3}:dirty          items whose counters changed since they were last published
+    {ratings-3}:publishing     items whose new counters are being published
+    {ratings-3}:dead           hash reason -> dead events
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, cast
+
+from features import ItemCounter, Profile, Rated, User
+from stores.errors import Unreadable
+from stores.kafka.log import partition_of
+from stores.kafka.log_check import LogIdentity
+from stores.redis.connection import Client, answers, reachable
+from stores.redis.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
+from stores.redis.readable import (
+    offset_of,
+    readable_counters,
+    readable_dead,
+    readable_itemids,
+    readable_offset,
+    readable_users,
+)
+from stores.redis.shard_transaction import ShardTransaction
+
+SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead")
+"""Names of a shard's keys."""
+USER_KEYS = ("profile", "seen")
+"""Names of the keys that a shard has for each user."""
+
+PIPELINE = 1000
+"""Commands sent at once."""
+RAISE = """
+local held = redis.pcall('GET', KEYS[1])
+local number = type(held) == 'string' and tonumber(held)
+if not number or number < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
+"""
+"""Sets a number that is greater than the one held, or where what is held is no number."""
+
+
+class Profiles:
+    """The state in Redis.
+
+    Args:
+        client: Redis.
+        topic: name of the topic of the events.
+        partitions: its partitions.
+    """
+
+    def __init__(self, client: Client, topic: str, partitions: int) -> None:
+        self.client = client
+        self.topic = topic
+        self.partitions = partitions
+
+    def tag(self, shard: int) -> str:
+        """The hash tag of a shard."""
+        return f"{{{self.topic}-{shard}}}"
+
+    def shard_of(self, userid: int) -> int:
+        """The shard of a user."""
+        return partition_of(userid, self.partitions)
+
+    def begin(self, shard: int, pairs: Iterable[tuple[int, int]]) -> ShardTransaction:
+        """Read what a batch of events touches, guarded against other writers."""
+        return ShardTransaction(self.client, self.tag(shard), pairs)
+
+    def profile(self, userid: int) -> tuple[Profile | None, list[int], int | None]:
+        """A user's profile, rated items and the offset that its shard stands at (None before the snapshot).
+
+        Raises:
+            Unreadable: if the profile or the seen filter is not one that we wrote.
+            Unreachable: if Redis does not answer.
+        """
+        tag = self.tag(self.shard_of(userid))
+        read = self.client.pipeline(transaction=True)
+        read.get(f"{tag}:profile:{userid}")
+        read.hkeys(f"{tag}:seen:{userid}")
+        read.get(f"{tag}:applied")
+        packed, seen, applied = answers(read)
+        if wrong := next((each for each in (packed, seen, applied) if isinstance(each, Exception)), None):
+            raise Unreadable(f"what is stored of user {userid} cannot be read ({wrong})")
+        profile = unpack_profile(packed) if packed else None
+        if profile is not None and profile.userid != userid:
+            raise Unreadable(f"under the key of user {userid} the profile of user {profile.userid} is stored")
+        return profile, readable_itemids(seen), None if applied is None else int(applied)
+
+    def applied(self) -> list[int | None]:
+        """Last offset folded into each shard; -1 for none, None before the snapshot.
+
+        Raises:
+            Unreadable: if one is not an offset. That is not taken for a shard without a snapshot, which would be
+                written anew.
+            Unreachable: if Redis does not answer.
+        """
+        return [offset_of(value, f"{self.tag(shard)}:applied") for shard, value in enumerate(self._get("applied"))]
+
+    def readable_applied(self) -> list[int | None]:
+        """The same, with None where it is not an offset."""
+        return [readable_offset(value) for value in self._get("applied")]
+
+    def served(self) -> list[int | None]:
+        """Last offset of each shard whose Feast rows are written; None before the first."""
+        return [readable_offset(value) for value in self._get("served")]
+
+    def _get(self, name: str) -> list[Any]:
+        read = self.client.pipeline(transaction=False)
+        for shard in range(self.partitions):
+            read.get(f"{self.tag(shard)}:{name}")
+        return answers(read)
+
+    def served_of(self, shard: int) -> int:
+        """Last offset of a shard whose Feast rows are written; -1 before the first."""
+        read = self.client.pipeline(transaction=False)
+        read.get(f"{self.tag(shard)}:served")
+        offset = readable_offset(answers(read)[0])
+        return -1 if offset is None else offset
+
+    def set_served(self, offsets: Mapping[int, int]) -> None:
+        """Say of shards that the Feast rows of all events up to an offset are written; never takes back a later one.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        write = self.client.pipeline(transaction=False)
+        for shard, offset in offsets.items():
+            write.eval(RAISE, 1, f"{self.tag(shard)}:served", offset)
+        with reachable():
+            write.execute()
+
+    def dead(self) -> dict[str, int]:
+        """Dead events so far, by reason."""
+        counts: dict[str, int] = {}
+        read = self.client.pipeline(transaction=False)
+        for shard in range(self.partitions):
+            read.hgetall(f"{self.tag(shard)}:dead")
+        for of_shard in answers(read):
+            for reason, n in readable_dead(of_shard).items():
+                counts[reason] = counts.get(reason, 0) + n
+        return counts
+
+    def shard_counters(self, shard: int) -> dict[int, ItemCounter]:
+        """A shard's part of the counters of all items that have any that can be read."""
+        read = self.client.pipeline(transaction=False)
+        read.hgetall(f"{self.tag(shard)}:items")
+        (packed,) = answers(read)
+        return readable_counters(packed)
+
+    def counters(self, itemids: Sequence[int]) -> dict[int, list[ItemCounter]]:
+        """Each shard's part of the counters of some items, at least one; without those with an unreadable part."""
+        read = self.client.pipeline(transaction=False)
+        for shard in range(self.partitions):
+            read.hmget(f"{self.tag(shard)}:items", [str(itemid) for itemid in itemids])
+        found: dict[int, list[ItemCounter]] = {}
+        unreadable: set[int] = set()
+        for answer in answers(read):
+            if isinstance(answer, Exception):
+                return {}
+            for itemid, value in zip(itemids, answer, strict=True):
+                try:
+                    if value is not None:
+                        found.setdefault(itemid, []).append(unpack_counter(value))
+                except Unreadable:
+                    unreadable.add(itemid)
+        return {itemid: partials for itemid, partials in found.items() if itemid not in unreadable}
+
+    def write_shard(
+        self,
+        shard: int,
+        profiles: Mapping[int, Profile],
+        seen: Mapping[int, Mapping[int, Rated]],
+        counters: Mapping[int, ItemCounter],
+        users: Iterable[User],
+        log: LogIdentity | None = None,
+        applied: int = -1,
+        dead: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """Write a whole shard as it stands before the events of the log that follow, and mark it ready for them.
+
+        Args:
+            log: the log whose events follow.
+            applied: offset of the last of its events that the state holds already.
+            dead: dead letters up to there, by reason.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        tag = self.tag(shard)
+        with reachable():
+            pipe = self.client.pipeline(transaction=False)
+            for userid, profile in profiles.items():
+                pipe.set(f"{tag}:profile:{userid}", pack_profile(profile))
+                fields = {str(itemid): SEEN.pack(*rated) for itemid, rated in seen[userid].items()}
+                pipe.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
+                if len(pipe) >= PIPELINE:
+                    pipe.execute()
+            for itemid, counter in counters.items():
+                pipe.hset(f"{tag}:items", str(itemid), cast(Any, pack_counter(counter)))
+            for user in users:
+                packed = USER.pack(user.gender, user.age, user.occupation)
+                pipe.hset(f"{tag}:users", str(user.userid), cast(Any, packed))
+            for reason, n in dead.items():
+                pipe.hset(f"{tag}:dead", reason, str(n))
+            pipe.execute()
+            if log is not None:
+                self.client.hset(f"{tag}:log", mapping={"cluster": log.cluster, "topic": log.topic})
+            self.client.setnx(f"{tag}:served", applied)
+            self.client.setnx(f"{tag}:applied", applied)
+
+    def read_users(self, userids: Sequence[int]) -> dict[int, tuple[Profile, dict[int, Rated]]]:
+        """Profiles and seen filters of users; without those that have none, or none that can be read.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        for userid in userids:
+            tag = self.tag(self.shard_of(userid))
+            pipe.get(f"{tag}:profile:{userid}")
+            pipe.hgetall(f"{tag}:seen:{userid}")
+        found = answers(pipe)
+        return readable_users(userids, found[::2], found[1::2])
+
+    def attributes(self, userids: Sequence[int]) -> dict[int, User]:
+        """Attributes of users.
+
+        Raises:
+            Unreadable: if some cannot be read.
+            Unreachable: if Redis does not answer.
+        """
+        pipe = self.client.pipeline(transaction=False)
+        for userid in userids:
+            pipe.hget(f"{self.tag(self.shard_of(userid))}:users", str(userid))
+        found = answers(pipe)
+        if wrong := next((each for each in found if isinstance(each, Exception)), None):
+            raise Unreadable(f"the attributes of users cannot be read ({wrong}); restore Redis from a backup")
+        return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, found, strict=True)}
+
+    def userids(self) -> set[int]:
+        """Users that have a profile or a seen filter.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        found: set[int] = set()
+        with reachable():
+            for shard in range(self.partitions):
+                for kind in ("profile", "seen"):
+                    keys = self.client.scan_iter(match=f"{self.tag(shard)}:{kind}:*", count=1000)
+                    ids = (key.rsplit(b":", 1)[1] for key in keys)
+                    found.update(int(userid) for userid in ids if userid.isdigit())
+        return found
+
+    def delete_all(self) -> None:
+        """Delete the state of all shards; first their `applied`, without which no worker can write to them.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        with reachable():
+            self.client.delete(*(f"{self.tag(shard)}:applied" for shard in range(self.partitions)))
+            for shard in range(self.partitions):
+                pipe = self.client.pipeline(transaction=False)
+                for key in self.client.scan_iter(match=f"{self.tag(shard)}:*", count=1000):
+                    pipe.delete(key)
+                pipe.execute()
+
+    def take_dirty(self) -> list[int]:
+        """Items whose counters changed and are not yet published; `published` must follow once they are.
+
+        They stay marked until then, so that a publisher that dies in between loses none.
+        """
+        found: set[int] = set()
+        with reachable():
+            for shard in range(self.partitions):
+                tag = self.tag(shard)
+                move = self.client.pipeline(transaction=True)
+                move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
+                move.delete(f"{tag}:dirty")
+                move.smembers(f"{tag}:publishing")
+                found.update(readable_itemids(move.execute()[2]))
+        return sorted(found)
+
+    def unpublished(self) -> int:
+        """Items whose counters changed and are not yet published."""
+        pipe = self.client.pipeline(transaction=False)
+        for shard in range(self.partitions):
+            pipe.scard(f"{self.tag(shard)}:dirty")
+            pipe.scard(f"{self.tag(shard)}:publishing")
+        with reachable():
+            return sum(pipe.execute())
+
+    def published(self) -> None:
+        """Say that the items of the last `take_dirty` are published."""
+        pipe = self.client.pipeline(transaction=False)
+        for shard in range(self.partitions):
+            pipe.delete(f"{self.tag(shard)}:publishing")
+        with reachable():
+            pipe.execute()

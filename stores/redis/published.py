@@ -1,0 +1,278 @@
+"""What `publish` put live: the catalogue, the snapshot and the run, as told by Redis.
+
+reelstream:catalogue   items of the catalogue
+reelstream:snapshot    JSON: data_hash, created, events, users, items
+reelstream:run         JSON: the run in use; its one switch at publishing is the writing of this key
+reelstream:run:before  JSON: the run that a rollback returns to
+reelstream:version     number of the newest version that a publish was given
+reelstream:resetting   data hash of the state that a reset is deleting; absent once all of it is gone
+reelstream:snapshot:begun  data hash of a snapshot that is being written; absent once it is complete
+reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
+reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, cast
+
+import msgpack
+from pydantic import BaseModel
+
+from features import Item
+from stores.errors import LockLost, NotPublished
+from stores.redis.connection import Client, reachable
+from stores.redis.publish_lock import LOCK, PublishLock
+
+CATALOGUE = "reelstream:catalogue"
+SNAPSHOT = "reelstream:snapshot"
+RUN = "reelstream:run"
+PREVIOUS = "reelstream:run:before"
+ITEMS = "reelstream:items"
+REFERENCE = "reelstream:reference"
+OTHERS = "reelstream:others"
+VERSION = "reelstream:version"
+RESETTING = "reelstream:resetting"
+REBUILD = "rebuild"
+"""In place of the data hash: a rebuild is deleting the state, and keeps the log."""
+BEGUN = "reelstream:snapshot:begun"
+KEPT_NOTICES = 10_000
+
+SWITCH = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
+if (redis.call('GET', KEYS[2]) or '') ~= ARGV[2] then return 2 end
+redis.call('SET', KEYS[2], ARGV[3])
+if ARGV[4] == '' then redis.call('DEL', KEYS[3]) else redis.call('SET', KEYS[3], ARGV[4]) end
+return 0
+"""
+"""Switches the live run where the caller holds the lock and the live run is the one that the caller read."""
+
+NEXT_VERSION = """
+local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(ARGV[1])) + 1
+redis.call('SET', KEYS[1], version)
+return version
+"""
+
+
+class Snapshot(BaseModel):
+    """The offline history that the state began with.
+
+    Attributes:
+        data_hash: SHA-256 of the data set.
+        created: UTC time, ISO 8601.
+        events: offline events folded.
+        users: profiles written.
+        items: items of the catalogue.
+        base: the snapshot of the state, written by `reelstream adopt`, that the log in use follows; None where it
+            follows the offline history.
+    """
+
+    data_hash: str
+    created: str
+    events: int
+    users: int
+    items: int
+    base: str | None = None
+
+
+class LiveRun(BaseModel):
+    """The run that answers are made with.
+
+    Attributes:
+        run: its id.
+        version: version number of its models on Triton.
+        index: its Elasticsearch index.
+        dim: length of a user or item vector.
+        history: events that its encoder sees.
+        quality: NDCG@10 of the whole pipeline on validation events.
+        data_hash: SHA-256 of the data that it was trained on; empty for one published by an earlier reelstream.
+    """
+
+    run: str
+    version: int
+    index: str
+    dim: int
+    history: int
+    quality: float
+    data_hash: str = ""
+
+
+class Published:
+    """Reads and writes what is live."""
+
+    def __init__(self, client: Client) -> None:
+        self.client = client
+
+    def snapshot(self) -> Snapshot | None:
+        """The snapshot, None before the first."""
+        packed = self._get(SNAPSHOT)
+        return Snapshot.model_validate_json(packed) if packed else None
+
+    def run(self) -> LiveRun | None:
+        """The run in use, None before the first."""
+        packed = self._get(RUN)
+        return LiveRun.model_validate_json(packed) if packed else None
+
+    def catalogue(self) -> dict[int, Item]:
+        """The items by id.
+
+        Raises:
+            NotPublished: before the first `publish`.
+        """
+        packed = self._get(CATALOGUE)
+        if packed is None:
+            raise NotPublished("there is no catalogue yet; run `reelstream publish`")
+        return {
+            itemid: Item(itemid, title, year, tuple(genres)) for itemid, title, year, genres in msgpack.unpackb(packed)
+        }
+
+    def set_catalogue(self, items: dict[int, Item]) -> None:
+        """Write the items."""
+        rows = [(item.itemid, item.title, item.year, item.genres) for item in items.values()]
+        with reachable():
+            self.client.set(CATALOGUE, cast(bytes, msgpack.packb(rows)))
+
+    def set_snapshot(self, snapshot: Snapshot) -> None:
+        """Say that the snapshot is complete."""
+        write = self.client.pipeline(transaction=True)
+        write.set(SNAPSHOT, snapshot.model_dump_json())
+        write.delete(BEGUN)
+        with reachable():
+            write.execute()
+
+    def previous_run(self) -> LiveRun | None:
+        """The run that was in use before, None before the second."""
+        packed = self._get(PREVIOUS)
+        return LiveRun.model_validate_json(packed) if packed else None
+
+    def run_to_replace(self) -> tuple[LiveRun | None, bytes]:
+        """The run in use, and its stored form, by which `switch` knows it again."""
+        packed = self._get(RUN) or b""
+        return (LiveRun.model_validate_json(packed) if packed else None), packed
+
+    def switch(self, run: LiveRun, stored: bytes, previous: LiveRun | None, lock: PublishLock) -> None:
+        """Switch to a run, in one step with the run that a rollback returns to.
+
+        Args:
+            run: the run to put live.
+            stored: the run in use, as `run_to_replace` gave it.
+            previous: the run that a rollback returns to; None for none.
+            lock: the lock, which must still be held.
+
+        Raises:
+            LockLost: if it is not, or if the run in use is another by now; nothing is changed.
+            Unreachable: if Redis does not answer; it may or may not have switched.
+        """
+        before = previous.model_dump_json() if previous else ""
+        with reachable():
+            keys = (LOCK, RUN, PREVIOUS)
+            values = (lock.value, stored, run.model_dump_json(), before)
+            refused = cast(int, self.client.eval(SWITCH, len(keys), *keys, *values))
+        if refused == 1:
+            raise lock.lost()
+        if refused == 2:
+            raise LockLost("the live run was changed meanwhile, beside the lock; nothing was switched: run it again")
+
+    def new_version(self, above: int) -> int:
+        """A version number that no publish was given before, above that of everything that is there."""
+        with reachable():
+            return int(cast(int, self.client.eval(NEXT_VERSION, 1, VERSION, above)))
+
+    def resetting(self) -> str | None:
+        """Data hash of the state that an unfinished reset is deleting; None where there is no such reset."""
+        packed = self._get(RESETTING)
+        return None if packed is None else packed.decode()
+
+    def begin_reset(self) -> None:
+        """Note that the state is being deleted, before the first of it goes."""
+        snapshot = self.snapshot()
+        with reachable():
+            self.client.set(RESETTING, snapshot.data_hash if snapshot else "", nx=True)
+
+    def begin_rebuild(self) -> None:
+        """Note that the state is being deleted to be folded again from the log, before the first of it goes."""
+        with reachable():
+            self.client.set(RESETTING, REBUILD)
+
+    def end_reset(self) -> None:
+        """Note that all of the state and the log is deleted."""
+        with reachable():
+            self.client.delete(RESETTING)
+
+    def snapshot_begun(self) -> str | None:
+        """Data hash of a snapshot whose writing has begun and not ended; None where there is none."""
+        packed = self._get(BEGUN)
+        return None if packed is None else packed.decode()
+
+    def begin_snapshot(self, data_hash: str) -> None:
+        """Note that the snapshot of these data is being written, before the first of it is."""
+        with reachable():
+            self.client.set(BEGUN, data_hash)
+
+    def reference(self, run: str) -> Any:
+        """The reference of a run as its folder has it; None where it has none."""
+        text = self.reference_text(run)
+        return json.loads(text) if text else None
+
+    def reference_text(self, run: str) -> str | None:
+        """The reference of a run as JSON; None where it has none."""
+        with reachable():
+            packed = cast("bytes | None", self.client.hget(REFERENCE, run))
+        return packed.decode() if packed else None
+
+    def set_reference(self, run: str, text: str) -> None:
+        """Write the reference of a run."""
+        with reachable():
+            self.client.hset(REFERENCE, run, text)
+
+    def keep_references(self, keep: Collection[str]) -> None:
+        """Forget the references of all runs but `keep`."""
+        with reachable():
+            known = {each.decode() for each in cast("list[bytes]", self.client.hkeys(REFERENCE))}
+            if stale := known - set(keep):
+                self.client.hdel(REFERENCE, *stale)
+
+    def others(self, shard: int) -> dict[int, tuple[int, int]] | None:
+        """(ratings, likes) of each item in the snapshot's other shards; None where the snapshot does not tell."""
+        with reachable():
+            packed = cast("bytes | None", self.client.hget(OTHERS, str(shard)))
+        if packed is None:
+            return None
+        return {itemid: (n, likes) for itemid, n, likes in msgpack.unpackb(packed)}
+
+    def set_others(self, shard: int, counters: Mapping[int, tuple[int, int]]) -> None:
+        """Write what `others` reads."""
+        rows = [(itemid, n, likes) for itemid, (n, likes) in counters.items()]
+        with reachable():
+            self.client.hset(OTHERS, str(shard), cast(Any, msgpack.packb(rows)))
+
+    def delete_all(self) -> None:
+        """Forget the catalogue, the snapshot and the notices; the run stays."""
+        with reachable():
+            self.client.delete(SNAPSHOT, BEGUN, CATALOGUE, ITEMS, OTHERS)
+
+    def tell_items(self, itemids: Sequence[int]) -> None:
+        """Tell those who hold item features in memory that these have changed."""
+        with reachable():
+            self.client.xadd(ITEMS, {"ids": cast(bytes, msgpack.packb(list(itemids)))}, maxlen=KEPT_NOTICES)
+
+    def last_notice(self) -> str:
+        """Position of the last notice, to follow from."""
+        with reachable():
+            last = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrevrange(ITEMS, count=1))
+        return last[0][0].decode() if last else "0-0"
+
+    def changed_items(self, since: str) -> tuple[str, list[int]]:
+        """Items told of after the position `since`, and the position to go on from; does not wait."""
+        with reachable():
+            found = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
+        itemids: set[int] = set()
+        for position, fields in found:
+            since = position.decode()
+            itemids.update(msgpack.unpackb(fields[b"ids"]))
+        return since, sorted(itemids)
+
+    def _get(self, key: str) -> bytes | None:
+        with reachable():
+            return cast("bytes | None", self.client.get(key))

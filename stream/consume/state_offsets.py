@@ -1,0 +1,94 @@
+"""A consumer that goes on where the state stands.
+
+Kafka keeps the group's offsets; the truth is `applied`, which changes together with the state. Where Redis lost its
+last second of writes, the group's offset is ahead of the state and events would be skipped; so a partition that is
+assigned is read from the lower of the two.
+
+The application that has this consumer also bounds what waits in it (`buffer`), and starts without waiting.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any
+
+import faust
+from faust.tables import TableManager
+from faust.transport.drivers import aiokafka
+from faust.types import TP
+
+from stream.consume.buffer import Buffer
+from stream.consume.fetching import tolerate_any_record
+
+tolerate_any_record()
+
+Positions = Callable[[], dict[TP, int | None]]
+"""Gives the last offset that is in the state and in the feature rows, by partition; None before the snapshot."""
+
+
+class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
+    """The thread that talks to Kafka."""
+
+    async def seek_to_committed(self) -> Mapping[TP, int]:
+        """Go to the group's offset or the event after those that are in all stores, whichever is lower."""
+        offsets: dict[TP, Any] = dict(await super().seek_to_committed())
+        applied = await asyncio.to_thread(self.app.positions)
+        consumer = self._ensure_consumer()
+        for partition, committed in offsets.items():
+            stands = applied.get(partition)
+            if stands is not None and committed is not None and committed > stands + 1:
+                consumer.seek(partition, stands + 1)
+                offsets[partition] = stands + 1
+        self.app.read_from = {
+            partition: committed for partition, committed in offsets.items() if applied.get(partition) is None
+        }
+        return offsets
+
+    def _create_worker_consumer(self, transport: Any) -> Any:
+        """The consumer; Faust would have it read the events of aborted transactions too."""
+        consumer = super()._create_worker_consumer(transport)
+        consumer._isolation_level = "read_committed"
+        return consumer
+
+
+class StateConsumer(aiokafka.Consumer):
+    """A consumer with that thread."""
+
+    def _new_consumer_thread(self) -> StateConsumerThread:
+        return StateConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+
+class StateTransport(aiokafka.Transport):
+    """A transport with that consumer."""
+
+    Consumer = StateConsumer
+
+
+class NoTables(TableManager):
+    """Faust waits a second for tables to be made; this application has none, and its partitions wait meanwhile."""
+
+    async def on_start(self) -> None:
+        """Start at once."""
+        await self._update_channels()
+        await self.recovery.start()
+
+
+class App(faust.App):
+    """A Faust application whose offsets live with its state, and whose buffers are bounded in bytes.
+
+    Attributes:
+        positions: gives the last offset that is in the state.
+        read_from: where partitions are read from for which it gave none, as there was no snapshot yet.
+    """
+
+    positions: Positions
+    read_from: Mapping[TP, int | None] = MappingProxyType({})
+
+    def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> Buffer:  # noqa: N802
+        """The queue that each of its streams has."""
+        return Buffer(maxsize, flow_control=self.flow_control, clear_on_resume=clear_on_resume)
+
+    def _new_transport(self) -> StateTransport:
+        return StateTransport(self.conf.broker_consumer, self)
