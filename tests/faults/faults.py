@@ -104,9 +104,10 @@ def workers_roll(system: System, _: random.Random) -> None:
 def redis_full(system: System, _: random.Random) -> None:
     """Redis takes no more writes for some seconds."""
     client = connect(system.settings.redis)
+    limit = client.config_get("maxmemory")["maxmemory"]
     client.config_set("maxmemory", 1)
     time.sleep(4)
-    client.config_set("maxmemory", 0)
+    client.config_set("maxmemory", limit)
 
 
 def redis_slow(system: System, _: random.Random) -> None:
