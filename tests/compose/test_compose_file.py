@@ -172,7 +172,7 @@ def test_triton_is_spoken_to_in_a_protocol_and_not_in_a_version() -> None:
 
     service = service_pb2.DESCRIPTOR.services_by_name["GRPCInferenceService"]
     assert service.full_name == TRITON_PROTOCOL
-    source = (REPOSITORY / "stores" / "models.py").read_text()
+    source = (REPOSITORY / "stores" / "triton.py").read_text()
     calls = set(re.findall(r"self\._client\.(\w+)\(", source)) - {"close"}
     used = {"infer": "ModelInfer", "is_model_ready": "ModelReady", "is_server_live": "ServerLive"}
     used |= {"get_model_repository_index": "RepositoryIndex"}
