@@ -1,4 +1,4 @@
-# Two images of the same rooms: `serve` (the API, the stream worker, the Feast server; without torch) and `train`
+# Two images of the same packages: `serve` (the API, the stream worker, the Feast server; without torch) and `train`
 # (the whole command, with torch). compose.yaml names the target.
 FROM python:3.12.12-slim-trixie AS python
 ENV PATH=/opt/venv/bin:$PATH \

@@ -9,7 +9,8 @@ BIN := $(VENV)/bin
 UV := $(VENV)/uv/bin/uv
 READY := $(VENV)/.ready
 LOCKS := serve servers dev
-ROOMS := api bench cli drift features offline producers servers settings stores stream verify
+PACKAGES = $(shell $(BIN)/python -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["tool"]["importlinter"]["root_packages"])')
 COMPILE := pip compile -q --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header
 
 # Triton loads Python as a shared library, so an interpreter built as one is preferred.
@@ -25,7 +26,7 @@ endif
 help:
 	@echo "make setup   install everything into $(VENV) and .reelstream/cache"
 	@echo "make demo    train, publish, replay and recommend; ML1M_DIR=folder of MovieLens-1M, else it is fetched"
-	@echo "make test    style, types, room borders, tests"
+	@echo "make test    style, types, imports between packages, security, tests"
 	@echo "make faults  a replay for each of many faults, then the proof; JSON=file writes the figures"
 	@echo "make soak    500 events and 20 requests a second for MINUTES=60: what grows, fails or complains; JSON=file"
 	@echo "make audit   known weaknesses of the dependencies; asks the network"
@@ -61,7 +62,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/bandit -q -ll -r $(ROOMS)
+	$(BIN)/bandit -q -ll -r $(PACKAGES)
 	$(BIN)/pytest
 
 faults: setup

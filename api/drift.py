@@ -10,7 +10,8 @@ from flask import Flask, Response, jsonify
 
 from api.messages import AcknowledgeRequest, RequestError, parse
 from drift.acknowledged import acknowledge
-from stores.redis.drift import Acknowledgement, DriftStore
+from drift.records import Acknowledgement
+from stores.redis.drift import DriftStore
 
 
 def add_drift(app: Flask, store: DriftStore, body: Callable[[], object]) -> None:

@@ -18,11 +18,11 @@ from bench.stationary import Blocks
 from drift import Histogram, Reference
 from drift.events import Events, Scored
 from drift.monitor import Monitor, Plan
+from drift.records import DriftUpdate
 from drift.series import SCORES
 from drift.thresholds import PROBABILITIES
 from features import Event, Item
 from producers.scenarios import BOOM, FEATURE, GENRE, SCENARIOS, ScenarioName, Told
-from stores import DriftUpdate
 
 BEGIN = 1_000
 """Events before a scenario begins; the others of a stream follow it."""

@@ -1,4 +1,4 @@
-"""The one command, `reelstream`. Thin: what it does stands in the rooms."""
+"""The one command, `reelstream`. Thin: the work is done by the other packages."""
 
 from __future__ import annotations
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from stores.redis.drift import Acknowledgement, Alarm, DriftNow
+from drift.records import Acknowledgement, Alarm, DriftNow
 
 LEVELS = (1.0, 2.0, 4.0)
 """PSI as a multiple of its threshold: over 1 shifted, over 2 shifted far, over 4 another distribution."""

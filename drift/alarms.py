@@ -7,11 +7,10 @@ alarm joins the newest that is still open if that opened no longer than a window
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from stores.redis.drift import Alarm
+from drift.records import Alarm, Detector
 
-Detector = Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
 Key = tuple[str, Detector]
 
 

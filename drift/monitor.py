@@ -12,7 +12,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from drift.alarms import Alarms, Detector, Moment
+from drift.alarms import Alarms, Moment
 from drift.budget import Budget
 from drift.change import Change
 from drift.checks import STRAY, Check, Checks
@@ -20,19 +20,12 @@ from drift.events import Events, Scored
 from drift.layout import Ints, Layout
 from drift.panes import Panes
 from drift.quality import Quality
+from drift.records import Alarm, Detector, DriftNow, DriftUpdate, DriftWindow, PartitionCounts, TrainedQuality
 from drift.reference import Reference
 from drift.series import EXACT, LABEL, SERIES
 from drift.shown import beside, stands
 from drift.thresholds import ENOUGH
 from settings import ReelstreamError
-from stores.redis.drift import (
-    Alarm,
-    DriftNow,
-    DriftUpdate,
-    DriftWindow,
-    PartitionCounts,
-    TrainedQuality,
-)
 
 VERSION = 2
 """Version of the packed state."""

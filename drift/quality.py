@@ -14,7 +14,7 @@ import numpy as np
 from drift import metrics
 from drift.alarms import Moment
 from drift.events import NO_LIST
-from stores.redis.drift import QualityWindow, Segment
+from drift.records import QualityWindow, Segment
 
 KEPT = 1000
 """Latest scored events that the figures are about."""

@@ -6,8 +6,8 @@ from drift.checks import Check
 from drift.divergence import jensen_shannon
 from drift.histogram import Histogram
 from drift.layout import Ints
+from drift.records import SeriesHistogram, SeriesNow
 from drift.series import kind_of
-from stores.redis.drift import SeriesHistogram, SeriesNow
 
 
 def stands(

@@ -20,7 +20,7 @@ from stores.kafka.client import abandon
 from stores.kafka.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.kafka.log import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
 from stores.redis.connection import connect
-from stores.redis.drift import Alarm, DriftNow, DriftStore, DriftUpdate
+from stores.redis.drift import DriftStore
 from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import PublishLock
 from stores.redis.published import LiveRun, Published, Snapshot
@@ -31,12 +31,9 @@ from stores.triton import ENCODER, RANKER, Models, Ranking
 __all__ = [
     "ENCODER",
     "RANKER",
-    "Alarm",
     "Changes",
-    "DriftNow",
     "DriftStore",
     "DriftTopics",
-    "DriftUpdate",
     "FeatureBatch",
     "Gap",
     "LiveRun",

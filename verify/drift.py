@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 
 from drift import Reference, ReferenceError
+from drift.records import PartitionCounts
 from drift.series import EXACT, LABEL, LABELS, SERIES
 from features import GENRES
 from stores import DriftStore, Published
-from stores.redis.drift import PartitionCounts
 from verify.log import Counted, Expected
 from verify.reading import read_one
 from verify.report import Unreadable, Verified

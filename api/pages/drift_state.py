@@ -6,16 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from api.pages.watch import Audience, Seen, Watch
-from stores.redis.drift import (
-    Acknowledgement,
-    Alarm,
-    DriftNow,
-    DriftStore,
-    DriftWindow,
-    QualityWindow,
-    SeriesHistogram,
-    TrainedQuality,
-)
+from drift.records import Acknowledgement, Alarm, DriftNow, DriftWindow, QualityWindow, SeriesHistogram, TrainedQuality
+from stores.redis.drift import DriftStore
 
 WINDOWS = 240
 """Windows of the timeline that are shown."""

@@ -28,9 +28,10 @@ from drift import Reference, ReferenceError
 from drift.acknowledged import changed
 from drift.events import Events, Scored
 from drift.monitor import Monitor, Plan
+from drift.records import Alarm, DriftUpdate
 from features import LIKED
 from settings import DriftSettings
-from stores import Alarm, DriftStore, DriftTopics, DriftUpdate, FeatureBatch, LiveRun, Published, ShardLost, StoreError
+from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Published, ShardLost, StoreError
 from stores.kafka.feature_log import FeatureLogError
 from stream.drift.failures import DETECTOR, Failures
 from stream.drift.metrics import DriftMetrics

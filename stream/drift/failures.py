@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from stores import Alarm, DriftUpdate
+from drift.records import Alarm, DriftUpdate
 
 SERIES = "drift"
 DETECTOR = "failure"

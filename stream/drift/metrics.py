@@ -6,7 +6,8 @@ from collections import Counter as Counted
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from stores import DriftStore, DriftUpdate
+from drift.records import DriftUpdate
+from stores import DriftStore
 
 SECONDS = (0.05, 0.1, 0.25, 0.5, 0.75, 1, 1.5, 2, 5, 10, 30, 60)
 

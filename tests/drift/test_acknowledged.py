@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from drift.acknowledged import acknowledge, changed
-from stores.redis.drift import Alarm, DriftNow, SeriesNow
+from drift.records import Alarm, DriftNow, SeriesNow
 
 
 def alarm(series: str, opened: int = 100, group: str = "psi:label:100") -> Alarm:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from drift import Reference
 from drift.events import Scored
 from drift.monitor import Monitor, StateError
+from drift.records import DriftUpdate
 from features import DENSE_COLUMNS
-from stores import DriftUpdate
 from tests.drift.stream import PLAN, events, part, reference, scored
 
 REFERENCE: Reference = reference()

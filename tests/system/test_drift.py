@@ -15,14 +15,14 @@ import numpy as np
 import requests
 
 import servers
+from drift.records import Acknowledgement, Alarm
 from features import DENSE_COLUMNS, Event, decode, dense
 from features.columns import ItemTable, user_columns
 from offline.data import readers
 from offline.data.split import split
 from offline.state.snapshot import Shards
 from producers import Pace, replay, scenario
-from stores import Alarm, DriftStore, FeatureBatch
-from stores.redis.drift import Acknowledgement
+from stores import DriftStore, FeatureBatch
 from stream.drift.earlier import EarlierCounters
 from tests.system.conftest import System
 

@@ -10,9 +10,10 @@ import redis
 import requests
 
 import servers
+from drift.records import Alarm
 from features import Event, encode
 from producers import dead_events
-from stores import Alarm, DriftStore
+from stores import DriftStore
 from tests.faults.runner import begin_anew
 from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, send_raw
 from tests.system.conftest import System

@@ -1,0 +1,241 @@
+"""Records of drift: what a monitor finds, as it is stored, told and shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import BaseModel
+
+Kind = Literal["feature", "label", "score"]
+Detector = Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
+
+
+class SeriesNow(BaseModel):
+    """A series in its latest window.
+
+    Attributes:
+        name: `features.DENSE_COLUMNS`; `label` and `label:GENRE` (liked); `next`, `like`, `score` (the ranker's).
+        kind: feature, label or score.
+        n: values in the window.
+        psi: population stability index against the reference.
+        band: what the PSI of undrifted values of this number stays under.
+        js: Jensen-Shannon divergence in bits, 0 to 1.
+        missing: share of values that are missing.
+        out_of_range: share of values outside the reference's range.
+        alarm_since: events counted when its open alarm opened, None where none is open.
+    """
+
+    name: str
+    kind: Kind
+    n: int
+    psi: float
+    band: float
+    js: float
+    missing: float
+    out_of_range: float
+    alarm_since: int | None = None
+
+    @property
+    def ratio(self) -> float:
+        """PSI as a multiple of its band: above 1 is drift."""
+        return self.psi / self.band if self.band > 0 else 0.0
+
+
+class DriftNow(BaseModel):
+    """How all series stand after the latest window.
+
+    Attributes:
+        events: events counted since the beginning.
+        wall_ts: when, in unix seconds.
+        event_ts: event time of the latest event, in unix seconds.
+        window: events of a full window.
+        run: the run whose reference it is compared with.
+        series: worst first.
+    """
+
+    events: int
+    wall_ts: float
+    event_ts: int
+    window: int
+    run: str
+    series: list[SeriesNow]
+
+
+class DriftWindow(BaseModel):
+    """One window in the timeline.
+
+    Attributes:
+        events: events counted up to its end.
+        wall_ts, event_ts: when it ended, in unix seconds: by the clock of the feature log, and in event time.
+        psi: by series; without series that had too few values.
+        band: by series, for the number of values it had.
+    """
+
+    events: int
+    wall_ts: float
+    event_ts: int
+    psi: dict[str, float]
+    band: dict[str, float]
+
+
+class SeriesHistogram(BaseModel):
+    """A series' latest window beside the reference.
+
+    Attributes:
+        name: the series.
+        labels: of the bins, in words; the last are below range, above range, missing.
+        reference: share of each bin at training.
+        now: share of each bin in the latest window.
+    """
+
+    name: str
+    labels: list[str]
+    reference: list[float]
+    now: list[float]
+
+
+class Alarm(BaseModel):
+    """An alarm.
+
+    Attributes:
+        series: what has drifted; `logloss` beside the names of `SeriesNow`.
+        detector: psi, missing, range, adwin or kswin; failure where drift itself could not be watched.
+        opened: events counted when it opened.
+        opened_wall_ts, opened_event_ts: when, in unix seconds.
+        closed, closed_wall_ts, closed_event_ts: the same of its end; None while it is open.
+        value: what the detector measured when it opened; for adwin and kswin the mean after the change.
+        band: what normal stays under; for adwin and kswin the mean before the change.
+        group: the key of the first alarm of the same cause; empty where that is this one.
+    """
+
+    series: str
+    detector: Detector
+    opened: int
+    opened_wall_ts: float
+    opened_event_ts: int
+    value: float
+    band: float
+    closed: int | None = None
+    closed_wall_ts: float | None = None
+    closed_event_ts: int | None = None
+    group: str = ""
+
+    @property
+    def cause(self) -> str:
+        """Names the alarms of one cause: the key of the first of them."""
+        return self.group or self.key
+
+    @property
+    def key(self) -> str:
+        """Names the alarm."""
+        return f"{self.detector}:{self.series}:{self.opened}"
+
+
+class Acknowledgement(BaseModel):
+    """An operator's acknowledgement of the alarms of one cause; it holds until they change.
+
+    Attributes:
+        cause: see `Alarm.cause`.
+        note: in the operator's words.
+        wall_ts: when, in unix seconds.
+        alarms: keys of the alarms that were open.
+        level: how far the worst series had shifted (see `drift.acknowledged`).
+    """
+
+    cause: str
+    note: str
+    wall_ts: float
+    alarms: list[str]
+    level: int
+
+
+class Segment(BaseModel):
+    """Quality within a part of the users; None where there are too few events.
+
+    Attributes:
+        scored: events.
+        auc, logloss: of P(like).
+        label_rate: share of likes.
+    """
+
+    scored: int
+    auc: float | None
+    logloss: float | None
+    label_rate: float | None
+
+
+class QualityWindow(BaseModel):
+    """How good the ranker was on the latest scored events, each scored before it was learned from.
+
+    Attributes:
+        events: events counted up to the end of the window.
+        wall_ts, event_ts: when it ended, in unix seconds.
+        run: the run that scored.
+        seen: events since the window before.
+        scored: events that the figures are about.
+        listed: those for which a list was made too.
+        sampling: share of the events since the window before that were scored.
+        auc, logloss, ece: of P(like); None where there are too few events. ece is the expected calibration error.
+        label_rate: share of likes.
+        hit10, hit50: share of liked events whose item was in the first 10 or 50 of the list; None without lists.
+        segments: by `gender:F`, `age:25`, `history:20-99`.
+    """
+
+    events: int
+    wall_ts: float
+    event_ts: int
+    run: str
+    seen: int
+    scored: int
+    listed: int
+    sampling: float
+    auc: float | None = None
+    logloss: float | None = None
+    ece: float | None = None
+    label_rate: float | None = None
+    hit10: float | None = None
+    hit50: float | None = None
+    segments: dict[str, Segment] = {}
+
+
+class TrainedQuality(BaseModel):
+    """The same figures on validation events at training; None where the run does not tell."""
+
+    run: str
+    auc: float | None = None
+    logloss: float | None = None
+    ece: float | None = None
+    label_rate: float | None = None
+    hit10: float | None = None
+    hit50: float | None = None
+
+
+class PartitionCounts(BaseModel):
+    """What is counted of a partition of the ratings.
+
+    Attributes:
+        last: offset of the last event counted.
+        events: events counted.
+        series: values in each bin, as in `SeriesHistogram.labels`, of all events since the beginning.
+    """
+
+    last: int
+    events: int
+    series: dict[str, list[int]]
+
+
+@dataclass
+class DriftUpdate:
+    """What one batch of the feature log changes; what is None or empty stays as it is."""
+
+    state: bytes | None = None
+    now: DriftNow | None = None
+    histograms: list[SeriesHistogram] = field(default_factory=list)
+    windows: list[DriftWindow] = field(default_factory=list)
+    opened: list[Alarm] = field(default_factory=list)
+    closed: list[Alarm] = field(default_factory=list)
+    quality: list[QualityWindow] = field(default_factory=list)
+    trained: TrainedQuality | None = None
+    counts: dict[int, PartitionCounts] = field(default_factory=dict)
+    unacknowledged: list[str] = field(default_factory=list)

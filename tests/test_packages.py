@@ -1,0 +1,41 @@
+"""The packages: one list in pyproject.toml, and everything that names them."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+PACKAGES = set(TOOLS["importlinter"]["root_packages"])
+
+
+def test_the_list_names_every_package_there_is() -> None:
+    assert {file.parent.name for file in ROOT.glob("*/__init__.py")} - {"tests"} == PACKAGES
+
+
+def test_every_package_has_a_place_in_the_layers() -> None:
+    contracts = TOOLS["importlinter"]["contracts"]
+    (layers,) = [contract["layers"] for contract in contracts if contract["type"] == "layers"]
+    names = re.findall(r"[a-z]+", " ".join(layer for layer in layers if not layer.startswith("(")))
+    assert len(names) == len(set(names))
+    assert set(names) == PACKAGES
+
+
+def test_the_readme_says_what_each_package_holds() -> None:
+    table = re.search(
+        r"^\| package \| holds \|\n\|[-|]+\|\n((?:\|.*\n)+)", (ROOT / "README.md").read_text(), flags=re.MULTILINE
+    )
+    assert table
+    rows = re.findall(r"^\| `(\w+)/` \| (.+) \|$", table[1], flags=re.MULTILINE)
+    assert len(rows) == table[1].count("\n")
+    assert {name for name, _ in rows} == PACKAGES
+
+
+def test_types_and_security_are_checked_in_every_package() -> None:
+    assert set(TOOLS["mypy"]["packages"]) == PACKAGES
+    commands = subprocess.run(["make", "-n", "test"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    (bandit,) = re.findall(r"bandit -q -ll -r (.+)", commands)
+    assert set(bandit.split()) == PACKAGES
