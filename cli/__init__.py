@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def _settings() -> None:
-    """Print the settings in force, as TOML; secrets are hidden."""
+    """Print the current settings as TOML; secrets are hidden."""
     from settings import load
     from settings.toml import as_toml
 
@@ -44,8 +44,10 @@ GROUPS = ("data", "bench", "dead", "drift")
 
 
 def make_app(wanted: str | None = None) -> typer.Typer:
-    """The command with all its subcommands, or with the wanted one alone where there is such a one: all of them take a
-    second to import, and what `publish` takes is missing to requests."""
+    """Build the command with all subcommands, or with the wanted one alone if it exists.
+
+    Importing all of them takes a second of CPU time, which `publish` would take from requests.
+    """
     import typer
 
     app = typer.Typer(

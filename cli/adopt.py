@@ -12,8 +12,8 @@ from cli.console import bar, err, one_line, report
 from settings import load
 
 
-def adopt(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
-    """Go on with a log that is not the one the state was folded from, or that lacks events; profiles are kept."""
+def adopt(json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False) -> None:
+    """Continue with a log that is not the one the state was folded from, or that lacks events; profiles are kept."""
     from offline.state.adopt import adopt as adopt_log
 
     with one_line():
@@ -29,8 +29,8 @@ def adopt(json: Annotated[bool, typer.Option("--json", help="Report as JSON on s
         for each in done.partitions:
             err.print(each.words(), highlight=False)
     words = (
-        f"{len(done.partitions)} partitions go on; the state is saved as snapshot {done.snapshot}"
+        f"{len(done.partitions)} partitions continue; the state is saved as snapshot {done.snapshot}"
         if done.partitions
-        else "nothing to adopt: every partition's log is its own"
+        else "nothing to adopt: the log of every partition is the one its state was folded from"
     )
     report(json, dataclasses.asdict(done), words)

@@ -67,12 +67,14 @@ def alone(settings: Settings) -> Iterator[None]:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise Busy("a replay is running already; wait for its end, or stop it (`make down` stops all)") from None
+            raise Busy(
+                "a replay is already running; wait for it to end, or stop it (`make down` stops everything)"
+            ) from None
         yield
 
 
 class Busy(ReelstreamError):
-    """A replay is running already."""
+    """A replay is already running."""
 
 
 def _pid_file(settings: Settings) -> Path:

@@ -19,7 +19,7 @@ from offline.data.split import split
 from offline.errors import RunError
 from settings import load
 
-app = typer.Typer(help="Measure the running system, with a baseline in the same run.", no_args_is_help=True)
+app = typer.Typer(help="Run benchmarks, each with its baseline in the same run.", no_args_is_help=True)
 
 MOST_P99 = 2.0
 """Times the p99 without an attack that the p99 under one may be."""
@@ -27,18 +27,20 @@ MOST_P99 = 2.0
 
 @app.callback()
 def benchmarks() -> None:
-    """Measure the running system, with a baseline in the same run."""
+    """Run benchmarks, each with its baseline in the same run."""
 
 
 @app.command()
 def freshness(
-    rounds: Annotated[int, typer.Option(min=2, help="Ratings to send. They are real and stay in the state.")] = 100,
-    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+    rounds: Annotated[
+        int, typer.Option(min=2, help="Number of ratings to send. They are real and stay in the state.")
+    ] = 100,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """Time from a rating to the list that knows it; the baseline is a list without a rating."""
+    """Measure the time from a rating to a list that reflects it; the baseline is a list without a rating."""
     from bench import freshness as measure
 
-    with one_line(), bar("rating and asking") as tell:
+    with one_line(), bar("rating and requesting lists") as tell:
         settings = load()
         events, _ = held_out(settings)
         userids = sorted({event.userid for event in events})[:50]
@@ -55,15 +57,15 @@ def freshness(
 
 @app.command()
 def publish(
-    run: Annotated[str | None, typer.Argument(help="The run to publish; else the newest.")] = None,
-    per_s: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 50.0,
-    seconds: Annotated[float, typer.Option(min=9, help="Length of the load, in seconds.")] = 60.0,
-    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+    run: Annotated[str | None, typer.Argument(help="The run to publish (default: the newest).")] = None,
+    per_s: Annotated[float, typer.Option(min=1, help="Requests per second.")] = 50.0,
+    seconds: Annotated[float, typer.Option(min=9, help="Duration of the load in seconds.")] = 60.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """Publish a run under requests; the baseline is the time before."""
+    """Publish a run under load; the baseline is the load before it."""
     from bench import hot_publish
 
-    with one_line(), bar("publishing under requests") as tell:
+    with one_line(), bar("publishing under load") as tell:
         settings = load()
         events, _ = held_out(settings)
         userids = sorted({event.userid for event in events})
@@ -85,15 +87,15 @@ def publish(
 
 @app.command("attacks")
 def attacks_(
-    per_s: Annotated[float, typer.Option(min=1, help="Requests a second.")] = 20.0,
-    seconds: Annotated[float, typer.Option(min=1, max=120, help="Length of each attack, in seconds.")] = 20.0,
-    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+    per_s: Annotated[float, typer.Option(min=1, help="Requests per second.")] = 20.0,
+    seconds: Annotated[float, typer.Option(min=1, max=120, help="Duration of each attack in seconds.")] = 20.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """Attack the API of this machine under requests; the baseline is the time between the attacks."""
+    """Attack the API of this machine under load; the baseline is the time between the attacks."""
     from bench import attacks
     from bench.attacker import KINDS
 
-    with one_line(), bar("asking for lists") as tell:
+    with one_line(), bar("requesting lists") as tell:
         settings = load()
         events, _ = held_out(settings)
         userids = sorted({event.userid for event in events})
@@ -117,21 +119,21 @@ def publish_beside(run: str | None) -> str:
     command = [sys.executable, "-m", "cli", "publish", *([run] if run else []), "--force", "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RunError(" ".join(done.stderr.split()) or f"`reelstream publish` ended with {done.returncode}")
+        raise RunError(" ".join(done.stderr.split()) or f"`reelstream publish` exited with {done.returncode}")
     return str(loads(done.stdout)["run"])
 
 
 @app.command()
 def drift(
-    seeds: Annotated[int, typer.Option(min=1, max=20, help="Streams, each of other users.")] = 20,
+    seeds: Annotated[int, typer.Option(min=1, max=20, help="Number of streams; no two share a user.")] = 20,
     reset: Annotated[
         bool,
-        typer.Option("--reset", help="Measure cost and delay too, on the running system; deletes its live state."),
+        typer.Option("--reset", help="Also measure cost and delay on the running system; this deletes its live state."),
     ] = False,
-    rounds: Annotated[int, typer.Option(min=1, help="Catch-ups with drift off and on.")] = 2,
-    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+    rounds: Annotated[int, typer.Option(min=1, help="Number of catch-ups with drift monitoring off and on.")] = 2,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """False alarms, delays of detection, and what drift costs; the baselines are no change, and drift off."""
+    """Measure false alarms, detection delays, and the cost of drift monitoring."""
     from bench import Blocks, Sample, detection, drift_cost, false_alarms
     from drift import Reference
     from features.columns import ItemTable
@@ -163,7 +165,7 @@ def drift(
     late = [of["median_delay_events"] for of in figures["scenarios"].values() if of["detected"]]
     a_week = ", ".join(f"{of['all_per_week']:.2g} at {rate} events/s" for rate, of in found["rates"].items())
     words = (
-        f"false alarms a week: {a_week} (budget {found['budget_per_week']:g}); "
+        f"false alarms per week: {a_week} (budget {found['budget_per_week']:g}); "
         f"{sum(of['detected'] for of in figures['scenarios'].values())} of {seeds * len(figures['scenarios'])} changes "
         f"detected, median delays up to {max(late, default=0):.0f} events; "
         f"throughput with drift {cost['throughput_ratio'] or 'not measured (--reset)'}"

@@ -18,24 +18,24 @@ from stores.kafka.dead_letters import DeadLetter
 SHOWN = 80
 """Characters of a key or value in the table."""
 
-app = typer.Typer(help="Look at the events that could not be understood, and send them again.", no_args_is_help=True)
+app = typer.Typer(help="Inspect dead letters, and send their records again.", no_args_is_help=True)
 
-Reason = Annotated[str | None, typer.Option(help="Only those whose reason has these words.")]
-Position = Annotated[str | None, typer.Option(help="Only the one that stood at PARTITION:OFFSET.")]
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+Reason = Annotated[str | None, typer.Option(help="Only letters whose reason contains these words.")]
+Position = Annotated[str | None, typer.Option(help="Only the letter of the record at PARTITION:OFFSET.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 class Choice:
-    """Which dead events are meant."""
+    """A selection of dead letters."""
 
     def __init__(self, reason: str | None, at: str | None) -> None:
         self._reason = reason
         self._at = at
         if at is not None and not all(part.isdigit() for part in (at.split(":") if at.count(":") == 1 else [""])):
-            raise ReelstreamError("--at: must be PARTITION:OFFSET, as in 3:17")
+            raise ReelstreamError("--at: must be PARTITION:OFFSET, for example 3:17")
 
     def __call__(self, event: DeadLetter) -> bool:
-        """Whether the event is meant."""
+        """Return whether a letter is selected."""
         return (self._reason is None or self._reason in event.reason) and (
             self._at is None or self._at == f"{event.partition}:{event.offset}"
         )
@@ -45,10 +45,10 @@ class Choice:
 def list_(
     reason: Reason = None,
     at: Position = None,
-    limit: Annotated[int, typer.Option(min=1, help="Most events shown.")] = 50,
+    limit: Annotated[int, typer.Option(min=1, help="Maximum number of letters shown.")] = 50,
     json: Json = False,
 ) -> None:
-    """Show the dead events: where they stood, why they are dead, and what they were."""
+    """Show the dead letters: position, reason, key and value of each record."""
     with one_line():
         wanted = Choice(reason, at)
         with bar("reading the dead letters"):
@@ -79,25 +79,25 @@ def list_(
 def resend(
     reason: Reason = None,
     at: Position = None,
-    everything: Annotated[bool, typer.Option("--all", help="All of them.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Send all of them.")] = False,
     json: Json = False,
 ) -> None:
-    """Send dead events again, as they were; what is good by now counts, and once only."""
+    """Send the records of dead letters again, unchanged; those that are valid by now count, and only once."""
     with one_line():
         if reason is None and at is None and not everything:
-            raise ReelstreamError("say which: --reason WORDS, --at PARTITION:OFFSET, or --all")
+            raise ReelstreamError("select letters with --reason WORDS, --at PARTITION:OFFSET, or --all")
         wanted = Choice(reason, at)
-        with bar("sending dead letters again"):
+        with bar("sending records again"):
             resent = resend_all(load().kafka, wanted)
-        refused = [f"{event.partition}:{event.offset} is not sent: {why}" for event, why in resent.refused]
-        report(json, {"sent": resent.sent, "refused": refused}, f"{resent.sent:,} dead events sent again")
+        refused = [f"{event.partition}:{event.offset} was not sent: {why}" for event, why in resent.refused]
+        report(json, {"sent": resent.sent, "refused": refused}, f"{resent.sent:,} records sent again")
         if refused:
             more = f" (and {len(refused) - 1:,} others)" if len(refused) > 1 else ""
             raise ReelstreamError(refused[0] + more)
 
 
 def _shown(event: DeadLetter, part: str) -> Text:
-    """The beginning of a part of an event, and its length where that is all that the letter holds."""
+    """The beginning of a part of a record; with its length if the letter is truncated."""
     text = repr(_text(getattr(event, part)))[:SHOWN]
     if part in event.cut:
         text += f" (truncated, {event.cut[part].length:,} bytes)"

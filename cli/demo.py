@@ -25,7 +25,7 @@ WITHIN = 10 * RATE
 """Events ahead among which the user is looked for whose list is shown: those of the next ten seconds."""
 
 ADDRESSES = """
-[bold]It is running.[/] The replay goes on in the background at {rate} events a second ({log}).
+[bold]The system is running.[/] The replay continues in the background at {rate} events per second ({log}).
 
   a list          curl -X POST {api}/ml/rec -H 'Content-Type: application/json' -d '{{"userid": {userid}}}'
   a rating        .venv/bin/reelstream rate {userid} {itemid} 5
@@ -35,11 +35,11 @@ ADDRESSES = """
   status          .venv/bin/reelstream status
   a better model  .venv/bin/reelstream train && .venv/bin/reelstream publish
 
-Stop it with [bold]make down[/]; the data stay."""
+Stop it with [bold]make down[/]; the data is kept."""
 
 
 def demo() -> None:
-    """Set up what is missing, start everything, train, publish, replay, and show a list before and after."""
+    """Set up and start everything, train, publish, replay, and show a list before and after."""
     with one_line():
         settings = load()
         _have_ratings(settings)

@@ -1,4 +1,4 @@
-"""`reelstream doctor`: every promise that can be checked on a running system, a line each."""
+"""`reelstream doctor`: a check of every guarantee that can be tested on a running system."""
 
 from __future__ import annotations
 
@@ -95,7 +95,9 @@ def caught_up(settings: Settings) -> str:
         for shard, served in enumerate(profiles.served())
     )
     if behind > settings.stream.batch_events * settings.kafka.partitions:
-        raise Broken(f"{behind:,} events wait; start more workers, or see in `reelstream status` what they wait for")
+        raise Broken(
+            f"{behind:,} events wait; start more workers, or see in `reelstream status` what they are waiting for"
+        )
     return f"{behind:,} events wait"
 
 
@@ -105,7 +107,7 @@ def redis_keeps(settings: Settings) -> str:
     info = cast("dict[str, Any]", client.info("persistence"))
     policy = cast("dict[str, str]", client.config_get("maxmemory-policy"))["maxmemory-policy"]
     if not info.get("aof_enabled") or info.get("aof_last_write_status") != "ok":
-        raise Broken("Redis does not write its append-only file; set `appendonly yes` and see its log")
+        raise Broken("Redis does not write its append-only file; set `appendonly yes` and see the log of Redis")
     if policy != "noeviction":
         raise Broken(f"Redis evicts keys (maxmemory-policy {policy}); set it to noeviction")
     return "append-only file written, no eviction"
@@ -115,7 +117,7 @@ def disk(settings: Settings) -> str:
     """There is room for the log."""
     free_mb = shutil.disk_usage(settings.state).free >> 20
     if free_mb < settings.servers.min_free_disk_mb:
-        raise Broken(f"{free_mb:,} MiB are free on the disk of {settings.state}; make room")
+        raise Broken(f"{free_mb:,} MiB are free on the disk of {settings.state}; free some space")
     return f"{free_mb:,} MiB free"
 
 
@@ -155,7 +157,7 @@ def loopback_only(settings: Settings) -> str:
                 if connection.status == psutil.CONN_LISTEN and address not in ("127.0.0.1", "::1"):
                     open_.add(connection.laddr.port)
     if beyond := sorted(open_ - allowed):
-        raise Broken(f"ports {', '.join(map(str, beyond))} answer beyond the loopback address")
+        raise Broken(f"ports {', '.join(map(str, beyond))} accept connections from beyond the loopback address")
     return "every listener is on the loopback address"
 
 
@@ -172,7 +174,7 @@ def models_closed(settings: Settings) -> str:
         return "Triton refuses to load a model"
     finally:
         client.close()
-    raise Broken("Triton loads models for anybody who can reach it; see SECURITY.md")
+    raise Broken("anyone who can reach Triton can load a model; see SECURITY.md")
 
 
 def features_read_only(settings: Settings) -> str:
@@ -183,7 +185,7 @@ def features_read_only(settings: Settings) -> str:
     except requests.RequestException as error:
         raise Broken("the Feast server does not answer; see `reelstream status`") from error
     if answer.status_code not in (401, 403, 404, 405):
-        raise Broken(f"the Feast server takes a push ({answer.status_code}); see SECURITY.md")
+        raise Broken(f"the Feast server accepts a push ({answer.status_code}); see SECURITY.md")
     return f"the Feast server refuses a push ({answer.status_code})"
 
 
@@ -195,7 +197,7 @@ def hosts(settings: Settings) -> str:
     except requests.RequestException as error:
         raise Broken("the API does not answer; see `reelstream status`") from error
     if answer.ok:
-        raise Broken(f"the API answers under the host {STRANGER}; see the setting api.hosts")
+        raise Broken(f"the API answers for the host {STRANGER}; see the setting api.hosts")
     return f"the API refuses the host {STRANGER} ({answer.status_code})"
 
 
@@ -215,13 +217,13 @@ CHECKS: dict[str, Check] = {
     "Kafka keeps every event": lasting_topics,
     "the state follows the log": caught_up,
     "Redis keeps the state": redis_keeps,
-    "there is room on the disk": disk,
-    "the live run is whole": live_run,
+    "the disk has free space": disk,
+    "the live run is complete": live_run,
     "lists are made with every store": lists,
     "nothing listens beyond this machine": loopback_only,
     "nobody else can load a model": models_closed,
     "nobody can write features over HTTP": features_read_only,
-    "the API knows its own names": hosts,
+    "the API refuses unknown hosts": hosts,
 }
 
 
@@ -233,20 +235,20 @@ def examine(settings: Settings) -> Iterator[Finding]:
         except (Broken, ReelstreamError) as error:
             yield Finding(promise, False, str(error))
         except Exception as error:
-            yield Finding(promise, False, f"could not be checked ({type(error).__name__}: {error})")
+            yield Finding(promise, False, f"check failed ({type(error).__name__}: {error})")
 
 
-def doctor(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
-    """Check every promise that can be checked on a running system, a line each; exit with 1 if one is not kept.
+def doctor(json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False) -> None:
+    """Check every guarantee that can be tested on a running system; exit with 1 if one does not hold.
 
-    Whether the state is what the log says is a question of its own: `reelstream verify`.
+    `reelstream verify` checks the state against the log.
     """
     with one_line():
         findings = list(examine(load()))
     if json:
         report(True, [asdict(finding) for finding in findings], "")
     else:
-        table = Table("", "promise", "found", box=None)
+        table = Table("", "guarantee", "result", box=None)
         for finding in findings:
             table.add_row("[green]✓[/]" if finding.kept else "[red]✗[/]", finding.promise, finding.words)
         out.print(table)

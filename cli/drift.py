@@ -10,14 +10,14 @@ from cli.console import one_line, out, report
 from cli.stream import call
 from settings import load
 
-app = typer.Typer(help="Look at the alarms of drift, and say what is known of them.", no_args_is_help=True)
+app = typer.Typer(help="List drift alarms, and acknowledge them.", no_args_is_help=True)
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 @app.command("list")
 def list_(json: Json = False) -> None:
-    """Show the open alarms by cause, each with its note; through the API."""
+    """Show the open alarms by cause, with their notes; through the API."""
     with one_line():
         found: Any = call(load(), "GET", "/drift/alarms")
     if json:
@@ -35,11 +35,11 @@ def list_(json: Json = False) -> None:
 
 @app.command()
 def ack(
-    alarm: Annotated[str, typer.Argument(help="A series with an open alarm, or a cause as `drift list` shows it.")],
-    note: Annotated[str, typer.Argument(help="What is known of it.")],
+    alarm: Annotated[str, typer.Argument(help="A series with an open alarm, or a cause as shown by `drift list`.")],
+    note: Annotated[str, typer.Argument(help="The note.")],
     json: Json = False,
 ) -> None:
-    """Acknowledge the alarms of one cause with a note that holds until they change; through the API."""
+    """Acknowledge the alarms of a cause with a note, which holds until they change; through the API."""
     with one_line():
         done: Any = call(load(), "POST", "/drift/acknowledge", {"alarm": alarm, "note": note})
     report(json, done, f"acknowledged until it changes: {', '.join(done['alarms'])}")

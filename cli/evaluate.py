@@ -31,14 +31,19 @@ SAMPLE = 2000
 
 
 def evaluate(
-    run: Annotated[str | None, typer.Option("--run", help="The run; else the newest.")] = None,
-    sample: Annotated[int | None, typer.Option(min=1, help="Only this many of the liked held-out events.")] = None,
+    run: Annotated[str | None, typer.Option("--run", help="The run to measure (default: the newest).")] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, help="Measure a sample of this many liked held-out events.")
+    ] = None,
     api: Annotated[
-        bool, typer.Option("--api", help="Compare with the lists of the running API, while the replay is sent to it.")
+        bool,
+        typer.Option(
+            "--api", help="Send the replay to the running system, and compare its lists with the batch evaluation."
+        ),
     ] = False,
-    cold: Annotated[bool, typer.Option("--cold", help="Measure new users and new items instead.")] = False,
+    cold: Annotated[bool, typer.Option("--cold", help="Measure new users and new items (cold start).")] = False,
     page: Annotated[bool, typer.Option("--report", help="Also write report.html into the run folder.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Measure a run on the held-out events, replayed in time order."""
     if api + cold + page > 1:

@@ -14,14 +14,12 @@ from cli import background
 from cli.console import err, one_line, out, part_lines
 from settings import load
 
-Workers = Annotated[
-    int | None, typer.Option(min=1, max=16, help="Stream workers to run; on a running system, how many there are then.")
-]
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+Workers = Annotated[int | None, typer.Option(min=1, max=16, help="Number of stream workers, also for later starts.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def up(workers: Workers = None, json: Json = False) -> None:
-    """Start every server that is not running, and wait until each answers a real request."""
+    """Start every server that is not running, and wait until each one answers a real request."""
     with one_line(), part_lines() as tell:
         started = servers.up(load(), workers=workers, progress=tell)
     if json:
@@ -29,7 +27,7 @@ def up(workers: Workers = None, json: Json = False) -> None:
 
 
 def down(json: Json = False) -> None:
-    """Stop every server; the data stay."""
+    """Stop every server; the data is kept."""
     with one_line(), part_lines() as tell:
         settings = load()
         if background.stop(settings):
@@ -42,7 +40,7 @@ def down(json: Json = False) -> None:
 
 
 def status(json: Json = False) -> None:
-    """Show every part, each asked with a real request; exit with 1 where one is not healthy."""
+    """Show the status of every component, checked with a real request; exit with 1 if one is unhealthy."""
     with one_line():
         parts = servers.status(load())
     if json:
@@ -54,7 +52,7 @@ def status(json: Json = False) -> None:
 
 
 def _table(parts: list[servers.PartStatus]) -> Table:
-    table = Table("part", "state", "healthy", box=None)
+    table = Table("component", "state", "healthy", box=None)
     for column in ("port", "pid", "memory MB", "uptime"):
         table.add_column(column, justify="right")
     table.add_column("detail")

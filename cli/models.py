@@ -13,14 +13,16 @@ from settings import Settings, load
 if TYPE_CHECKING:
     from offline.publish import publication as publishing
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def train(
-    quick: Annotated[bool, typer.Option("--quick", help="A model to look around with, not the best one.")] = False,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Train a small model for exploration, not the best one.")
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Train the sequence encoders and the ranker; writes a run folder."""
+    """Train the sequence encoders and the ranker, and write a run folder."""
     with one_line(), stage_bars("reading the ratings") as tell:
         # PyTorch takes seconds to import.
         from offline import runs
@@ -42,17 +44,19 @@ def metrics_in_words(metrics: dict[str, dict[str, float]]) -> str:
 
 
 def publish(
-    run: Annotated[str | None, typer.Argument(help="The run; else the newest.")] = None,
+    run: Annotated[str | None, typer.Argument(help="The run to publish (default: the newest).")] = None,
     reset: Annotated[
-        bool, typer.Option("--reset", help="Delete the log and the live state, and begin anew with the snapshot.")
+        bool, typer.Option("--reset", help="Delete the log and the live state, and start over with the snapshot.")
     ] = False,
-    force: Annotated[bool, typer.Option("--force", help="Though it is worse on validation than the live run.")] = False,
-    rollback: Annotated[bool, typer.Option("--rollback", help="Go back to the run that was live before.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Publish even if the run is worse on validation than the live run.")
+    ] = False,
+    rollback: Annotated[bool, typer.Option("--rollback", help="Restore the run that was live before.")] = False,
     json: Json = False,
 ) -> None:
-    """Put a run live; writes the snapshot of the offline history where there is none."""
+    """Put a run live; the first time, also write the snapshot of the offline history."""
     if rollback:
-        with one_line(), bar("going back to the run before"):
+        with one_line(), bar("restoring the previous run"):
             from offline.publish.publication import rollback as go_back
 
             live = go_back(load())
@@ -63,7 +67,7 @@ def publish(
     state = (
         f"snapshot of {done.snapshot.events:,} events and {done.snapshot.users:,} users written"
         if done.wrote_snapshot
-        else "live state kept (--reset begins anew)"
+        else "live state kept (--reset starts over)"
     )
     figures = {
         "run": done.live.run,

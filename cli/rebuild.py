@@ -11,8 +11,8 @@ from cli.console import bar, one_line, report
 from settings import load
 
 
-def rebuild(json: Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")] = False) -> None:
-    """Forget the state and fold the whole log again; the log, and so every acknowledged event, is kept."""
+def rebuild(json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False) -> None:
+    """Delete the state and fold the whole log again; the log and every acknowledged event are kept."""
     from offline.state.rebuild import rebuild as rebuild_state
 
     with one_line():
@@ -28,5 +28,5 @@ def rebuild(json: Annotated[bool, typer.Option("--json", help="Report as JSON on
         finally:
             if stopped:
                 servers.start(settings, stopped)
-    words = f"the state of {written.users:,} users is written; the log is folded again by the stream workers"
+    words = f"the state of {written.users:,} users is written; the stream workers now fold the log again"
     report(json, written.model_dump(), words)

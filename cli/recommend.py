@@ -14,12 +14,12 @@ from settings import load
 
 
 def rec(
-    userid: Annotated[int, typer.Argument(help="Whom to recommend to.")],
-    size: Annotated[int, typer.Option(help="Items in the list.")] = 10,
-    explain: Annotated[bool, typer.Option("--explain", help="Say where each item came from.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="The API's answer as it is.")] = False,
+    userid: Annotated[int, typer.Argument(help="The user to recommend to.")],
+    size: Annotated[int, typer.Option(help="Length of the list.")] = 10,
+    explain: Annotated[bool, typer.Option("--explain", help="Show the sources of each item.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the API's answer as JSON.")] = False,
 ) -> None:
-    """Print the list for a user, as of now."""
+    """Print the current list for a user."""
     with one_line():
         answer = call(load(), "POST", "/ml/rec", {"userid": userid, "size": size, "explain": explain})
     if json:

@@ -23,11 +23,11 @@ from stores import Unreachable, ensure_topics
 from stores.kafka.log_check import LogProbe
 from stores.kafka.log_mark import Mark, fingerprint
 
-Json = Annotated[bool, typer.Option("--json", help="Report as JSON on standard output.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
 
 def held_out(settings: Settings) -> tuple[list[Event], str]:
-    """The held-out events in the order of time, and the name of their source."""
+    """Return the held-out events in time order, and the name of their source."""
     return _held_out(settings, readers.load(settings))
 
 
@@ -39,15 +39,19 @@ def _held_out(settings: Settings, ratings: readers.Ratings) -> tuple[list[Event]
 
 
 def replay(
-    rate: Annotated[float | None, typer.Option(min=0.001, help="Events a second.")] = None,
-    speed: Annotated[float | None, typer.Option(min=0.001, help="Times the original speed.")] = None,
-    maximum: Annotated[bool, typer.Option("--max", help="As fast as Kafka takes them.")] = False,
-    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N events of the replay.")] = None,
-    name: Annotated[ScenarioName, typer.Option("--scenario", help="How the stream is to change.")] = "none",
-    begin: Annotated[int, typer.Option("--from", min=0, help="Place of the first event that changes.")] = 0,
+    rate: Annotated[float | None, typer.Option(min=0.001, help="Events per second.")] = None,
+    speed: Annotated[float | None, typer.Option(min=0.001, help="Multiple of the original speed.")] = None,
+    maximum: Annotated[bool, typer.Option("--max", help="Send as fast as Kafka accepts.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after the first N events of the replay.")] = None,
+    name: Annotated[
+        ScenarioName, typer.Option("--scenario", help="A reproducible change of the stream, for drift to detect.")
+    ] = "none",
+    begin: Annotated[
+        int, typer.Option("--from", min=0, help="Index of the first event that the scenario changes.")
+    ] = 0,
     json: Json = False,
 ) -> None:
-    """Send the held-out ratings as the live stream; goes on where the topic ends. Default: 200 events a second."""
+    """Send the held-out ratings as a live stream, from where the topic ends. Default: 200 events per second."""
     if sum((rate is not None, speed is not None, maximum)) > 1:
         raise typer.BadParameter("give one of --rate, --speed and --max")
     pace = Pace.MAX if maximum else Pace.SPEED if speed is not None else Pace.RATE
@@ -78,7 +82,7 @@ def replay(
                 progress=tell,
                 acknowledged=noter(settings),
             )
-    there = f", {done.present:,} were there already" if done.present else ""
+    there = f", {done.present:,} were in the topic already" if done.present else ""
     report(json, dataclasses.asdict(done), f"{done.sent:,} events sent in {done.seconds:.1f} s{there}")
 
 
@@ -101,25 +105,25 @@ def noter(settings: Settings) -> Acknowledged:
 
 
 def rate(
-    userid: Annotated[int, typer.Argument(help="Who rates.")],
-    itemid: Annotated[int, typer.Argument(help="What is rated.")],
-    rating: Annotated[int, typer.Argument(help="1 to 5.")],
+    userid: Annotated[int, typer.Argument(help="The user who rates.")],
+    itemid: Annotated[int, typer.Argument(help="The item that is rated.")],
+    rating: Annotated[int, typer.Argument(help="The rating, 1 to 5.")],
     json: Json = False,
 ) -> None:
-    """Rate an item, through the API; prints the event's position in the log."""
+    """Rate an item through the API, and print the event's position in the log."""
     with one_line():
         position = call(load(), "POST", "/ratings", {"userid": userid, "itemid": itemid, "rating": rating})
-    report(json, position, f"in the log: partition {position['partition']}, offset {position['offset']}")
+    report(json, position, f"appended to partition {position['partition']}, offset {position['offset']}")
 
 
 def verify(
     wait: Annotated[float, typer.Option(help="Seconds to wait for the stream to catch up.")] = 60.0,
     sample: Annotated[
-        int, typer.Option(min=0, help="Users, and as many items, to compare with a second, slow fold.")
+        int, typer.Option(min=0, help="Number of users, and of items, to compare with a second, slow fold.")
     ] = 200,
     json: Json = False,
 ) -> None:
-    """Fold the whole log again and compare with everything stored, also while events arrive; exit 1 if any differs."""
+    """Fold the whole log again and compare it with all stored data, even while events arrive; exit 1 on a mismatch."""
     from verify import verify as verify_all
 
     with one_line(), bar("folding the archive") as tell:

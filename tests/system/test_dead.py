@@ -137,7 +137,7 @@ def test_a_record_larger_than_any_dead_letter_is_truncated_and_stops_nothing(sys
         assert "truncated" in command("list", "--at", where).stdout
         refused = command("resend", "--at", where)
         assert refused.returncode == 1
-        assert f"error: {where} is not sent: it is truncated: its {part} had 12,582,912 bytes" in refused.stderr
+        assert f"error: {where} was not sent: it is truncated: its {part} had 12,582,912 bytes" in refused.stderr
         assert f"{partition}:{offset}" in refused.stderr
 
 

@@ -277,5 +277,5 @@ def test_a_second_replay_at_the_same_time_is_refused_in_one_line(system: System)
     with background.alone(system.settings):
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.strip().startswith("error: a replay is running already")
+    assert done.stderr.strip().startswith("error: a replay is already running")
     assert len(system.log()) == before
