@@ -24,7 +24,7 @@ from api.recommend import Recommender
 from api.security.tokens import OPEN, guard, is_guarded
 from api.shedding import ARRIVED, Overloaded, Places
 from features import DECADES, GENRES, preferences
-from features.catalogue import FIRST_DECADE
+from features.catalogue import decade_name
 from features.event import MAX_ID
 from settings import Settings
 from stores import DriftStore, Models, Profiles, Published, StoreError, connect
@@ -143,7 +143,7 @@ def known_of(parts: Parts, userid: int) -> dict[str, Any]:
         item = live.items.items[itemid]
         recent.append({"itemid": itemid, "title": item.title, "rating": rating, "ts": ts})
     by_decade = {
-        f"{FIRST_DECADE + 10 * decade}s": {"n": profile.decade_n[decade], "likes": profile.decade_likes[decade]}
+        decade_name(decade): {"n": profile.decade_n[decade], "likes": profile.decade_likes[decade]}
         for decade in range(DECADES)
         if profile.decade_n[decade]
     }
@@ -162,7 +162,7 @@ def known_of(parts: Parts, userid: int) -> dict[str, Any]:
         "decades": by_decade,
         "terms": {
             "genres": {GENRES[genre]: weight for genre, weight in terms["genres"].items()},
-            "decades": {f"{FIRST_DECADE + 10 * decade}s": weight for decade, weight in terms["decades"].items()},
+            "decades": {decade_name(decade): weight for decade, weight in terms["decades"].items()},
         },
         "seen": len(seen),
         "recent": recent,

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from features import DECADES, Item, Row, multi_hot, popularity
-from features.rows import ITEM_NUMBERS
+from features import DECADES, Item, Row, popularity
+from features.columns import attribute_column
+from features.counts import ATTRIBUTES_OF_ITEMS, ITEM_COUNTS
 
 
 class ItemTable:
@@ -25,10 +26,10 @@ class ItemTable:
         self._half_life_days = half_life_days
         self.itemids = np.array(sorted(items), dtype=np.int64)
         self._columns: dict[str, npt.NDArray[Any]] = {
-            name: np.zeros(len(self.itemids), dtype=np.int64) for name in ITEM_NUMBERS
+            count.name: np.zeros(len(self.itemids), dtype=np.int64) for count in ITEM_COUNTS
         }
-        self._columns["year"] = np.array([items[itemid].year for itemid in self.itemids.tolist()], dtype=np.int64)
-        self._columns["genres"] = multi_hot([items[itemid].genres for itemid in self.itemids.tolist()])
+        ordered = [items[itemid] for itemid in self.itemids.tolist()]
+        self._columns |= {attribute.name: attribute_column(attribute, ordered) for attribute in ATTRIBUTES_OF_ITEMS}
         self._decades = np.array([items[itemid].decade for itemid in self.itemids.tolist()], dtype=np.int64)
         self._popular: npt.NDArray[np.int64] | None = None
 
@@ -40,12 +41,11 @@ class ItemTable:
         versions = np.array([row["version"] for row in rows.values()], dtype=np.int64)
         newer = versions >= self._columns["version"][places]
         columns = dict(self._columns)
-        for name in ITEM_NUMBERS:
-            if name != "year":
-                column = columns[name].copy()
-                values = np.array([row[name] for row in rows.values()], dtype=np.int64)
-                column[places[newer]] = values[newer]
-                columns[name] = column
+        for count in ITEM_COUNTS:
+            column = columns[count.name].copy()
+            values = np.array([row[count.name] for row in rows.values()], dtype=np.int64)
+            column[places[newer]] = values[newer]
+            columns[count.name] = column
         self._columns = columns
         self._popular = None
 

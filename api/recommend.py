@@ -155,8 +155,7 @@ class Recommender:
                 self._entry(live.items, itemid, score) for itemid, score in live.items.popular(request.size, exclude)
             ]
             return answer
-        genres = {itemid: live.items.items[itemid].genres for _, itemid, _ in profile.recent}
-        row = row or user_row(profile, self._attributes.of(profile.userid), genres)
+        row = row or user_row(profile, self._attributes.of(profile.userid), live.items.items)
         self._rank(request, answer, profile, row, exclude)
         return answer
 

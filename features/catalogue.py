@@ -1,9 +1,11 @@
-"""What is known of items and users beside their events."""
+"""The catalogue: attributes of items and users that do not follow from events."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from features import tally
 
 GENRES = (
     "Action",
@@ -41,17 +43,27 @@ UNKNOWN = -1
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """An item of the catalogue; `genres` are places in GENRES, ascending."""
+    """An item of the catalogue.
+
+    Attributes:
+        itemid: 1 to 2**31 - 1.
+        title: as it is shown.
+        year: of release.
+        genres: places in GENRES, ascending.
+        decade: number of the decade of release, 0 to DECADES - 1.
+        tally: packed: a one, then a one for each genre of the item (see `features.tally`).
+    """
 
     itemid: int
     title: str
     year: int
     genres: tuple[int, ...]
+    decade: int = field(init=False, repr=False, compare=False)
+    tally: int = field(init=False, repr=False, compare=False)
 
-    @property
-    def decade(self) -> int:
-        """Number of the decade, 0 to DECADES - 1."""
-        return decade(self.year)
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "decade", decade(self.year))
+        object.__setattr__(self, "tally", tally.pack((0, *(1 + genre for genre in self.genres))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +77,21 @@ class User:
 
 
 def decade(year: int) -> int:
-    """Number of a year's decade.
+    """Number of a year's decade, 0 to DECADES - 1.
 
     >>> decade(1994), decade(1895), decade(2031)
     (8, 0, 9)
     """
     return min(max((year - FIRST_DECADE) // 10, 0), DECADES - 1)
+
+
+def decade_name(number: int) -> str:
+    """Name of a decade by its number.
+
+    >>> decade_name(8)
+    '1990s'
+    """
+    return f"{FIRST_DECADE + 10 * number}s"
 
 
 @dataclass(frozen=True)

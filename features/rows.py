@@ -5,81 +5,52 @@ Whole numbers only, so that rows compare exactly.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
-from features.catalogue import GENRES, Item, User
+from features.catalogue import Item, User
 from features.counters import ItemCounter
-from features.event import LIKED
+from features.counts import ATTRIBUTES_OF_ITEMS, ATTRIBUTES_OF_USERS, ITEM_COUNTS, USER_COUNTS, Attribute, Count
 from features.profile import Profile
+from features.windows import totals
 
-Value = int | list[int]
-Row = dict[str, Value]
+Row = dict[str, int | list[int]]
 
-GENRE = len(GENRES)
+USER_NUMBERS = tuple(count.name for count in USER_COUNTS if count.length == 1)
+USER_LISTS = tuple(count.name for count in USER_COUNTS if count.length > 1)
+USER_ATTRIBUTES = tuple(attribute.name for attribute in ATTRIBUTES_OF_USERS)
+USER_FEATURES = (*USER_ATTRIBUTES, *USER_NUMBERS, *USER_LISTS)
 
-USER_ATTRIBUTES = ("gender", "age", "occupation")
-USER_NUMBERS = ("version", "n", "likes", "n10", "likes10", "n30", "likes30", "first_ts", "last_ts")
-USER_LISTS = ("genre_n", "genre_likes", "genre_n30", "genre_likes30", "decade_n", "decade_likes")
-USER_FEATURES = USER_ATTRIBUTES + USER_NUMBERS + USER_LISTS
-
-ITEM_NUMBERS = ("version", "n", "likes", "recent_n", "recent_likes", "last_ts", "year")
-ITEM_LISTS = ("genres",)
+ITEM_FIELDS: tuple[Count | Attribute, ...] = (
+    *ITEM_COUNTS,
+    *(attribute for attribute in ATTRIBUTES_OF_ITEMS if attribute.in_row),
+)
+ITEM_NUMBERS = tuple(field.name for field in ITEM_FIELDS if field.length == 1)
+ITEM_LISTS = tuple(field.name for field in ITEM_FIELDS if field.length > 1)
 ITEM_FEATURES = ITEM_NUMBERS + ITEM_LISTS
 
 
-def user_row(profile: Profile, user: User, genres_of: dict[int, tuple[int, ...]]) -> Row:
+def user_row(profile: Profile, user: User, items: Mapping[int, Item]) -> Row:
     """The features of a user as of the profile.
 
     Args:
         profile: the user's profile.
         user: the user's attributes.
-        genres_of: genres of each item among the profile's last 30 events.
+        items: the items of the profile's last events, by id.
     """
-    genre_n30 = [0] * GENRE
-    genre_likes30 = [0] * GENRE
-    likes30 = 0
-    last30 = profile.recent[-30:]
-    for _, itemid, rating in last30:
-        liked = rating >= LIKED
-        likes30 += liked
-        for genre in genres_of[itemid]:
-            genre_n30[genre] += 1
-            genre_likes30[genre] += liked
-    last10 = last30[-10:]
-    return {
-        "gender": user.gender,
-        "age": user.age,
-        "occupation": user.occupation,
-        "version": profile.version,
-        "n": profile.n,
-        "likes": profile.likes,
-        "n10": len(last10),
-        "likes10": sum(rating >= LIKED for _, _, rating in last10),
-        "n30": len(last30),
-        "likes30": likes30,
-        "first_ts": profile.first_ts,
-        "last_ts": profile.last_ts,
-        "genre_n": list(profile.genre_n),
-        "genre_likes": list(profile.genre_likes),
-        "genre_n30": genre_n30,
-        "genre_likes30": genre_likes30,
-        "decade_n": list(profile.decade_n),
-        "decade_likes": list(profile.decade_likes),
-    }
+    last = totals(profile.recent, items)
+    row: Row = {attribute.name: attribute.value(user) for attribute in ATTRIBUTES_OF_USERS}
+    for count in USER_COUNTS:
+        value = count.value(profile, last)
+        # A copy of a list, as the profile goes on changing.
+        row[count.name] = value if isinstance(value, int) else list(value)
+    return row
 
 
 def item_row(counter: ItemCounter, item: Item) -> Row:
     """The features of an item as of its counters."""
-    return {
-        "version": counter.version,
-        "n": counter.n,
-        "likes": counter.likes,
-        "recent_n": counter.recent_n,
-        "recent_likes": counter.recent_likes,
-        "last_ts": counter.last_ts,
-        "year": item.year,
-        "genres": list(item.genres),
-    }
+    row: Row = {count.name: count.value(counter) for count in ITEM_COUNTS}
+    return row | {attribute.name: attribute.value(item) for attribute in ATTRIBUTES_OF_ITEMS if attribute.in_row}
 
 
 def row_time(row: Row) -> datetime:

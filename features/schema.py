@@ -1,4 +1,4 @@
-"""The models' input: names, order and formula of every column, used alike in training and in serving."""
+"""The models' input: names and order of every column, used alike in training and in serving."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import DECADES, FIRST_DECADE, GENRES
+from features.catalogue import GENRES
+from features.counts import ATTRIBUTES_OF_ITEMS
+from features.declarations import TABLE
 from features.event import LIKED
 from features.profile import RECENT, Recent
 
@@ -16,83 +18,50 @@ Ints = npt.NDArray[np.int64]
 Columns = Mapping[str, npt.NDArray[np.integer]]
 """Feature rows as columns: name -> [rows] or, for a list, [rows, length]."""
 
+_FEATURES = TABLE.features
+_LISTS = tuple(attribute.name for attribute in ATTRIBUTES_OF_ITEMS if attribute.length > 1)
+
 IDS = ("userid", "itemid", "gender", "age", "occupation")
 """Columns of the ranker's input `ids`, INT64 [N, 5]; -1 where an attribute is not known."""
 
-DENSE = (
-    "user_log_n",
-    "user_like_rate",
-    "user_like_rate10",
-    "user_like_rate30",
-    "genre_affinity",
-    "genre_exposure",
-    "genre_affinity30",
-    "genre_exposure30",
-    "item_like_rate",
-    "item_log_n",
-    "item_year",
-    "decade_affinity",
-    "decade_exposure",
-    "user_log_days",
-)
-"""Dense features, the first columns of the ranker's input `dense`."""
+DENSE = tuple(feature.name for feature in TABLE.features if len(feature.columns) == 1)
+"""Features of one column, the first columns of the ranker's input `dense`."""
 
-DENSE_COLUMNS = DENSE + tuple(f"genre:{name}" for name in GENRES)
-"""Columns of the ranker's input `dense`, FP32 [N, 32]: DENSE, then 1 for each genre of the item."""
-
-PRIOR = 0.575
-"""Share of likes among all ratings, towards which rates of few events are drawn."""
+DENSE_COLUMNS = TABLE.columns
+"""Columns of the ranker's input `dense`, FP32 [N, DENSE_COLUMNS]: DENSE, then 1 for each genre of the item."""
 
 FEWEST_PRESENT = 10
 """Items at least whose latest events must be recent for the popularity's clock to follow."""
-
-SHRINK = 5.0
-"""Events that the prior weighs."""
 
 
 def dense(user: Columns, item: Columns) -> Floats:
     """The dense input of the ranker.
 
     Args:
-        user: user features, one row for each of N pairs; or a single row for all of them.
-        item: item features as columns, N rows; `genres` as [N, 18] of 0 and 1.
+        user: the counts of users, one row for each of N pairs; or a single row for all of them.
+        item: the counts and attributes of items, N rows (see `features.columns.ItemTable`).
 
     Returns:
-        FP32 [N, 32], columns as in DENSE_COLUMNS.
+        FP32 [N, columns], columns as in DENSE_COLUMNS.
     """
-    genres = item["genres"].astype(np.float32)
-    count = np.maximum(genres.sum(axis=1), 1.0)
-    decade = np.clip((item["year"] - FIRST_DECADE) // 10, 0, DECADES - 1)
-    one_decade = np.eye(DECADES, dtype=np.float32)[decade]
-    events = np.maximum(user["n"], 1)
-    events30 = np.maximum(user["n30"], 1)
-    columns = [
-        np.log1p(user["n"]),
-        _rate(user["likes"], user["n"]),
-        _rate(user["likes10"], user["n10"]),
-        _rate(user["likes30"], user["n30"]),
-        _affinity(user["genre_likes"], user["genre_n"], genres, count),
-        (user["genre_n"] * genres).sum(axis=1) / count / events,
-        _affinity(user["genre_likes30"], user["genre_n30"], genres, count),
-        (user["genre_n30"] * genres).sum(axis=1) / count / events30,
-        _rate(item["likes"], item["n"]),
-        np.log1p(item["n"]),
-        (item["year"] - 1980) / 20.0,
-        _affinity(user["decade_likes"], user["decade_n"], one_decade, np.float32(1.0)),
-        (user["decade_n"] * one_decade).sum(axis=1) / events,
-        np.log1p((user["last_ts"] - user["first_ts"]) / 86400.0),
-    ]
-    out = np.empty((len(genres), len(DENSE_COLUMNS)), dtype=np.float32)
-    for place, column in enumerate(columns):
-        out[:, place] = column
-    out[:, len(DENSE) :] = genres
+    item = {**item, **{name: item[name].astype(np.float32) for name in _LISTS}}
+    inputs = {"user": user, "item": item}
+    out = np.empty((len(item["n"]), len(DENSE_COLUMNS)), dtype=np.float32)
+    place = 0
+    for feature in _FEATURES:
+        values = feature.formula(*[inputs[side][name] for side, name in feature.inputs])
+        if len(feature.columns) == 1:
+            out[:, place] = values
+        else:
+            out[:, place : place + len(feature.columns)] = values
+        place += len(feature.columns)
     return out
 
 
-def multi_hot(genres: Sequence[Sequence[int]]) -> npt.NDArray[np.int8]:
-    """Genres as [N, 18] of 0 and 1."""
-    out = np.zeros((len(genres), len(GENRES)), dtype=np.int8)
-    for row, of_item in enumerate(genres):
+def multi_hot(places: Sequence[Sequence[int]], length: int = len(GENRES)) -> npt.NDArray[np.int8]:
+    """Lists of places, such as the genres of items, as [N, length] of 0 and 1."""
+    out = np.zeros((len(places), length), dtype=np.int8)
+    for row, of_item in enumerate(places):
         out[row, list(of_item)] = 1
     return out
 
@@ -158,15 +127,3 @@ def rating_input(recent: Sequence[Recent], length: int = RECENT) -> Ints:
     last = recent[-length:]
     out[0, : len(last)] = [rating for _, _, rating in last]
     return out
-
-
-def _rate(likes: npt.NDArray[np.integer], n: npt.NDArray[np.integer]) -> npt.NDArray[np.float64]:
-    return (likes + SHRINK * PRIOR) / (n + SHRINK)
-
-
-def _affinity(
-    likes: npt.NDArray[np.integer], n: npt.NDArray[np.integer], hot: Floats, count: Floats | np.float32
-) -> npt.NDArray[np.floating]:
-    """Mean over the item's genres (or decade) of the user's like rate in it."""
-    mean: npt.NDArray[np.floating] = (_rate(likes, n) * hot).sum(axis=1) / count
-    return mean

@@ -124,7 +124,7 @@ class Expected:
         """A user's feature row."""
         state = self._shards.states[self.shard_of(userid)]
         profile = state.profiles.get(userid)
-        return None if profile is None else user_row(profile, self._shards.catalogue.user(userid), state.genres_of)
+        return None if profile is None else user_row(profile, self._shards.catalogue.user(userid), self._items)
 
     def counters(self, shard: int) -> Mapping[int, ItemCounter]:
         """A shard's part of the item counters."""

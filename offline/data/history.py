@@ -19,9 +19,8 @@ from features import (
     count,
     dense,
     fold,
-    user_row,
 )
-from features.columns import WIDTH, ItemTable, row_values, user_columns
+from features.columns import WIDTH, ItemTable, user_columns, user_values
 from offline.data.readers import Ints, Ratings
 
 Floats = npt.NDArray[np.float32]
@@ -45,9 +44,6 @@ class State:
     profiles: dict[int, Profile] = field(default_factory=dict)
     seen: dict[int, dict[int, Rated]] = field(default_factory=dict)
     counters: dict[int, ItemCounter] = field(default_factory=dict)
-
-    def __post_init__(self) -> None:
-        self.genres_of = {itemid: item.genres for itemid, item in self.catalogue.items.items()}
 
     def profile(self, userid: int) -> Profile:
         """The user's profile, empty for a new user."""
@@ -76,8 +72,8 @@ class State:
         return True
 
     def user_values(self, userid: int) -> list[int]:
-        """The user's features, in the order of `features.columns.USER_COLUMNS`, lists spelt out."""
-        return row_values(user_row(self.profile(userid), self.catalogue.user(userid), self.genres_of))
+        """The user's counts (see `features.columns.user_values`)."""
+        return user_values(self.profile(userid), self.catalogue.items)
 
 
 class Visitor(Protocol):

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from features import DECADES, GENRES, LIKED, Event, Profile, Recent, fold, popularity, preferences, user_row
-from features.columns import row_values
+from features import DECADES, GENRES, LIKED, Event, Profile, Recent, fold, popularity, preferences
+from features.columns import user_values
 from features.profile import Rated
 from offline.data.history import State, Visitor
 from offline.data.readers import Ints, Ratings
@@ -183,11 +183,11 @@ class Replay:
         seen = [self.items.column[itemid] for itemid in state.seen[userid]]
         if last >= 0:
             profile = shortened(profile, last, state)
-        row = user_row(profile, state.catalogue.user(profile.userid), state.genres_of)
+        values = user_values(profile, state.catalogue.items)
         wanted = preferences(profile.recent, state.catalogue.items.get)
         # A copy, as the profile goes on changing before the batch is full.
         recent = profile.recent[-self._history :]
-        return _Moment(profile.userid, profile.n, recent, seen, row_values(row), wanted, self.items.now())
+        return _Moment(profile.userid, profile.n, recent, seen, values, wanted, self.items.now())
 
     def _known(self, first: int, rows: list[_Moment]) -> Known:
         items, rating = histories([row.recent for row in rows], self._history)

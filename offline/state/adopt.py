@@ -186,12 +186,12 @@ def _holes(first: int, end: int, runs: Sequence[Run], known: Sequence[tuple[int,
 def _write_rows(settings: Settings, profiles: Profiles, published: Published) -> None:
     """Write the feature rows of all users: a worker that died may have left the newest unwritten."""
     features = Features(settings)
-    genres = {itemid: item.genres for itemid, item in published.catalogue().items()}
+    items = published.catalogue()
     userids = sorted(profiles.userids())
     for start in range(0, len(userids), state_snapshot.BATCH):
         batch = userids[start : start + state_snapshot.BATCH]
         users = profiles.attributes(batch)
         features.write_users(
-            (userid, user_row(profile, users[userid], genres))
+            (userid, user_row(profile, users[userid], items))
             for userid, (profile, _) in profiles.read_users(batch).items()
         )

@@ -63,7 +63,7 @@ class Shards:
         """Feature rows of all users that have events."""
         for state in self.states:
             for userid, profile in state.profiles.items():
-                yield userid, user_row(profile, self.catalogue.user(userid), state.genres_of)
+                yield userid, user_row(profile, self.catalogue.user(userid), self.catalogue.items)
 
     def item_rows(self) -> Iterator[tuple[int, Row]]:
         """Feature rows of all items of the catalogue."""

@@ -154,7 +154,6 @@ class Fold:
         self._profiles = profiles
         self._features = features
         self._items = items
-        self._genres = {itemid: item.genres for itemid, item in items.items()}
         self._report_dead = report_dead
         self._max_future_s = max_future_s
         self._inputs = inputs
@@ -281,7 +280,7 @@ class Fold:
                 self._damaged(f"the feature row of user {userid} cannot be written: {error!r}", 1)
 
     def _row(self, transaction: ShardTransaction, userid: int) -> tuple[int, Row]:
-        return userid, user_row(transaction.profiles[userid], transaction.users[userid], self._genres)
+        return userid, user_row(transaction.profiles[userid], transaction.users[userid], self._items)
 
 
 def quarantine(

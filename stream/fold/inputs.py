@@ -12,9 +12,9 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from features import Event, Item, ItemCounter, Profile, User, dense, user_row
+from features import Event, Item, ItemCounter, Profile, User, dense
 from features.broken import Broken
-from features.columns import Before, ItemTable, row_values
+from features.columns import Before, ItemTable, user_values
 from settings import DriftSettings
 from stores import DriftTopics, FeatureBatch, Logged, Sampled, StoreError
 from stream.fold.sampling import Sampler
@@ -99,7 +99,6 @@ class Inputs:
         topics: DriftTopics,
         troubles: Troubles,
     ) -> None:
-        self._genres = {itemid: item.genres for itemid, item in items.items()}
         self.table = ItemTable(items)
         self._read_others, self._others = others, dict[int, Others | None]()
         self._scored, self._listed = Sampler(settings.scored_per_s), Sampler(settings.listed_per_s)
@@ -125,7 +124,7 @@ class Inputs:
     def sample(self, place: int, event: Event, profile: Profile, user: User) -> Sampled:
         """What is needed to score an event, and now and then to make a list before it."""
         listed = event.liked and bool(self._listed.choose(1))
-        values = row_values(user_row(profile, user, self._genres)) if listed else []
+        values = user_values(profile, self.table.items) if listed else []
         return Sampled(place, user.gender, user.age, user.occupation, profile.n, list(profile.recent), values)
 
     def log(self, batches: Sequence[Batch]) -> None:

@@ -9,8 +9,6 @@ from features import Event, Profile, User, fold, user_row
 from features.columns import Before, ItemTable, row_values, user_columns
 from tests.features.test_fold import ITEMS, histories
 
-GENRES_OF = {itemid: item.genres for itemid, item in ITEMS.items()}
-
 
 @given(histories)
 def test_states_taken_while_folding_equal_their_rows(history: list[Event]) -> None:
@@ -18,7 +16,7 @@ def test_states_taken_while_folding_equal_their_rows(history: list[Event]) -> No
     known: dict[int, tuple[int, int]] = {}
     for event in history:
         before.take(profile)
-        rows.append(row_values(user_row(profile, User(1), GENRES_OF)))
+        rows.append(row_values(user_row(profile, User(1), ITEMS)))
         if fold(profile, known.get(event.itemid), event, ITEMS[event.itemid]):
             known[event.itemid] = (event.ts, event.rating)
         else:

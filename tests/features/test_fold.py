@@ -163,7 +163,7 @@ def test_counters_summed_over_shards_are_those_of_all_events(history: list[Event
 @given(histories)
 def test_the_rows_follow_from_the_latest_ratings(history: list[Event]) -> None:
     profile, seen, counters = folded(history)
-    row = user_row(profile, User(1, 1, 2, 3), {itemid: item.genres for itemid, item in ITEMS.items()})
+    row = user_row(profile, User(1, 1, 2, 3), ITEMS)
     latest = sorted((ts, itemid, rating) for itemid, (ts, rating) in seen.items())
     last30, last10 = latest[-30:], latest[-10:]
     assert (row["gender"], row["age"], row["occupation"]) == (1, 2, 3)

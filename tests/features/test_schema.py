@@ -11,19 +11,17 @@ from features import (
     GENRES,
     Event,
     Item,
-    ItemCounter,
     Profile,
     User,
     dense,
     encoder_input,
     fold,
-    item_row,
-    multi_hot,
     popularity,
     preferences,
     user_row,
 )
-from features.schema import PRIOR, SHRINK
+from features.columns import ItemTable
+from features.declarations import PRIOR, SHRINK
 
 ITEMS = {1: Item(1, "a", 1985, (0, 4)), 2: Item(2, "b", 1995, (4,))}
 
@@ -32,13 +30,9 @@ def rows() -> tuple[dict, dict]:
     profile = Profile(1)
     fold(profile, None, Event(1, 1, 5, 86400), ITEMS[1])
     fold(profile, None, Event(1, 2, 2, 4 * 86400), ITEMS[2])
-    user = user_row(profile, User(1, 0, 0, 0), {itemid: item.genres for itemid, item in ITEMS.items()})
-    counter = ItemCounter(version=3, n=3, likes=2, last_ts=5)
-    item = item_row(counter, ITEMS[1])
-    columns = {name: np.array([value]) for name, value in user.items()}
-    items = {name: np.array([value]) for name, value in item.items() if name != "genres"}
-    items["genres"] = multi_hot([item["genres"]])
-    return columns, items
+    user = user_row(profile, User(1, 0, 0, 0), ITEMS)
+    item = ItemTable(ITEMS).columns(np.array([1]), np.array([3]), np.array([2]))
+    return {name: np.array([value]) for name, value in user.items()}, item
 
 
 def rate(likes: int, n: int) -> float:

@@ -61,7 +61,7 @@ def test_a_moment_knows_the_events_of_earlier_seconds_and_no_others(source: Sour
             assert known.events[row] == profile.n
             seen = {itemids[column] for column in known.seen_column[known.seen_row == row].tolist()}
             assert seen == set(state.seen[userid])
-            expected = user_row(profile, state.catalogue.user(userid), state.genres_of)
+            expected = user_row(profile, state.catalogue.user(userid), state.catalogue.items)
             assert known.user[row].tolist() == row_values(expected)
             assert known.n[row].tolist() == [state.counter(itemid).n for itemid in itemids]
             assert known.likes[row].tolist() == [state.counter(itemid).likes for itemid in itemids]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from features import Event, ItemCounter, Profile, count, dense, fold, item_row, multi_hot, user_row
+from features import Event, ItemCounter, Profile, count, dense, fold, user_row
+from features.columns import ItemTable
 from offline.data import history
 from offline.data.history import Floats, PointInTime, State, replay
 from offline.data.point_in_time import Collector, Moments, first_of_second
@@ -18,7 +19,7 @@ def slow_rows(ratings: Ratings, order: Ints) -> dict[int, Floats]:
     profiles: dict[int, Profile] = {}
     counters: dict[int, ItemCounter] = {}
     seen: dict[tuple[int, int], tuple[int, int]] = {}
-    genres_of = {itemid: item.genres for itemid, item in ratings.catalogue.items.items()}
+    table = ItemTable(ratings.catalogue.items)
     rows = {}
     for place in order.tolist():
         columns = (ratings.userid, ratings.itemid, ratings.rating, ratings.ts)
@@ -26,10 +27,8 @@ def slow_rows(ratings: Ratings, order: Ints) -> dict[int, Floats]:
         profile = profiles.setdefault(event.userid, Profile(event.userid))
         counter = counters.setdefault(event.itemid, ItemCounter())
         item = ratings.catalogue.items[event.itemid]
-        user = user_row(profile, ratings.catalogue.user(event.userid), genres_of)
-        one_item = item_row(counter, item)
-        item_columns = {name: np.array([one_item[name]]) for name in ("n", "likes", "year")}
-        item_columns["genres"] = multi_hot([item.genres])
+        user = user_row(profile, ratings.catalogue.user(event.userid), ratings.catalogue.items)
+        item_columns = table.columns(*(np.array([value]) for value in (event.itemid, counter.n, counter.likes)))
         rows[place] = dense({name: np.array([value]) for name, value in user.items()}, item_columns)[0]
         known = seen.get((event.userid, event.itemid))
         if fold(profile, known, event, item):

@@ -220,8 +220,7 @@ class Stream(RuleBasedStateMachine):
         assert self.profiles.served() == [len(log) - 1 for log in self.log]
         stored = self.profiles.read_users(USERS)
         rows = self.features.users(USERS)
-        genres = {itemid: item.genres for itemid, item in ITEMS.items()}
-        assert rows == {userid: user_row(profile, User(userid), genres) for userid, (profile, _) in stored.items()}
+        assert rows == {userid: user_row(profile, User(userid), ITEMS) for userid, (profile, _) in stored.items()}
 
 
 def test_every_event_counts_once_whatever_happens(redis: Settings) -> None:

@@ -10,7 +10,8 @@ import urllib.request
 
 import numpy as np
 
-from features import DENSE_COLUMNS, dense, multi_hot
+from features import DENSE_COLUMNS, dense
+from features.columns import ItemTable
 from offline import runs
 from settings import RecallSettings
 from stores import Published
@@ -74,13 +75,12 @@ def test_both_recall_sources_bring_candidates_and_the_explanation_names_them(sys
 def test_the_ranker_sees_the_features_as_the_store_holds_them(system: System) -> None:
     system.wait()
     userid = system.events[9].userid
-    store = Features(system.settings)
+    store, table = Features(system.settings), ItemTable(Published(system.profiles.client).catalogue())
     answer = system.rec(userid=userid, size=3, explain=True)
     user = store.users([userid])[userid]
     for item in answer["item_list"]:
         row = store.items([item["itemid"]])[item["itemid"]]
-        columns = {name: np.array([value]) for name, value in row.items() if name != "genres"}
-        columns["genres"] = multi_hot([row["genres"]])
+        columns = table.columns(*(np.array([value]) for value in (item["itemid"], row["n"], row["likes"])))
         expected = dense({name: np.array([value]) for name, value in user.items()}, columns)[0]
         assert item["explain"]["features"] == dict(zip(DENSE_COLUMNS, expected.tolist(), strict=True))
 

@@ -112,7 +112,7 @@ def test_two_folds_that_share_no_code_give_one_state(
         told["recent"] = [tuple(each) for each in told["recent"]]
         assert told == {name: getattr(profile, name) for name in PROFILE}
         assert oracle.seen(userid, at) == state.seen[userid]
-        assert oracle.user_row(userid, at) == user_row(profile, ratings.catalogue.user(userid), state.genres_of)
+        assert oracle.user_row(userid, at) == user_row(profile, ratings.catalogue.user(userid), ratings.catalogue.items)
     for itemid in ITEMS:
         for shard, state in enumerate(shards.states):
             counter = state.counters.get(itemid)
