@@ -21,6 +21,13 @@ def _settings() -> None:
     print(as_toml(load()), end="")
 
 
+def _features() -> None:
+    """Print the page docs/features.md: the features and counts that are declared."""
+    from features.document import page
+
+    print(page(), end="")
+
+
 COMMANDS = {
     "up": "lifecycle",
     "down": "lifecycle",
@@ -58,6 +65,7 @@ def make_app(wanted: str | None = None) -> typer.Typer:
         if name == wanted or not alone:
             app.command(name)(getattr(import_module(f"cli.{module}"), name))
     app.command("settings")(_settings)
+    app.command("features")(_features)
     for group in GROUPS:
         if group == wanted or not alone:
             app.add_typer(import_module(f"cli.{group}").app, name=group)

@@ -58,18 +58,36 @@ GENRE = len(GENRES)
 
 
 def _in_window(window: Window) -> tuple[UserCount, UserCount]:
-    events = f"among the user's last {window.events} events."
+    events = window.events
     return (
-        UserCount(f"n{window.events}", f"Events {events}", value=lambda profile, last: last[window].n),
-        UserCount(f"likes{window.events}", f"Likes {events}", value=lambda profile, last: last[window].likes),
+        UserCount(
+            f"n{events}",
+            f"Events in the window of the user's last {events}; fewer while there are not so many.",
+            value=lambda profile, last: last[window].n,
+        ),
+        UserCount(
+            f"likes{events}",
+            f"Likes among the user's last {events} events.",
+            value=lambda profile, last: last[window].likes,
+        ),
     )
 
 
 def _by_genre_in_window(window: Window) -> tuple[UserCount, UserCount]:
-    name, events = window.events, f"among the user's last {window.events} events, by genre of the item."
+    events = window.events
     return (
-        UserCount(f"genre_n{name}", f"Events {events}", GENRE, value=lambda profile, last: last[window].genre_n),
-        UserCount(f"genre_likes{name}", f"Likes {events}", GENRE, value=lambda profile, last: last[window].genre_likes),
+        UserCount(
+            f"genre_n{events}",
+            f"The user's last {events} events, by genre.",
+            GENRE,
+            value=lambda profile, last: last[window].genre_n,
+        ),
+        UserCount(
+            f"genre_likes{events}",
+            f"Likes among the user's last {events} events, by genre.",
+            GENRE,
+            value=lambda profile, last: last[window].genre_likes,
+        ),
     )
 
 

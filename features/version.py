@@ -1,0 +1,81 @@
+"""Versions of what is stored, derived from what is declared: of the state of users and items, and of dense inputs.
+
+A version is a fingerprint. It changes when a count, a field of the profile or a column is added, removed or renamed, so
+that what was stored before is recognised and refused, and never misread.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import fields
+
+from features.catalogue import GENRES
+from features.columns import USER_COLUMNS
+from features.counters import ItemCounter
+from features.counts import ATTRIBUTES_OF_USERS, USER_COUNTS, Attribute, Count
+from features.profile import Profile
+from features.rows import ITEM_FIELDS
+from features.schema import DENSE_COLUMNS
+
+FIRST_STATE = "89fd8037"
+"""Version of a state that was stored before states had versions."""
+
+FIRST_PROFILES = "9ab1d8dd"
+"""Version of profiles and counters in snapshot files that were written before they had versions."""
+
+FIRST_FEATURE_LOG = "ae527ba0"
+"""Version of messages of the feature log that were written before they had versions."""
+
+FIRST_COLUMNS = (
+    *("user_log_n", "user_like_rate", "user_like_rate10", "user_like_rate30", "genre_affinity", "genre_exposure"),
+    *("genre_affinity30", "genre_exposure30", "item_like_rate", "item_log_n", "item_year", "decade_affinity"),
+    *("decade_exposure", "user_log_days"),
+    *(f"genre:{genre}" for genre in GENRES),
+)
+"""Columns of the dense input of runs that went live before live runs named theirs."""
+
+
+def fingerprint(names: Iterable[str]) -> str:
+    """Eight hexadecimal digits for a sequence of names."""
+    return hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
+
+
+def _described(kind: str, declared: Sequence[Count | Attribute]) -> list[str]:
+    return [f"{kind} {field.name} {field.length}" for field in declared]
+
+
+PROFILE_FIELDS = [f"profile {field.name}" for field in fields(Profile)]
+COUNTER_FIELDS = [f"counter {field.name}" for field in fields(ItemCounter)]
+
+PROFILES_VERSION = fingerprint([*PROFILE_FIELDS, *COUNTER_FIELDS])
+"""Version of profiles and counters, as Redis and the files of a snapshot hold them."""
+
+STATE_VERSION = fingerprint(
+    [
+        *PROFILE_FIELDS,
+        *COUNTER_FIELDS,
+        *_described("user", [*ATTRIBUTES_OF_USERS, *USER_COUNTS]),
+        *_described("item", ITEM_FIELDS),
+    ]
+)
+"""Version of the state: of profiles, counters and feature rows."""
+
+FEATURE_LOG_VERSION = fingerprint([*DENSE_COLUMNS, *(f"{name} {length}" for name, length in USER_COLUMNS.items())])
+"""Version of the messages of the feature log, which hold dense inputs, and counts of users."""
+
+
+def difference(columns: Sequence[str], declared: Sequence[str] = DENSE_COLUMNS) -> str | None:
+    """Say how the columns of a model differ from those that are declared; None where they are the same.
+
+    >>> difference(["a", "c"], ["a", "b"])
+    'it lacks b and has c'
+    >>> difference(["b", "a"], ["a", "b"])
+    'its columns are in another order'
+    """
+    if list(columns) == list(declared):
+        return None
+    lacks = ", ".join(name for name in declared if name not in columns)
+    has = ", ".join(name for name in columns if name not in declared)
+    parts = [f"it lacks {lacks}" if lacks else "", f"{'has' if lacks else 'it has'} {has}" if has else ""]
+    return " and ".join(part for part in parts if part) or "its columns are in another order"
