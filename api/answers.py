@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 Store = Literal["redis", "elasticsearch", "triton", "feast", "stream"]
 
 
-class Part(BaseModel):
+class AnswerModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class AsOf(Part):
+class AsOf(AnswerModel):
     """What is known: the last event of the user's partition, and the time of the user's own last event."""
 
     partition: int = Field(ge=0)
@@ -21,7 +21,7 @@ class AsOf(Part):
     ts: int = Field(ge=0, description="unix seconds; 0 without events")
 
 
-class Explanation(Part):
+class Explanation(AnswerModel):
     """Where an item came from and what it was ranked by."""
 
     sources: dict[Literal["vector", "terms", "popular"], float] = Field(description="score that each source gave")
@@ -30,7 +30,7 @@ class Explanation(Part):
     features: dict[str, float] = Field(description="the ranker's dense features by name")
 
 
-class ListedItem(Part):
+class ListedItem(AnswerModel):
     """An item of a list."""
 
     itemid: int
@@ -41,7 +41,7 @@ class ListedItem(Part):
     explain: Explanation | None = Field(None, description="where `explain` was asked for")
 
 
-class Recommendation(Part):
+class Recommendation(AnswerModel):
     """A list, best first."""
 
     item_list: list[ListedItem]
@@ -53,7 +53,7 @@ class Recommendation(Part):
     )
 
 
-class Accepted(Part):
+class Accepted(AnswerModel):
     """A position in the log, which all replicas hold."""
 
     partition: int = Field(ge=0)
@@ -61,21 +61,21 @@ class Accepted(Part):
     ts: int = Field(ge=0, description="the event's time, unix seconds")
 
 
-class Tally(Part):
+class Tally(AnswerModel):
     """Items rated and liked."""
 
     n: int
     likes: int
 
 
-class Terms(Part):
+class Terms(AnswerModel):
     """Preferences, from above 0 to 1."""
 
     genres: dict[str, float]
     decades: dict[str, float]
 
 
-class RecentRating(Part):
+class RecentRating(AnswerModel):
     """A rating that the profile keeps in full."""
 
     itemid: int
@@ -84,7 +84,7 @@ class RecentRating(Part):
     ts: int = Field(ge=0, description="unix seconds")
 
 
-class UserState(Part):
+class UserState(AnswerModel):
     """What is known of a user, and as of which event."""
 
     userid: int
@@ -100,13 +100,13 @@ class UserState(Part):
     as_of: AsOf
 
 
-class Lives(Part):
+class Lives(AnswerModel):
     """The process answers."""
 
     status: Literal["ok"]
 
 
-class Readiness(Part):
+class Readiness(AnswerModel):
     """Whether lists can be made with every store."""
 
     status: Literal["ok", "not ready"]
@@ -117,13 +117,13 @@ class Readiness(Part):
     )
 
 
-class Refusal(Part):
+class Refusal(AnswerModel):
     """Why a request is not answered: for a request that breaks a rule, the field and the rule."""
 
     error: str = Field(min_length=1)
 
 
-class OpenAlarm(Part):
+class OpenAlarm(AnswerModel):
     """An open alarm: `value` is what was measured when it opened, `band` what it was over."""
 
     series: str
@@ -138,7 +138,7 @@ class OpenAlarm(Part):
     closed_event_ts: int | None
 
 
-class OpenCause(Part):
+class OpenCause(AnswerModel):
     """Open alarms of one cause, and what an operator said of them."""
 
     cause: str
@@ -147,13 +147,13 @@ class OpenCause(Part):
     alarms: list[OpenAlarm]
 
 
-class OpenCauses(Part):
+class OpenCauses(AnswerModel):
     """Causes of drift, newest first."""
 
     causes: list[OpenCause]
 
 
-class Acknowledged(Part):
+class Acknowledged(AnswerModel):
     """The cause that the note is about, and the keys of its alarms; the note holds until these change."""
 
     cause: str

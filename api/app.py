@@ -39,7 +39,7 @@ MAX_FIELDS, FIELDS_OF_ENTRY = 16, 4
 
 
 @dataclass
-class Parts:
+class Services:
     """What the routes work with."""
 
     settings: Settings
@@ -54,7 +54,7 @@ class Parts:
     metrics: Metrics
 
     @classmethod
-    def of(cls, settings: Settings) -> Parts:
+    def of(cls, settings: Settings) -> Services:
         """All parts; connections are made when they are first used."""
         profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
         features = Features(settings)
@@ -83,7 +83,7 @@ class Parts:
 def create_app(settings: Settings) -> Flask:
     """The application; it follows what is published from the start."""
     app = Flask("reelstream", static_folder=None)
-    parts = Parts.of(settings)
+    parts = Services.of(settings)
     parts.follower.start()
     parts.log_watch.start()
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_kb * 1024
@@ -105,7 +105,7 @@ def create_app(settings: Settings) -> Flask:
     return app
 
 
-def _recommendation(app: Flask, parts: Parts, places: Places) -> None:
+def _recommendation(app: Flask, parts: Services, places: Places) -> None:
     max_entries = parts.settings.api.max_history
 
     @app.post("/ml/rec")
@@ -129,7 +129,7 @@ def _recommendation(app: Flask, parts: Parts, places: Places) -> None:
         return jsonify(known_of(parts, number))
 
 
-def known_of(parts: Parts, userid: int) -> dict[str, Any]:
+def known_of(parts: Services, userid: int) -> dict[str, Any]:
     """What is known of a user, and as of which event."""
     live = parts.follower.live
     if live is None:
@@ -170,7 +170,7 @@ def known_of(parts: Parts, userid: int) -> dict[str, Any]:
     }
 
 
-def _events(app: Flask, parts: Parts, places: Places) -> None:
+def _events(app: Flask, parts: Services, places: Places) -> None:
     @app.post("/ratings")
     def rate() -> tuple[Response, int]:
         request.max_content_length = RATING_BYTES
@@ -184,7 +184,7 @@ def _events(app: Flask, parts: Parts, places: Places) -> None:
         return jsonify(position), 202
 
 
-def _health(app: Flask, parts: Parts) -> None:
+def _health(app: Flask, parts: Services) -> None:
     @app.get("/health/live")
     def live() -> Response:
         return jsonify({"status": "ok"})
@@ -218,7 +218,7 @@ def _description(app: Flask, settings: Settings) -> None:
         return jsonify(told)
 
 
-def _timing(app: Flask, parts: Parts) -> None:
+def _timing(app: Flask, parts: Services) -> None:
     @app.before_request
     def begin() -> None:
         now = time.perf_counter()

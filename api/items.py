@@ -13,7 +13,7 @@ from features.columns import attribute_column
 from features.counts import ATTRIBUTES_OF_ITEMS, ITEM_COUNTS
 
 
-class ItemTable:
+class LiveItems:
     """Item features as columns. Every change makes a new set of columns, so that a request sees one state of each row.
 
     Args:

@@ -7,7 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
-from api.items import ItemTable
+from api.items import LiveItems
 from settings import Settings
 from stores import LiveRun, NotPublished, Published, Unreachable
 from stores.feast.feature_store import Features
@@ -27,7 +27,7 @@ class Live:
     """A run and the items; taken once a request, so that an answer is made by one run."""
 
     run: LiveRun
-    items: ItemTable
+    items: LiveItems
 
 
 class Follower:
@@ -44,7 +44,7 @@ class Follower:
         self._features = features
         self._notice = "0-0"
         self._read_at = 0.0
-        self._table: ItemTable | None = None
+        self._table: LiveItems | None = None
         self._snapshot: str | None = None
         self.live: Live | None = None
         self.waits_for: str | None = "the first look at what is published"
@@ -90,7 +90,7 @@ class Follower:
             raise NotPublished("nothing is published yet; run `reelstream publish`")
         table = self._table
         if table is None or snapshot.created != self._snapshot:
-            table = ItemTable(self._published.catalogue(), self._settings.recall.half_life_days)
+            table = LiveItems(self._published.catalogue(), self._settings.recall.half_life_days)
             self._read_at = 0.0
             self._snapshot = snapshot.created
         if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
@@ -104,7 +104,7 @@ class Follower:
         if self.live is None or self.live.run != run or self.live.items is not table:
             self.live = Live(run, table)
 
-    def _read_all(self, table: ItemTable) -> None:
+    def _read_all(self, table: LiveItems) -> None:
         """Read every row, with pauses, so that requests beside it are not held up."""
         itemids = table.itemids.tolist()
         for start in range(0, len(itemids), ROWS):

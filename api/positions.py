@@ -117,7 +117,7 @@ class Waits:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        if self._profiles.served_of(shard) >= offset:
+        if self._profiles.visible_offset(shard) >= offset:
             return True
         if not self._places.acquire(blocking=False):
             return False
@@ -131,7 +131,7 @@ class Waits:
         while True:
             held = self._ends.holds(shard, offset, began)
             # Looked at after the end: what the log holds by then may be served by now.
-            if self._profiles.served_of(shard) >= offset:
+            if self._profiles.visible_offset(shard) >= offset:
                 return True
             waited = time.monotonic() - began
             if held is False or waited > self._timeout_s:

@@ -17,7 +17,7 @@ import numpy as np
 
 from api.attributes import Attributes
 from api.breakers import Breakers
-from api.items import ItemTable
+from api.items import LiveItems
 from api.live import Follower, Live
 from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
@@ -259,14 +259,14 @@ class Recommender:
             return known
         return recall_from_memory(live.items, wanted, exclude, limits.vector_k, limits.term_k)
 
-    def _entry(self, table: ItemTable, itemid: int, score: float) -> dict[str, Any]:
+    def _entry(self, table: LiveItems, itemid: int, score: float) -> dict[str, Any]:
         item = table.items[itemid]
         genres = [GENRES[genre] for genre in item.genres]
         return {"itemid": itemid, "score": score, "title": item.title, "year": item.year, "genres": genres}
 
 
 def recall_from_memory(
-    table: ItemTable,
+    table: LiveItems,
     wanted: Mapping[str, Mapping[int, float]],
     exclude: set[int],
     popular_n: int,
@@ -289,7 +289,7 @@ def explanation(candidate: Candidate, ranking: Ranking | None, inputs: Floats, p
     return told
 
 
-def session_profile(history: Iterable[Watched], table: ItemTable) -> Profile:
+def session_profile(history: Iterable[Watched], table: LiveItems) -> Profile:
     """The profile that the events of a session make; one without a time happens a second after the one before."""
     profile = Profile(0)
     rated: dict[int, tuple[int, int]] = {}

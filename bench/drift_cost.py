@@ -138,7 +138,7 @@ def _send(settings: Settings, events: Sequence[Event], pace: Pace, value: float)
 
 def _folded(settings: Settings) -> int:
     profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
-    return sum(0 if offset is None else offset + 1 for offset in profiles.served())
+    return sum(0 if offset is None else offset + 1 for offset in profiles.visible_offsets())
 
 
 def _counted(settings: Settings) -> int:

@@ -58,11 +58,13 @@ def _state(settings: Settings) -> tuple[Published, Profiles]:
 
 def components(settings: Settings) -> str:
     """Every component answers a real request."""
-    parts = servers.status(settings)
-    ill = [f"{part.name}: {part.detail or part.state}" for part in parts if not part.healthy]
+    components = servers.status(settings)
+    ill = [
+        f"{component.name}: {component.detail or component.state}" for component in components if not component.healthy
+    ]
     if ill:
         raise Broken("; ".join(ill))
-    return f"{len(parts)} components are healthy"
+    return f"{len(components)} components are healthy"
 
 
 def own_log(settings: Settings) -> str:
@@ -91,8 +93,8 @@ def caught_up(settings: Settings) -> str:
     with closing(Log(settings.kafka)) as log:
         ends = log.ends()
     behind = sum(
-        max(0, ends.get(shard, 0) - 1 - (-1 if served is None else served))
-        for shard, served in enumerate(profiles.served())
+        max(0, ends.get(shard, 0) - 1 - (-1 if visible is None else visible))
+        for shard, visible in enumerate(profiles.visible_offsets())
     )
     if behind > settings.stream.batch_events * settings.kafka.partitions:
         raise Broken(
@@ -147,10 +149,10 @@ def loopback_only(settings: Settings) -> str:
     """Nothing but what the settings say listens beyond this machine."""
     allowed = {settings.api.port} if settings.api.host not in ("127.0.0.1", "localhost", "::1") else set()
     open_ = set()
-    for part in servers.status(settings):
-        if part.pid is None:
+    for component in servers.status(settings):
+        if component.pid is None:
             continue
-        process = psutil.Process(part.pid)
+        process = psutil.Process(component.pid)
         for each in (process, *process.children(recursive=True)):
             for connection in each.net_connections("inet"):
                 address = connection.laddr.ip.removeprefix("::ffff:") if connection.laddr else ""

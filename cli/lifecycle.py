@@ -23,7 +23,7 @@ def up(workers: Workers = None, json: Json = False) -> None:
     with one_line(), part_lines() as tell:
         started = servers.up(load(), workers=workers, progress=tell)
     if json:
-        print(as_json.dumps([dataclasses.asdict(part) for part in started]))
+        print(as_json.dumps([dataclasses.asdict(component) for component in started]))
 
 
 def down(json: Json = False) -> None:
@@ -42,30 +42,30 @@ def down(json: Json = False) -> None:
 def status(json: Json = False) -> None:
     """Show the status of every component, checked with a real request; exit with 1 if one is unhealthy."""
     with one_line():
-        parts = servers.status(load())
+        components = servers.status(load())
     if json:
-        print(as_json.dumps([dataclasses.asdict(part) for part in parts]))
+        print(as_json.dumps([dataclasses.asdict(component) for component in components]))
     else:
-        out.print(_table(parts))
-    if not all(part.healthy for part in parts):
+        out.print(_table(components))
+    if not all(component.healthy for component in components):
         raise typer.Exit(1)
 
 
-def _table(parts: list[servers.PartStatus]) -> Table:
+def _table(components: list[servers.ComponentStatus]) -> Table:
     table = Table("component", "state", "healthy", box=None)
     for column in ("port", "pid", "memory MB", "uptime"):
         table.add_column(column, justify="right")
     table.add_column("detail")
-    for part in parts:
+    for component in components:
         table.add_row(
-            part.name,
-            part.state,
-            "[green]yes[/]" if part.healthy else "[red]no[/]",
-            str(part.port or ""),
-            str(part.pid or ""),
-            f"{part.memory_mb:.0f}" if part.pid else "",
-            _duration(part.uptime_s) if part.pid else "",
-            part.detail,
+            component.name,
+            component.state,
+            "[green]yes[/]" if component.healthy else "[red]no[/]",
+            str(component.port or ""),
+            str(component.pid or ""),
+            f"{component.memory_mb:.0f}" if component.pid else "",
+            _duration(component.uptime_s) if component.pid else "",
+            component.detail,
         )
     return table
 

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from drift import metrics
 from drift.alarms import Moment
+from drift.classification_metrics import Doubles, auc, ece, logloss
 from drift.events import NO_LIST
 from drift.records import QualityWindow, Segment
 
@@ -83,7 +83,7 @@ class Quality:
             sampling=scored / max(seen, 1),
             auc=whole.auc,
             logloss=whole.logloss,
-            ece=metrics.ece(label, like) if enough else None,
+            ece=ece(label, like) if enough else None,
             label_rate=whole.label_rate,
             hit10=hits[0] if told else None,
             hit50=hits[1] if told else None,
@@ -108,13 +108,13 @@ class Quality:
         self.ranks.extend(ranks)
 
 
-def _segment(label: metrics.Doubles, like: metrics.Doubles) -> Segment:
+def _segment(label: Doubles, like: Doubles) -> Segment:
     if len(label) < LEAST:
         return Segment(scored=len(label), auc=None, logloss=None, label_rate=None)
-    auc = metrics.auc(label, like)
+    area = auc(label, like)
     return Segment(
         scored=len(label),
-        auc=auc if math.isfinite(auc) else None,
-        logloss=metrics.logloss(label, like),
+        auc=area if math.isfinite(area) else None,
+        logloss=logloss(label, like),
         label_rate=float(label.mean()),
     )

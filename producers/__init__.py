@@ -1,4 +1,4 @@
-"""What puts events on the topic: the replayer, with or without a scenario, and dead events sent again."""
+"""What puts events on the topic: the replayer, with or without a scenario, and dead letters sent again."""
 
 from producers.dead import dead_events, resend
 from producers.replay import Pace, Report, replay

@@ -60,7 +60,7 @@ def dead_events(settings: KafkaSettings) -> Iterator[DeadLetter]:
 
 
 def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Resent:
-    """Put dead events on the topic again, with their keys and values, without their headers.
+    """Put dead letters on the topic again, with their keys and values, without their headers.
 
     One that is still bad dies again, with its new position; one that is good by now counts, and once only, however
     often it is sent. Events without a readable key go to the partition in which they stood. One of which the letter

@@ -1,4 +1,4 @@
-"""What a part of the running system is: how it is launched, which ports it takes, and what proves it ready."""
+"""A component of the running system: how it is launched, which ports it takes, and what proves it ready."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ PROBE_TIMEOUT_S = 2.0
 
 
 class NotYet(Exception):
-    """A part does not answer as it should; the message says what it did instead."""
+    """A component does not answer as it should; the message says what it did instead."""
 
 
 @dataclass(frozen=True)
 class Port:
-    """A port that a part listens on, and the setting that names it."""
+    """A port that a component listens on, and the setting that names it."""
 
     number: int
     setting: str
@@ -48,13 +48,13 @@ class Launch:
 
 
 @dataclass(frozen=True)
-class Part:
-    """A part of the system.
+class Component:
+    """A component of the system.
 
-    `launch` writes the part's configuration and says how to run it. `probe` sends a real request and raises `NotYet`
-    where the answer is not that of a part that is ready. `waits_for` asks a part that is ready what it cannot go on
-    without; empty where it works. `trouble` asks what makes it unhealthy though it answers; empty where nothing does.
-    `survived` asks which failures it went on after of late.
+    `launch` writes the component's configuration and says how to run it. `probe` sends a real request and raises
+    `NotYet` where the answer is not that of a component that is ready. `waits_for` asks a component that is ready what
+    it cannot go on without; empty where it works. `trouble` asks what makes it unhealthy though it answers; empty where
+    nothing does. `survived` asks which failures it went on after of late.
     """
 
     name: str
@@ -84,7 +84,7 @@ def require_loopback(host: str, setting: str) -> None:
     if host not in LOOPBACK_NAMES:
         raise Unsupported(
             f"setting {setting} names {host}, but `reelstream up` starts servers on {LOOPBACK} only; "
-            f"set it to {LOOPBACK}, or start the parts that you need by name"
+            f"set it to {LOOPBACK}, or start the components that you need by name"
         )
 
 

@@ -1,4 +1,4 @@
-"""Parts that died and were started again, as the supervisor's log tells."""
+"""Components that died and were started again, as the supervisor's log tells."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ EXITED = re.compile(r"(?P<when>[-\d]+ [:\d]+),\d+ \w+ exited: (?P<name>\S+) \((?
 
 
 @dataclass(frozen=True)
-class Deaths:
-    """How often a part has ended by itself of late, and how the last time."""
+class Crashes:
+    """How often a component has ended by itself of late, and how the last time."""
 
     times: int
     last: str
@@ -27,14 +27,14 @@ class Deaths:
         return f"died {times} in the last {WITHIN.seconds // 60} minutes, the last time: {self.last}"
 
 
-def recent(log: Path) -> dict[str, Deaths]:
-    """The deaths of the last minutes by part."""
-    found: dict[str, Deaths] = {}
+def recent(log: Path) -> dict[str, Crashes]:
+    """The crashes of the last minutes by component."""
+    found: dict[str, Crashes] = {}
     since = datetime.now() - WITHIN
     for match in EXITED.finditer(last_of(log)):
         if datetime.fromisoformat(match["when"]) >= since:
             before = found.get(match["name"])
-            found[match["name"]] = Deaths(before.times + 1 if before else 1, match["how"])
+            found[match["name"]] = Crashes(before.times + 1 if before else 1, match["how"])
     return found
 
 

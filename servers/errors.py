@@ -17,17 +17,17 @@ class SetupFailed(ServersError):
     """A jar or Triton's environment could not be fetched or built."""
 
 
-class NoRoom(ServersError):
+class LowResources(ServersError):
     """Too little disk or memory."""
 
 
 class PortTaken(ServersError):
-    """Another program listens where a part should."""
+    """Another program listens where a component should."""
 
 
 class NotReady(ServersError):
-    """A part did not come up, or did not stop."""
+    """A component did not come up, or did not stop."""
 
 
 class NotRunning(ServersError):
-    """The servers, or the part asked for, are not running."""
+    """The servers, or the component asked for, are not running."""

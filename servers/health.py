@@ -1,4 +1,4 @@
-"""How each part is now."""
+"""The status of each component."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from servers import crashes
-from servers.component import NotYet, Part
+from servers.component import Component, NotYet
 from servers.paths import Layout
 from servers.supervisor import ALIVE, TRYING, Process
 
@@ -18,8 +18,8 @@ MIB = 2**20
 
 
 @dataclass(frozen=True)
-class PartStatus:
-    """A part as it is now.
+class ComponentStatus:
+    """A component as it is now.
 
     Attributes:
         state: the supervisor's word for its process.
@@ -38,31 +38,31 @@ class PartStatus:
     detail: str
 
 
-def ask(parts: Sequence[Part], processes: Mapping[str, Process], layout: Layout) -> list[PartStatus]:
-    """The status of each part, all asked at once."""
+def ask(components: Sequence[Component], processes: Mapping[str, Process], layout: Layout) -> list[ComponentStatus]:
+    """The status of each component, all asked at once."""
     died = crashes.recent(layout.log("supervisor"))
 
-    def status(part: Part) -> PartStatus:
-        return _status(part, processes.get(part.name), died.get(part.name), layout.log(part.name))
+    def status(component: Component) -> ComponentStatus:
+        return _status(component, processes.get(component.name), died.get(component.name), layout.log(component.name))
 
-    with ThreadPoolExecutor(len(parts)) as threads:
-        return list(threads.map(status, parts))
+    with ThreadPoolExecutor(len(components)) as threads:
+        return list(threads.map(status, components))
 
 
-def _status(part: Part, process: Process | None, died: crashes.Deaths | None, log: Path) -> PartStatus:
+def _status(component: Component, process: Process | None, died: crashes.Crashes | None, log: Path) -> ComponentStatus:
     said, healthy = [], False
     if process is None or process.state not in TRYING:
         said.append(process.error if process else "")
     else:
         try:
-            part.probe()
+            component.probe()
             healthy = process.state in ALIVE
-            if waits_for := part.waits_for():
+            if waits_for := component.waits_for():
                 said.append(f"waits ({waits_for})")
-            if trouble := part.trouble():
+            if trouble := component.trouble():
                 healthy = False
                 said.append(trouble)
-            said.append(part.survived())
+            said.append(component.survived())
         except NotYet as error:
             lines = crashes.last_of(log).strip().splitlines()
             said += [str(error), f"the last line of its log is: {lines[-1].strip()}" if lines else ""]
@@ -70,11 +70,11 @@ def _status(part: Part, process: Process | None, died: crashes.Deaths | None, lo
         said.append(died.in_words())
     detail = "; ".join(each for each in said if each)
     number = process.pid if process else None
-    return PartStatus(
-        name=part.name,
+    return ComponentStatus(
+        name=component.name,
         state=process.state.lower() if process else "stopped",
         healthy=healthy,
-        port=part.ports[0].number if part.ports else None,
+        port=component.ports[0].number if component.ports else None,
         pid=number,
         memory_mb=_memory_mb(number) if number else 0.0,
         uptime_s=process.uptime_s if process else 0.0,

@@ -1,4 +1,4 @@
-"""HTTP requests that prove a part ready."""
+"""HTTP requests that prove a component ready."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from servers.component import LOOPBACK, PROBE_TIMEOUT_S, NotYet
 
 
 def expect_ok(port: int, path: str, *, method: str = "GET", json: Any = None) -> requests.Response:
-    """The answer of a part on this machine.
+    """The answer of a component on this machine.
 
     Raises:
         NotYet: no answer, or a status other than 2xx.
@@ -28,7 +28,7 @@ def expect_ok(port: int, path: str, *, method: str = "GET", json: Any = None) ->
 
 
 def told_by(port: int, path: str, token: str = "") -> Mapping[str, Any]:
-    """The JSON object that a part on this machine answers with, whatever the status; empty where it gives none."""
+    """The JSON object that a component on this machine answers with, whatever the status; empty where it gives none."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with requests.Session() as session:
         session.trust_env = False

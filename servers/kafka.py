@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Any
 
 from servers import java
-from servers.component import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, loopback_port, require_listener
+from servers.component import (
+    LOOPBACK,
+    PROBE_TIMEOUT_S,
+    Component,
+    Launch,
+    NotYet,
+    Port,
+    loopback_port,
+    require_listener,
+)
 from servers.errors import Unsupported
 from servers.paths import Layout, cache
 from settings import Settings, local
@@ -49,8 +58,8 @@ def install() -> None:
         java.fetch(COORDINATES, jars())
 
 
-def part(settings: Settings) -> Part:
-    """Kafka as a part of the system.
+def component(settings: Settings) -> Component:
+    """Kafka as a component of the system.
 
     Raises:
         Unsupported: the settings ask for what this broker does not speak.
@@ -68,7 +77,7 @@ def part(settings: Settings) -> Part:
     if not re.fullmatch(r"[\w.-]*", settings.kafka.username, re.ASCII):
         raise Unsupported("setting kafka.username: the Kafka that `reelstream up` starts takes letters and digits only")
     port = loopback_port(settings.kafka.bootstrap, "kafka.bootstrap")
-    return Part(
+    return Component(
         name="kafka",
         ports=(Port(port, "kafka.bootstrap"), Port(settings.kafka.controller_port, "kafka.controller_port")),
         launch=lambda: _launch(settings, port),

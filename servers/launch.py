@@ -1,7 +1,7 @@
-"""Run by the supervisor, as a file and without the package, to become a part: `python -I launch.py LAUNCH.json`.
+"""Run by the supervisor, as a file and without the package, to become a component: `python -I launch.py LAUNCH.json`.
 
-The supervisor starts a dead part again through this, so that each start reads the newest launch file, first ends what
-an earlier run of the part left behind, and dies with the supervisor.
+The supervisor starts a dead component again through this, so that each start reads the newest launch file, first ends
+what an earlier run of the component left behind, and dies with the supervisor.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ PR_SET_PDEATHSIG = 1
 
 
 def main() -> None:
-    """Clear up, prepare where needed, and turn into the part."""
+    """Clear up, prepare where needed, and turn into the component."""
     launch = json.loads(Path(sys.argv[1]).read_text())
     _end_leftovers()
     if launch["leftovers"]:
@@ -38,7 +38,7 @@ def main() -> None:
 
 
 def _end_leftovers() -> None:
-    """Kill processes of an earlier run of this part, such as the children of one that was killed itself."""
+    """Kill processes of an earlier run of this component, such as the children of one that was killed itself."""
     marks = {f"{name}={os.environ[name]}".encode() for name in (SUPERVISED_IN, PART)}
     for folder in Path("/proc").glob("[0-9]*"):
         try:

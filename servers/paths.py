@@ -53,28 +53,28 @@ class Layout:
 
     @property
     def logs(self) -> Path:
-        """One log file for each part."""
+        """One log file for each component."""
         return self.state / "logs"
 
     @property
     def supervisor(self) -> Path:
-        """The supervisor's configuration, process id and socket, and one launch file for each part."""
+        """The supervisor's configuration, process id and socket, and one launch file for each component."""
         return self.state / "supervisor"
 
     def log(self, name: str) -> Path:
-        """The log file of a part."""
+        """The log file of a component."""
         return self.logs / f"{name}.log"
 
     def data(self, name: str) -> Path:
-        """The data folder of a part."""
+        """The data folder of a component."""
         return self.state / "data" / name
 
     def config(self, name: str) -> Path:
-        """The folder of a part's generated configuration."""
+        """The folder of a component's generated configuration."""
         return self.state / "config" / name
 
     def launch(self, name: str) -> Path:
-        """The file that says how to run a part."""
+        """The file that says how to run a component."""
         return self.supervisor / "launch" / f"{name}.json"
 
     def make(self) -> None:

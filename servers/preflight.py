@@ -9,46 +9,46 @@ from pathlib import Path
 
 import psutil
 
-from servers.component import LOOPBACK, Part
-from servers.errors import NoRoom, PortTaken
+from servers.component import LOOPBACK, Component
+from servers.errors import LowResources, PortTaken
 from settings import Settings
 
 MIB = 2**20
 
 
-def require_room(settings: Settings) -> None:
-    """Raises `NoRoom` where less disk or memory is free than the settings ask for."""
+def require_resources(settings: Settings) -> None:
+    """Raises `LowResources` where less disk or memory is free than the settings ask for."""
     disk = shutil.disk_usage(_existing(settings.state)).free // MIB
     if disk < settings.servers.min_free_disk_mb:
-        raise NoRoom(
+        raise LowResources(
             f"the disk of {settings.state} has {disk} MiB free and the servers want "
             f"{settings.servers.min_free_disk_mb}; "
             "free some, set REELSTREAM_STATE_DIR to another disk, or lower servers.min_free_disk_mb"
         )
     memory = psutil.virtual_memory().available // MIB
     if memory < settings.servers.min_free_memory_mb:
-        raise NoRoom(
+        raise LowResources(
             f"{memory} MiB of memory are free and the servers want {settings.servers.min_free_memory_mb}; "
             "close something or lower servers.min_free_memory_mb"
         )
 
 
-def require_ports(parts: Iterable[Part], others: Iterable[Part]) -> None:
-    """Raises `PortTaken` where another program, or another part, has a port of one of `parts`."""
-    owners = {port.number: (part, port) for part in others for port in part.ports}
-    for part in parts:
-        for port in part.ports:
+def require_ports(components: Iterable[Component], others: Iterable[Component]) -> None:
+    """Raises `PortTaken` where another program, or another component, has a port of one of `components`."""
+    owners = {port.number: (component, port) for component in others for port in component.ports}
+    for component in components:
+        for port in component.ports:
             if port.number in owners:
                 other, also = owners[port.number]
                 raise PortTaken(
-                    f"port {port.number} is given to both {part.name} ({port.setting}) and "
+                    f"port {port.number} is given to both {component.name} ({port.setting}) and "
                     f"{other.name} ({also.setting}); set {port.variable} to another"
                 )
-            owners[port.number] = part, port
+            owners[port.number] = component, port
             if not _free(port.number):
                 raise PortTaken(
-                    f"port {port.number}, which is {part.name}'s ({port.setting}), is taken by {_holder(port.number)}; "
-                    f"stop that, or set {port.variable} to another"
+                    f"port {port.number}, which is {component.name}'s ({port.setting}), is taken by "
+                    f"{_holder(port.number)}; stop that, or set {port.variable} to another"
                 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, SecretStr
 
-from servers.component import Launch, Part, Port
+from servers.component import Component, Launch, Port
 from servers.http_probe import expect_ok, told_by
 from servers.paths import REPOSITORY
 from settings import Settings
@@ -18,26 +18,26 @@ from settings import Settings
 WORKER = "worker-"
 
 
-def feast(settings: Settings) -> Part:
-    """The Feast server as a part of the system."""
+def feast(settings: Settings) -> Component:
+    """The Feast server as a component of the system."""
     port = Port(settings.feast.port, "feast.port")
-    return _part(settings, "feast", ["stores.feast.feature_server"], port=port, path="/health")
+    return _component(settings, "feast", ["stores.feast.feature_server"], port=port, path="/health")
 
 
-def api(settings: Settings) -> Part:
-    """The API as a part of the system."""
+def api(settings: Settings) -> Component:
+    """The API as a component of the system."""
     port = Port(settings.api.port, "api.port")
-    part = _part(settings, "api", ["api"], port=port, path="/health/live")
+    component = _component(settings, "api", ["api"], port=port, path="/health/live")
     token = settings.api.token.get_secret_value()
-    return replace(part, trouble=lambda: _stopped(port.number, "/health/ready", token))
+    return replace(component, trouble=lambda: _stopped(port.number, "/health/ready", token))
 
 
-def worker(settings: Settings, index: int) -> Part:
-    """The stream worker of this index, from 0, as a part of the system."""
+def worker(settings: Settings, index: int) -> Component:
+    """The stream worker of this index, from 0, as a component of the system."""
     port = Port(settings.stream.metrics_port + index, "stream.metrics_port")
-    part = _part(settings, f"{WORKER}{index}", ["stream", "--index", str(index)], port=port, path="/health")
+    component = _component(settings, f"{WORKER}{index}", ["stream", "--index", str(index)], port=port, path="/health")
     return replace(
-        part,
+        component,
         waits_for=lambda: expect_ok(port.number, "/health").json()["waits_for"] or "",
         trouble=lambda: _stopped(port.number, "/health"),
         survived=lambda: _survived(port.number, "/health"),
@@ -51,15 +51,15 @@ def _survived(port: int, path: str) -> str:
 
 
 def _stopped(port: int, path: str, token: str = "") -> str:
-    """The partitions that a part says are stopped: the reason of the first, and the numbers of the others."""
+    """The partitions that a component says are stopped: the reason of the first, and the numbers of the others."""
     stopped = told_by(port, path, token).get("stopped") or {}
     reasons = [f"stopped: {why}" for _, why in list(stopped.items())[:1]]
     others = ", ".join(list(stopped)[1:])
     return "; ".join([*reasons, f"also stopped: partitions {others}"] if others else reasons)
 
 
-def _part(settings: Settings, name: str, module: list[str], *, port: Port, path: str) -> Part:
-    return Part(
+def _component(settings: Settings, name: str, module: list[str], *, port: Port, path: str) -> Component:
+    return Component(
         name=name,
         ports=(port,),
         launch=lambda: Launch([sys.executable, "-m", *module], _environment(settings), REPOSITORY),
@@ -90,9 +90,9 @@ def _environment(settings: Settings) -> dict[str, str]:
     return variables
 
 
-def _variables(part: BaseModel, prefix: str = "REELSTREAM_") -> Iterator[tuple[str, str]]:
-    for name in type(part).model_fields:
-        value = getattr(part, name)
+def _variables(section: BaseModel, prefix: str = "REELSTREAM_") -> Iterator[tuple[str, str]]:
+    for name in type(section).model_fields:
+        value = getattr(section, name)
         if isinstance(value, BaseModel):
             yield from _variables(value, f"{prefix}{name.upper()}__")
         elif isinstance(value, SecretStr):

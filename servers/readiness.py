@@ -1,4 +1,4 @@
-"""Waiting until parts are ready, and giving up with the last line of the log."""
+"""Waiting until components are ready, and giving up with the last line of the log."""
 
 from __future__ import annotations
 
@@ -8,22 +8,22 @@ from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from threading import Event
 
-from servers.component import NotYet, Part
+from servers.component import Component, NotYet
 from servers.errors import NotReady
 from servers.paths import Layout
 from servers.supervisor import ALIVE, Supervisor
 from settings import Settings
 
 POLL_S = 0.1
-DEATHS = 3
+CRASHES = 3
 
 Progress = Callable[[str, str], None]
-"""Called with the name of a part and what has just become of it."""
+"""Called with the name of a component and what has just become of it."""
 
 
 @dataclass(frozen=True)
 class Started:
-    """A part that is up: whether it was so before, and the seconds until it answered."""
+    """A component that is up: whether it was so before, and the seconds until it answered."""
 
     name: str
     already_running: bool
@@ -31,18 +31,22 @@ class Started:
 
 
 def wait_ready(
-    settings: Settings, supervisor: Supervisor, parts: Mapping[str, Part], missing: frozenset[str], tell: Progress
+    settings: Settings,
+    supervisor: Supervisor,
+    components: Mapping[str, Component],
+    missing: frozenset[str],
+    tell: Progress,
 ) -> list[Started]:
-    """Wait until every part has answered a real request; `missing` are those that have just been started.
+    """Wait until every component has answered a real request; `missing` are those that have just been started.
 
     Raises:
-        NotReady: a part does not answer in time, or stops as soon as it is started.
+        NotReady: a component does not answer in time, or stops as soon as it is started.
     """
     began, over = time.monotonic(), Event()
     started: dict[str, Started] = {}
-    starts: dict[str, set[int]] = {name: set() for name in parts}
-    with ThreadPoolExecutor(len(parts)) as threads:
-        waiting = {threads.submit(_until_ready, part, over): name for name, part in parts.items()}
+    starts: dict[str, set[int]] = {name: set() for name in components}
+    with ThreadPoolExecutor(len(components)) as threads:
+        waiting = {threads.submit(_until_ready, component, over): name for name, component in components.items()}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=POLL_S, return_when="FIRST_COMPLETED")
@@ -55,21 +59,21 @@ def wait_ready(
                 for name in waiting.values():
                     starts[name].add(processes[name].started)
                     # Counted while it is dead, if it can be: then the last line of its log says why.
-                    deaths = len(starts[name]) - (processes[name].state in ALIVE)
-                    if processes[name].state == "FATAL" or deaths >= DEATHS:
+                    crashes = len(starts[name]) - (processes[name].state in ALIVE)
+                    if processes[name].state == "FATAL" or crashes >= CRASHES:
                         raise _not_ready(settings, name, "stops as soon as it is started")
                 if waiting and time.monotonic() - began > settings.servers.ready_timeout_s:
                     limit = settings.servers.ready_timeout_s
                     raise _not_ready(settings, next(iter(waiting.values())), f"is not ready after {limit:.0f} s")
         finally:
             over.set()
-    return [started[name] for name in parts]
+    return [started[name] for name in components]
 
 
-def _until_ready(part: Part, over: Event) -> None:
+def _until_ready(component: Component, over: Event) -> None:
     while not over.is_set():
         try:
-            part.probe()
+            component.probe()
         except NotYet:
             over.wait(POLL_S)
         else:

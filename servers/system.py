@@ -11,10 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from servers import elasticsearch, health, kafka, preflight, processes
-from servers.component import Launch, Part
+from servers.component import Component, Launch
 from servers.components import STORES, WORKERS, chosen, named, order
-from servers.errors import NoRoom, NotRunning, Unsupported
-from servers.health import PartStatus
+from servers.errors import LowResources, NotRunning, Unsupported
+from servers.health import ComponentStatus
 from servers.paths import Layout, cache, locked
 from servers.readiness import Progress, Started, wait_ready
 from servers.supervisor import ALIVE, Supervisor
@@ -29,11 +29,11 @@ INSTALL: Mapping[str, Callable[[], None]] = {
 
 
 def setup(settings: Settings, *, only: Sequence[str] | None = None, progress: Progress | None = None) -> None:
-    """Install what the parts need and is missing: jars, and Triton's environment. Instant where nothing is missing.
+    """Install what the components need and lack: jars, and Triton's environment. Instant where nothing is missing.
 
     Raises:
         SetupFailed: something could not be had.
-        Unsupported: this machine cannot run a part.
+        Unsupported: this machine cannot run a component.
     """
     tell = progress or _silent
     for name in chosen(settings, None, only):
@@ -50,18 +50,18 @@ def up(
     only: Sequence[str] | None = None,
     progress: Progress | None = None,
 ) -> list[Started]:
-    """Start what is not running and wait until every part has answered a real request.
+    """Start what is not running and wait until every component has answered a real request.
 
     Args:
         workers: stream workers to run; None: as the settings say, and more where more are running.
-        only: names of parts (`workers` for all stream workers); None: all.
+        only: names of components (`workers` for all stream workers); None: all.
 
     Raises:
         ServersError: with one sentence that says what is wrong and what to do.
     """
     tell = progress or _silent
     names = chosen(settings, workers, only)
-    parts = {name: named(settings, name) for name in names}
+    components = {name: named(settings, name) for name in names}
     setup(settings, only=names)
     with _at_work(settings) as supervisor:
         running = _alive(supervisor)
@@ -69,15 +69,15 @@ def up(
         if missing:
             if not running:
                 supervisor.sweep()
-            preflight.require_room(settings)
+            preflight.require_resources(settings)
             others = [named(settings, name) for name in running if name in names]
-            preflight.require_ports([parts[name] for name in missing], others)
+            preflight.require_ports([components[name] for name in missing], others)
         if workers is not None and only is None:
             supervisor.stop(_surplus(running, workers))
         for name in names:
             tell(name, "starting" if name in missing else "already running")
-        _start(settings, supervisor, [parts[name] for name in missing])
-        return wait_ready(settings, supervisor, parts, frozenset(missing), tell)
+        _start(settings, supervisor, [components[name] for name in missing])
+        return wait_ready(settings, supervisor, components, frozenset(missing), tell)
 
 
 def down(settings: Settings, *, progress: Progress | None = None) -> list[str]:
@@ -93,12 +93,12 @@ def down(settings: Settings, *, progress: Progress | None = None) -> list[str]:
 
 
 def start(settings: Settings, names: Sequence[str], *, progress: Progress | None = None) -> list[Started]:
-    """Start parts by name (`workers` for all stream workers) and wait until they are ready."""
+    """Start components by name (`workers` for all stream workers) and wait until they are ready."""
     return up(settings, only=names, progress=progress)
 
 
 def stop(settings: Settings, names: Sequence[str]) -> list[str]:
-    """Stop parts by name (`workers` for all stream workers); they stay so until started. Returns what was running."""
+    """Stop components by name (`workers` for all stream workers) until they are started. Returns what was running."""
     if not settings.state.is_dir():
         return []
     with _at_work(settings) as supervisor:
@@ -109,7 +109,7 @@ def stop(settings: Settings, names: Sequence[str]) -> list[str]:
 
 
 def restart(settings: Settings, names: Sequence[str], *, progress: Progress | None = None) -> list[Started]:
-    """Stop parts and start the same again, with the settings as they are now.
+    """Stop components and start the same again, with the settings as they are now.
 
     Raises:
         NotRunning: none of them is running.
@@ -121,7 +121,7 @@ def restart(settings: Settings, names: Sequence[str], *, progress: Progress | No
 
 
 def pid(settings: Settings, name: str) -> int:
-    """The process id of a part.
+    """The process id of a component.
 
     Raises:
         NotRunning: it is not running.
@@ -132,8 +132,8 @@ def pid(settings: Settings, name: str) -> int:
     return process.pid
 
 
-def status(settings: Settings) -> list[PartStatus]:
-    """Every part as it is now, each asked with a real request."""
+def status(settings: Settings) -> list[ComponentStatus]:
+    """Every component as it is now, each asked with a real request."""
     processes = _supervisor(settings).processes()
     asked = []
     for name in sorted({*chosen(settings, None, None), *processes}, key=order):
@@ -159,7 +159,7 @@ def _at_work(settings: Settings) -> Iterator[Supervisor]:
     try:
         layout.make()
     except OSError as error:
-        raise NoRoom(
+        raise LowResources(
             f"the state folder {settings.state} cannot be made ({error.strerror}); set REELSTREAM_STATE_DIR to another"
         ) from error
     with _disk(settings), locked(layout.supervisor / "lock"):
@@ -172,11 +172,11 @@ def _disk(settings: Settings) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno == errno.ENOSPC:
-            raise NoRoom(
+            raise LowResources(
                 f"the disk of {settings.state} is full; free some or set REELSTREAM_STATE_DIR to another"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
-            raise NoRoom(
+            raise LowResources(
                 f"{error.filename} cannot be written; set REELSTREAM_STATE_DIR to a folder of yours"
             ) from error
         raise
@@ -202,13 +202,13 @@ def _stop(settings: Settings, supervisor: Supervisor, names: Iterable[str], tell
             tell(name, "stopped")
 
 
-def _start(settings: Settings, supervisor: Supervisor, parts: Sequence[Part]) -> None:
+def _start(settings: Settings, supervisor: Supervisor, components: Sequence[Component]) -> None:
     layout = Layout(settings.state)
-    for part in parts:
-        _write_launch(layout.launch(part.name), part.launch())
-    supervisor.ensure(part.name for part in parts)
-    for part in parts:
-        supervisor.start(part.name)
+    for component in components:
+        _write_launch(layout.launch(component.name), component.launch())
+    supervisor.ensure(component.name for component in components)
+    for component in components:
+        supervisor.start(component.name)
 
 
 def _write_launch(file: Path, launch: Launch) -> None:

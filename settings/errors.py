@@ -3,12 +3,12 @@
     ReelstreamError
     ├── SettingsError        a setting is unknown, of the wrong type or out of range      settings/
     ├── ServersError         a server cannot be started or stopped                        servers/
-    │   ├── Unsupported      this machine cannot run a part
+    │   ├── Unsupported      this machine cannot run a component
     │   ├── SetupFailed      something could not be installed
-    │   ├── NoRoom           too little disk or memory
+    │   ├── LowResources     too little disk or memory
     │   ├── PortTaken        another program listens on a port
-    │   ├── NotReady         a part does not answer
-    │   └── NotRunning       a part is not there
+    │   ├── NotReady         a component does not answer
+    │   └── NotRunning       a component is not there
     ├── Busy                 a replay is running already                                  cli/
     ├── OfflineError                                                                      offline/
     │   ├── DataError        the ratings are missing or malformed
@@ -26,7 +26,7 @@
             └── ShardLost    another worker has taken the shard
 
 Two stand apart, as they are about one event or one request: `features.EventError`, with which the stream files an event
-with the dead ones, and `api.messages.RequestError`, which becomes the answer to the request.
+as a dead letter, and `api.messages.RequestError`, which becomes the answer to the request.
 """
 
 from __future__ import annotations

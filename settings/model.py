@@ -18,14 +18,14 @@ from settings import local
 from settings.errors import SettingsError
 
 
-class Part(BaseModel):
+class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     _state: Path | None = PrivateAttr(None)
     """The state folder, where the server that `reelstream up` starts keeps its password or its socket."""
 
 
-class KafkaSettings(Part):
+class KafkaSettings(Section):
     """Kafka: the log of events."""
 
     bootstrap: str = Field("127.0.0.1:9092", description="host:port of a broker; several separated by commas")
@@ -59,7 +59,7 @@ class KafkaSettings(Part):
         return local.USER, local.secret(self._state, "kafka")
 
 
-class RedisSettings(Part):
+class RedisSettings(Section):
     """Redis (or Valkey): profiles, counters, offsets and Feast's online store."""
 
     host: str = Field("127.0.0.1", description="host of the server")
@@ -89,7 +89,7 @@ class RedisSettings(Part):
         return local.secret(self._state, "redis")
 
 
-class ElasticsearchSettings(Part):
+class ElasticsearchSettings(Section):
     """Elasticsearch: the catalogue, searched by terms and vectors."""
 
     url: str = Field("http://127.0.0.1:9200", description="address of the cluster")
@@ -102,7 +102,7 @@ class ElasticsearchSettings(Part):
     heap_mb: int = Field(512, ge=128, description="Java heap of the node that `reelstream up` starts, in MiB")
 
 
-class TritonSettings(Part):
+class TritonSettings(Section):
     """Triton: the user encoder and the ranker."""
 
     host: str = Field(
@@ -129,7 +129,7 @@ class TritonSettings(Part):
         return f"unix:{local.triton_socket(self._state or Path())}"
 
 
-class FeastSettings(Part):
+class FeastSettings(Section):
     """Feast: user and item features, online store Redis."""
 
     project: str = Field("reelstream", description="name of the Feast project")
@@ -143,7 +143,7 @@ class FeastSettings(Part):
     registry: str = Field("", description="path of the registry file; empty: `feast/registry.db` in the state folder")
 
 
-class StreamSettings(Part):
+class StreamSettings(Section):
     """The stream worker: Faust agents that fold events into state."""
 
     host: str = Field("127.0.0.1", description="address that a worker's health and metrics listen on")
@@ -166,7 +166,7 @@ class StreamSettings(Part):
     )
 
 
-class DriftSettings(Part):
+class DriftSettings(Section):
     """Drift: live features, labels and quality against those at training."""
 
     enabled: bool = Field(True, description="log the ranker's inputs and watch them for drift")
@@ -188,7 +188,7 @@ class DriftSettings(Part):
     )
 
 
-class ApiSettings(Part):
+class ApiSettings(Section):
     """The API: recommendation, ingest, health, metrics."""
 
     host: str = Field("127.0.0.1", description="address that the API listens on")
@@ -227,7 +227,7 @@ class ApiSettings(Part):
     items_refresh_s: float = Field(60.0, gt=0, description="seconds between two full reads of the item features")
 
 
-class RecallSettings(Part):
+class RecallSettings(Section):
     """Recall: how many candidates come from which source."""
 
     vector_k: int = Field(200, ge=1, le=1000, description="candidates from the nearest vectors")
@@ -241,7 +241,7 @@ class RecallSettings(Part):
     half_life_days: float = Field(30.0, gt=0, description="half-life of recent popularity, in days of event time")
 
 
-class DataSettings(Part):
+class DataSettings(Section):
     """The ratings."""
 
     folder: str = Field(
@@ -258,7 +258,7 @@ class DataSettings(Part):
     train_share: float = Field(0.8, gt=0, lt=1, description="share of each user's other events that train the models")
 
 
-class TrainSettings(Part):
+class TrainSettings(Section):
     """Training: the sequence encoders and the ranker."""
 
     seed: int = Field(7, description="seed of every random choice")
@@ -286,7 +286,7 @@ QUICK = {"encoders": 1, "encoder_epochs": 3, "refit_epochs": 1, "ranker_models":
 """Settings of a quick training: a model to look around with in a quarter of the time, not the best one."""
 
 
-class PublishSettings(Part):
+class PublishSettings(Section):
     """Publishing: which runs go live."""
 
     margin: float = Field(
@@ -300,7 +300,7 @@ class PublishSettings(Part):
     )
 
 
-class ServersSettings(Part):
+class ServersSettings(Section):
     """The servers that `reelstream up` starts on this machine."""
 
     ready_timeout_s: float = Field(120.0, gt=0, description="seconds to wait for every part to answer")

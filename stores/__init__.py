@@ -18,7 +18,7 @@ from stores.errors import (
 )
 from stores.kafka.client import abandon
 from stores.kafka.feature_log import DriftTopics, FeatureBatch, Sampled
-from stores.kafka.log import Log, Logged, delete_topics, ensure_topics, partition_of, producer, understand
+from stores.kafka.log import Log, Logged, decode_event, delete_topics, ensure_topics, partition_of, producer
 from stores.redis.connection import connect
 from stores.redis.drift import DriftStore
 from stores.redis.profiles import Profiles
@@ -59,10 +59,10 @@ __all__ = [
     "Unreadable",
     "abandon",
     "connect",
+    "decode_event",
     "delete_topics",
     "ensure_topics",
     "partition_of",
     "producer",
-    "understand",
     "view_shard",
 ]

@@ -12,7 +12,7 @@ gc.disable()
 from settings import load, logs  # noqa: E402
 from stores import ensure_topics  # noqa: E402
 from stream.app import make_app  # noqa: E402
-from stream.retry import Patient  # noqa: E402
+from stream.retry import Retrier  # noqa: E402
 
 gc.freeze()
 gc.enable()
@@ -27,7 +27,7 @@ def main() -> None:
     settings = load()
     index = parser.parse_args().index
     logs.set_up(settings.log_level)
-    Patient(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
+    Retrier(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
     (settings.state / "faust").mkdir(parents=True, exist_ok=True)
     app = make_app(settings, index)
     worker = app.Worker(loglevel=settings.log_level.lower(), redirect_stdouts=False, quiet=True)

@@ -25,8 +25,8 @@ from stream.consume.log_guard import CHECK_EVERY_S
 from stream.consume.state_offsets import App, NoTables
 from stream.drift.agent import position, watch_drift
 from stream.metrics import Metrics
-from stream.retry import Patient
-from stream.run_blocking import beside
+from stream.retry import Retrier
+from stream.run_blocking import run_blocking
 from stream.worker import Worker
 
 log = logging.getLogger("reelstream.stream")
@@ -36,9 +36,9 @@ def make_app(settings: Settings, index: int) -> App:
     """The application of worker number `index`."""
     profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
     metrics = Metrics()
-    patient = Patient(settings.stream.retry_max_s, lambda what: metrics.retries.labels(what).inc())
+    retrier = Retrier(settings.stream.retry_max_s, lambda what: metrics.retries.labels(what).inc())
     published = Published(profiles.client)
-    worker = Worker(settings, profiles, published, metrics, patient)
+    worker = Worker(settings, profiles, published, metrics, retrier)
     worker.prepare()
     app = new_app(settings, index)
     drift_store = DriftStore(profiles.client)
@@ -48,13 +48,13 @@ def make_app(settings: Settings, index: int) -> App:
         applied = {TP(settings.kafka.topic, shard): offset for shard, offset in enumerate(worker.positions())}
         return applied | position(drift_store, settings, worker.troubles)
 
-    app.positions = lambda: patient("comparing the log with the state", positions)
+    app.positions = lambda: retrier("comparing the log with the state", positions)
     topic = app.topic(settings.kafka.topic, key_type=bytes, value_type=bytes, internal=False)
 
     @app.agent(topic, name="fold")
     async def fold(stream: faust.StreamT[bytes]) -> None:
         async for events in batches(stream, settings.stream.batch_events, settings.stream.batch_within_s):
-            await beside(fold_batch, events)
+            await run_blocking(fold_batch, events)
 
     def fold_batch(events: Sequence[Any]) -> None:
         batches: dict[int, list[Logged]] = {}
@@ -101,7 +101,7 @@ def make_app(settings: Settings, index: int) -> App:
         return sum(map(waiting, ours()))
 
     if settings.drift.enabled:
-        watch_drift(app, settings, profiles, published, metrics, patient, behind, worker.troubles)
+        watch_drift(app, settings, profiles, published, metrics, retrier, behind, worker.troubles)
 
     check_log(app, worker, ours)
     report(app, worker, metrics, ours, waiting)

@@ -16,7 +16,7 @@ T = TypeVar("T")
 log = logging.getLogger("reelstream.stream")
 
 
-class Patient:
+class Retrier:
     """Calls a function until the stores answer.
 
     Args:

@@ -17,26 +17,26 @@ from stream.fold.fold import Fold
 from stream.fold.inputs import Inputs
 from stream.fold.items import publish_items
 from stream.metrics import Metrics
-from stream.retry import Patient
+from stream.retry import Retrier
 from stream.troubles import Troubles
 
 log = logging.getLogger("reelstream.stream")
 
 DEAD_WITHIN_S = 30.0
-"""Seconds that Kafka gets to take a batch's dead events, before the batch is tried again."""
+"""Seconds that Kafka gets to take a batch's dead letters, before the batch is tried again."""
 
 
 class Worker:
     """Folds batches and publishes item counters. Its methods block; they run beside the event loop."""
 
     def __init__(
-        self, settings: Settings, profiles: Profiles, published: Published, metrics: Metrics, patient: Patient
+        self, settings: Settings, profiles: Profiles, published: Published, metrics: Metrics, retrier: Retrier
     ) -> None:
         self._settings = settings
         self._profiles = profiles
         self._published = published
         self._metrics = metrics
-        self._patient = patient
+        self._retrier = retrier
         self._fold: Fold | None = None
         self._items: Mapping[int, Item] = {}
         self._item_features: Features | None = None
@@ -71,8 +71,8 @@ class Worker:
             Unreachable: if Redis does not answer.
         """
         return [
-            None if applied is None else min(applied, -1 if served is None else served)
-            for applied, served in zip(self.applied(), self._profiles.served(), strict=True)
+            None if applied is None else min(applied, -1 if visible is None else visible)
+            for applied, visible in zip(self.applied(), self._profiles.visible_offsets(), strict=True)
         ]
 
     def has_passed(self, read_from: Mapping[int, int]) -> bool:
@@ -100,7 +100,7 @@ class Worker:
     @property
     def waits_for(self) -> str | None:
         """What the worker cannot go on without; None while it works."""
-        return self._patient.waits_for()
+        return self._retrier.waits_for()
 
     def fold(self, batches: Mapping[int, Sequence[Logged]], holds: Callable[[int], bool]) -> set[int]:
         """Fold consecutive events of some partitions, however long the stores are away.
@@ -150,7 +150,7 @@ class Worker:
                 raise error
 
         gone: set[int] = set()
-        self._patient("folding a batch", attempt)
+        self._retrier("folding a batch", attempt)
         return set(batches) - gone
 
     def publish_items(self) -> None:
@@ -160,7 +160,7 @@ class Worker:
         if self._item_features is None:
             self._item_features = Features(self._settings)
         features = self._item_features
-        published = self._patient(
+        published = self._retrier(
             "publishing item counters",
             lambda: publish_items(self._profiles, self._published, features, self._items, self._damaged),
         )

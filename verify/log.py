@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
 from features.broken import HEADER
 from offline.state.snapshot import Beginning
-from stores import Log, partition_of, understand
+from stores import Log, decode_event, partition_of
 
 
 @dataclass
@@ -79,7 +79,7 @@ class Expected:
                 counted = self.counted[record.partition]
                 counted.broken = counted.broken or any(name == HEADER for name, _ in record.headers)
                 try:
-                    event = understand(record, self._items, partitions, self._max_future_s)
+                    event = decode_event(record, self._items, partitions, self._max_future_s)
                 except EventError as error:
                     self.dead[record.partition][str(error)] += 1
                 else:

@@ -133,7 +133,7 @@ class SampleComparison:
             name = f"sample: item {itemid} in shard {shard}"
             self._result.check(name, self._oracle.counter(shard, itemid, at), counter)
         counted = read_one(lambda: sum(int(n) for n in dead))
-        self._result.check(f"sample: dead events of shard {shard}", self._dead(shard, at), counted)
+        self._result.check(f"sample: dead letters of shard {shard}", self._dead(shard, at), counted)
 
     def _dead(self, shard: int, at: int) -> int:
         return sum(offset <= at for offset in self._oracle.dead[shard])
@@ -160,7 +160,7 @@ class SampleComparison:
         left, until = set(self._users), time.monotonic() + self._wait_s
         while left:
             progress("comparing feature rows of a sample with the oracle", 1 - len(left) / len(self._users))
-            before = [-1 if each is None else each for each in self._profiles.served()]
+            before = [-1 if each is None else each for each in self._profiles.visible_offsets()]
             rows = read_each(self._features.users, sorted(left))
             after = [-1 if each is None else each for each in self._profiles.applied()]
             self._read_to({shard: at + 1 for shard, at in enumerate(after)})

@@ -100,7 +100,7 @@ class StateComparison:
 
     def _behind(self) -> dict[int, int]:
         """Events that a shard, or what follows it, does not hold yet; without shards that hold all."""
-        positions = zip(self._profiles.applied(), self._profiles.served(), strict=True)
+        positions = zip(self._profiles.applied(), self._profiles.visible_offsets(), strict=True)
         lowest = [min(-1 if each is None else each for each in position) for position in positions]
         return {
             shard: self._expected.folded[shard] - 1 - stands
@@ -180,7 +180,7 @@ class StateComparison:
         counters = self._expected.counters(shard)
         for itemid in counters.keys() | view.counters.keys():
             self.result.check(f"item {itemid} in shard {shard}", counters.get(itemid), view.counters.get(itemid))
-        self.result.check(f"dead events of shard {shard}", dict(self._expected.dead[shard]), dict(view.dead))
+        self.result.check(f"dead letters of shard {shard}", dict(self._expected.dead[shard]), dict(view.dead))
 
     def _damaged_shard(self, shard: int, userids: Sequence[int]) -> None:
         """Compare a shard of which a value cannot be read, each value by itself."""
@@ -200,7 +200,7 @@ class StateComparison:
             self.result.check(f"item {name} in shard {shard}", expected.get(name), counters.get(name))
         stored = {reason.decode("latin-1"): n.decode("latin-1") for reason, n in dead.items()}
         wanted = {reason: str(n) for reason, n in self._expected.dead[shard].items()}
-        self.result.check(f"dead events of shard {shard}", wanted, stored)
+        self.result.check(f"dead letters of shard {shard}", wanted, stored)
 
     def _row(self, kind: str, entity: int) -> StoredRow | None:
         """The row that an entity must have, with its timestamp."""

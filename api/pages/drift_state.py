@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from api.pages.watch import Audience, Seen, Watch
+from api.pages.poller import Audience, Poller, Seen
 from drift.records import Acknowledgement, Alarm, DriftNow, DriftWindow, QualityWindow, SeriesHistogram, TrainedQuality
 from stores.redis.drift import DriftStore
 
@@ -40,8 +40,8 @@ class DriftState:
     def __init__(self, store: DriftStore, audience: Audience) -> None:
         self._store = store
         self._timeline: tuple[tuple[int, float] | None, list[DriftWindow]] = None, []
-        self.drift = Watch("drift", self._ask_drift, audience)
-        self.quality = Watch("quality", self._ask_quality, audience)
+        self.drift = Poller("drift", self._ask_drift, audience)
+        self.quality = Poller("quality", self._ask_quality, audience)
 
     def look_at_drift(self, since: int) -> dict[str, Any]:
         """How all series stand, and the windows after `since` counted events."""

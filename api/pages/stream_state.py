@@ -1,4 +1,4 @@
-"""What the page Stream shows: rates, lag, freshness, dead events, workers and the health of the stores."""
+"""What the page Stream shows: rates, lag, freshness, dead letters, workers and the health of the stores."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ import requests
 
 from api.live import Follower
 from api.log_watch import LogWatch
+from api.pages.poller import Audience, Poller
 from api.pages.rates import Freshness, Rate, quantile
 from api.pages.tail import LogTail, Tail
-from api.pages.watch import Audience, Watch
 from api.pages.workers import Workers, WorkerSeen
 from settings import Settings
 from stores import Models, Profiles, StoreError, Unreachable
@@ -27,23 +27,23 @@ KEPT_S = 300
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the log goes, and how far what is served.
+    """How far the log goes, and how far its events are visible.
 
     Attributes:
         tail: the end of the log.
-        served: last offset that can be served, by partition, read right after the end of the log, so that the two can
-            be compared; None where Redis is away.
+        visible: last offset whose event is visible, by partition, read right after the end of the log, so that the two
+            can be compared; None where Redis is away.
     """
 
     tail: Tail
-    served: list[int] | None
+    visible: list[int] | None
 
     @property
     def lags(self) -> list[int] | None:
-        """Events of each partition that are not served yet."""
-        if self.served is None:
+        """Events of each partition that are not visible yet."""
+        if self.visible is None:
             return None
-        return [max(0, self.tail.ends.get(place, 0) - 1 - served) for place, served in enumerate(self.served)]
+        return [max(0, self.tail.ends.get(place, 0) - 1 - visible) for place, visible in enumerate(self.visible)]
 
 
 class StreamState:
@@ -65,10 +65,10 @@ class StreamState:
         self._tail = LogTail(settings.kafka)
         workers = Workers(settings.stream)
         feast = f"http://{settings.feast.host}:{settings.feast.port}/health"
-        self.log: Watch[Reach] = self._watch("Kafka", self._ask_log)
-        self.dead: Watch[dict[str, int]] = self._watch("Redis", profiles.dead)
-        self.workers: Watch[list[WorkerSeen]] = self._watch("stream workers", workers.ask)
-        self.stores: list[Watch[Any]] = [
+        self.log: Poller[Reach] = self._watch("Kafka", self._ask_log)
+        self.dead: Poller[dict[str, int]] = self._watch("Redis", profiles.dead)
+        self.workers: Poller[list[WorkerSeen]] = self._watch("stream workers", workers.ask)
+        self.stores: list[Poller[Any]] = [
             self.log,
             self.dead,
             self._watch("Elasticsearch", lambda: _lives("Elasticsearch", index.live)),
@@ -80,8 +80,8 @@ class StreamState:
         self._sampler: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def _watch(self, name: str, ask: Callable[[], Any]) -> Watch[Any]:
-        return Watch(name, ask, self.audience)
+    def _watch(self, name: str, ask: Callable[[], Any]) -> Poller[Any]:
+        return Poller(name, ask, self.audience)
 
     def look(self, since: int) -> dict[str, Any]:
         """All of it as JSON, with the samples after the second `since`."""
@@ -108,10 +108,10 @@ class StreamState:
     def _ask_log(self) -> Reach:
         tail = self._tail.ask()
         try:
-            served = [-1 if each is None else each for each in self._profiles.served()]
+            visible = [-1 if each is None else each for each in self._profiles.visible_offsets()]
         except StoreError:
             return Reach(tail, None)
-        return Reach(tail, served)
+        return Reach(tail, visible)
 
     def _partitions(self, reach: Reach | None, workers: list[WorkerSeen]) -> list[dict[str, Any]]:
         holder = {partition: worker.name for worker in workers if worker.answers for partition in worker.partitions}
@@ -141,8 +141,8 @@ class StreamState:
             # The rate is taken between the moments of the answers, not between those of the samples.
             asked = at_s - reach.age_s
             sample["written"] = _rounded(self._written.add(asked, sum(reach.fresh.tail.ends.values())))
-            if reach.fresh.served and reach.fresh.lags:
-                sample["folded"] = _rounded(self._folded.add(asked, sum(each + 1 for each in reach.fresh.served)))
+            if reach.fresh.visible and reach.fresh.lags:
+                sample["folded"] = _rounded(self._folded.add(asked, sum(each + 1 for each in reach.fresh.visible)))
                 sample["lag"] = sum(reach.fresh.lags)
         if workers.fresh:
             buckets = self._freshness.add(at_s, {worker.name: worker.freshness for worker in workers.fresh})
@@ -170,7 +170,7 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _store(watch: Watch[Any]) -> dict[str, Any]:
+def _store(watch: Poller[Any]) -> dict[str, Any]:
     seen = watch.look()
     asked = seen.value is not None or seen.error is not None
     return {

@@ -17,7 +17,7 @@ from drift.thresholds import BLOCK
 from features import LIKED, RECENT, Recent, dense, encoder_input, rating_input
 from features.columns import ItemTable, user_columns
 from offline.data.history import Floats, State
-from offline.data.point_in_time import Moments
+from offline.data.point_in_time import PriorStates
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split
 
@@ -158,7 +158,7 @@ class Before:
         user = user_columns(np.array([self._user[each] for each in place.tolist()], dtype=np.int64))
         return dense(user, table.columns(itemid, n[itemid] - 1, likes[itemid] - liked))
 
-    def moments(self, place: Ints, history: int) -> Moments:
+    def states(self, place: Ints, history: int) -> PriorStates:
         """The state before some of the scored events, items as they are at the end without the event itself."""
         itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
         counters = np.tile(np.stack(self._counters())[:, None, itemids], (1, len(place), 1))
@@ -168,7 +168,7 @@ class Before:
         known = place.tolist()
         inputs = [encoder_input(self._recent[each], history) for each in known]
         seen = [np.searchsorted(itemids, self._seen[each]) for each in known]
-        return Moments(
+        return PriorStates(
             place=place,
             items=np.concatenate([items for items, _ in inputs]),
             liked=np.concatenate([liked for _, liked in inputs]),

@@ -1,4 +1,4 @@
-"""The state at chosen moments, as arrays: all that the system would have known when it made a list."""
+"""The state at chosen points in time, as arrays: all that the system would have known when it made a list."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from offline.data.split import user_order
 
 
 @dataclass(frozen=True)
-class Moments:
+class PriorStates:
     """States, each from the events of an earlier second than the event that follows.
 
     Attributes:
@@ -42,7 +42,7 @@ class Moments:
 
 
 @dataclass(frozen=True)
-class _Moment:
+class _PriorState:
     place: int
     items: Ints
     liked: Ints
@@ -53,7 +53,7 @@ class _Moment:
 
 
 class Collector:
-    """Hands the moments before some events to `use`, up to `size` at a time; call `finish` after the replay.
+    """Hands the states before some events to `use`, up to `size` at a time; call `finish` after the replay.
 
     A list is made before the second of its event begins, so the state is taken at the user's first event in that
     second.
@@ -61,13 +61,18 @@ class Collector:
     Args:
         ratings: the events.
         targets: places of the events, INT64.
-        use: what takes the moments.
+        use: takes the states.
         history: events that the encoder sees.
-        size: most moments at a time.
+        size: most states at a time.
     """
 
     def __init__(
-        self, ratings: Ratings, targets: Ints, use: Callable[[Moments], None], history: int = RECENT, size: int = 256
+        self,
+        ratings: Ratings,
+        targets: Ints,
+        use: Callable[[PriorStates], None],
+        history: int = RECENT,
+        size: int = 256,
     ) -> None:
         self._ratings, self._use, self._history, self._size = ratings, use, history, size
         first = first_of_second(ratings)[targets]
@@ -77,7 +82,7 @@ class Collector:
         self.places = np.unique(first)
         self._itemids = sorted(ratings.catalogue.items)
         self._column = {itemid: column for column, itemid in enumerate(self._itemids)}
-        self._moments: list[_Moment] = []
+        self._states: list[_PriorState] = []
 
     def visit(self, place: int, state: State) -> None:
         """Take the state for the events of this second."""
@@ -91,28 +96,28 @@ class Collector:
         for itemid, counter in state.counters.items():
             counters[:, self._column[itemid]] = counter.n, counter.likes
         for target in self._targets[place]:
-            self._moments.append(_Moment(target, items[0], liked[0], rating[0], seen, user, counters))
-        if len(self._moments) >= self._size:
+            self._states.append(_PriorState(target, items[0], liked[0], rating[0], seen, user, counters))
+        if len(self._states) >= self._size:
             self._flush()
 
     def finish(self) -> None:
         """Hand over what is left."""
-        if self._moments:
+        if self._states:
             self._flush()
 
     def _flush(self) -> None:
-        moments, self._moments = self._moments, []
+        states, self._states = self._states, []
         self._use(
-            Moments(
-                place=np.array([moment.place for moment in moments], dtype=np.int64),
-                items=np.stack([moment.items for moment in moments]),
-                liked=np.stack([moment.liked for moment in moments]),
-                rating=np.stack([moment.rating for moment in moments]),
-                seen_row=np.repeat(np.arange(len(moments)), [len(moment.seen) for moment in moments]),
-                seen_column=np.concatenate([np.array(moment.seen, dtype=np.int64) for moment in moments]),
-                user=np.array([moment.user for moment in moments], dtype=np.int64),
-                item_n=np.stack([moment.counters[0] for moment in moments]),
-                item_likes=np.stack([moment.counters[1] for moment in moments]),
+            PriorStates(
+                place=np.array([state.place for state in states], dtype=np.int64),
+                items=np.stack([state.items for state in states]),
+                liked=np.stack([state.liked for state in states]),
+                rating=np.stack([state.rating for state in states]),
+                seen_row=np.repeat(np.arange(len(states)), [len(state.seen) for state in states]),
+                seen_column=np.concatenate([np.array(state.seen, dtype=np.int64) for state in states]),
+                user=np.array([state.user for state in states], dtype=np.int64),
+                item_n=np.stack([state.counters[0] for state in states]),
+                item_likes=np.stack([state.counters[1] for state in states]),
             )
         )
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from offline import metrics
+from offline import ranking_metrics
 from offline.data.history import Floats, State, replay
 from offline.data.readers import Ints, events_of_items
 from offline.data.split import online_events, time_order
@@ -102,13 +102,13 @@ def _without_items(source: Source) -> tuple[Bools, Floats]:
 def _new_figures(rank: Ints, trained: Ints) -> dict[str, float]:
     if not len(rank):
         return {"events": 0.0}
-    found, before = metrics.of_ranks(rank), metrics.of_ranks(trained)
+    found, before = ranking_metrics.of_ranks(rank), ranking_metrics.of_ranks(trained)
     figures = {"events": float(len(rank)), "hr@50": found["hr@50"], "hr@200": found["hr@200"]}
     return figures | {"trained_hr@50": before["hr@50"], "trained_hr@200": before["hr@200"]}
 
 
 def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
-    found = {name: metrics.of_ranks(rank) for name, rank in ranks.items()}
+    found = {name: ranking_metrics.of_ranks(rank) for name, rank in ranks.items()}
     hits, popular, all_time = (found[name]["hr@10"] for name in ("pipeline", "popularity", "likes"))
     return {
         "hr@10": hits,
@@ -124,7 +124,7 @@ def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
 def _item_figures(ranks: dict[str, Ints], new: Bools) -> dict[str, float]:
     if not new.any():
         return {"events": 0.0}
-    pipeline, popular = (metrics.of_ranks(ranks[name][new]) for name in ("pipeline", "popularity"))
+    pipeline, popular = (ranking_metrics.of_ranks(ranks[name][new]) for name in ("pipeline", "popularity"))
     return {
         "events": float(new.sum()),
         "hr@10": pipeline["hr@10"],

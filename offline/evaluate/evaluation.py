@@ -20,13 +20,13 @@ from offline.data.readers import Ints, Ratings, data_hash, load
 from offline.data.split import Split, online_events, split, time_order
 from offline.errors import RunError
 from offline.evaluate import p_like
-from offline.evaluate.lists import Lister, Models
-from offline.evaluate.p_like import Likes
+from offline.evaluate.lists import Lister, RunModels
+from offline.evaluate.p_like import PLikeCollector
 from offline.evaluate.state import START, Asked, Known, Replay
 from offline.evaluate.tally import Tally, long_tail
 from settings import RecallSettings, Settings
 
-__all__ = ["Evaluation", "Models", "Report", "Source", "evaluate"]
+__all__ = ["Evaluation", "Report", "RunModels", "Source", "evaluate"]
 
 DAY = 24 * 3600
 
@@ -54,7 +54,7 @@ class Source:
     manifest: runs.Manifest
     ratings: Ratings
     parts: Split
-    models: Models
+    models: RunModels
     vectors: Floats
 
     @classmethod
@@ -73,7 +73,7 @@ class Source:
                 f"run {manifest.run} was trained on other data than {settings.data_folder} holds; train again"
             )
         _, vectors = runs.item_vectors(path)
-        models = Models(path, settings.train.threads)
+        models = RunModels(path, settings.train.threads)
         return cls(settings, manifest, ratings, split(ratings, settings.data), models, vectors)
 
     @property
@@ -99,9 +99,9 @@ class Source:
         own = self.vectors if vectors is None else vectors
         return Lister(self.models, own, self.ratings, self.parts, recall or self.settings.recall)
 
-    def likes(self, places: Ints) -> Likes:
+    def likes(self, places: Ints) -> PLikeCollector:
         """Collects P(like) of events."""
-        return Likes(self.ratings, places, self.models, self.vectors.shape[1], self.history)
+        return PLikeCollector(self.ratings, places, self.models, self.vectors.shape[1], self.history)
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ class Lists:
         return cls(np.take_along_axis(columns, order, axis=1), np.take_along_axis(scores, order, axis=1))
 
 
-class Models:
+class RunModels:
     """The two models of a run folder under onnxruntime.
 
     Args:
@@ -100,7 +100,9 @@ class Lister:
         recall: how many candidates come from which source.
     """
 
-    def __init__(self, models: Models, vectors: Floats, ratings: Ratings, parts: Split, recall: RecallSettings) -> None:
+    def __init__(
+        self, models: RunModels, vectors: Floats, ratings: Ratings, parts: Split, recall: RecallSettings
+    ) -> None:
         self._models, self._vectors, self._recall = models, vectors, recall
         self._catalogue = ratings.catalogue
         self._itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)

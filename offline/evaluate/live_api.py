@@ -199,7 +199,7 @@ def _until_served(log: Log, profiles: Profiles) -> None:
     ends = log.ends()
     until = time.monotonic() + WAIT_S
     while (
-        any((-1 if at is None else at) < ends[shard] - 1 for shard, at in enumerate(profiles.served()))
+        any((-1 if at is None else at) < ends[shard] - 1 for shard, at in enumerate(profiles.visible_offsets()))
         or profiles.unpublished()
     ):
         if time.monotonic() > until:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from drift.classification_metrics import auc, ece, logloss
 from features import LIKED, Recent, dense
 from features.columns import WIDTH, ItemTable, user_columns
-from offline import metrics
 from offline.data.history import Floats, State
 from offline.data.readers import Ints, Ratings
-from offline.evaluate.lists import Models
+from offline.evaluate.lists import RunModels
 from offline.evaluate.state import histories
 from offline.train.lists import pair_ids
 
@@ -17,7 +17,7 @@ CHUNK = 4096
 """Events given to the ranker at once."""
 
 
-class Likes:
+class PLikeCollector:
     """Collects P(like) of events; a visitor of `offline.data.history.replay`. Call `finish` after the replay.
 
     Args:
@@ -28,7 +28,7 @@ class Likes:
         history: events that the models see.
     """
 
-    def __init__(self, ratings: Ratings, places: Ints, models: Models, dim: int, history: int) -> None:
+    def __init__(self, ratings: Ratings, places: Ints, models: RunModels, dim: int, history: int) -> None:
         self.places = places
         self._ratings, self._models, self._dim, self._history = ratings, models, dim, history
         self._table = ItemTable(ratings.catalogue.items)
@@ -70,4 +70,8 @@ class Likes:
 
 def figures(label: Floats, like: Floats) -> dict[str, float]:
     """AUC, log loss in nats, and expected calibration error."""
-    return {"auc": metrics.auc(label, like), "logloss": metrics.logloss(label, like), "ece": metrics.ece(label, like)}
+    return {
+        "auc": auc(label, like),
+        "logloss": logloss(label, like),
+        "ece": ece(label, like),
+    }

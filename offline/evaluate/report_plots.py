@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from drift import classification_metrics
 from features import GENRES
-from offline import metrics
 from offline.data.readers import Ints
 from offline.evaluate.evaluation import Evaluation
 from offline.runs import Manifest
@@ -52,7 +52,7 @@ def calibration(evaluation: Evaluation) -> str:
     figure, axes = _figure("P(like), mean of the bin", "share of likes")
     axes.plot([0, 1], [0, 1], color="#cccccc", linewidth=1)
     for (name, pairs), colour in zip(evaluation.ranker.items(), COLOURS, strict=True):
-        mean, share, n = metrics.calibration(*pairs)
+        mean, share, n = classification_metrics.calibration(*pairs)
         used = n > 0
         axes.plot(mean[used], share[used], "o-", markersize=4, color=colour, label=name.replace("_", " "))
     axes.legend(frameon=False)

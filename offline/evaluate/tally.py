@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from offline import metrics
+from offline import ranking_metrics
 from offline.data.readers import Ints, Ratings, events_of_items
 from offline.data.split import Split
 from offline.evaluate.lists import NO_ITEM, Lists
@@ -46,10 +46,10 @@ class Tally:
         self._shown += np.bincount(shown[shown != NO_ITEM], minlength=len(self._shown))
 
     def figures(self) -> dict[str, float]:
-        """The metrics of `offline.metrics.of_ranks`; coverage: share of the catalogue in the first ten of any list;
+        """The metrics of `of_ranks`; coverage: share of the catalogue in the first ten of any list;
         tail: share of the long tail in the first ten of all lists."""
         return {
-            **metrics.of_ranks(self.rank),
+            **ranking_metrics.of_ranks(self.rank),
             "coverage": float(np.mean(self._shown > 0)),
             "tail": float(self._shown[self._tail].sum() / max(self._shown.sum(), 1)),
         }

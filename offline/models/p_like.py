@@ -39,7 +39,7 @@ DAMPING = 5.0
 """Events that the length of a history is raised by before a taste is divided by its root."""
 
 
-class Like(nn.Module):
+class PLike(nn.Module):
     """logit(P(like)) of pairs of a user and an item.
 
     Args:

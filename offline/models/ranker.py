@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from offline.models.p_like import Like, rows_of
-from offline.models.reranker import Order
+from offline.models.p_like import PLike, rows_of
+from offline.models.reranker import Reranker
 from offline.models.similar import Near
 
 
@@ -23,21 +23,21 @@ class Ranker(nn.Module):
     Args:
         likes: the models of P(like).
         near: what similar items say, for all of them.
-        order: the order.
+        reranker: orders the list.
         item_vectors: the encoder's, FP32 [rows of the item table, D + 1].
     """
 
-    def __init__(self, likes: Iterable[Like], near: Near, order: Order, item_vectors: Tensor) -> None:
+    def __init__(self, likes: Iterable[PLike], near: Near, reranker: Reranker, item_vectors: Tensor) -> None:
         super().__init__()
         self.likes = nn.ModuleList(likes)
         self.near = near
-        self.order = order
+        self.reranker = reranker
         self.item_vectors: Tensor
         self.register_buffer("item_vectors", item_vectors)
 
-    def like_models(self) -> list[Like]:
+    def like_models(self) -> list[PLike]:
         """The models of P(like)."""
-        return [model for model in self.likes if isinstance(model, Like)]
+        return [model for model in self.likes if isinstance(model, PLike)]
 
     def like_logit(self, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor) -> Tensor:
         """logit(P(like)), FP32 [N]."""
@@ -51,7 +51,7 @@ class Ranker(nn.Module):
     ) -> tuple[Tensor, Tensor, Tensor]:
         """(next, like, score)."""
         following, probability, logit, inputs = self.parts(user_vector, items, rating, row, ids, dense)
-        return following, torch.sigmoid(logit), self.order.combine(following, probability, inputs)
+        return following, torch.sigmoid(logit), self.reranker.combine(following, probability, inputs)
 
     def parts(
         self, user_vector: Tensor, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor
@@ -61,4 +61,4 @@ class Ranker(nn.Module):
         following = (user_vector[row] * self.item_vectors[itemid]).sum(1)
         probability = following - torch.logsumexp(user_vector @ self.item_vectors.T, 1)[row]
         logit = self.like_logit(items, rating, row, ids, dense)
-        return following, probability, logit, self.order.inputs(items, row, itemid, logit, dense)
+        return following, probability, logit, self.reranker.inputs(items, row, itemid, logit, dense)

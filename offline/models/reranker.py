@@ -28,7 +28,7 @@ LARGEST = 5.0
 INPUTS = 3 * len(HALF_LIVES) + 1 + len(DENSE_COLUMNS) + 1
 
 
-class Order(nn.Module):
+class Reranker(nn.Module):
     """Scores candidates.
 
     Args:

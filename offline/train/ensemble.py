@@ -11,12 +11,12 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
-from offline import metrics
+from offline import ranking_metrics
 from offline.data.windows import Sequences
 from offline.models.encoder import Encoder
 from offline.train import encoder_training, parallel
 from offline.train.encoder_training import Plan
-from offline.train.validation import Watch
+from offline.train.validation import Validation
 from settings import TrainSettings
 
 Curve = list[dict[str, float]]
@@ -47,7 +47,7 @@ class Task:
     settings: TrainSettings
     events: Sequences
     plan: Plan
-    watch: Watch | None
+    watch: Validation | None
     checkpoint: Path
 
     def __call__(self, told: parallel.Told) -> tuple[Weights, Curve]:
@@ -64,7 +64,7 @@ class Task:
         def epoch_done(epoch: int) -> bool:
             if self.watch is None:
                 return True
-            curve.append(metrics.of_ranks(self.watch.ranks(model)))
+            curve.append(ranking_metrics.of_ranks(self.watch.ranks(model)))
             return best.goes_on(curve[-1]["ndcg@10"])
 
         def step_done(step: int, steps: int, loss: float) -> None:

@@ -1,4 +1,4 @@
-"""The lists that the system would have served at given moments, made in batches."""
+"""The lists that the system would have served from given states, made in batches."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from features import Catalogue, dense
 from features.columns import ItemTable, user_columns
 from offline.data.history import Floats
-from offline.data.point_in_time import Moments
+from offline.data.point_in_time import PriorStates
 from offline.data.readers import Ints, Ratings
 
 Encode = Callable[[Ints, Ints], Floats]
@@ -52,23 +52,23 @@ class Ranked:
     score: Floats
 
 
-def recall(moments: Moments, vectors: Floats, encode: Encode) -> Recalled:
+def recall(states: PriorStates, vectors: Floats, encode: Encode) -> Recalled:
     """Score the catalogue; `vectors` are the item vectors by ascending itemid, FP32 [items, D + 1]."""
-    user_vector = encode(moments.items, moments.liked)
+    user_vector = encode(states.items, states.liked)
     score = user_vector @ vectors.T
-    score[moments.seen_row, moments.seen_column] = -np.inf
+    score[states.seen_row, states.seen_column] = -np.inf
     return Recalled(user_vector, score)
 
 
 def rank(
-    moments: Moments, recalled: Recalled, ratings: Ratings, table: ItemTable, order: Rank, candidates: int
+    states: PriorStates, recalled: Recalled, ratings: Ratings, table: ItemTable, order: Rank, candidates: int
 ) -> Ranked:
     """Rank the best candidates of recall."""
     column = best(recalled, candidates)
-    parts = pairs(moments, column, ratings, table)
+    parts = pairs(states, column, ratings, table)
     shape = column.shape
     row = np.repeat(np.arange(len(column)), shape[1])
-    following, like, score = order(recalled.user_vector, moments.items, moments.rating, row, *parts)
+    following, like, score = order(recalled.user_vector, states.items, states.rating, row, *parts)
     return Ranked(column, following.reshape(shape), like.reshape(shape), score.reshape(shape))
 
 
@@ -79,14 +79,14 @@ def best(recalled: Recalled, candidates: int) -> Ints:
     return column
 
 
-def pairs(moments: Moments, column: Ints, ratings: Ratings, table: ItemTable) -> tuple[Ints, Floats]:
+def pairs(states: PriorStates, column: Ints, ratings: Ratings, table: ItemTable) -> tuple[Ints, Floats]:
     """The ranker's inputs `ids` INT64 [B * K, 5] and `dense` FP32 [B * K, 32] for items given as `column` [B, K]."""
     rows, length = column.shape
-    userid = np.repeat(ratings.userid[moments.place], length)
+    userid = np.repeat(ratings.userid[states.place], length)
     itemid = np.array(sorted(ratings.catalogue.items), dtype=np.int64)[column.reshape(-1)]
     row = np.repeat(np.arange(rows), length)
-    item = table.columns(itemid, moments.item_n[row, column.reshape(-1)], moments.item_likes[row, column.reshape(-1)])
-    return pair_ids(ratings.catalogue, userid, itemid), dense(user_columns(moments.user[row]), item)
+    item = table.columns(itemid, states.item_n[row, column.reshape(-1)], states.item_likes[row, column.reshape(-1)])
+    return pair_ids(ratings.catalogue, userid, itemid), dense(user_columns(states.user[row]), item)
 
 
 def pair_ids(catalogue: Catalogue, userid: Ints, itemid: Ints) -> Ints:
@@ -111,7 +111,7 @@ def rank_among(candidates: Ints, score: npt.NDArray[np.floating], column: Ints) 
     return np.where(hit.any(axis=1), (score > wanted[:, None]).sum(axis=1), MISSED).astype(np.int64)
 
 
-def wanted_column(ratings: Ratings, moments: Moments) -> Ints:
+def wanted_column(ratings: Ratings, states: PriorStates) -> Ints:
     """Place of the item of the event that follows in the ascending itemids, INT64 [B]."""
     itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)
-    return np.searchsorted(itemids, ratings.itemid[moments.place]).astype(np.int64)
+    return np.searchsorted(itemids, ratings.itemid[states.place]).astype(np.int64)

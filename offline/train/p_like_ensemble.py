@@ -7,13 +7,13 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-from offline import metrics
+from drift.classification_metrics import auc, logloss
 from offline.data.history import Floats
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split
 from offline.data.windows import as_replayed, in_order
 from offline.models import similar
-from offline.models.p_like import Like
+from offline.models.p_like import PLike
 from offline.train import lists, p_like_training, parallel
 from settings import TrainSettings
 
@@ -21,7 +21,7 @@ Progress = Callable[[int, int, str], None]
 """Called with steps done, steps in all, and a word on how it goes."""
 
 
-class LikeModels:
+class PLikeEnsemble:
     """Trains and measures models of P(like).
 
     Args:
@@ -45,7 +45,7 @@ class LikeModels:
         events = in_order(ratings, self._known)
         self._near, self.tables = similar.describe(events, self._is(parts.fit), size, settings.history)
 
-    def fit(self, workers: parallel.Workers, progress: Progress) -> list[Like]:
+    def fit(self, workers: parallel.Workers, progress: Progress) -> list[PLike]:
         """Models trained on fit."""
         settings, pairs = self._settings, self._pairs(self._is(self._parts.fit))
         tasks = [
@@ -78,12 +78,12 @@ class LikeModels:
         self.tables = similar.similar(events, self._is(self._parts.train), self._size)
         self._near[places] = similar.near(self.tables, events, places, self._settings.history)
 
-    def figures(self, models: list[Like], places: Ints) -> dict[str, float]:
+    def figures(self, models: list[PLike], places: Ints) -> dict[str, float]:
         """AUC and log loss in nats of the models' mean, of events as they came; `places` in the ratings, INT64."""
         pairs, at = self._pairs(np.ones(len(self._known), dtype=bool)), np.flatnonzero(self._is(places))
         each = [p_like_training.logits(model, pairs, at, self._settings.history) for model in models]
         label, like = pairs.events.liked[at].astype(np.float64), 1.0 / (1.0 + np.exp(-np.mean(each, axis=0)))
-        return {"auc": metrics.auc(label, like), "logloss": metrics.logloss(label, like)}
+        return {"auc": auc(label, like), "logloss": logloss(label, like)}
 
     def _is(self, places: Ints) -> npt.NDArray[np.bool_]:
         return np.isin(self._known, places)

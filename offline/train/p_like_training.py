@@ -13,7 +13,7 @@ from torch import Tensor
 
 from offline.data.readers import Ints
 from offline.data.windows import Sequences
-from offline.models.p_like import Like, damped
+from offline.models.p_like import PLike, damped
 from offline.models.similar import usual
 
 Floats = npt.NDArray[np.float32]
@@ -51,7 +51,7 @@ class Blocks:
 
 
 def fit(
-    model: Like, pairs: Pairs, places: Ints, history: int, epochs: int, batch: int, rate: float, progress: Progress
+    model: PLike, pairs: Pairs, places: Ints, history: int, epochs: int, batch: int, rate: float, progress: Progress
 ) -> None:
     """Train in place.
 
@@ -95,7 +95,7 @@ def fit(
 
 
 @torch.inference_mode()
-def logits(model: Like, pairs: Pairs, places: Ints, history: int) -> Floats:
+def logits(model: PLike, pairs: Pairs, places: Ints, history: int) -> Floats:
     """Logits of the events at `places`, each from those before it; FP32 [places]."""
     cut = _blocks(pairs.events, places)
     found = np.full(len(pairs.events.itemid), np.nan, dtype=np.float32)
@@ -116,7 +116,7 @@ def _blocks(events: Sequences, places: Ints) -> Blocks:
     return Blocks(places[first], events.start[user[first]], np.diff(np.append(first, len(places))))
 
 
-def _tastes(model: Like, events: Sequences, cut: Blocks, chosen: Ints, history: int) -> tuple[Tensor, Ints]:
+def _tastes(model: PLike, events: Sequences, cut: Blocks, chosen: Ints, history: int) -> tuple[Tensor, Ints]:
     """(tastes before each event of some blocks FP32 [N, TASTE + 1], places of these events INT64 [N])."""
     start, user_start, n = cut.start[chosen], cut.user_start[chosen], cut.n[chosen]
     place = start[:, None] - history + np.arange(history + int(n.max()) - 1)
@@ -157,12 +157,12 @@ class Task:
         fit(model, self.pairs, of, self.history, self.epochs, self.batch, self.rate, progress)
         return {name: value.numpy() for name, value in model.state_dict().items()}
 
-    def model(self) -> Like:
+    def model(self) -> PLike:
         """Before training."""
         rows = self.pairs.inputs[self.places]
-        return Like(self.users, self.items, torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0)))
+        return PLike(self.users, self.items, torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0)))
 
-    def trained(self, weights: dict[str, npt.NDArray[np.generic]]) -> Like:
+    def trained(self, weights: dict[str, npt.NDArray[np.generic]]) -> PLike:
         """With the weights that the task returned."""
         model = self.model()
         model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})

@@ -21,7 +21,7 @@ from features.columns import ItemTable
 from offline import runs
 from offline.data.arrivals import Before, expected, unseen, without
 from offline.data.history import Floats, PointInTime, State, replay
-from offline.data.point_in_time import Collector, Moments
+from offline.data.point_in_time import Collector, PriorStates
 from offline.data.readers import Ints, data_hash, events_of_items, load
 from offline.data.split import split, time_order
 from offline.data.windows import by_user, sequences
@@ -30,16 +30,16 @@ from offline.models.encoder import Encoder, Ensemble
 from offline.models.export import export_encoder, export_ranker
 from offline.models.neighbours import neighbours
 from offline.models.ranker import Ranker
-from offline.models.reranker import Order
+from offline.models.reranker import Reranker
 from offline.models.similar import Near
 from offline.train import ensemble, parallel, reranker_training
 from offline.train.allocator import keep_memory, release_memory
 from offline.train.answers import catalogue_vectors, encode_with
 from offline.train.encoder_training import Plan
-from offline.train.p_like_ensemble import LikeModels
-from offline.train.reference import ScoredArrivals, Served, reference
-from offline.train.reranker_training import Lists
-from offline.train.validation import Watch
+from offline.train.p_like_ensemble import PLikeEnsemble
+from offline.train.reference import ScoredArrivals, ServedModels, reference
+from offline.train.reranker_training import CandidateLists
+from offline.train.validation import Validation
 from settings import Settings
 
 SAMPLE = 3000
@@ -89,7 +89,7 @@ class Training:
         with self._stage("features"):
             dense, parts, before = self._features(Ensemble(encoders))
         with self._stage("ranker"):
-            likes = LikeModels(self._ratings, self._split, dense, self._size, self._settings.train)
+            likes = PLikeEnsemble(self._ratings, self._split, dense, self._size, self._settings.train)
             ranker = self._ranker(encoders, likes)
         with self._stage("order"):
             self._order(ranker, parts)
@@ -98,7 +98,7 @@ class Training:
             encoder = self._refit(encoders, ranker, likes)
         with self._stage("reference"):
             vectors = ranker.item_vectors[self._itemids].numpy()
-            served = Served(ranker, encode_with(encoder), vectors, self._settings.train.history)
+            served = ServedModels(ranker, encode_with(encoder), vectors, self._settings.train.history)
             scored = ScoredArrivals.of(self._ratings, self._unseen, before, served)
             compared = reference(self._ratings, self._arrivals, before, scored, self._settings.train.seed)
         run = self._write(encoder, ranker, compared, scored)
@@ -119,7 +119,9 @@ class Training:
         known = by_user(self._ratings, self._split.train)
         chosen = np.isin(known, self._liked_validation(SAMPLE))
         history = self._settings.train.history
-        watch = Watch.of(sequences(self._ratings, self._split.train), np.flatnonzero(chosen), history, self._itemids)
+        watch = Validation.of(
+            sequences(self._ratings, self._split.train), np.flatnonzero(chosen), history, self._itemids
+        )
         encoders, curves = self._train_encoders("encoder", None, self._split.fit, watch)
         for epoch in range(max(len(curve) for curve in curves)):
             reached = [curve[epoch] for curve in curves if epoch < len(curve)]
@@ -128,7 +130,7 @@ class Training:
             }
         return encoders
 
-    def _refit(self, encoders: list[Encoder], ranker: Ranker, likes: LikeModels) -> Ensemble:
+    def _refit(self, encoders: list[Encoder], ranker: Ranker, likes: PLikeEnsemble) -> Ensemble:
         """What is served has seen more: P(like) the validation events, on test it is measured; the rest nearly all.
 
         The events that drift compares live scores with are kept back: a model's scores of what it has learned from are
@@ -140,7 +142,7 @@ class Training:
         if self._settings.train.refit_epochs:
             encoders, _ = self._train_encoders("refit", encoders, self._refitted, None)
             tables = neighbours(sequences(self._ratings, self._refitted), self._itemids)
-            ranker.order.set_neighbours(tables)
+            ranker.reranker.set_neighbours(tables)
         encoder = Ensemble(encoders).eval()
         vectors, table = encoder.item_vectors(), metadata.describe(self._ratings.catalogue)
         n = events_of_items(self._ratings, self._split.offline)
@@ -149,7 +151,7 @@ class Training:
         return encoder
 
     def _train_encoders(
-        self, stage: str, begin: list[Encoder] | None, places: Ints, watch: Watch | None
+        self, stage: str, begin: list[Encoder] | None, places: Ints, watch: Validation | None
     ) -> tuple[list[Encoder], list[ensemble.Curve]]:
         train, events = self._settings.train, sequences(self._ratings, places)
         tasks = []
@@ -169,18 +171,18 @@ class Training:
         rng = np.random.default_rng(self._settings.train.seed)
         return np.sort(rng.choice(liked, min(most, len(liked)), replace=False))
 
-    def _features(self, encoder: Ensemble) -> tuple[Floats, list[Lists], Before]:
+    def _features(self, encoder: Ensemble) -> tuple[Floats, list[CandidateLists], Before]:
         """Dense rows of all offline events, by `split.offline`; lists of validation; users before the arrivals."""
         ratings, parts = self._ratings, self._split
-        made: list[Lists] = []
+        made: list[CandidateLists] = []
         vectors, encode, table = (
             catalogue_vectors(encoder, ratings),
             encode_with(encoder.eval()),
             ItemTable(ratings.catalogue.items),
         )
 
-        def use(moments: Moments) -> None:
-            made.append(Lists.of(moments, vectors, encode, ratings, table))
+        def use(states: PriorStates) -> None:
+            made.append(CandidateLists.of(states, vectors, encode, ratings, table))
 
         rows = PointInTime(ratings, parts.offline)
         history = self._settings.train.history
@@ -196,22 +198,22 @@ class Training:
         collector.finish()
         return rows.finish(), made, before
 
-    def _ranker(self, encoders: list[Encoder], likes: LikeModels) -> Ranker:
+    def _ranker(self, encoders: list[Encoder], likes: PLikeEnsemble) -> Ranker:
         """Models of P(like), trained on fit, measured on validation."""
         models = likes.fit(self._workers, lambda step, steps, note: self._progress("ranker", step, steps, note))
         self._metrics["ranker_validation"] = likes.figures(models, self._split.validation)
         near = Near(self._size)
         near.set_tables(likes.tables)
-        order = Order(torch.from_numpy(self._itemids), self._size)
+        order = Reranker(torch.from_numpy(self._itemids), self._size)
         return Ranker(models, near, order, Ensemble(encoders).item_vectors()).eval()
 
-    def _order(self, ranker: Ranker, parts: list[Lists]) -> None:
+    def _order(self, ranker: Ranker, parts: list[CandidateLists]) -> None:
         """The order, learned on validation lists."""
-        ranker.order.set_neighbours(neighbours(sequences(self._ratings, self._split.fit), self._itemids))
+        ranker.reranker.set_neighbours(neighbours(sequences(self._ratings, self._split.fit), self._itemids))
         scored = reranker_training.scored(ranker, parts)
         parts.clear()
         self._metrics |= reranker_training.fit(
-            ranker.order,
+            ranker.reranker,
             scored,
             self._settings.train.seed,
             lambda step, steps, loss: self._progress("order", step, steps, f"loss {loss:.3f}"),

@@ -9,25 +9,26 @@ from typing import Any
 import numpy as np
 
 from drift import Reference
+from drift.classification_metrics import auc, ece, logloss
 from drift.reference import Scores
 from drift.series import SCORES
 from features import LIKED
 from features.columns import ItemTable
-from offline import metrics
+from offline import ranking_metrics
 from offline.data.arrivals import Arrivals, Before
 from offline.data.history import Floats
 from offline.data.readers import Ints, Ratings
 from offline.errors import RunError
 from offline.models.ranker import Ranker
 from offline.train import lists, reranker_training
-from offline.train.reranker_training import Lists
+from offline.train.reranker_training import CandidateLists
 
 AT_ONCE = 256
 """Events that are scored at once."""
 
 
 @dataclass(frozen=True)
-class Served:
+class ServedModels:
     """The models as they are served.
 
     Attributes:
@@ -60,22 +61,22 @@ class ScoredArrivals:
     ranks: Ints
 
     @classmethod
-    def of(cls, ratings: Ratings, arrivals: Arrivals, before: Before, served: Served) -> ScoredArrivals:
+    def of(cls, ratings: Ratings, arrivals: Arrivals, before: Before, served: ServedModels) -> ScoredArrivals:
         """Score events, and make the lists before those that are liked."""
         table = ItemTable(ratings.catalogue.items)
         liked = ratings.rating[arrivals.place] >= LIKED
         events, ranked = [], []
         for start in range(0, len(arrivals.place), AT_ONCE):
             part = slice(start, start + AT_ONCE)
-            moments = before.moments(arrivals.place[part], served.history)
-            events.append(Lists.of_events(moments, served.vectors, served.encode, ratings, table))
+            states = before.states(arrivals.place[part], served.history)
+            events.append(CandidateLists.of_events(states, served.vectors, served.encode, ratings, table))
             if liked[part].any():
-                wanted = before.moments(arrivals.place[part][liked[part]], served.history)
-                made = Lists.of(wanted, served.vectors, served.encode, ratings, table)
+                wanted = before.states(arrivals.place[part][liked[part]], served.history)
+                made = CandidateLists.of(wanted, served.vectors, served.encode, ratings, table)
                 ranked.append(
-                    reranker_training.ranks(served.ranker.order, reranker_training.scored(served.ranker, [made]))
+                    reranker_training.ranks(served.ranker.reranker, reranker_training.scored(served.ranker, [made]))
                 )
-        values = reranker_training.head_values(served.ranker.order, reranker_training.scored(served.ranker, events))
+        values = reranker_training.head_values(served.ranker.reranker, reranker_training.scored(served.ranker, events))
         ranks = np.concatenate(ranked) if ranked else np.empty(0, dtype=np.int64)
         return cls(arrivals, values, liked.astype(np.int64), ranks)
 
@@ -87,11 +88,11 @@ class ScoredArrivals:
     def quality(self) -> dict[str, float]:
         """Quality of the models."""
         label, like = self.liked.astype(np.float64), self.values["like"]
-        hits = metrics.of_ranks(self.ranks)
+        hits = ranking_metrics.of_ranks(self.ranks)
         return {
-            "auc": metrics.auc(label, like),
-            "logloss": metrics.logloss(label, like),
-            "ece": metrics.ece(label, like),
+            "auc": auc(label, like),
+            "logloss": logloss(label, like),
+            "ece": ece(label, like),
             "label_rate": float(label.mean()),
             "hit10": hits["hr@10"],
             "hit50": hits["hr@50"],

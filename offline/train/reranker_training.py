@@ -14,12 +14,12 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from features.columns import ItemTable
-from offline import metrics
+from offline import ranking_metrics
 from offline.data.history import Floats
-from offline.data.point_in_time import Moments
+from offline.data.point_in_time import PriorStates
 from offline.data.readers import Ints, Ratings
 from offline.models.ranker import Ranker
-from offline.models.reranker import Order
+from offline.models.reranker import Reranker
 from offline.train import lists
 
 CANDIDATES = 200
@@ -37,8 +37,8 @@ Progress = Callable[[int, int, float], None]
 
 
 @dataclass(frozen=True)
-class Lists:
-    """The best candidates of recall at B moments, K each.
+class CandidateLists:
+    """The best candidates of recall for B states, K each.
 
     Attributes:
         user_vector: FP32 [B, D + 1].
@@ -55,24 +55,26 @@ class Lists:
     wanted: Ints
 
     @classmethod
-    def of(cls, moments: Moments, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable) -> Lists:
-        """The lists of recall at some moments; `vectors` by ascending itemid."""
-        recalled = lists.recall(moments, vectors, encode)
+    def of(
+        cls, states: PriorStates, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable
+    ) -> CandidateLists:
+        """The lists of recall for some states; `vectors` by ascending itemid."""
+        recalled = lists.recall(states, vectors, encode)
         column = lists.best(recalled, CANDIDATES)
-        hit = column == lists.wanted_column(ratings, moments)[:, None]
+        hit = column == lists.wanted_column(ratings, states)[:, None]
         wanted = np.where(hit.any(1), hit.argmax(1), -1)
-        ids, dense = lists.pairs(moments, column, ratings, table)
-        return cls(recalled.user_vector, moments.items, moments.rating, ids, dense, wanted)
+        ids, dense = lists.pairs(states, column, ratings, table)
+        return cls(recalled.user_vector, states.items, states.rating, ids, dense, wanted)
 
     @classmethod
     def of_events(
-        cls, moments: Moments, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable
-    ) -> Lists:
+        cls, states: PriorStates, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable
+    ) -> CandidateLists:
         """Lists of one candidate: the item that came next."""
-        recalled = lists.recall(moments, vectors, encode)
-        column = lists.wanted_column(ratings, moments)[:, None]
-        ids, dense = lists.pairs(moments, column, ratings, table)
-        return cls(recalled.user_vector, moments.items, moments.rating, ids, dense, np.zeros_like(column[:, 0]))
+        recalled = lists.recall(states, vectors, encode)
+        column = lists.wanted_column(ratings, states)[:, None]
+        ids, dense = lists.pairs(states, column, ratings, table)
+        return cls(recalled.user_vector, states.items, states.rating, ids, dense, np.zeros_like(column[:, 0]))
 
     @property
     def length(self) -> int:
@@ -81,7 +83,7 @@ class Lists:
 
 
 @dataclass(frozen=True)
-class Scored:
+class ScoredLists:
     """Lists with all that the order reads: FP32 [B, K], `inputs` FP32 [B, K, INPUTS], `wanted` INT64 [B]."""
 
     following: Tensor
@@ -90,13 +92,13 @@ class Scored:
     inputs: Tensor
     wanted: Tensor
 
-    def order(self, model: Order, chosen: Tensor) -> Tensor:
+    def order(self, model: Reranker, chosen: Tensor) -> Tensor:
         """Scores of some of the lists, FP32 [chosen, K]."""
         return model.combine(self.following[chosen], self.probability[chosen], self.inputs[chosen])
 
 
 @torch.inference_mode()
-def scored(model: Ranker, parts: list[Lists]) -> Scored:
+def scored(model: Ranker, parts: list[CandidateLists]) -> ScoredLists:
     """Run all but the order."""
     made: list[list[Tensor]] = []
     for part in parts:
@@ -108,10 +110,10 @@ def scored(model: Ranker, parts: list[Lists]) -> Scored:
         )
         outputs = model.parts(vector, items, rating, row, ids, dense)
         made.append([output.view(size, part.length, *output.shape[1:]) for output in outputs] + [wanted])
-    return Scored(*(torch.cat(values) for values in zip(*made, strict=True)))
+    return ScoredLists(*(torch.cat(values) for values in zip(*made, strict=True)))
 
 
-def fit(model: Order, all_: Scored, seed: int, progress: Progress) -> dict[str, dict[str, float]]:
+def fit(model: Reranker, all_: ScoredLists, seed: int, progress: Progress) -> dict[str, dict[str, float]]:
     """Train the order in place.
 
     Returns:
@@ -127,22 +129,22 @@ def fit(model: Order, all_: Scored, seed: int, progress: Progress) -> dict[str, 
         order = all_.order(model, held_out)
     wanted = all_.wanted[held_out]
     found = {
-        "recall_validation": metrics.of_ranks(_ranks(all_.following[held_out], wanted)),
-        "pipeline_validation": metrics.of_ranks(_ranks(order, wanted)),
+        "recall_validation": ranking_metrics.of_ranks(_ranks(all_.following[held_out], wanted)),
+        "pipeline_validation": ranking_metrics.of_ranks(_ranks(order, wanted)),
     }
     model.load_state_dict(begin)
     _fit(model, all_, known, seed, _steps(len(known) - len(held_out)), steps, progress)
     return found
 
 
-def ranks(model: Order, all_: Scored) -> Ints:
+def ranks(model: Reranker, all_: ScoredLists) -> Ints:
     """Place of the item that came next in each list, lists.MISSED where it is not in it; INT64 [B]."""
     with torch.inference_mode():
         score = all_.order(model, torch.arange(len(all_.wanted)))
     return _ranks(score, all_.wanted)
 
 
-def head_values(model: Order, all_: Scored) -> dict[str, Floats]:
+def head_values(model: Reranker, all_: ScoredLists) -> dict[str, Floats]:
     """Each output of the ranker for all candidates of the lists, FP32 [B * K]."""
     with torch.inference_mode():
         score = torch.cat([all_.order(model, some) for some in torch.split(torch.arange(len(all_.wanted)), 256)])
@@ -154,7 +156,9 @@ def _steps(count: int) -> int:
     return -(-count // BATCH) * EPOCHS
 
 
-def _fit(model: Order, all_: Scored, some: Tensor, seed: int, before: int, steps: int, progress: Progress) -> None:
+def _fit(
+    model: Reranker, all_: ScoredLists, some: Tensor, seed: int, before: int, steps: int, progress: Progress
+) -> None:
     hit = some[all_.wanted[some] >= 0]
     if not len(hit):
         return

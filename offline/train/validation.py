@@ -15,7 +15,7 @@ BATCH = 256
 
 
 @dataclass(frozen=True)
-class Watch:
+class Validation:
     """Histories before some events, each of the events of an earlier second, and the items wanted.
 
     Attributes:
@@ -33,7 +33,7 @@ class Watch:
     itemids: Ints
 
     @classmethod
-    def of(cls, events: Sequences, places: Ints, history: int, itemids: Ints) -> Watch:
+    def of(cls, events: Sequences, places: Ints, history: int, itemids: Ints) -> Validation:
         """Watch the events at `places` of `events`, ascending."""
         user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
         begins = np.ones(len(user), dtype=bool)

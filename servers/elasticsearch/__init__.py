@@ -1,5 +1,5 @@
 """Elasticsearch: its installation and launch (`server`), and the process that runs it (`node`)."""
 
-from servers.elasticsearch.server import VERSION, home, install, part
+from servers.elasticsearch.server import VERSION, component, home, install
 
-__all__ = ["VERSION", "home", "install", "part"]
+__all__ = ["VERSION", "component", "home", "install"]

@@ -8,7 +8,7 @@ import tempfile
 from pathlib import Path
 
 from servers import java
-from servers.component import LOOPBACK, Launch, Part, Port, loopback_port
+from servers.component import LOOPBACK, Component, Launch, Port, loopback_port
 from servers.errors import Unsupported
 from servers.http_probe import expect_ok
 from servers.paths import REPOSITORY, Layout, cache
@@ -70,15 +70,15 @@ def install() -> None:
             built.rename(home())
 
 
-def part(settings: Settings) -> Part:
-    """Elasticsearch as a part of the system."""
+def component(settings: Settings) -> Component:
+    """Elasticsearch as a component of the system."""
     if settings.elasticsearch.url.startswith("https:") or settings.elasticsearch.username:
         raise Unsupported(
             "the Elasticsearch that `reelstream up` starts has no TLS and no users; "
             f"set elasticsearch.url to http://{LOOPBACK}:PORT and leave elasticsearch.username empty"
         )
     port = loopback_port(settings.elasticsearch.url, "elasticsearch.url")
-    return Part(
+    return Component(
         name="elasticsearch",
         ports=(
             Port(port, "elasticsearch.url"),

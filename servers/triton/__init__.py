@@ -1,5 +1,5 @@
 """Triton: its server, its environment, and the repository that it serves, derived from the stock one."""
 
-from servers.triton.server import derive, models, part
+from servers.triton.server import component, derive, models
 
-__all__ = ["derive", "models", "part"]
+__all__ = ["component", "derive", "models"]

@@ -17,7 +17,7 @@ from pathlib import Path
 from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
-from servers.component import PROBE_TIMEOUT_S, Launch, NotYet, Part
+from servers.component import PROBE_TIMEOUT_S, Component, Launch, NotYet
 from servers.errors import Unsupported
 from servers.paths import Layout, private_folder
 from servers.triton import environment, repository
@@ -36,8 +36,8 @@ CLOSED = (
 )
 
 
-def part(settings: Settings) -> Part:
-    """Triton as a part of the system.
+def component(settings: Settings) -> Component:
+    """Triton as a component of the system.
 
     Raises:
         Unsupported: the settings name a Triton elsewhere.
@@ -45,9 +45,9 @@ def part(settings: Settings) -> Part:
     if settings.triton.host or settings.triton.tls:
         raise Unsupported(
             "the Triton that `reelstream up` starts has no host and no TLS, but a socket in the state folder; "
-            "leave triton.host empty and set triton.tls to false, or start the parts that you need by name"
+            "leave triton.host empty and set triton.tls to false, or start the components that you need by name"
         )
-    return Part(
+    return Component(
         name="triton",
         ports=(),
         launch=lambda: _launch(settings),

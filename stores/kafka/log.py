@@ -29,7 +29,7 @@ GROUP = "reelstream"
 LARGEST = "max.message.bytes"
 TIMESTAMP, APPENDED = "message.timestamp.type", "LogAppendTime"
 DEAD_BYTES = 8 << 20
-"""Largest dead event: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
+"""Largest dead letter: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
 
 
 LASTING = {
@@ -70,7 +70,7 @@ class Logged:
     """
 
 
-def understand(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event:
+def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event:
     """The event of a record.
 
     Args:
@@ -117,7 +117,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
         Unreachable: if Kafka does not answer.
     """
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
-    # Of the time that a client claims, nothing can be concluded: see `understand`.
+    # Of the time that a client claims, nothing can be concluded: see `decode_event`.
     keep_appended = keep | {TIMESTAMP: APPENDED}
     keep_large = keep | {LARGEST: str(DEAD_BYTES)}
     keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
@@ -136,7 +136,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
                     admin.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])
                 except TopicAlreadyExistsError:
                     continue
-            # One that was made before dead events could be as large.
+            # One that was made before dead letters could be as large.
             if int(config_of(admin, settings.dead_topic)[LARGEST]) < DEAD_BYTES:
                 set_config(admin, settings.dead_topic, max_message_bytes=str(DEAD_BYTES))
             if config_of(admin, settings.topic)[TIMESTAMP] != APPENDED:

@@ -13,7 +13,7 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
     {ratings-3}:items          hash itemid -> this shard's part of the item's counters
     {ratings-3}:dirty          items whose counters changed since they were last published
     {ratings-3}:publishing     items whose new counters are being published
-    {ratings-3}:dead           hash reason -> dead events
+    {ratings-3}:dead           hash reason -> dead letters
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ class Profiles:
         """The same, with None where it is not an offset."""
         return [readable_offset(value) for value in self._get("applied")]
 
-    def served(self) -> list[int | None]:
+    def visible_offsets(self) -> list[int | None]:
         """Last offset of each shard whose Feast rows are written; None before the first."""
         return [readable_offset(value) for value in self._get("served")]
 
@@ -123,14 +123,14 @@ class Profiles:
             read.get(f"{self.tag(shard)}:{name}")
         return answers(read)
 
-    def served_of(self, shard: int) -> int:
+    def visible_offset(self, shard: int) -> int:
         """Last offset of a shard whose Feast rows are written; -1 before the first."""
         read = self.client.pipeline(transaction=False)
         read.get(f"{self.tag(shard)}:served")
         offset = readable_offset(answers(read)[0])
         return -1 if offset is None else offset
 
-    def set_served(self, offsets: Mapping[int, int]) -> None:
+    def set_visible_offsets(self, offsets: Mapping[int, int]) -> None:
         """Say of shards that the Feast rows of all events up to an offset are written; never takes back a later one.
 
         Raises:

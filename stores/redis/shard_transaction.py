@@ -190,7 +190,7 @@ class ShardTransaction:
             raise ShardLost(f"shard {tag} was changed by another worker; this one stops") from None
         except redis.ResponseError as error:
             # The other commands of the transaction are done, `applied` among them: what is lost is what the error is
-            # about, a count of dead events or a mark that an item has changed.
+            # about, a count of dead letters or a mark that an item has changed.
             with reachable():
                 if self._client.get(f"{tag}:applied") != str(applied).encode():
                     raise

@@ -20,7 +20,7 @@ class ShardView:
         applied: offset of the last event folded into all of this.
         users: profiles and seen filters of the users asked for; without those that have none that can be read.
         counters: the shard's part of the counters of all items that have any.
-        dead: dead events so far, by reason.
+        dead: dead letters so far, by reason.
         unpublished: items whose counters changed and may not be published yet.
     """
 

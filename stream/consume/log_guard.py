@@ -171,7 +171,7 @@ class LogGuard:
             try:
                 if transaction.applied == applied:
                     transaction.commit(end - 1, Changes({}, {}, {}, {}))
-                    self._profiles.set_served({partition: end - 1})
+                    self._profiles.set_visible_offsets({partition: end - 1})
             except ShardLost:
                 continue
             finally:

@@ -17,14 +17,14 @@ from drift.events import Scored
 from settings import Settings
 from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Models, Profiles, Published, StoreError
 from stream.consume.batches import batches
-from stream.drift.counterfactual import Served
+from stream.drift.counterfactual import CounterfactualList
 from stream.drift.counting import Drifting, Message
 from stream.drift.earlier import EarlierCounters
 from stream.drift.metrics import DriftMetrics
 from stream.drift.scoring import Scorer
 from stream.metrics import Metrics
-from stream.retry import Patient
-from stream.run_blocking import beside
+from stream.retry import Retrier
+from stream.run_blocking import run_blocking
 from stream.troubles import DRIFT, Troubles
 
 log = logging.getLogger("reelstream.stream")
@@ -62,7 +62,7 @@ def watch_drift(
     profiles: Profiles,
     published: Published,
     metrics: Metrics,
-    patient: Patient,
+    retrier: Retrier,
     behind: Callable[[], int],
     troubles: Troubles,
 ) -> None:
@@ -74,7 +74,7 @@ def watch_drift(
         profiles: the state.
         published: the run in use.
         metrics: of the worker.
-        patient: tries again while a store is away.
+        retrier: tries again while a store is away.
         behind: tells how many ratings wait for this worker.
         troubles: where failures are reported; none of them stops the fold.
     """
@@ -87,7 +87,7 @@ def watch_drift(
         troubles,
         ranker.score,
         DriftMetrics(metrics.registry),
-        patient,
+        retrier,
     )
     feature_log = TP(settings.kafka.features_topic, 0)
 
@@ -103,7 +103,7 @@ def watch_drift(
     async def drift(stream: faust.StreamT[bytes]) -> None:
         async for events in batches(stream, MESSAGES, settings.drift.within_s):
             await loaded.wait()
-            await beside(count, events)
+            await run_blocking(count, events)
 
     loaded = asyncio.Event()
 
@@ -150,4 +150,6 @@ class Ranker:
         models = Models(self._settings.triton)
         items = self._published.catalogue()
         index = ItemIndex(self._settings.elasticsearch)
-        return Scorer(models, Served(items, self._profiles, self._counters, index, models, self._settings.recall))
+        return Scorer(
+            models, CounterfactualList(items, self._profiles, self._counters, index, models, self._settings.recall)
+        )

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from stores.elasticsearch import ItemIndex
 
 
-class Served:
+class CounterfactualList:
     """Makes lists for sampled events; the user and the items' counters as before the event.
 
     Args:

@@ -35,7 +35,7 @@ from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Published, Sh
 from stores.kafka.feature_log import FeatureLogError
 from stream.drift.failures import DETECTOR, Failures
 from stream.drift.metrics import DriftMetrics
-from stream.retry import Patient
+from stream.retry import Retrier
 from stream.troubles import DRIFT, Troubles
 
 log = logging.getLogger("reelstream.stream")
@@ -64,7 +64,7 @@ class Drifting:
         troubles: where failures are reported.
         score: scores the sampled events.
         metrics: of drift.
-        patient: tries again while a store is away.
+        retrier: tries again while a store is away.
     """
 
     def __init__(
@@ -76,11 +76,11 @@ class Drifting:
         troubles: Troubles,
         score: Score,
         metrics: DriftMetrics,
-        patient: Patient,
+        retrier: Retrier,
     ) -> None:
         self._plan = plan_of(settings)
         self._published, self._store, self._topics, self._score = published, store, topics, score
-        self._metrics, self._patient, self._troubles = metrics, patient, troubles
+        self._metrics, self._retrier, self._troubles = metrics, retrier, troubles
         self._failures = Failures()
         self._failed_batches = 0
         self._monitor: Monitor | None = None
@@ -131,7 +131,7 @@ class Drifting:
                     raise
                 log.info("drift is counted by another worker now")
 
-        self._patient("counting drift", attempt)
+        self._retrier("counting drift", attempt)
 
     def _count(self, messages: Sequence[Message]) -> None:
         run = self._run()

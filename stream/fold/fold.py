@@ -5,7 +5,7 @@ The order of effects, for the events of all partitions in the batch together:
     1. what cannot be understood goes to `ratings.dead`, acknowledged by Kafka;
     2. the ranker's inputs as they stood before each event go to the feature log, acknowledged by Kafka;
     3. one Redis transaction for each partition, guarded by the shard's `applied`: profiles, seen filters, item
-       counters, counts of dead events, and `applied` itself;
+       counters, counts of dead letters, and `applied` itself;
     4. the Feast rows of the batch's users, made from the state just written;
     5. `served`, which says that the rows are there;
     6. the offset is acknowledged to Kafka (in `stream.app`).
@@ -35,7 +35,7 @@ from stores import (
     Skipped,
     StoreError,
     Unreadable,
-    understand,
+    decode_event,
 )
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, holds_events, lost
@@ -46,7 +46,7 @@ from stream.fold.inputs import Batch, Inputs
 log = logging.getLogger("reelstream.stream")
 
 ReportDead = Callable[[Sequence[tuple[Logged, str]]], object]
-"""Takes events with the reason why they are dead; returns once the log of dead events has them."""
+"""Takes events with the reason why they are dead; returns once the log of dead letters has them."""
 
 ReadRuns = Callable[[int, int, int], Sequence[Run]]
 """Takes a partition, an offset and a later one; gives what the log accounts for between them."""
@@ -133,7 +133,7 @@ class Fold:
         profiles: the state in Redis.
         features: the feature store.
         items: the catalogue.
-        report_dead: where dead events go.
+        report_dead: where dead letters go.
         max_future_s: seconds by which an event may be later than its append time.
         inputs: makes the batches of the feature log; None where drift is not watched.
         read_runs: tells events that are lost from offsets that never held one.
@@ -201,7 +201,7 @@ class Fold:
                 self._damaged(part.transaction.damaged[0], len(part.transaction.damaged))
         parts = [part for part in parts if not isinstance(refused.get(part.shard), ShardLost)]
         self._write_rows(parts)
-        self._profiles.set_served({part.shard: part.last for part in parts})
+        self._profiles.set_visible_offsets({part.shard: part.last for part in parts})
         return {part.shard: part.became() for part in parts}, refused
 
     def _begin(self, shard: int, records: Sequence[Logged], transactions: ExitStack) -> Part:
@@ -209,7 +209,7 @@ class Fold:
         dead: list[tuple[Logged, str]] = []
         for record in records:
             try:
-                event = understand(record, self._items, self._profiles.partitions, self._max_future_s)
+                event = decode_event(record, self._items, self._profiles.partitions, self._max_future_s)
                 good.append((record, event))
             except EventError as error:
                 dead.append((record, str(error)))

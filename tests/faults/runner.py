@@ -14,7 +14,7 @@ from hashlib import sha256
 from bench import Load
 from features import Event, EventError
 from producers import Pace, Report, dead_events, replay
-from stores import Published, understand
+from stores import Published, decode_event
 from tests.faults.faults import Fault
 from tests.faults.losses import Loss, replayed_through
 from tests.faults.watch import Watch
@@ -34,7 +34,7 @@ class Outcome:
         fault: what broke.
         sent: events that Kafka acknowledged.
         applied: of those, how many the state holds.
-        lost: how many it does not, and malformed ones that are not in the topic of dead events with their reason.
+        lost: how many it does not, and malformed ones that are not in the topic of dead letters with their reason.
         twice: how many it counts more than once.
         differences: what `reelstream verify` finds.
         caught_up_s: seconds from the end of the fault until the stream was no longer more than a second behind.
@@ -221,7 +221,7 @@ def _untold(system: System) -> int:
     bad = set()
     for record in system.log():
         try:
-            understand(record, items, system.settings.kafka.partitions, system.settings.stream.max_future_s)
+            decode_event(record, items, system.settings.kafka.partitions, system.settings.stream.max_future_s)
         except EventError as error:
             bad.add((record.partition, record.offset, str(error), hashed(record.key), hashed(record.value)))
     told = set()

@@ -67,7 +67,7 @@ class Watch:
     def _served(self) -> int:
         """Good events that can be served; those that Redis does not tell of now are none."""
         try:
-            positions, dead = self._profiles.served(), self._profiles.dead()
+            positions, dead = self._profiles.visible_offsets(), self._profiles.dead()
         except Unreachable:
             return 0
         return sum(0 if at is None else at + 1 for at in positions) - sum(dead.values())

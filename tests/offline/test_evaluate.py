@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from drift.classification_metrics import auc, ece, logloss
 from features import GENRES, Event, preferences, user_row
 from features.columns import row_values
-from offline import metrics
 from offline.data.history import State, replay
 from offline.data.readers import Ratings
 from offline.data.split import online_events, time_order
@@ -117,16 +117,16 @@ def test_the_ranker_is_measured_as_in_training(source: Source, ratings: Ratings)
     replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue), (likes,))
     label, like = likes.finish()
     told = source.manifest.metrics["ranker_test"]
-    assert metrics.auc(label, like) == pytest.approx(told["auc"], abs=1e-5)
-    assert metrics.logloss(label, like) == pytest.approx(told["logloss"], abs=1e-6)
+    assert auc(label, like) == pytest.approx(told["auc"], abs=1e-5)
+    assert logloss(label, like) == pytest.approx(told["logloss"], abs=1e-6)
 
 
 def test_calibration_error_is_the_distance_of_bins() -> None:
     label = np.array([1.0, 1.0, 0.0, 0.0])
-    assert metrics.ece(label, label) == 0.0
-    assert metrics.ece(label, np.full(4, 0.5)) == 0.0
-    assert metrics.ece(label, np.array([0.9, 0.9, 0.9, 0.1])) == pytest.approx(0.75 * (0.9 - 2 / 3) + 0.25 * 0.1)
-    assert metrics.ece(np.ones(3), np.full(3, 0.25)) == pytest.approx(0.75)
+    assert ece(label, label) == 0.0
+    assert ece(label, np.full(4, 0.5)) == 0.0
+    assert ece(label, np.array([0.9, 0.9, 0.9, 0.1])) == pytest.approx(0.75 * (0.9 - 2 / 3) + 0.25 * 0.1)
+    assert ece(np.ones(3), np.full(3, 0.25)) == pytest.approx(0.75)
 
 
 def test_a_new_user_without_events_gets_what_is_popular_and_more_events_help(source: Source) -> None:

@@ -9,7 +9,7 @@ from features import Event, ItemCounter, Profile, count, dense, fold, user_row
 from features.columns import ItemTable
 from offline.data import history
 from offline.data.history import Floats, PointInTime, State, replay
-from offline.data.point_in_time import Collector, Moments, first_of_second
+from offline.data.point_in_time import Collector, PriorStates, first_of_second
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split, time_order
 
@@ -78,7 +78,7 @@ def test_the_state_does_not_depend_on_the_order(ratings: Ratings) -> None:
 
 
 def test_a_moment_holds_the_events_of_earlier_seconds_only(ratings: Ratings, parts: Split) -> None:
-    kept: list[Moments] = []
+    kept: list[PriorStates] = []
     collector = Collector(ratings, parts.validation, kept.append, size=64)
     replay(ratings, time_order(ratings, parts.offline), State(ratings.catalogue), [collector])
     collector.finish()

@@ -17,15 +17,15 @@ from offline.errors import ExportError
 from offline.models import export, similar
 from offline.models.encoder import Encoder, Ensemble
 from offline.models.neighbours import Neighbours
-from offline.models.p_like import INPUTS, Like
+from offline.models.p_like import INPUTS, PLike
 from offline.models.ranker import Ranker
-from offline.models.reranker import DAMPING, HALF_LIVES, Order
+from offline.models.reranker import DAMPING, HALF_LIVES, Reranker
 from offline.models.similar import Near
 from offline.models.softmax import NextItemLoss
 from offline.train import encoder_training, lists, p_like_training, parallel
 from offline.train.encoder_training import Plan
 from offline.train.ensemble import Best
-from offline.train.validation import Watch
+from offline.train.validation import Validation
 from settings import TrainSettings
 
 # Threads that wait for each other lose more than they win on models this small.
@@ -204,7 +204,7 @@ def test_watched_histories_are_those_of_earlier_seconds(ratings: Ratings, parts:
     events = sequences(ratings, parts.train)
     itemids = np.array(sorted(ratings.catalogue.items))
     places = np.arange(len(events.itemid))[::37]
-    watch = Watch.of(events, places, 20, itemids)
+    watch = Validation.of(events, places, 20, itemids)
     user = np.searchsorted(events.start, places, "right") - 1
     for row, place in enumerate(places):
         of_user = np.arange(events.start[user[row]], events.start[user[row] + 1])
@@ -218,10 +218,10 @@ HISTORY = 12
 
 def ranker() -> Ranker:
     torch.manual_seed(0)
-    likes = [Like(10, 8, torch.zeros(INPUTS), torch.ones(INPUTS)) for _ in range(2)]
+    likes = [PLike(10, 8, torch.zeros(INPUTS), torch.ones(INPUTS)) for _ in range(2)]
     near = Near(8)
     near.set_tables(similar.Similar(torch.full((8,), 3.5), torch.rand(8, 8).half()))
-    order = Order(torch.arange(1, 8), 8)
+    order = Reranker(torch.arange(1, 8), 8)
     tables = np.random.default_rng(0).random((2, 7, 7)).astype(np.float32)
     order.set_neighbours(Neighbours(*tables))
     torch.nn.init.normal_(order.linear.weight, std=0.1)
@@ -253,7 +253,7 @@ def test_the_order_counts_what_follows_the_last_events() -> None:
     ids = torch.tensor([[1, 2, 0, 3, 20], [1, 2, 0, 3, 20]])
     with torch.inference_mode():
         inputs = model.parts(vector, items, rating, row, ids, dense)[3]
-    follows = model.order.follows.view(8, 8).float()
+    follows = model.reranker.follows.view(8, 8).float()
     after = follows / (follows.sum(1, keepdim=True) + DAMPING)
     for place, life in enumerate(HALF_LIVES):
         expected = sum(0.5 ** (age / life) * after[item - 1, 1].item() for age, item in enumerate((1, 5, 3)))
@@ -279,7 +279,7 @@ def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
     ids = lists.pair_ids(ratings.catalogue, np.repeat(events.userid, np.diff(events.start)), events.itemid)
     rng = np.random.default_rng(0)
     known = p_like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
-    model = Like(151, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
+    model = PLike(151, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
     places = np.sort(rng.choice(len(ids), 200, replace=False))
     fast = p_like_training.logits(model, known, places, HISTORY)
     user = np.searchsorted(events.start, places, "right") - 1

@@ -9,13 +9,14 @@ import onnx
 import pytest
 
 from drift import Reference, ReferenceError
+from drift.classification_metrics import auc, logloss
 from drift.series import SERIES
 from drift.thresholds import PROBABILITIES
 from features import DENSE_COLUMNS, IDS, encoder_input
-from offline import metrics, runs
+from offline import ranking_metrics, runs
 from offline.data.readers import Ratings, data_hash
 from offline.errors import DataError, RunError
-from offline.evaluate.evaluation import Models, evaluate
+from offline.evaluate.evaluation import RunModels, evaluate
 from offline.train.pipeline import train
 from settings import Settings, load
 
@@ -57,7 +58,7 @@ def test_the_triton_configuration_names_the_tensors_of_the_model(run: Path) -> N
 
 
 def test_one_and_many_rows_give_the_same_answers(run: Path, ratings: Ratings) -> None:
-    models = Models(run, threads=1)
+    models = RunModels(run, threads=1)
     itemids, vectors = runs.item_vectors(run)
     assert itemids.tolist() == sorted(ratings.catalogue.items)
     inputs = [encoder_input([(k, itemid, 4) for k, itemid in enumerate(range(1, n + 1))]) for n in (0, 1, 7, 100)]
@@ -141,7 +142,7 @@ def test_a_reference_without_thresholds_is_refused_in_one_sentence() -> None:
 
 
 def test_list_metrics_are_those_of_the_places() -> None:
-    found = metrics.of_ranks(np.array([0, 9, 10, 1_000_000]))
+    found = ranking_metrics.of_ranks(np.array([0, 9, 10, 1_000_000]))
     assert found["hr@10"] == 0.5
     assert found["ndcg@10"] == pytest.approx((1 + 1 / np.log2(11)) / 4)
     assert found["hr@50"] == 0.75
@@ -150,6 +151,6 @@ def test_list_metrics_are_those_of_the_places() -> None:
 
 def test_auc_and_logloss_are_right_on_small_cases() -> None:
     label = np.array([0.0, 0.0, 1.0, 1.0])
-    assert metrics.auc(label, np.array([0.1, 0.4, 0.35, 0.8])) == 0.75
-    assert np.isnan(metrics.auc(np.ones(3), np.ones(3)))
-    assert metrics.logloss(label, np.full(4, 0.5)) == pytest.approx(np.log(2))
+    assert auc(label, np.array([0.1, 0.4, 0.35, 0.8])) == 0.75
+    assert np.isnan(auc(np.ones(3), np.ones(3)))
+    assert logloss(label, np.full(4, 0.5)) == pytest.approx(np.log(2))

@@ -1,4 +1,4 @@
-"""Which parts died of late, as the supervisor's log tells."""
+"""Which components died of late, as the supervisor's log tells."""
 
 from __future__ import annotations
 

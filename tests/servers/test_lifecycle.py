@@ -38,7 +38,7 @@ HTTPServer(("127.0.0.1", port), Health).serve_forever()
 
 
 def test_up_starts_a_part_and_down_leaves_no_process(settings: Settings) -> None:
-    assert [part.name for part in servers.up(settings, only=["redis"])] == ["redis"]
+    assert [component.name for component in servers.up(settings, only=["redis"])] == ["redis"]
     assert processes_of(settings)
     assert servers.down(settings) == ["redis"]
     assert processes_of(settings) == []
@@ -52,7 +52,7 @@ def test_a_second_up_says_what_is_running_and_starts_only_what_is_missing(
     before = servers.pid(settings, "redis")
     told: list[tuple[str, str]] = []
     started = servers.up(settings, only=["redis", "worker-0"], progress=lambda *said: told.append(said))
-    assert {part.name: part.already_running for part in started} == {"redis": True, "worker-0": False}
+    assert {component.name: component.already_running for component in started} == {"redis": True, "worker-0": False}
     assert ("redis", "already running") in told
     assert ("worker-0", "starting") in told
     assert servers.pid(settings, "redis") == before
@@ -63,8 +63,8 @@ def test_up_with_more_workers_adds_them_and_leaves_the_others_alone(settings: Se
     first = servers.pid(settings, "worker-0")
     servers.up(settings, workers=3, only=["workers"])
     assert servers.pid(settings, "worker-0") == first
-    workers = [part for part in servers.status(settings) if part.name.startswith("worker-")]
-    assert [part.name for part in workers if part.healthy] == ["worker-0", "worker-1", "worker-2"]
+    workers = [component for component in servers.status(settings) if component.name.startswith("worker-")]
+    assert [component.name for component in workers if component.healthy] == ["worker-0", "worker-1", "worker-2"]
     assert sorted(servers.stop(settings, ["workers"])) == ["worker-0", "worker-1", "worker-2"]
     assert processes_of(settings) != []
 
@@ -90,7 +90,7 @@ def test_a_part_that_dies_is_started_again(settings: Settings, ending: signal.Si
 def test_restart_gives_a_part_a_new_process(settings: Settings) -> None:
     servers.up(settings, only=["redis"])
     before = servers.pid(settings, "redis")
-    assert [part.name for part in servers.restart(settings, ["redis"])] == ["redis"]
+    assert [component.name for component in servers.restart(settings, ["redis"])] == ["redis"]
     assert servers.pid(settings, "redis") != before
 
 
@@ -139,7 +139,7 @@ def test_too_little_room_is_said_before_anything_is_started(
     settings: Settings, monkeypatch: pytest.MonkeyPatch, setting: str
 ) -> None:
     monkeypatch.setenv(f"REELSTREAM_SERVERS__{setting.upper()}", str(2**40))
-    with pytest.raises(servers.NoRoom, match=setting):
+    with pytest.raises(servers.LowResources, match=setting):
         servers.up(load(), only=["redis"])
     assert processes_of(settings) == []
 
@@ -179,7 +179,7 @@ def test_a_state_folder_that_cannot_be_made_is_said_in_one_line(
 ) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("REELSTREAM_STATE_DIR", str(tmp_path / "file" / "state"))
-    with pytest.raises(servers.NoRoom, match="REELSTREAM_STATE_DIR"):
+    with pytest.raises(servers.LowResources, match="REELSTREAM_STATE_DIR"):
         servers.up(load(), only=["redis"])
 
 

@@ -13,7 +13,7 @@ def test_a_process_does_not_inherit_a_folder_that_goes_with_its_caller(monkeypat
     for name in gone:
         monkeypatch.setenv(name, "/tmp/of-the-caller")
     monkeypatch.setenv("HOME", "/home/of-the-caller")
-    for part in (processes.worker(load(), 0), processes.api(load()), processes.feast(load())):
-        environment = part.launch().environment
+    for component in (processes.worker(load(), 0), processes.api(load()), processes.feast(load())):
+        environment = component.launch().environment
         assert not environment.keys() & set(gone)
         assert environment["HOME"] == "/home/of-the-caller"

@@ -39,9 +39,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
 
 
 def test_every_store_is_healthy_once_up_returns(stores: Settings) -> None:
-    parts = {part.name: part for part in servers.status(stores) if part.name in servers.STORES}
-    assert list(parts) == list(servers.STORES)
-    assert all(part.healthy and part.pid and part.memory_mb > 1 for part in parts.values()), parts
+    components = {component.name: component for component in servers.status(stores) if component.name in servers.STORES}
+    assert list(components) == list(servers.STORES)
+    assert all(component.healthy and component.pid and component.memory_mb > 1 for component in components.values()), (
+        components
+    )
 
 
 def test_every_part_listens_on_the_loopback_only(stores: Settings) -> None:
@@ -66,7 +68,7 @@ def stopped_kafka(stores: Settings) -> Iterator[None]:
 def test_a_kafka_that_does_not_answer_is_known_within_seconds(stores: Settings) -> None:
     threads, began = set(threading.enumerate()), time.monotonic()
     with stopped_kafka(stores):
-        kafka = next(part for part in servers.status(stores) if part.name == "kafka")
+        kafka = next(component for component in servers.status(stores) if component.name == "kafka")
     assert not kafka.healthy
     assert time.monotonic() - began < 10
     assert set(threading.enumerate()) <= threads

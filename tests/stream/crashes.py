@@ -66,9 +66,9 @@ class CrashingProfiles(Profiles):
         transaction.commit = crash
         return transaction
 
-    def set_served(self, offsets: Mapping[int, int]) -> None:
+    def set_visible_offsets(self, offsets: Mapping[int, int]) -> None:
         self.crashing.let_others_act()
-        self.crashing.around("set_served", lambda: super(CrashingProfiles, self).set_served(offsets))
+        self.crashing.around("set_served", lambda: super(CrashingProfiles, self).set_visible_offsets(offsets))
 
 
 class CrashingFeatures:
@@ -83,7 +83,7 @@ class CrashingFeatures:
 
 
 class DeadTopic:
-    """Stands for the topic of dead events: the positions that it was told, each time."""
+    """Stands for the topic of dead letters: the positions that it was told, each time."""
 
     def __init__(self, crashing: Crashing) -> None:
         self._crashing = crashing

@@ -19,7 +19,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from features import Event, EventError, encode
 from offline.state.adopt import plan
 from settings import Settings
-from stores import Gap, Logged, Profiles, Skipped, connect, partition_of, understand
+from stores import Gap, Logged, Profiles, Skipped, connect, decode_event, partition_of
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run
 from stores.kafka.log_check import Checked, LogBounds, LogIdentity, mismatch
@@ -277,7 +277,7 @@ class AnyLog(RuleBasedStateMachine):
             events = []
             for record in self.history[shard]:
                 try:
-                    events.append(understand(record, ITEMS, SHARDS, MAX_FUTURE_S))
+                    events.append(decode_event(record, ITEMS, SHARDS, MAX_FUTURE_S))
                 except EventError:
                     assert record in self.dead
             of_shard = [userid for userid in USERS if partition_of(userid, SHARDS) == shard]

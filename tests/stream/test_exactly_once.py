@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 
 from features import Event, EventError, Item, User, encode, user_row
 from settings import Settings
-from stores import Gap, Logged, ShardLost, connect, partition_of, understand
+from stores import Gap, Logged, ShardLost, connect, decode_event, partition_of
 from stores.feast.feature_store import Features
 from stream.fold.fold import Fold
 from tests.stream.crashes import EFFECTS, Crash, Crashing, CrashingFeatures, CrashingProfiles, DeadTopic
@@ -68,7 +68,7 @@ class Stream(RuleBasedStateMachine):
             self.profiles.write_shard(shard, {}, {}, {}, [])
         self.log: list[list[Logged]] = [[] for _ in range(SHARDS)]
         self.acknowledged = [0] * SHARDS
-        self.served = [-1] * SHARDS
+        self.visible = [-1] * SHARDS
         self.folds = [self.new_worker() for _ in range(SHARDS)]
 
     def new_worker(self) -> Fold:
@@ -176,7 +176,7 @@ class Stream(RuleBasedStateMachine):
         events, dead = [], []
         for record in self.log[shard][: self.applied(shard) + 1]:
             try:
-                events.append(understand(record, ITEMS, SHARDS, MAX_FUTURE_S))
+                events.append(decode_event(record, ITEMS, SHARDS, MAX_FUTURE_S))
             except EventError as error:
                 dead.append((shard, record.offset, str(error)))
         return events, dead
@@ -203,9 +203,9 @@ class Stream(RuleBasedStateMachine):
     @invariant()
     def what_is_served_is_never_taken_back(self) -> None:
         for shard in range(SHARDS):
-            served = self.profiles.served_of(shard)
-            assert self.served[shard] <= served <= self.applied(shard)
-            self.served[shard] = served
+            visible = self.profiles.visible_offset(shard)
+            assert self.visible[shard] <= visible <= self.applied(shard)
+            self.visible[shard] = visible
 
     def teardown(self) -> None:
         if hasattr(self, "log"):
@@ -217,7 +217,7 @@ class Stream(RuleBasedStateMachine):
             self.fold(shard, len(self.log[shard]))
             assert self.applied(shard) == len(self.log[shard]) - 1
         self.the_state_is_what_the_folded_events_say()
-        assert self.profiles.served() == [len(log) - 1 for log in self.log]
+        assert self.profiles.visible_offsets() == [len(log) - 1 for log in self.log]
         stored = self.profiles.read_users(USERS)
         rows = self.features.users(USERS)
         assert rows == {userid: user_row(profile, User(userid), ITEMS) for userid, (profile, _) in stored.items()}

@@ -79,7 +79,7 @@ class Folding:
             records.append(Logged(0, self.offset, *encode(event), (), 2e9))
         folded, refused = self.fold({0: records})
         assert not refused and folded[0].last == self.offset
-        assert self.profiles.applied() == self.profiles.served() == [self.offset]
+        assert self.profiles.applied() == self.profiles.visible_offsets() == [self.offset]
 
 
 @pytest.fixture(scope="module")

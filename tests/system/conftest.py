@@ -96,9 +96,10 @@ class System:
         log.close()
         until = time.monotonic() + seconds
         while any(
-            (-1 if served is None else served) < ends[shard] - 1 for shard, served in enumerate(self.profiles.served())
+            (-1 if visible is None else visible) < ends[shard] - 1
+            for shard, visible in enumerate(self.profiles.visible_offsets())
         ):
-            assert time.monotonic() < until, (ends, self.profiles.served())
+            assert time.monotonic() < until, (ends, self.profiles.visible_offsets())
             time.sleep(0.05)
 
     def verify(self) -> Verified:

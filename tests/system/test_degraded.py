@@ -10,7 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 import servers
-from api.app import Parts
+from api.app import Services
 from api.ingest import Ingest
 from api.log_watch import LogWatch
 from api.messages import RatingRequest, RecommendationRequest
@@ -101,7 +101,7 @@ def test_without_the_feature_store_the_last_known_attributes_are_used(
     system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The API's feature store is the Redis that holds the profiles, so that here it is given one that is not there."""
-    parts = Parts.of(system.settings)
+    parts = Services.of(system.settings)
     try:
         parts.follower.look()
         userid = system.events[0].userid

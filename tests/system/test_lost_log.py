@@ -219,7 +219,7 @@ def test_events_of_a_transaction_count_if_it_commits_and_its_marker_leaves_no_la
             transactional.flush()
             transactional.abort_transaction()
     # Every transaction takes two offsets, and the last is its marker.
-    until(lambda: system.profiles.served()[partition] == 2 * len(new) - 1)
+    until(lambda: system.profiles.visible_offsets()[partition] == 2 * len(new) - 1)
     assert seen(system)[userid] == before + (len(new) if commit else 0)
     assert not stopped(system)
     found = system.verify()

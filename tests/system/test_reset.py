@@ -31,6 +31,6 @@ def test_publishing_with_reset_begins_anew_with_the_snapshot(system: System) -> 
 
 def _until_served(system: System, userid: int) -> None:
     until = time.monotonic() + 30
-    while system.profiles.served_of(system.partition(userid)) < 0:
+    while system.profiles.visible_offset(system.partition(userid)) < 0:
         assert time.monotonic() < until
         time.sleep(0.05)

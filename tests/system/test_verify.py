@@ -83,7 +83,7 @@ def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
         f"profile and seen filter of user {profile_of}",
         f"profile and seen filter of user {filter_of}",
         f"feature row of user {row_of}",
-        "dead events of shard 3",
+        "dead letters of shard 3",
     }
     itemid, counter = next(iter(client.hgetall(counters).items()))
     client.hset(counters, itemid, pack_counter(ItemCounter(version=10**6)))

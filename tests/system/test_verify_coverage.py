@@ -155,7 +155,7 @@ def a_count_of_dead_letters(system: System) -> str:
     shard = system.partition(1)
     client, key = system.profiles.client, f"{system.profiles.tag(shard)}:dead"
     client.hincrby(key, next(iter(client.hgetall(key))), 1)
-    return f"dead events of shard {shard}"
+    return f"dead letters of shard {shard}"
 
 
 def change_row(system: System, key: bytes) -> None:

@@ -16,7 +16,7 @@ from offline.data.readers import Ratings
 from offline.data.split import split
 from offline.state.snapshot import Shards
 from settings import Settings, load
-from stores import Logged, partition_of, understand
+from stores import Logged, decode_event, partition_of
 from verify.oracle import Oracle
 from verify.sample import COUNTER, PROFILE
 
@@ -81,7 +81,7 @@ def folded(ratings: Ratings, shards: Shards, records: list[tuple[bytes | None, b
         record = Logged(shard, offset, key, value, created=appended)
         oracle.take(shard, offset, key, value, appended)
         try:
-            event = understand(record, ratings.catalogue.items, PARTITIONS, MAX_FUTURE_S)
+            event = decode_event(record, ratings.catalogue.items, PARTITIONS, MAX_FUTURE_S)
         except EventError:
             dead += 1
         else:

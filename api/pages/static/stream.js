@@ -1,4 +1,4 @@
-// Stream: rates, freshness, lag, partitions, stores, workers and dead events.
+// Stream: rates, freshness, lag, partitions, stores, workers and dead letters.
 
 import { ask, duration, everySecond, fillTiles, fixed, h, notice, table, whole, width } from "./core.js";
 import { draw, line } from "./charts.js";

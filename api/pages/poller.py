@@ -1,4 +1,4 @@
-"""Asks a part again and again in a thread of its own, so that no request waits for a part that is away."""
+"""Polls a component in a thread of its own, so that no request waits for one that is away."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Seen(Generic[T]):
         return None if self.error else self.value
 
 
-class Watch(Generic[T]):
+class Poller(Generic[T]):
     """Asks a part every second while somebody looks.
 
     Args:

@@ -1,13 +1,9 @@
-"""Metrics of lists; those of probabilities are drift's, which measures them live."""
+"""Metrics of ranked lists; those of probabilities are in `drift.classification_metrics`."""
 
 from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-
-from drift.metrics import auc, calibration, ece, logloss
-
-__all__ = ["auc", "calibration", "ece", "logloss", "of_ranks"]
 
 
 def of_ranks(rank: npt.NDArray[np.integer]) -> dict[str, float]:
