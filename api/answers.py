@@ -124,7 +124,7 @@ class Refusal(AnswerModel):
 
 
 class OpenAlarm(AnswerModel):
-    """An open alarm: `value` is what was measured when it opened, `band` what it was over."""
+    """An open alarm: `value` is what was measured when it opened, `threshold` what it was over."""
 
     series: str
     detector: str
@@ -132,7 +132,7 @@ class OpenAlarm(AnswerModel):
     opened_wall_ts: float
     opened_event_ts: int
     value: float
-    band: float
+    threshold: float
     closed: int | None
     closed_wall_ts: float | None
     closed_event_ts: int | None

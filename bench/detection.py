@@ -143,7 +143,7 @@ def watched(events: Events, reference: Reference, plan: Plan) -> DriftUpdate:
 
 def _worst(update: DriftUpdate) -> str:
     window = next(window for window in update.windows if window.events >= BEGIN + RANKED)
-    return max(window.psi, key=lambda name: window.psi[name] / window.band[name])
+    return max(window.psi, key=lambda name: window.psi[name] / window.threshold[name])
 
 
 def _without_scores(reference: Reference) -> Reference:

@@ -3,8 +3,9 @@
 Blocks are split into halves: from one the reference and its thresholds are made, of the other windows are drawn, so
 that no event is both. Every series and every detector that raises alarms in production counts.
 
-- **Windows** (PSI, missing, out of range): panes of whole blocks drawn at random; a window is the sum of the last few,
-  as the monitor has them. As many weeks of checks are made as PANES allow. Alarms are counted for the budget and for
+- **Windows** (PSI, missing, out of range): strides of whole blocks drawn at random; a window is the sum of the last
+few,
+  as the monitor has them. As many weeks of checks are made as STRIDES allow. Alarms are counted for the budget and for
   multiples of it up to 10,000. At the budget itself they are too few to count, so the rate there follows from a line
   through the logarithms of multiple and rate.
 - **Event by event** (ADWIN, KSWIN): the detectors run over interleaved blocks at confidences at which they do raise
@@ -40,11 +41,11 @@ Doubles = npt.NDArray[np.float64]
 RATES = (20.0, 200.0, 2000.0)
 """Events a second."""
 
-PANES = 484_000
-"""Most panes of a rate: a week of 200 events a second."""
+STRIDES = 484_000
+"""Most strides of a rate: a week of 200 events a second."""
 
 AT_ONCE = 2_000
-"""Panes drawn at once."""
+"""Strides drawn at once."""
 
 TIMES = (1.0, 1e1, 1e2, 1e3, 1e4)
 """Multiples of the budget at which alarms are counted too."""
@@ -152,15 +153,15 @@ class _Windows:
         self._size = np.maximum(self._layout.sums(self._exact.sum(axis=0) + self._scored.sum(axis=0)), 1.0)
 
     def count(self, rate: float, share: float, seed: int, progress: Callable[[float], None]) -> dict[str, Any]:
-        """Alarms in as many panes as a week has, or PANES."""
-        pane = self._plan.window // self._plan.panes
-        week = WEEK_S * rate / pane
-        total = min(PANES, round(week))
+        """Alarms in as many strides as a week has, or STRIDES."""
+        stride = self._plan.window // self._plan.strides
+        week = WEEK_S * rate / stride
+        total = min(STRIDES, round(week))
         alphas = [self._plan.false_alarms_per_week / week * times for times in TIMES]
         alarms = np.zeros((len(TIMES), len(self._layout.series)), dtype=np.int64)
         stray = 0
         last = np.full(alarms.shape, -(10**9), dtype=np.int64)
-        for at, check in self._drawn(total, pane, share, np.random.default_rng(seed)):
+        for at, check in self._drawn(total, stride, share, np.random.default_rng(seed)):
             progress(at / total)
             alarms += self._over(check, at, alphas, last)
             stray += self._strays(check, alphas[0])
@@ -176,26 +177,26 @@ class _Windows:
             "windows_per_week": _at_budget(counts / weeks, counts) + stray / weeks,
         }
 
-    def _drawn(self, total: int, pane: int, share: float, rng: np.random.Generator) -> Iterator[tuple[int, Check]]:
-        longest = LONGEST * self._plan.panes
+    def _drawn(self, total: int, stride: int, share: float, rng: np.random.Generator) -> Iterator[tuple[int, Check]]:
+        longest = LONGEST * self._plan.strides
         before = np.zeros((0, self._layout.total), dtype=np.float32)
         for at in range(0, total, AT_ONCE):
             size = min(AT_ONCE, total - at)
-            panes = _draw(self._exact, size, np.full(size, round(pane / BLOCK)), rng)
+            strides = _draw(self._exact, size, np.full(size, round(stride / BLOCK)), rng)
             if share > 0.5:
-                panes += _draw(self._scored, size, np.full(size, round(share * pane / BLOCK)), rng)
+                strides += _draw(self._scored, size, np.full(size, round(share * stride / BLOCK)), rng)
             else:
-                panes += _draw(self._one_scored, size, rng.binomial(pane, share, size), rng)
-            joined = np.concatenate([before, panes])
+                strides += _draw(self._one_scored, size, rng.binomial(stride, share, size), rng)
+            joined = np.concatenate([before, strides])
             if len(joined) > longest:
                 windows = self._latest(joined)
                 yield at, self._checks.check(windows, 1.0)
             before = joined[-longest + 1 :] if len(joined) >= longest else joined
 
-    def _latest(self, panes: npt.NDArray[np.float32]) -> Ints:
-        """The window that ends with each pane but the first ones, as `Panes.windows` has it: INT64 [N, total]."""
-        sums = np.concatenate([np.zeros((1, panes.shape[1])), panes.cumsum(axis=0, dtype=np.float64)])
-        longest, per_window = LONGEST * self._plan.panes, self._plan.panes
+    def _latest(self, strides: npt.NDArray[np.float32]) -> Ints:
+        """The window that ends with each stride but the first ones, as `Strides.windows` has it: INT64 [N, total]."""
+        sums = np.concatenate([np.zeros((1, strides.shape[1])), strides.cumsum(axis=0, dtype=np.float64)])
+        longest, per_window = LONGEST * self._plan.strides, self._plan.strides
         ends = np.arange(longest, len(sums))
         missing = self._layout.begins + self._layout.bins + MISSING
         length = np.full((len(ends), len(missing)), longest)
@@ -215,7 +216,7 @@ class _Windows:
             over = (check.psi > self._checks.threshold(alpha, some) * self._sampled(some)) & (check.n >= FEWEST)
             for place, series in zip(*np.nonzero(over), strict=True):
                 # An alarm stays open until windows without what raised it are back at normal.
-                opened[number, series] += at + place - last[number, series] > self._plan.panes + self._plan.patience
+                opened[number, series] += at + place - last[number, series] > self._plan.strides + self._plan.patience
                 last[number, series] = at + place
         return opened
 

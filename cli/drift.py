@@ -27,7 +27,7 @@ def list_(json: Json = False) -> None:
         said = "not acknowledged" if cause["note"] is None else f"acknowledged: {cause['note']}"
         out.print(f"{cause['cause']}, {said}", highlight=False)
         for alarm in cause["alarms"]:
-            measured = f"{alarm['value']:.3g}, normal is under {alarm['band']:.3g}"
+            measured = f"{alarm['value']:.3g}, normal is under {alarm['threshold']:.3g}"
             out.print(f"  {alarm['series']} ({alarm['detector']}): {measured}", highlight=False)
     if not found["causes"]:
         out.print("no alarm is open")

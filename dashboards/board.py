@@ -55,7 +55,7 @@ def _rows() -> dict[str, list[timeseries.Panel | Stat]]:
 
 
 def _now() -> list[timeseries.Panel | Stat]:
-    worst = "max(reelstream_drift_psi / (reelstream_drift_band > 0))"
+    worst = "max(reelstream_drift_psi / (reelstream_drift_threshold > 0))"
     return [
         _stat("Requests", "reqps", f"sum(rate(reelstream_requests_total{RECENT}))"),
         _stat("Events folded", "cps", f"sum(rate(reelstream_events_applied_total{RECENT}))"),
@@ -131,7 +131,7 @@ def _stream() -> list[timeseries.Panel | Stat]:
 
 
 def _drift() -> list[timeseries.Panel | Stat]:
-    times = "max by (series) (reelstream_drift_psi / (reelstream_drift_band > 0))"
+    times = "max by (series) (reelstream_drift_psi / (reelstream_drift_threshold > 0))"
     return [
         _lines("PSI as a multiple of its limit, the ten worst", "short", {"{{series}}": f"topk(10, {times})"}, limit=1),
         _lines("Share missing", "percentunit", {"{{series}}": "max by (series) (reelstream_drift_missing_share) > 0"}),

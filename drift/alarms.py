@@ -40,7 +40,7 @@ class Alarms:
         self.open: dict[Key, Alarm] = {}
         self.calm: dict[Key, int] = {}
 
-    def raised(self, series: str, detector: Detector, value: float, band: float, at: Moment) -> Alarm:
+    def raised(self, series: str, detector: Detector, value: float, threshold: float, at: Moment) -> Alarm:
         """Open an alarm."""
         newest = max(self.open.values(), key=lambda alarm: alarm.opened, default=None)
         joined = newest is not None and at.events - newest.opened <= self._window
@@ -51,7 +51,7 @@ class Alarms:
             opened_wall_ts=at.wall_ts,
             opened_event_ts=at.event_ts,
             value=value,
-            band=band,
+            threshold=threshold,
             group=newest.cause if newest is not None and joined else "",
         )
         return alarm

@@ -1,4 +1,4 @@
-"""The check of all series at the end of a pane: what each measures, and what it may measure while nothing drifts."""
+"""The check of all series at the end of a stride: what each measures, and what it may measure while nothing drifts."""
 
 from __future__ import annotations
 

@@ -18,12 +18,12 @@ from drift.change import Change
 from drift.checks import STRAY, Check, Checks
 from drift.events import Events, Scored
 from drift.layout import Ints, Layout
-from drift.panes import Panes
 from drift.quality import Quality
 from drift.records import Alarm, Detector, DriftNow, DriftUpdate, DriftWindow, PartitionCounts, TrainedQuality
 from drift.reference import Reference
 from drift.series import EXACT, LABEL, SERIES
 from drift.shown import beside, stands
+from drift.strides import Strides
 from drift.thresholds import ENOUGH
 from settings import ReelstreamError
 
@@ -43,17 +43,16 @@ class Plan:
     """How windows are cut and alarms raised.
 
     Attributes:
-        window: events of a window.
-        panes: panes of a window; each ends with a check of all series.
-        pane_s: seconds after which a pane ends though it is not full, once windows of such panes say anything; by the
+        window: events of a window. strides: strides of a window; each ends with a check of all series. stride_s:
+        seconds after which a stride ends though it is not full, once windows of such strides say anything; by the
             clock of the feature log.
         patience: checks in a row at normal that close an alarm.
         false_alarms_per_week: budget of the whole system.
     """
 
     window: int = 1000
-    panes: int = 4
-    pane_s: float = 300.0
+    strides: int = 4
+    stride_s: float = 300.0
     patience: int = 4
     false_alarms_per_week: float = 1.0
 
@@ -75,9 +74,9 @@ class Monitor:
         self.run = run
         self._reference, self._plan = reference, plan
         self._layout = Layout(reference)
-        self._panes = Panes(self._layout, plan.panes)
+        self._strides = Strides(self._layout, plan.strides)
         self._checks = Checks(self._layout)
-        self._budget = Budget(plan.false_alarms_per_week, plan.pane_s)
+        self._budget = Budget(plan.false_alarms_per_week, plan.stride_s)
         self._alarms = Alarms(plan.patience, plan.window)
         self._changes = {LABEL: Change("adwin"), LOGLOSS: Change("adwin"), SCORE: Change("kswin")}
         self._changed: dict[str, int] = {}
@@ -101,18 +100,18 @@ class Monitor:
         fresh = int(np.searchsorted(events.offset, self.last.get(events.partition, -1), side="right"))
         if fresh == len(events):
             return 0
-        waited = events.wall_ts - self._panes.since > self._plan.pane_s
-        if waited and self._panes.filled >= ENOUGH // self._plan.panes:
+        waited = events.wall_ts - self._strides.since > self._plan.stride_s
+        if waited and self._strides.filled >= ENOUGH // self._plan.strides:
             self._close(update)
         self._wall_ts = max(self._wall_ts, events.wall_ts)
         places = self._layout.places(events, scored)
-        at, full = fresh, self._plan.window // self._plan.panes
+        at, full = fresh, self._plan.window // self._plan.strides
         while at < len(events):
-            end = min(len(events), at + full - self._panes.filled)
-            self._panes.add(places[at:end], events.wall_ts)
+            end = min(len(events), at + full - self._strides.filled)
+            self._strides.add(places[at:end], events.wall_ts)
             self._watch(events, scored, at, end, update)
             at = end
-            if self._panes.filled == full:
+            if self._strides.filled == full:
                 self._close(update)
         self._count(events, places[fresh:])
         return len(events) - fresh
@@ -171,10 +170,10 @@ class Monitor:
             "last": list(self.last.items()),
             "counted": list(self._counted.items()),
             "cumulative": [(partition, counts.tobytes()) for partition, counts in self._cumulative.items()],
-            "closed": [pane.tobytes() for pane in self._panes.closed],
-            "open": self._panes.open.tobytes(),
-            "filled": self._panes.filled,
-            "since": self._panes.since,
+            "closed": [stride.tobytes() for stride in self._strides.closed],
+            "open": self._strides.open.tobytes(),
+            "filled": self._strides.filled,
+            "since": self._strides.since,
             "alarms": self._alarms.pack(),
             "changes": {name: change.pack() for name, change in self._changes.items()},
             "changed": self._changed,
@@ -213,13 +212,13 @@ class Monitor:
     def _restore(self, state: dict[str, Any]) -> None:
         self._counted = dict(state["counted"])
         self._cumulative = {partition: _counts(packed).copy() for partition, packed in state["cumulative"]}
-        self._panes.closed.extend(_counts(pane) for pane in state["closed"])
-        self._panes.open = _counts(state["open"]).copy()
-        known = [*self._cumulative.values(), *self._panes.closed, self._panes.open]
+        self._strides.closed.extend(_counts(stride) for stride in state["closed"])
+        self._strides.open = _counts(state["open"]).copy()
+        known = [*self._cumulative.values(), *self._strides.closed, self._strides.open]
         if {len(counts) for counts in known} != {self._layout.total}:
             raise ValueError("it counts other bins than the reference has")
         self._budget.restore(state["budget"])
-        self._panes.filled, self._panes.since = state["filled"], state["since"]
+        self._strides.filled, self._strides.since = state["filled"], state["since"]
         self._alarms.restore(state["alarms"])
         self._changes = {name: Change.unpack(change) for name, change in state["changes"].items()}
         self._changed = state["changed"]
@@ -266,10 +265,10 @@ class Monitor:
         return Moment(self.events, self._wall_ts, self._event_ts)
 
     def _close(self, update: DriftUpdate) -> None:
-        """End a pane, and check all series."""
-        self._panes.close()
+        """End a stride, and check all series."""
+        self._strides.close()
         at = self._moment()
-        window = self._panes.windows()
+        window = self._strides.windows()
         alpha = self._budget.spend(at.wall_ts)
         check = self._checks.check(window, alpha)
         self._latest = window, check
@@ -281,7 +280,7 @@ class Monitor:
                 wall_ts=at.wall_ts,
                 event_ts=at.event_ts,
                 psi={name: float(check.psi[number]) for number, name in shown},
-                band={name: float(check.threshold[number]) for number, name in shown},
+                threshold={name: float(check.threshold[number]) for number, name in shown},
             )
         )
         for (series, detector), alarm in list(self._alarms.open.items()):

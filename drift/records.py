@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import AliasChoices, BaseModel, Field
 
 Kind = Literal["feature", "label", "score"]
+THRESHOLD = AliasChoices("threshold", "band")
+"""`threshold` was `band` in records from before."""
 Detector = Literal["psi", "missing", "range", "adwin", "kswin", "failure"]
 
 
@@ -19,7 +21,7 @@ class SeriesNow(BaseModel):
         kind: feature, label or score.
         n: values in the window.
         psi: population stability index against the reference.
-        band: what the PSI of undrifted values of this number stays under.
+        threshold: what the PSI of undrifted values of this number stays under.
         js: Jensen-Shannon divergence in bits, 0 to 1.
         missing: share of values that are missing.
         out_of_range: share of values outside the reference's range.
@@ -30,7 +32,7 @@ class SeriesNow(BaseModel):
     kind: Kind
     n: int
     psi: float
-    band: float
+    threshold: float = Field(validation_alias=THRESHOLD)
     js: float
     missing: float
     out_of_range: float
@@ -38,8 +40,8 @@ class SeriesNow(BaseModel):
 
     @property
     def ratio(self) -> float:
-        """PSI as a multiple of its band: above 1 is drift."""
-        return self.psi / self.band if self.band > 0 else 0.0
+        """PSI as a multiple of its threshold: above 1 is drift."""
+        return self.psi / self.threshold if self.threshold > 0 else 0.0
 
 
 class DriftNow(BaseModel):
@@ -69,14 +71,14 @@ class DriftWindow(BaseModel):
         events: events counted up to its end.
         wall_ts, event_ts: when it ended, in unix seconds: by the clock of the feature log, and in event time.
         psi: by series; without series that had too few values.
-        band: by series, for the number of values it had.
+        threshold: by series, for the number of values it had.
     """
 
     events: int
     wall_ts: float
     event_ts: int
     psi: dict[str, float]
-    band: dict[str, float]
+    threshold: dict[str, float] = Field(validation_alias=THRESHOLD)
 
 
 class SeriesHistogram(BaseModel):
@@ -105,7 +107,7 @@ class Alarm(BaseModel):
         opened_wall_ts, opened_event_ts: when, in unix seconds.
         closed, closed_wall_ts, closed_event_ts: the same of its end; None while it is open.
         value: what the detector measured when it opened; for adwin and kswin the mean after the change.
-        band: what normal stays under; for adwin and kswin the mean before the change.
+        threshold: what normal stays under; for adwin and kswin the mean before the change.
         group: the key of the first alarm of the same cause; empty where that is this one.
     """
 
@@ -115,7 +117,7 @@ class Alarm(BaseModel):
     opened_wall_ts: float
     opened_event_ts: int
     value: float
-    band: float
+    threshold: float = Field(validation_alias=THRESHOLD)
     closed: int | None = None
     closed_wall_ts: float | None = None
     closed_event_ts: int | None = None

@@ -19,7 +19,7 @@ def stands(
         kind=kind_of(name),
         n=int(check.n[number]),
         psi=float(check.psi[number]),
-        band=float(check.threshold[number]),
+        threshold=float(check.threshold[number]),
         js=jensen_shannon(histogram.shares, counts),
         missing=float(check.missing[number]),
         out_of_range=float(check.out_of_range[number]),

@@ -171,8 +171,8 @@ class DriftSettings(Section):
 
     enabled: bool = Field(True, description="log the ranker's inputs and watch them for drift")
     window: int = Field(1000, ge=100, description="events of a window")
-    panes: int = Field(4, ge=1, le=20, description="checks of all series in the time of one window")
-    pane_s: float = Field(300.0, gt=0, description="seconds after which a check is made though events are few")
+    strides: int = Field(4, ge=1, le=20, description="checks of all series in the time of one window")
+    stride_s: float = Field(300.0, gt=0, description="seconds after which a check is made though events are few")
     patience: int = Field(4, ge=1, description="checks in a row back at normal that close an alarm")
     false_alarms_per_week: float = Field(
         1.0, gt=0, description="false alarms a week of the whole system, whatever the rate of events"

@@ -100,5 +100,5 @@ def _window(window: DriftWindow) -> dict[str, Any]:
         "wall_ts": window.wall_ts,
         "event_ts": window.event_ts,
         "psi": {name: round(value, 4) for name, value in window.psi.items()},
-        "band": {name: round(value, 4) for name, value in window.band.items()},
+        "threshold": {name: round(value, 4) for name, value in window.threshold.items()},
     }

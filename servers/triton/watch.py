@@ -16,8 +16,8 @@ import time
 from pathlib import Path
 
 EVERY_S = 0.5
-LOOKS = 3
-"""Looks at which a process must be a zombie."""
+CHECKS = 3
+"""Checks in a row at which a process must be a zombie."""
 PR_SET_PDEATHSIG = 1
 
 
@@ -26,13 +26,13 @@ def main() -> None:
     server = subprocess.Popen(sys.argv[1:], preexec_fn=die_with_parent)  # noqa: PLW1509 (this process has no threads)
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda received, _: server.send_signal(received))
-    looks: dict[int, int] = {}
+    dead: dict[int, int] = {}
     while True:
         try:
             sys.exit(server.wait(EVERY_S))
         except subprocess.TimeoutExpired:
-            looks = {child: looks.get(child, 0) + 1 for child in zombies(server.pid)}
-        if any(seen >= LOOKS for seen in looks.values()):
+            dead = {child: dead.get(child, 0) + 1 for child in zombies(server.pid)}
+        if any(times >= CHECKS for times in dead.values()):
             print(f"{time.strftime('%F %T')} a model's process has died; Triton ends and is started again", flush=True)
             server.kill()
             server.wait()

@@ -302,7 +302,7 @@ class Drifting:
 
 def plan_of(settings: DriftSettings) -> Plan:
     """Plan of drift monitoring that follows from the settings."""
-    return Plan(settings.window, settings.panes, settings.pane_s, settings.patience, settings.false_alarms_per_week)
+    return Plan(settings.window, settings.strides, settings.stride_s, settings.patience, settings.false_alarms_per_week)
 
 
 def events_of(batch: FeatureBatch, appended: float) -> Events:

@@ -60,5 +60,5 @@ def _alarm(failures: int, now: float) -> Alarm:
         opened_wall_ts=now,
         opened_event_ts=int(now),
         value=float(failures),
-        band=0.0,
+        threshold=0.0,
     )

@@ -18,7 +18,7 @@ class DriftMetrics:
     def __init__(self, registry: CollectorRegistry) -> None:
         r = registry
         self.psi = Gauge("reelstream_drift_psi", "PSI of the latest window", ["series"], registry=r)
-        self.band = Gauge("reelstream_drift_band", "PSI that normal stays under", ["series"], registry=r)
+        self.threshold = Gauge("reelstream_drift_threshold", "PSI that normal stays under", ["series"], registry=r)
         self.missing = Gauge("reelstream_drift_missing_share", "Share of missing values", ["series"], registry=r)
         self.alarms = Gauge("reelstream_drift_alarms_open", "Open alarms", ["series"], registry=r)
         self.causes = Gauge("reelstream_drift_causes_open", "Causes of open alarms not acknowledged", registry=r)
@@ -42,7 +42,7 @@ class DriftMetrics:
         self.windows.inc(len(update.windows))
         for series in update.now.series if update.now else ():
             self.psi.labels(series.name).set(series.psi)
-            self.band.labels(series.name).set(series.band)
+            self.threshold.labels(series.name).set(series.threshold)
             self.missing.labels(series.name).set(series.missing)
         if update.now or update.opened or update.closed:
             alarms, acknowledged = store.alarms(0), store.acknowledged()

@@ -12,7 +12,7 @@ from drift.monitor import Plan
 from drift.reference import Scores
 from features import DENSE, DENSE_COLUMNS
 
-PLAN = Plan(window=200, panes=4, pane_s=100.0, patience=3)
+PLAN = Plan(window=200, strides=4, stride_s=100.0, patience=3)
 
 
 def drawn(count: int, seed: int, shift: float = 0.0) -> tuple[np.ndarray, np.ndarray]:

@@ -8,12 +8,12 @@ from drift.records import Alarm, DriftNow, SeriesNow
 
 def alarm(series: str, opened: int = 100, group: str = "psi:label:100") -> Alarm:
     when = {"opened_wall_ts": 1.0, "opened_event_ts": 2}
-    return Alarm(series=series, detector="psi", opened=opened, value=0.3, band=0.2, group=group, **when)
+    return Alarm(series=series, detector="psi", opened=opened, value=0.3, threshold=0.2, group=group, **when)
 
 
 def now(**ratios: float) -> DriftNow:
     zero = {"js": 0.0, "missing": 0.0, "out_of_range": 0.0}
-    series = [SeriesNow(name=name, kind="feature", n=9, psi=of, band=1.0, **zero) for name, of in ratios.items()]
+    series = [SeriesNow(name=name, kind="feature", n=9, psi=of, threshold=1.0, **zero) for name, of in ratios.items()]
     return DriftNow(events=1, wall_ts=1.0, event_ts=1, window=9, run="run", series=series)
 
 

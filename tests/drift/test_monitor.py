@@ -82,7 +82,7 @@ def test_an_alarm_opens_at_the_first_check_over_its_threshold_and_closes_after_t
     monitor.add(events(400, 21), Scored.none(), update)
     monitor.add(events(200, 22, begin=400, shift=3.0), Scored.none(), update)
     assert [alarm.series for alarm in update.opened if alarm.detector == "psi"] == [first]
-    outside = [window.events for window in update.windows if window.psi[first] > window.band[first]]
+    outside = [window.events for window in update.windows if window.psi[first] > window.threshold[first]]
     assert update.opened[0].opened == outside[0]
     monitor.add(events(600, 23, begin=600), Scored.none(), update)
     closed = next(alarm for alarm in update.closed if alarm.detector == "psi")
@@ -108,25 +108,25 @@ def test_alarms_within_a_window_of_each_other_are_of_one_cause() -> None:
 
 
 def test_thresholds_follow_the_time_that_a_check_covers() -> None:
-    bands = []
+    thresholds = []
     for seconds in (0.01, 100.0):
         monitor, update = new(), DriftUpdate()
         for number in range(40):
             monitor.add(events(50, number, begin=50 * number, at=1.0 + seconds * number), Scored.none(), update)
         assert len(update.windows) == 40
-        bands.append(update.windows[-1].band[DENSE_COLUMNS[0]])
+        thresholds.append(update.windows[-1].threshold[DENSE_COLUMNS[0]])
     # Ten thousand times the checks in the same time: an exponential tail makes that four equal steps.
-    assert bands[0] > 1.3 * bands[1]
+    assert thresholds[0] > 1.3 * thresholds[1]
 
 
 def test_more_false_alarms_a_week_mean_lower_thresholds() -> None:
-    bands = []
+    thresholds = []
     for per_week in (1.0, 1000.0):
         plan = replace(PLAN, false_alarms_per_week=per_week)
         monitor, update = Monitor("run", REFERENCE, plan), DriftUpdate()
         monitor.add(events(400, 27), Scored.none(), update)
-        bands.append(update.windows[-1].band[DENSE_COLUMNS[0]])
-    assert bands[0] > 1.2 * bands[1]
+        thresholds.append(update.windows[-1].threshold[DENSE_COLUMNS[0]])
+    assert thresholds[0] > 1.2 * thresholds[1]
 
 
 @pytest.mark.parametrize("change", ["version", "bins", "detector", "nonsense"])

@@ -47,13 +47,13 @@ async function show() {
 
 function showTiles() {
   const { series, events, event_ts, run, window } = told.state;
-  const shifted = series.filter((each) => each.psi > each.band);
+  const shifted = series.filter((each) => each.psi > each.threshold);
   const open = told.alarms.filter((alarm) => alarm.closed === null);
   const worst = series[0];
   const tiles = [
     ["Shifted now", `${shifted.length}`, `of ${series.length}`, shifted.length ? "series over their normal limit" : "every series is within its normal limit"],
     ["Open alarms", `${open.length}`, causesOf(open), open.length ? [...new Set(open.map((alarm) => alarm.series))].slice(0, 3).join(", ") : "nothing is further away than by chance"],
-    ["Worst", worst ? worst.psi.toFixed(2) : "–", "PSI", worst ? `${worst.name}; normal is under ${worst.band.toFixed(2)}` : ""],
+    ["Worst", worst ? worst.psi.toFixed(2) : "–", "PSI", worst ? `${worst.name}; normal is under ${worst.threshold.toFixed(2)}` : ""],
     ["Counted", whole(events), "events", `window of ${whole(window)}; event time ${day(event_ts)}; run ${run}`],
   ];
   fillTiles(tiles);
@@ -73,15 +73,15 @@ function showHeat(series) {
     const selected = each.name === chosen;
     row.setAttribute("aria-selected", selected);
     row.tabIndex = selected ? 0 : -1;
-    row.setAttribute("aria-label", `${each.name}, ${meaning(each.name)}: ${verdict(each.psi, each.band)}`);
+    row.setAttribute("aria-label", `${each.name}, ${meaning(each.name)}: ${verdict(each.psi, each.threshold)}`);
     const state = row.querySelector(".state");
     if (state.dataset.psi !== `${each.psi}`) {
       state.dataset.psi = `${each.psi}`;
-      state.replaceChildren(h("b", {}, each.psi.toFixed(2)), ` normal < ${each.band.toFixed(2)}`);
+      state.replaceChildren(h("b", {}, each.psi.toFixed(2)), ` normal < ${each.threshold.toFixed(2)}`);
     }
     sync(row.querySelector(".cells"), shown, (window) => window.events, () => h("i"), (cell, window) => {
       const psi = window.psi[each.name];
-      const level = psi === undefined ? "none" : `${heat(psi, window.band[each.name])}`;
+      const level = psi === undefined ? "none" : `${heat(psi, window.threshold[each.name])}`;
       if (cell.dataset.heat !== level) cell.dataset.heat = level;
     });
   });
@@ -131,8 +131,8 @@ async function showDetail(series) {
   if (!series) return;
   text(of("series"), series.name);
   text(of("meaning"), meaning(series.name));
-  text(of("verdict"), verdict(series.psi, series.band));
-  of("verdict").style.color = colour(series.psi > series.band ? "bad" : "good");
+  text(of("verdict"), verdict(series.psi, series.threshold));
+  of("verdict").style.color = colour(series.psi > series.threshold ? "bad" : "good");
   text(of("more"), `Of ${whole(series.n)} values ${share(series.missing, 1)} are missing and ${share(series.out_of_range, 1)} outside the range of training. `
     + `Jensen-Shannon divergence ${series.js.toFixed(3)} bit.`);
   showTimeline(series.name);
@@ -171,20 +171,20 @@ function showTimeline(name) {
   const known = windows.filter((window) => window.psi[name] !== undefined);
   const x = known.map((window) => window.events / 1000);
   const psi = known.map((window) => window.psi[name]);
-  const band = known.map((window) => window.band[name]);
+  const threshold = known.map((window) => window.threshold[name]);
   const [first, last] = [x[0] ?? 0, x.at(-1) ?? 1];
   const alarms = told.alarms.filter((alarm) => alarm.series === name && (alarm.closed ?? Infinity) / 1000 >= first);
   draw(of("timeline"), () => [
-    line(x, band, "normal is under", { colour: "muted", dash: "dot", width: 1.5, hovertemplate: "%{y:.2f}" }),
+    line(x, threshold, "normal is under", { colour: "muted", dash: "dot", width: 1.5, hovertemplate: "%{y:.2f}" }),
     line(x, psi, "PSI", { hovertemplate: "%{y:.2f}" }),
   ], () => ({
     xaxis: { range: [first, Math.max(last, first + 1)], ticksuffix: "k", nticks: 6, hoverformat: ",.0f" },
-    yaxis: { range: [0, 1.15 * Math.max(0.05, ...psi, ...band)] },
+    yaxis: { range: [0, 1.15 * Math.max(0.05, ...psi, ...threshold)] },
     shapes: alarms.map((alarm) => ({
       type: "rect", layer: "below", line: { width: 0 }, fillcolor: `${colour("bad")}22`, yref: "paper", y0: 0, y1: 1,
       x0: Math.max(first, alarm.opened / 1000), x1: (alarm.closed ?? 1000 * last) / 1000,
     })),
-  }), `PSI of ${name} by event: now ${psi.at(-1)?.toFixed(2) ?? "not known"}, normal is under ${band.at(-1)?.toFixed(2) ?? "?"}`);
+  }), `PSI of ${name} by event: now ${psi.at(-1)?.toFixed(2) ?? "not known"}, normal is under ${threshold.at(-1)?.toFixed(2) ?? "?"}`);
 }
 
 // What stands under the pointer in the heat map.
@@ -196,7 +196,7 @@ of("heat").addEventListener("pointermove", (event) => {
   const name = cell.closest(".row").dataset.key;
   const psi = window.psi[name];
   of("tip").replaceChildren(
-    h("b", {}, name), h("div", {}, psi === undefined ? "too few values" : verdict(psi, window.band[name])),
+    h("b", {}, name), h("div", {}, psi === undefined ? "too few values" : verdict(psi, window.threshold[name])),
     h("div", {}, `event ${whole(window.events)}, ${clock(window.wall_ts)}`));
   const width = of("tip").offsetWidth;
   of("tip").style.left = `${Math.min(event.clientX + 12, innerWidth - width - 8)}px`;

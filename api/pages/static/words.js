@@ -31,29 +31,29 @@ export function meaning(series) {
 }
 
 /** A PSI and what it means: "0.31: shifted; normal is under 0.08". */
-export function verdict(psi, band) {
-  return `${psi.toFixed(2)}: ${state(psi, band)}; normal is under ${band.toFixed(2)}`;
+export function verdict(psi, threshold) {
+  return `${psi.toFixed(2)}: ${state(psi, threshold)}; normal is under ${threshold.toFixed(2)}`;
 }
 
-export function state(psi, band) {
-  if (psi <= band) return "normal";
-  return psi <= 2 * band ? "shifted" : psi <= 4 * band ? "shifted far" : "another distribution";
+export function state(psi, threshold) {
+  if (psi <= threshold) return "normal";
+  return psi <= 2 * threshold ? "shifted" : psi <= 4 * threshold ? "shifted far" : "another distribution";
 }
 
 /** How dark a PSI is in the heat map, 0 to 4. */
-export function heat(psi, band) {
-  const times = band > 0 ? psi / band : 0;
+export function heat(psi, threshold) {
+  const times = threshold > 0 ? psi / threshold : 0;
   return times <= 0.5 ? 0 : times <= 1 ? 1 : times <= 2 ? 2 : times <= 4 ? 3 : 4;
 }
 
 /** What an alarm says. */
 export function alarmWords(alarm) {
-  const [value, band] = [alarm.value, alarm.band];
+  const [value, threshold] = [alarm.value, alarm.threshold];
   switch (alarm.detector) {
-    case "psi": return `PSI ${value.toFixed(2)}; normal is under ${band.toFixed(2)}`;
-    case "missing": return `missing in ${(100 * value).toFixed(1)} %; normal is under ${(100 * band).toFixed(1)} %`;
-    case "range": return `outside the range of training in ${(100 * value).toFixed(1)} %; normal is under ${(100 * band).toFixed(1)} %`;
+    case "psi": return `PSI ${value.toFixed(2)}; normal is under ${threshold.toFixed(2)}`;
+    case "missing": return `missing in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
+    case "range": return `outside the range of training in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
     case "failure": return "drift itself cannot be watched in full; the worker's log and the Stream page say why";
-    default: return `mean ${value.toFixed(3)}; it was ${band.toFixed(3)}`;
+    default: return `mean ${value.toFixed(3)}; it was ${threshold.toFixed(3)}`;
   }
 }

@@ -1,4 +1,4 @@
-"""Sliding windows of events, kept as panes: a window is the sum of the last few."""
+"""Sliding windows of events, kept as strides: a window is the sum of the last few."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from drift.layout import Ints, Layout
 from drift.thresholds import ENOUGH, LONGEST
 
 
-class Panes:
-    """The open pane and the closed ones.
+class Strides:
+    """The open stride and the closed ones.
 
     Args:
         layout: of the counts.
-        per_window: panes of a window; a sparse series takes up to LONGEST times as many.
+        per_window: strides of a window; a sparse series takes up to LONGEST times as many.
 
     Attributes:
         closed: counts of each, newest last, INT64 [total].
-        open: counts of the pane that fills.
+        open: counts of the stride that fills.
         filled: events in it.
         since: wall time of its first event, in unix seconds.
     """
@@ -34,20 +34,20 @@ class Panes:
         self.since = 0.0
 
     def add(self, places: Ints, wall_ts: float) -> None:
-        """Count events into the open pane; `places` as `Layout.places` gives them."""
+        """Count events into the open stride; `places` as `Layout.places` gives them."""
         if not self.filled:
             self.since = wall_ts
         self.open += self._layout.count(places)
         self.filled += len(places)
 
     def close(self) -> None:
-        """Close the open pane."""
+        """Close the open stride."""
         self.closed.append(self.open)
         self.open = np.zeros(self._layout.total, dtype=np.int64)
         self.filled = 0
 
     def windows(self) -> Ints:
-        """Each series' latest window, INT64 [total]: as many panes as a window has, more where values are few."""
+        """Each series' latest window, INT64 [total]: as many strides as a window has, more where values are few."""
         newest_first = np.array(self.closed)[::-1].cumsum(axis=0)
         n = self._layout.sums(newest_first) - newest_first[:, self._missing]
         enough = n[self._per_window - 1 :] >= ENOUGH
