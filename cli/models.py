@@ -11,7 +11,8 @@ from cli.console import bar, one_line, report, stage_bars
 from settings import Settings, load
 
 if TYPE_CHECKING:
-    from offline.publish import publication as publishing
+    from offline.publish.publication import Report
+    from offline.state.lock import Progress
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 
@@ -57,7 +58,7 @@ def publish(
     """Put a run live; the first time, also write the snapshot of the offline history."""
     if rollback:
         with one_line(), bar("restoring the previous run"):
-            from offline.publish.publication import rollback as go_back
+            from offline.publish.rollback import rollback as go_back
 
             live = go_back(load())
         report(json, live.model_dump(), f"run {live.run} is live again as version {live.version}")
@@ -79,18 +80,18 @@ def publish(
 
 
 def publish_run(
-    settings: Settings, run: str | None, tell: publishing.Progress, *, reset: bool = False, force: bool = False
-) -> publishing.Report:
+    settings: Settings, run: str | None, tell: Progress, *, reset: bool = False, force: bool = False
+) -> Report:
     """Publish on the servers of this machine: with the workers stopped while the state is deleted, and with the
     repository that this machine's Triton serves brought up to date."""
     import servers
     from offline import runs
-    from offline.publish import publication as publishing
+    from offline.publish.publication import publish
 
     folder = runs.folder(settings, run)
     stopped: list[str] = []
     try:
-        return publishing.publish(
+        return publish(
             settings,
             folder,
             reset=reset,

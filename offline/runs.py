@@ -65,6 +65,11 @@ class Manifest(BaseModel):
     peak_memory_mb: float
     files: dict[str, str]
 
+    @property
+    def quality(self) -> float:
+        """The figure by which runs are compared: NDCG@10 of the whole pipeline on validation events."""
+        return self.metrics["pipeline_validation"]["ndcg@10"]
+
 
 def names(settings: Settings) -> list[str]:
     """Ids of all complete runs, oldest first."""

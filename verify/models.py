@@ -10,8 +10,9 @@ from features import GENRES
 from offline import runs
 from offline.data.readers import Ratings
 from offline.data.split import split
+from offline.data.term_prior import term_prior
 from offline.errors import RunError
-from offline.publish import publication
+from offline.publish.probe import prove, prove_index
 from settings import Settings
 from stores import ENCODER, RANKER, LiveRun, Models
 from stores.elasticsearch import ItemIndex
@@ -44,7 +45,7 @@ def compare_index(
             return
         itemids, vectors = runs.item_vectors(folder)
         vector_of = dict(zip(itemids.tolist(), vectors, strict=True))
-        prior = publication.term_prior(ratings, split(ratings, settings.data).offline)
+        prior = term_prior(ratings, split(ratings, settings.data).offline)
         missing = set(ratings.catalogue.items)
         for document in index.documents(run.index):
             itemid = document.itemid
@@ -76,7 +77,7 @@ def compare_index(
         if live:
             result.check(f"alias {settings.elasticsearch.alias}", [run.index], index.behind_alias())
         try:
-            publication.prove_index(index, run.index, folder)
+            prove_index(index, run.index, folder)
         except (RunError, KeyError) as error:
             result.check(f"search in {run.index}", "the items nearest to the users of the probe", error)
     finally:
@@ -102,7 +103,7 @@ def compare_models(settings: Settings, run: LiveRun, folder: Path, result: Verif
             if not models.ready(model, run.version):
                 result.check(f"{model} version {run.version} on Triton", "ready", "not loaded")
                 return
-        publication.prove(models, folder, run.version)
+        prove(models, folder, run.version)
     except RunError as error:
         result.check(f"answers of version {run.version} on Triton", "as recorded at training", error)
     finally:

@@ -15,8 +15,8 @@ from offline import runs
 from offline.data.history import Floats
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split
+from offline.data.term_prior import term_prior
 from offline.evaluate.state import Known, Scores
-from offline.publish.publication import term_prior
 from offline.train.lists import pair_ids
 from settings import RecallSettings
 from stores.elasticsearch import TERM_BOOST

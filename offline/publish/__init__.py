@@ -1,1 +1,4 @@
-"""Publishing: a run's models, vectors and reference put live, and the Triton model repository they go into."""
+"""Publishing: `publication` puts a run live, `rollback` returns to the one before.
+
+`probe` proves that Triton and Elasticsearch answer as the trained models did; `model_repository` is what Triton reads.
+"""

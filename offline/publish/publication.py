@@ -20,16 +20,17 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from offline import runs
 from offline.data import readers
 from offline.data.split import split
+from offline.data.term_prior import term_prior
 from offline.errors import RunError
 from offline.publish import model_repository
+from offline.publish.probe import prove, prove_index
 from offline.state import snapshot
 from offline.state.beginning import write_beginning
-from settings import RecallSettings, Settings
+from offline.state.lock import Progress, lock
+from settings import Settings
 from stores import (
     ENCODER,
     RANKER,
@@ -48,17 +49,6 @@ from stores.redis.published import REBUILD
 
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features
-
-RANKER_INPUTS = ("user_vector", "items", "rating", "row", "ids", "dense")
-
-TOLERANCE = 1e-5
-"""Largest difference of a served output from that at training, relative and absolute."""
-
-NEAREST = 20
-"""Items that a new index must find for each user of the probe."""
-
-Progress = Callable[[str, float], None]
-"""Called with what is being done and the share of it that is done, 0 to 1."""
 
 
 class Step(StrEnum):
@@ -135,20 +125,6 @@ def publish(
         return publishing(stop_workers if reset else None, force)
 
 
-def lock(settings: Settings, words: str, progress: Progress) -> PublishLock:
-    """The lock of publishing, not yet taken, for an operation that the words describe."""
-
-    def waiting(holder: str) -> None:
-        progress(f"looking whether {holder} still runs", 0.0)
-
-    return PublishLock(connect(settings.redis), settings.publish.lock_s, words, waiting)
-
-
-def quality_of(manifest: runs.Manifest) -> float:
-    """The figure by which runs are compared: NDCG@10 of the whole pipeline on validation events."""
-    return manifest.metrics["pipeline_validation"]["ndcg@10"]
-
-
 class _Publishing:
     """One publish, under the lock."""
 
@@ -209,7 +185,7 @@ class _Publishing:
             index=f"{self._settings.elasticsearch.alias}-{version}",
             dim=runs.item_vectors(self._run)[1].shape[1],
             history=self._manifest.input_schema.history,
-            quality=quality_of(self._manifest),
+            quality=self._manifest.quality,
             data_hash=self._manifest.data_hash,
         )
 
@@ -234,7 +210,7 @@ class _Publishing:
             )
 
     def _require_quality(self, live: LiveRun) -> None:
-        quality, margin = quality_of(self._manifest), self._settings.publish.margin
+        quality, margin = self._manifest.quality, self._settings.publish.margin
         if quality < live.quality * (1.0 - margin):
             raise RunError(
                 f"run {self._manifest.run} has NDCG@10 {quality:.4f} on validation data, the live run {live.run} "
@@ -320,91 +296,3 @@ class _Publishing:
             index.delete(other)
         model_repository.remove_others(self._settings.model_repository, {run.version for run in keep})
         self._install()
-
-
-def rollback(settings: Settings, progress: Progress = lambda what, share: None) -> LiveRun:
-    """Go back to the run that was live before; called again, it returns to the other.
-
-    Raises:
-        RunError: if there is none, or its models or its index are gone, or the live state began with other data.
-        LockTaken: if another publish, rollback or reset is at work.
-        LockLost: if the live run was changed meanwhile.
-        Unreachable: if a store does not answer.
-    """
-    published = Published(connect(settings.redis))
-    with lock(settings, "rollback", progress) as held:
-        live, stored = published.run_to_replace()
-        before = published.previous_run()
-        if live is None or before is None:
-            raise RunError("there is no earlier run to go back to; `reelstream publish RUN` puts one live")
-        snapshot = published.snapshot()
-        if snapshot is None or before.data_hash not in ("", snapshot.data_hash):
-            raise RunError(f"run {before.run} was trained on other data than the live state began with")
-        models = Models(settings.triton)
-        index = ItemIndex(settings.elasticsearch)
-        try:
-            if not all(models.ready(model, before.version) for model in (ENCODER, RANKER)):
-                raise RunError(
-                    f"Triton no longer has run {before.run}; `reelstream publish {before.run}` puts it live again"
-                )
-            if before.index not in index.indices() or index.count(before.index) != snapshot.items:
-                raise RunError(
-                    f"Elasticsearch no longer has run {before.run}; `reelstream publish {before.run}` puts it live "
-                    "again"
-                )
-            published.switch(before, stored, live, held)
-            index.point_alias(before.index)
-        finally:
-            models.close()
-            index.close()
-    return before
-
-
-def prove(models: Models, run: Path, version: int) -> None:
-    """Have Triton answer the run's probe and compare with what the trained models said.
-
-    Raises:
-        RunError: if an answer differs.
-        Unreachable: if Triton does not answer.
-    """
-    for model in (ENCODER, RANKER):
-        with np.load(run / model / runs.PROBE) as probe:
-            expected = dict(probe)
-        if model == ENCODER:
-            answers = {"user_vector": models.encode(expected["items"], expected["liked"], version)}
-        else:
-            ranking = models.rank(version=version, **{name: expected[name] for name in RANKER_INPUTS})
-            answers = {"next": ranking.next, "like": ranking.like, "score": ranking.score}
-        for name, answer in answers.items():
-            if not np.allclose(answer, expected[name], rtol=TOLERANCE, atol=TOLERANCE):
-                worst = float(np.abs(answer - expected[name]).max())
-                raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
-
-
-def prove_index(index: ItemIndex, name: str, run: Path) -> None:
-    """Have Elasticsearch find the items nearest to the probe's users, which also warms what it searches with.
-
-    Raises:
-        RunError: if others are nearer.
-        Unreachable: if Elasticsearch does not answer.
-    """
-    itemids, rows = runs.item_vectors(run)
-    place_of = {itemid: place for place, itemid in enumerate(itemids.tolist())}
-    limits = RecallSettings(vector_k=min(NEAREST, len(itemids)), term_k=0)
-    with np.load(run / ENCODER / runs.PROBE) as probe:
-        vectors = probe["user_vector"]
-    for vector in vectors:
-        scores = rows @ vector
-        found = index.recall(name, len(itemids), vector, {"genres": {}, "decades": {}}, (), limits)
-        told = np.sort(scores[[place_of[candidate.itemid] for candidate in found]])
-        nearest = np.sort(scores)[-limits.vector_k :]
-        if len(told) != len(nearest) or not np.allclose(told, nearest, rtol=TOLERANCE, atol=TOLERANCE):
-            raise RunError(f"Elasticsearch does not find the nearest items in {name}; publish again")
-
-
-def term_prior(ratings: readers.Ratings, places: readers.Ints) -> dict[int, float]:
-    """Weight of each item among those of the same terms, 0.1 to 1.1, by its likes among the events at `places`."""
-    liked = ratings.itemid[places][ratings.rating[places] > 3]
-    likes = np.bincount(liked, minlength=max(ratings.catalogue.items) + 1)
-    scale = np.log1p(likes.max(initial=1))
-    return {itemid: 0.1 + float(np.log1p(likes[itemid]) / scale) for itemid in ratings.catalogue.items}

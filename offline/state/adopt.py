@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 from features import user_row
 from offline.errors import DataError
-from offline.publish.publication import lock
 from offline.state import state_snapshot
+from offline.state.lock import lock
 from settings import Settings
 from stores import DriftStore, NotPublished, Profiles, Published, connect, ensure_topics
 from stores.feast.feature_store import Features

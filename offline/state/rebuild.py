@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from offline.data import readers
 from offline.errors import DataError
-from offline.publish.publication import lock
 from offline.state import beginning, snapshot
+from offline.state.lock import lock
 from offline.state.own_log import require_own_log
 from settings import Settings
 from stores import DriftStore, Profiles, Published, Snapshot, connect, ensure_topics

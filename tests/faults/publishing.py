@@ -14,7 +14,7 @@ from contextlib import contextmanager
 
 from cli.models import publish_run
 from offline import runs
-from offline.publish import publication
+from offline.publish.probe import prove, prove_index
 from offline.publish.publication import Step
 from settings import Settings, load
 from stores import LiveRun, Models
@@ -52,8 +52,8 @@ def require_whole(settings: Settings, *wanted: LiveRun) -> None:
     try:
         for run in wanted:
             folder = runs.folder(settings, run.run)
-            publication.prove(models, folder, run.version)
-            publication.prove_index(index, run.index, folder)
+            prove(models, folder, run.version)
+            prove_index(index, run.index, folder)
     finally:
         models.close()
         index.close()

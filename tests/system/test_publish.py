@@ -14,7 +14,7 @@ from bench import Load, hot_publish
 from cli.models import publish_run
 from offline import runs
 from offline.errors import RunError
-from offline.publish import publication
+from offline.publish.rollback import rollback
 from stores import Published, StoreError
 from stores.elasticsearch import ItemIndex
 from tests.faults.publishing import copy_of
@@ -53,12 +53,12 @@ def test_a_run_goes_live_under_requests_and_back_without_a_failed_or_mixed_answe
     assert system.profiles.applied() == state
     load = Load(system.settings, userids, 20)
     load.start()
-    assert publication.rollback(system.settings).run == live
+    assert rollback(system.settings).run == live
     until_run(system, live)
     assert {(request.status, request.degraded) for request in load.stop()} == {(200, ())}
-    assert publication.rollback(system.settings).run == other
+    assert rollback(system.settings).run == other
     until_run(system, other)
-    assert publication.rollback(system.settings).run == live
+    assert rollback(system.settings).run == live
     until_run(system, live)
 
 
@@ -74,7 +74,7 @@ def test_the_models_that_answer_are_not_loaded_once_more_with_the_next(system: S
     assert len(answer) == 2
     publish_run(system.settings, copy_of(system.settings, "20000101T000000Z-next"), quiet, force=True)
     assert processes(system, version) == answer
-    assert publication.rollback(system.settings).run == live
+    assert rollback(system.settings).run == live
     until_run(system, live)
 
 

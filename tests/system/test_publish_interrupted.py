@@ -14,6 +14,7 @@ from cli.models import publish_run
 from offline import runs
 from offline.errors import RunError
 from offline.publish import publication
+from offline.publish.rollback import rollback
 from stores import LiveRun, LockTaken, Published
 from stores.elasticsearch import ItemIndex
 from stores.redis.published import RESETTING
@@ -79,7 +80,7 @@ def test_killed_at_any_step_a_publish_leaves_the_live_run_and_the_one_before_and
         if switched:
             assert (now.run, previous) == (SECOND, live)
             require_whole(system.settings, now, previous)
-            assert publication.rollback(system.settings).run == live.run
+            assert rollback(system.settings).run == live.run
             publish_run(system.settings, FIRST, quiet, force=True)
             publish_run(system.settings, live.run, quiet, force=True)
             live, before = published.run(), published.previous_run()
@@ -111,8 +112,8 @@ def test_a_publish_that_fails_its_proof_deletes_nothing(system: System, pair: tu
     assert (published.run(), published.previous_run()) == (live, before)
     require_whole(system.settings, live, before)
     assert published.snapshot() is not None
-    assert publication.rollback(system.settings) == before
-    assert publication.rollback(system.settings) == live
+    assert rollback(system.settings) == before
+    assert rollback(system.settings) == live
 
 
 def test_of_two_publishes_at_once_one_goes_live_and_the_other_is_told_of_it(
@@ -138,7 +139,7 @@ def test_of_two_publishes_at_once_one_goes_live_and_the_other_is_told_of_it(
     require_whole(system.settings, now, previous)
     assert {(request.status, request.degraded) for request in answers} == {(200, ())}
     assert {request.run for request in answers} <= {live.run, *won}
-    assert publication.rollback(system.settings).run == previous.run
+    assert rollback(system.settings).run == previous.run
 
 
 def test_a_rollback_waits_for_no_publish_that_lives_and_says_who_is_at_work(
@@ -148,9 +149,9 @@ def test_a_rollback_waits_for_no_publish_that_lives_and_says_who_is_at_work(
         standing(copy_of(system.settings, SECOND), Step.LOAD) as process,
         pytest.raises(LockTaken, match=rf"publish of run {SECOND} .*process {process.pid}"),
     ):
-        publication.rollback(system.settings)
-    assert publication.rollback(system.settings) == pair[1]
-    assert publication.rollback(system.settings) == pair[0]
+        rollback(system.settings)
+    assert rollback(system.settings) == pair[1]
+    assert rollback(system.settings) == pair[0]
 
 
 @pytest.mark.timeout(600)

@@ -1,0 +1,63 @@
+"""The proof that Triton and Elasticsearch answer a run's probe as the trained models did."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from offline import runs
+from offline.errors import RunError
+from settings import RecallSettings
+from stores import ENCODER, RANKER, Models
+from stores.elasticsearch import ItemIndex
+
+RANKER_INPUTS = ("user_vector", "items", "rating", "row", "ids", "dense")
+
+TOLERANCE = 1e-5
+"""Largest difference of a served output from that at training, relative and absolute."""
+
+NEAREST = 20
+"""Items that a new index must find for each user of the probe."""
+
+
+def prove(models: Models, run: Path, version: int) -> None:
+    """Have Triton answer the run's probe and compare with what the trained models said.
+
+    Raises:
+        RunError: if an answer differs.
+        Unreachable: if Triton does not answer.
+    """
+    for model in (ENCODER, RANKER):
+        with np.load(run / model / runs.PROBE) as probe:
+            expected = dict(probe)
+        if model == ENCODER:
+            answers = {"user_vector": models.encode(expected["items"], expected["liked"], version)}
+        else:
+            ranking = models.rank(version=version, **{name: expected[name] for name in RANKER_INPUTS})
+            answers = {"next": ranking.next, "like": ranking.like, "score": ranking.score}
+        for name, answer in answers.items():
+            if not np.allclose(answer, expected[name], rtol=TOLERANCE, atol=TOLERANCE):
+                worst = float(np.abs(answer - expected[name]).max())
+                raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
+
+
+def prove_index(index: ItemIndex, name: str, run: Path) -> None:
+    """Have Elasticsearch find the items nearest to the probe's users, which also warms what it searches with.
+
+    Raises:
+        RunError: if others are nearer.
+        Unreachable: if Elasticsearch does not answer.
+    """
+    itemids, rows = runs.item_vectors(run)
+    place_of = {itemid: place for place, itemid in enumerate(itemids.tolist())}
+    limits = RecallSettings(vector_k=min(NEAREST, len(itemids)), term_k=0)
+    with np.load(run / ENCODER / runs.PROBE) as probe:
+        vectors = probe["user_vector"]
+    for vector in vectors:
+        scores = rows @ vector
+        found = index.recall(name, len(itemids), vector, {"genres": {}, "decades": {}}, (), limits)
+        told = np.sort(scores[[place_of[candidate.itemid] for candidate in found]])
+        nearest = np.sort(scores)[-limits.vector_k :]
+        if len(told) != len(nearest) or not np.allclose(told, nearest, rtol=TOLERANCE, atol=TOLERANCE):
+            raise RunError(f"Elasticsearch does not find the nearest items in {name}; publish again")

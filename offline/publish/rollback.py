@@ -1,0 +1,47 @@
+"""The way back to the run that was live before."""
+
+from __future__ import annotations
+
+from offline.errors import RunError
+from offline.state.lock import Progress, lock
+from settings import Settings
+from stores import ENCODER, RANKER, LiveRun, Models, Published, connect
+from stores.elasticsearch import ItemIndex
+
+
+def rollback(settings: Settings, progress: Progress = lambda what, share: None) -> LiveRun:
+    """Go back to the run that was live before; called again, it returns to the other.
+
+    Raises:
+        RunError: if there is none, or its models or its index are gone, or the live state began with other data.
+        LockTaken: if another publish, rollback or reset is at work.
+        LockLost: if the live run was changed meanwhile.
+        Unreachable: if a store does not answer.
+    """
+    published = Published(connect(settings.redis))
+    with lock(settings, "rollback", progress) as held:
+        live, stored = published.run_to_replace()
+        before = published.previous_run()
+        if live is None or before is None:
+            raise RunError("there is no earlier run to go back to; `reelstream publish RUN` puts one live")
+        snapshot = published.snapshot()
+        if snapshot is None or before.data_hash not in ("", snapshot.data_hash):
+            raise RunError(f"run {before.run} was trained on other data than the live state began with")
+        models = Models(settings.triton)
+        index = ItemIndex(settings.elasticsearch)
+        try:
+            if not all(models.ready(model, before.version) for model in (ENCODER, RANKER)):
+                raise RunError(
+                    f"Triton no longer has run {before.run}; `reelstream publish {before.run}` puts it live again"
+                )
+            if before.index not in index.indices() or index.count(before.index) != snapshot.items:
+                raise RunError(
+                    f"Elasticsearch no longer has run {before.run}; `reelstream publish {before.run}` puts it live "
+                    "again"
+                )
+            published.switch(before, stored, live, held)
+            index.point_alias(before.index)
+        finally:
+            models.close()
+            index.close()
+    return before
