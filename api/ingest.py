@@ -11,7 +11,7 @@ from api.messages import RatingRequest, RequestError
 from features import Event, encode
 from settings import KafkaSettings
 from stores import Unreachable, abandon, partition_of, producer
-from stores.kafka.log_mark import Mark, fingerprint
+from stores.kafka.record import Mark, fingerprint
 
 
 class Ingest:

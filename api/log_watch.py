@@ -9,8 +9,9 @@ from dataclasses import replace
 
 from settings import Settings
 from stores import LogError, Profiles, StoreError
-from stores.kafka.log_check import LogProbe, ShardPosition
-from stores.kafka.log_mark import Mark
+from stores.kafka.log_check import ShardPosition
+from stores.kafka.log_probe import LogProbe
+from stores.kafka.record import Mark
 from stores.redis.shard_log import ShardLogs
 
 log = logging.getLogger("reelstream.api")

@@ -20,8 +20,8 @@ from producers import replay as replay_all
 from producers.replay import Acknowledged
 from settings import Settings, bearer, load
 from stores import Unreachable, ensure_topics
-from stores.kafka.log_check import LogProbe
-from stores.kafka.log_mark import Mark, fingerprint
+from stores.kafka.log_probe import LogProbe
+from stores.kafka.record import Mark, fingerprint
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")]
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from settings import KafkaSettings
 from stores import Log, partition_of
 from stores.kafka.dead_letters import DeadLetter, LetterError, read_letter
-from stores.kafka.log import DEAD_BYTES
 from stores.kafka.producer import Record, Sender
+from stores.kafka.topics import DEAD_BYTES
 
 WITHIN_S = 30.0
 """Seconds that Kafka gets to take the events that are sent again together."""

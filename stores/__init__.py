@@ -18,7 +18,10 @@ from stores.errors import (
 )
 from stores.kafka.client import abandon
 from stores.kafka.feature_log import DriftTopics, FeatureBatch, Sampled
-from stores.kafka.log import Log, Logged, decode_event, delete_topics, ensure_topics, partition_of, producer
+from stores.kafka.log import Log
+from stores.kafka.producer import producer
+from stores.kafka.record import Logged, decode_event, partition_of
+from stores.kafka.topics import delete_topics, ensure_topics
 from stores.redis.connection import connect
 from stores.redis.drift import DriftStore
 from stores.redis.profiles import Profiles

@@ -18,7 +18,7 @@ from prometheus_client import generate_latest
 
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable, connect
-from stores.kafka.log import GROUP
+from stores.kafka.topics import GROUP
 from stream import web
 from stream.consume.batches import batches
 from stream.consume.log_guard import CHECK_EVERY_S

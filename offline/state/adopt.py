@@ -13,8 +13,10 @@ from settings import Settings
 from stores import DriftStore, NotPublished, Profiles, Published, connect, ensure_topics
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, lost, read_runs
-from stores.kafka.log import GROUP, end_of, members
-from stores.kafka.log_check import Checked, LogProbe
+from stores.kafka.log import end_of
+from stores.kafka.log_check import Checked
+from stores.kafka.log_probe import LogProbe
+from stores.kafka.topics import GROUP, group_members
 from stores.redis.shard_log import ShardLogs
 
 LEFT_WITHIN_S = 15.0
@@ -87,7 +89,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         raise NotPublished("there is no state to keep yet; run `reelstream publish`")
     progress("comparing the log with the state", 0.0)
     ensure_topics(settings.kafka)
-    if running := members(settings.kafka, GROUP, LEFT_WITHIN_S):
+    if running := group_members(settings.kafka, GROUP, LEFT_WITHIN_S):
         raise DataError(f"{running} stream workers are running; stop all of them, then run `reelstream adopt` again")
     logs, probe = ShardLogs(profiles), LogProbe(settings.kafka, settings.log_heads)
     try:

@@ -11,7 +11,8 @@ from offline.state import snapshot, state_snapshot
 from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import LogError, Profiles, Published, Snapshot, connect
-from stores.kafka.log_check import LogIdentity, LogProbe
+from stores.kafka.log_check import LogIdentity
+from stores.kafka.log_probe import LogProbe
 
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features

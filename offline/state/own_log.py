@@ -5,7 +5,8 @@ from __future__ import annotations
 from offline.state import state_snapshot
 from settings import Settings
 from stores import LogError, Profiles
-from stores.kafka.log_check import WAY_OUT, LogProbe
+from stores.kafka.log_check import WAY_OUT
+from stores.kafka.log_probe import LogProbe
 from stores.redis.shard_log import ShardLogs
 
 

@@ -16,8 +16,8 @@ from offline.data.split import time_order
 from offline.errors import RunError
 from settings import Settings
 from stores import DriftStore, Profiles, Published, Snapshot, delete_topics, partition_of
-from stores.kafka.log import GROUP, members
 from stores.kafka.log_check import LogIdentity
+from stores.kafka.topics import GROUP, group_members
 
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features
@@ -196,7 +196,7 @@ def require_no_workers(settings: Settings) -> None:
         RunError: if one does.
         Unreachable: if Kafka does not answer.
     """
-    if running := members(settings.kafka, GROUP, WAIT_S):
+    if running := group_members(settings.kafka, GROUP, WAIT_S):
         raise RunError(
             f"{running} stream workers are running, which would fold events into the state while it is deleted; "
             "stop them (with Docker: `docker compose stop worker`) and run it again"

@@ -19,8 +19,7 @@ from kafka.consumer.fetcher import ConsumerRecord, Fetcher
 
 from settings import KafkaSettings
 from stores.errors import Unreachable
-from stores.kafka.client import connected
-from stores.kafka.log import reachable
+from stores.kafka.client import connected, reachable
 
 WITHIN_S = 20.0
 """Seconds without progress after which Kafka counts as unreachable."""

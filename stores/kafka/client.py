@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from kafka import KafkaConsumer, KafkaProducer
@@ -12,6 +12,7 @@ from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
 
 from settings import KafkaSettings
+from stores.errors import Unreachable
 from stores.kafka.headers import tolerate_any_header
 
 tolerate_any_header()
@@ -91,3 +92,18 @@ def abandon(client: KafkaProducer) -> None:
     client._sender.force_close()
     with suppress(KafkaError):
         client.close(timeout=1.0)
+
+
+@contextmanager
+def reachable(settings: KafkaSettings) -> Iterator[None]:
+    """Turn what kafka-python raises into `Unreachable`."""
+    try:
+        yield
+    except (KafkaError, OSError, ValueError) as error:
+        said = str(error) or type(error).__name__
+        # A wrong password looks the same to the client: no broker can be had in time.
+        sasl = settings.security_protocol.startswith("SASL")
+        refused = " or does not take kafka.username and kafka.password" if sasl else ""
+        raise Unreachable(
+            f"Kafka at {settings.bootstrap} does not answer{refused} ({said}); see `reelstream status`"
+        ) from error

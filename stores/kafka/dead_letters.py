@@ -27,10 +27,10 @@ from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from settings import KafkaSettings
-from stores.kafka.client import connected
-from stores.kafka.log import DEAD_BYTES, LARGEST, Logged, reachable
+from stores.kafka.client import connected, reachable
 from stores.kafka.producer import Record, Refused, Sender, permanent
-from stores.kafka.topic_configs import config_of
+from stores.kafka.record import Logged
+from stores.kafka.topics import DEAD_BYTES, LARGEST, config_of
 
 SCHEMA = b"2"
 KEPT = 64 << 10

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from stores.kafka.log_mark import Mark
+from stores.kafka.record import Mark
 
 log = logging.getLogger("reelstream")
 

@@ -26,8 +26,7 @@ from kafka.errors import (
 )
 
 from settings import KafkaSettings
-from stores.kafka.client import abandon
-from stores.kafka.log import producer, reachable
+from stores.kafka.client import abandon, connected, reachable
 
 LINGER_MS = 100
 """Milliseconds that records wait for others; a call flushes when it has appended all of its own."""
@@ -70,6 +69,12 @@ class Refused(NamedTuple):
 
     def __str__(self) -> str:
         return str(self.error) or type(self.error).__name__
+
+
+def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
+    """A producer that loses and repeats nothing: acks=all, idempotent."""
+    with reachable(settings):
+        return connected(KafkaProducer, settings, acks="all", enable_idempotence=True, **options)
 
 
 def permanent(error: BaseException) -> bool:

@@ -24,8 +24,8 @@ from typing import Any, cast
 
 from features import ItemCounter, Profile, Rated, User
 from stores.errors import Unreadable
-from stores.kafka.log import partition_of
 from stores.kafka.log_check import LogIdentity
+from stores.kafka.record import partition_of
 from stores.redis.connection import Client, answers, reachable
 from stores.redis.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
 from stores.redis.readable import (

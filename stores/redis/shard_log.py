@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from stores.kafka.log_check import LogIdentity, ShardPosition
-from stores.kafka.log_mark import Mark
+from stores.kafka.record import Mark
 from stores.redis.connection import reachable
 from stores.redis.profiles import Profiles
 from stores.redis.readable import readable_offset

@@ -10,7 +10,7 @@ import redis
 
 from features import Event, ItemCounter, Profile, Rated, User
 from stores.errors import NotPublished, ShardLost, Unreadable
-from stores.kafka.log_mark import Mark
+from stores.kafka.record import Mark
 from stores.redis.connection import Client, answers, reachable
 from stores.redis.packing import (
     SEEN,

@@ -20,8 +20,9 @@ from collections.abc import Collection, Mapping, Sequence
 from settings import Settings
 from stores import Changes, Profiles, ShardLost
 from stores.kafka.batch_headers import Run, holds_events, lost, read_runs
-from stores.kafka.log_check import Checked, LogProbe, ShardPosition
-from stores.kafka.log_mark import Mark
+from stores.kafka.log_check import Checked, ShardPosition
+from stores.kafka.log_probe import LogProbe
+from stores.kafka.record import Mark
 from stores.redis.shard_log import ShardLogs
 from stream.metrics import Metrics
 

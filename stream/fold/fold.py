@@ -40,7 +40,7 @@ from stores import (
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, holds_events, lost
 from stores.kafka.log_check import WAY_OUT
-from stores.kafka.log_mark import Mark, fingerprint
+from stores.kafka.record import Mark, fingerprint
 from stream.fold.inputs import Batch, Inputs
 
 log = logging.getLogger("reelstream.stream")

@@ -29,7 +29,7 @@ from stores import Unreachable, connect, ensure_topics
 from stores.elasticsearch import ItemIndex
 from stores.feast.feature_store import Features, connection_string, repo_config
 from stores.kafka.client import client_options
-from stores.kafka.log import producer
+from stores.kafka.producer import producer
 from stream.app import credentials, make_app
 from tests.compose.running import certificates, running, tls_before
 from tests.compose.test_stock_servers import AWKWARD

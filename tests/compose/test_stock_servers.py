@@ -14,7 +14,8 @@ from servers import java, kafka
 from servers.component import require_listener
 from settings import KafkaSettings, RedisSettings
 from stores import connect, ensure_topics
-from stores.kafka.log import Log, producer
+from stores.kafka.log import Log
+from stores.kafka.producer import producer
 from tests.compose.declared import SECRETS, environment, services
 from tests.compose.running import running
 from tests.servers_fixture import free_ports

@@ -17,9 +17,10 @@ from settings import KafkaSettings, Settings, load
 from stores import Log, LogError, delete_topics, ensure_topics, producer
 from stores.kafka.batch_headers import Run, holds_events, lost, read_runs
 from stores.kafka.client import connected
-from stores.kafka.log_check import LogBounds, LogProbe, ShardPosition
+from stores.kafka.log_check import LogBounds, ShardPosition
 from stores.kafka.log_heads import RECENT, LogHeads
-from stores.kafka.log_mark import Mark, fingerprint
+from stores.kafka.log_probe import LogProbe
+from stores.kafka.record import Mark, fingerprint
 from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]

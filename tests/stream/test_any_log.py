@@ -23,7 +23,7 @@ from stores import Gap, Logged, Profiles, Skipped, connect, decode_event, partit
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run
 from stores.kafka.log_check import Checked, LogBounds, LogIdentity, mismatch
-from stores.kafka.log_mark import Mark, fingerprint
+from stores.kafka.record import Mark, fingerprint
 from stores.redis.shard_log import ShardLogs
 from stream.fold.fold import Fold
 from tests.stream.model import counters_of, profile_of, ratings_of

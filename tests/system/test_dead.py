@@ -20,7 +20,7 @@ from features import Event, encode
 from producers import dead_events, resend
 from stores import abandon, producer
 from stores.kafka.client import connected
-from stores.kafka.topic_configs import set_config
+from stores.kafka.topics import set_config
 from tests.poison import MIB, send_raw
 from tests.system.conftest import System
 

@@ -11,7 +11,7 @@ from features import Event, encode
 from producers import dead_events
 from stores import ensure_topics, producer
 from stores.kafka.client import connected
-from stores.kafka.topic_configs import config_of, set_config
+from stores.kafka.topics import config_of, set_config
 from tests.system.conftest import System
 
 DAY = 86_400

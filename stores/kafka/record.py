@@ -1,0 +1,98 @@
+"""Records of the log: as they are read, as events, and as they are remembered."""
+
+from __future__ import annotations
+
+from collections.abc import Container
+from dataclasses import dataclass
+from functools import lru_cache
+from hashlib import blake2b
+
+from kafka.partitioner.default import murmur2
+
+from features import Event, EventError, decode
+
+
+@lru_cache(maxsize=1_000_000)
+def partition_of(userid: int, partitions: int) -> int:
+    """Partition of a user's events: Kafka's default, murmur2 of the key, so that any client agrees on it.
+
+    >>> partition_of(1, 8), partition_of(6040, 8)
+    (7, 7)
+    """
+    return int(murmur2(str(userid).encode()) & 0x7FFFFFFF) % partitions
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """A record of the log, not yet validated."""
+
+    partition: int
+    offset: int
+    key: bytes | None
+    value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
+    created: float = 0.0
+    """When Kafka appended it, in unix seconds; 0 where the record does not say.
+
+    The time at which it was sent, by the sender's clock, for a record from before the topic had LogAppendTime.
+    """
+
+
+def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event:
+    """The event of a record.
+
+    Args:
+        record: the record.
+        items: the catalogue.
+        partitions: partitions of the topic.
+        max_future_s: seconds by which the event may be later than the record.
+
+    Raises:
+        EventError: if it is not an event of a known item in the partition of its key, or lies in the future.
+    """
+    event = decode(record.key, record.value)
+    if event.itemid not in items:
+        raise EventError("itemid is not in the catalogue")
+    if partition_of(event.userid, partitions) != record.partition:
+        raise EventError("event is in another partition than its key says")
+    # By the record's own time, so that whoever folds the log decides alike, whenever that is.
+    if record.created > 0 and event.ts > record.created + max_future_s:
+        raise EventError("ts is later than the event was appended by more than stream.max_future_s")
+    return event
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A record: its offset, and its fingerprint, 16 hexadecimal digits."""
+
+    offset: int
+    fingerprint: str
+
+    def __str__(self) -> str:
+        return f"{self.offset}:{self.fingerprint}"
+
+    @classmethod
+    def parse(cls, text: str) -> Mark:
+        """Read what `str` wrote.
+
+        >>> Mark.parse(str(Mark(7, "00ff"))) == Mark(7, "00ff")
+        True
+        """
+        offset, _, fingerprint = text.partition(":")
+        return cls(int(offset), fingerprint)
+
+
+def fingerprint(timestamp_s: float, key: bytes | None, value: bytes | None) -> str:
+    """Return 16 hexadecimal digits that depend on a record's time, key and value.
+
+    Args:
+        timestamp_s: the record's timestamp in unix seconds, to the millisecond.
+
+    >>> fingerprint(1.0, b"1", b"{}") == fingerprint(1.001, b"1", b"{}")
+    False
+    """
+    digest = blake2b(str(round(timestamp_s * 1000)).encode(), digest_size=8)
+    for part in (key, value):
+        digest.update(b"\0" if part is None else b"\1" + len(part).to_bytes(8, "big"))
+        digest.update(part or b"")
+    return digest.hexdigest()

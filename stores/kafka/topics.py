@@ -1,0 +1,165 @@
+"""Topics, their configuration, and the consumer group of the workers."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from kafka import KafkaAdminClient
+from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
+from kafka.errors import TopicAlreadyExistsError
+
+from settings import KafkaSettings
+from stores.errors import LogError, Unreachable
+from stores.kafka.client import connected, reachable
+
+GROUP = "reelstream"
+"""The consumer group of the stream workers."""
+
+LARGEST = "max.message.bytes"
+TIMESTAMP, APPENDED = "message.timestamp.type", "LogAppendTime"
+DEAD_BYTES = 8 << 20
+"""Largest dead letter: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
+
+
+LASTING = {
+    "cleanup.policy": "delete",
+    "retention.ms": "-1",
+    "retention.bytes": "-1",
+    "unclean.leader.election.enable": "false",
+}
+"""Configuration with which a topic keeps every event that Kafka has acknowledged."""
+
+KNOWN_WITHIN_S = 10.0
+"""Seconds that a broker gets to know a topic that was just created."""
+
+
+def ensure_topics(settings: KafkaSettings) -> None:
+    """Make the topics where they are missing.
+
+    Raises:
+        LogError: if the topic of the events has another number of partitions than the settings say, or is configured
+            so that Kafka may delete events.
+        Unreachable: if Kafka does not answer.
+    """
+    keep = {"retention.ms": "-1", "retention.bytes": "-1"}
+    # Of the time that a client claims, nothing can be concluded: see `decode_event`.
+    keep_appended = keep | {TIMESTAMP: APPENDED}
+    keep_large = keep | {LARGEST: str(DEAD_BYTES)}
+    keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            for name, partitions, configs in (
+                (settings.topic, settings.partitions, keep_appended),
+                (settings.dead_topic, 1, keep_large),
+                (settings.features_topic, 1, keep_some),
+                (settings.alarms_topic, 1, keep),
+            ):
+                if name in admin.list_topics():
+                    continue
+                try:
+                    admin.create_topics([NewTopic(name, partitions, -1, topic_configs=configs)])
+                except TopicAlreadyExistsError:
+                    continue
+            # One that was made before dead letters could be as large.
+            if int(config_of(admin, settings.dead_topic)[LARGEST]) < DEAD_BYTES:
+                set_config(admin, settings.dead_topic, max_message_bytes=str(DEAD_BYTES))
+            if config_of(admin, settings.topic)[TIMESTAMP] != APPENDED:
+                set_config(admin, settings.topic, message_timestamp_type=APPENDED)
+            found = len(admin.describe_topics([settings.topic])[0]["partitions"])
+            lasting = {name: config_of(admin, name) for name in (settings.topic, settings.dead_topic)}
+        finally:
+            admin.close()
+    for name, values in lasting.items():
+        _require_lasting(name, values)
+    if found != settings.partitions:
+        raise LogError(
+            f"topic {settings.topic} has {found} partitions and the setting kafka.partitions says "
+            f"{settings.partitions}; correct the setting"
+        )
+
+
+def _require_lasting(topic: str, configs: Mapping[str, str]) -> None:
+    """Refuse a topic whose configuration lets Kafka delete events that it has acknowledged."""
+    wrong = {name: configs[name] for name, value in LASTING.items() if configs.get(name, value) != value}
+    if wrong:
+        are = ", ".join(f"{name}={value}" for name, value in sorted(wrong.items()))
+        to = ",".join(f"{name}={LASTING[name]}" for name in sorted(wrong))
+        raise LogError(
+            f"topic {topic} can lose events ({are}); change it with "
+            f"`kafka-configs.sh --alter --topic {topic} --add-config {to}`"
+        )
+
+
+def delete_topics(settings: KafkaSettings) -> None:
+    """Delete the topics with all their events, that of the events last, and wait until they are gone.
+
+    Raises:
+        Unreachable: if Kafka does not answer, or does not delete them in time.
+    """
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            for topics in ({settings.dead_topic, settings.features_topic, settings.alarms_topic}, {settings.topic}):
+                _delete(admin, topics)
+        finally:
+            admin.close()
+
+
+def _delete(admin: KafkaAdminClient, topics: set[str]) -> None:
+    if there := sorted(topics & set(admin.list_topics())):
+        admin.delete_topics(there)
+    for _ in range(100):
+        if not topics & set(admin.list_topics()):
+            return
+        time.sleep(0.1)
+    raise Unreachable("Kafka did not delete the topics within 10 s; try again")
+
+
+def group_members(settings: KafkaSettings, group: str, within_s: float) -> int:
+    """Consumers of a group, once it has none or `within_s` seconds have passed.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    until = time.monotonic() + within_s
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            while True:
+                # Kafka refuses to describe a group that it has never had.
+                known = {each["group_id"] for each in admin.list_groups()}
+                found = len(admin.describe_groups([group])[group]["members"]) if group in known else 0
+                if not found or time.monotonic() > until:
+                    return found
+                time.sleep(0.2)
+        finally:
+            admin.close()
+
+
+def config_of(admin: Any, topic: str) -> dict[str, str]:
+    """The configuration in force for a topic, whether it is set on the topic or comes from the broker.
+
+    By default kafka-python reports only what is set on the topic itself. A broker may come to know a topic only a
+    moment after it was created.
+
+    Raises:
+        Unreachable: if Kafka does not know the topic.
+    """
+    resource = ConfigResource(ConfigResourceType.TOPIC, topic)
+    until = time.monotonic() + KNOWN_WITHIN_S
+    while True:
+        found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+        if found:
+            return {name: str(config["value"]) for name, config in found.items()}
+        if time.monotonic() > until:
+            raise Unreachable(f"Kafka does not know topic {topic}, which was just created; try again")
+        time.sleep(0.05)
+
+
+def set_config(admin: Any, topic: str, **configs: str) -> None:
+    """Set some of a topic's configuration, and leave the rest as it is; `_` in a name stands for `.`."""
+    values = {name.replace("_", "."): value for name, value in configs.items()}
+    admin.alter_configs([ConfigResource(ConfigResourceType.TOPIC, topic, values)])
