@@ -22,7 +22,7 @@ from drift.quality import Quality
 from drift.records import Alarm, Detector, DriftNow, DriftUpdate, DriftWindow, PartitionCounts, TrainedQuality
 from drift.reference import Reference
 from drift.series import EXACT, LABEL, SERIES
-from drift.shown import beside, stands
+from drift.series_records import series_histogram, series_now
 from drift.strides import Strides
 from drift.thresholds import ENOUGH
 from settings import ReelstreamError
@@ -136,7 +136,7 @@ class Monitor:
 
     def _show(self, window: Ints, check: Check, update: DriftUpdate) -> None:
         stand = [
-            stands(name, histogram, self._layout.of(name, window), check, number, self._alarms.since(name))
+            series_now(name, histogram, self._layout.of(name, window), check, number, self._alarms.since(name))
             for number, (name, histogram) in enumerate(self._layout.series.items())
             if check.enough[number]
         ]
@@ -149,7 +149,8 @@ class Monitor:
             series=sorted(stand, key=lambda each: each.ratio, reverse=True),
         )
         update.histograms = [
-            beside(histogram, name, self._layout.of(name, window)) for name, histogram in self._layout.series.items()
+            series_histogram(histogram, name, self._layout.of(name, window))
+            for name, histogram in self._layout.series.items()
         ]
         update.trained = TrainedQuality(run=self.run, **self._reference.quality)
 

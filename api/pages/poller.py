@@ -26,7 +26,7 @@ REST_AFTER_S = 60.0
 
 
 class Audience:
-    """Whether anybody looks; the threads of the watches rest while nobody does."""
+    """Whether anybody looks; the threads of the pollers rest while nobody does."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -93,7 +93,7 @@ class Poller(Generic[T]):
         self._audience.looks()
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name=f"watch {self.name}", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=f"poll {self.name}", daemon=True)
                 self._thread.start()
         return self.glance()
 

@@ -65,22 +65,22 @@ class StreamState:
         self._tail = LogTail(settings.kafka)
         workers = Workers(settings.stream)
         feast = f"http://{settings.feast.host}:{settings.feast.port}/health"
-        self.log: Poller[Reach] = self._watch("Kafka", self._ask_log)
-        self.dead: Poller[dict[str, int]] = self._watch("Redis", profiles.dead)
-        self.workers: Poller[list[WorkerSeen]] = self._watch("stream workers", workers.ask)
+        self.log: Poller[Reach] = self._poller("Kafka", self._ask_log)
+        self.dead: Poller[dict[str, int]] = self._poller("Redis", profiles.dead)
+        self.workers: Poller[list[WorkerSeen]] = self._poller("stream workers", workers.ask)
         self.stores: list[Poller[Any]] = [
             self.log,
             self.dead,
-            self._watch("Elasticsearch", lambda: _lives("Elasticsearch", index.live)),
-            self._watch("Triton", lambda: _lives("Triton", models.live)),
-            self._watch("Feast server", lambda: _answers(feast)),
+            self._poller("Elasticsearch", lambda: _lives("Elasticsearch", index.live)),
+            self._poller("Triton", lambda: _lives("Triton", models.live)),
+            self._poller("Feast server", lambda: _answers(feast)),
         ]
         self._samples: deque[dict[str, Any]] = deque(maxlen=KEPT_S)
         self._written, self._folded, self._freshness = Rate(), Rate(), Freshness()
         self._sampler: threading.Thread | None = None
         self._starting = threading.Lock()
 
-    def _watch(self, name: str, ask: Callable[[], Any]) -> Poller[Any]:
+    def _poller(self, name: str, ask: Callable[[], Any]) -> Poller[Any]:
         return Poller(name, ask, self.audience)
 
     def look(self, since: int) -> dict[str, Any]:
@@ -88,7 +88,7 @@ class StreamState:
         self.audience.looks()
         with self._starting:
             if self._sampler is None:
-                self._sampler = threading.Thread(target=self._sample, name="watch samples", daemon=True)
+                self._sampler = threading.Thread(target=self._sample, name="samples of the page Stream", daemon=True)
                 self._sampler.start()
         reach, workers, dead = self.log.look(), self.workers.look(), self.dead.look()
         live = self._follower.live
@@ -98,7 +98,7 @@ class StreamState:
             "partitions": self._partitions(reach.fresh, workers.value or []),
             "workers": [_worker(worker) for worker in workers.value or []],
             "workers_error": workers.error,
-            "stores": [_store(watch) for watch in self.stores],
+            "stores": [_store(poller) for poller in self.stores],
             "dead": dead.fresh,
             "run": live.run.run if live else None,
             "items": len(live.items.items) if live else None,
@@ -170,11 +170,11 @@ def _answers(url: str) -> bool:
     return True
 
 
-def _store(watch: Poller[Any]) -> dict[str, Any]:
-    seen = watch.look()
+def _store(poller: Poller[Any]) -> dict[str, Any]:
+    seen = poller.look()
     asked = seen.value is not None or seen.error is not None
     return {
-        "name": watch.name,
+        "name": poller.name,
         "ok": None if not asked else seen.error is None,
         "took_ms": _rounded(seen.took_ms),
         "age_s": _rounded(seen.age_s),

@@ -38,7 +38,7 @@ class Task:
         settings: its shape.
         events: training events.
         plan: how to train.
-        watch: validation events that it is measured on after each epoch.
+        validation: validation events that it is measured on after each epoch.
         checkpoint: as in `encoder_training.fit`.
     """
 
@@ -47,7 +47,7 @@ class Task:
     settings: TrainSettings
     events: Sequences
     plan: Plan
-    watch: Validation | None
+    validation: Validation | None
     checkpoint: Path
 
     def __call__(self, told: parallel.Told) -> tuple[Weights, Curve]:
@@ -62,9 +62,9 @@ class Task:
         best = Best(model, self.settings.encoder_patience)
 
         def epoch_done(epoch: int) -> bool:
-            if self.watch is None:
+            if self.validation is None:
                 return True
-            curve.append(ranking_metrics.of_ranks(self.watch.ranks(model)))
+            curve.append(ranking_metrics.of_ranks(self.validation.ranks(model)))
             return best.goes_on(curve[-1]["ndcg@10"])
 
         def step_done(step: int, steps: int, loss: float) -> None:

@@ -119,10 +119,10 @@ class Training:
         known = by_user(self._ratings, self._split.train)
         chosen = np.isin(known, self._liked_validation(SAMPLE))
         history = self._settings.train.history
-        watch = Validation.of(
+        validation = Validation.of(
             sequences(self._ratings, self._split.train), np.flatnonzero(chosen), history, self._itemids
         )
-        encoders, curves = self._train_encoders("encoder", None, self._split.fit, watch)
+        encoders, curves = self._train_encoders("encoder", None, self._split.fit, validation)
         for epoch in range(max(len(curve) for curve in curves)):
             reached = [curve[epoch] for curve in curves if epoch < len(curve)]
             self._metrics[f"encoder_epoch_{epoch + 1}"] = {
@@ -151,7 +151,7 @@ class Training:
         return encoder
 
     def _train_encoders(
-        self, stage: str, begin: list[Encoder] | None, places: Ints, watch: Validation | None
+        self, stage: str, begin: list[Encoder] | None, places: Ints, validation: Validation | None
     ) -> tuple[list[Encoder], list[ensemble.Curve]]:
         train, events = self._settings.train, sequences(self._ratings, places)
         tasks = []
@@ -163,7 +163,7 @@ class Training:
                 plan = Plan(train.refit_epochs, train.encoder_batch, train.encoder_rate * REFIT_RATE, seed + 1000)
                 weights = ensemble.weights_of(begin[number])
             checkpoint = self._checkpoints / f"{stage}-{number}.pt"
-            tasks.append(ensemble.Task(weights, self._size, train, events, plan, watch, checkpoint))
+            tasks.append(ensemble.Task(weights, self._size, train, events, plan, validation, checkpoint))
         return ensemble.train(tasks, self._workers, lambda step, steps, note: self._progress(stage, step, steps, note))
 
     def _liked_validation(self, most: int) -> Ints:

@@ -34,7 +34,7 @@ class Validation:
 
     @classmethod
     def of(cls, events: Sequences, places: Ints, history: int, itemids: Ints) -> Validation:
-        """Watch the events at `places` of `events`, ascending."""
+        """Take the events at `places` of `events`, ascending."""
         user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
         begins = np.ones(len(user), dtype=bool)
         begins[1:] = (np.diff(events.ts) != 0) | (np.diff(user) != 0)

@@ -1,4 +1,4 @@
-"""How a series' latest window is shown."""
+"""Records of the latest window of a series."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from drift.records import SeriesHistogram, SeriesNow
 from drift.series import kind_of
 
 
-def stands(
+def series_now(
     name: str, histogram: Histogram, counts: Ints, check: Check, number: int, alarm_since: int | None
 ) -> SeriesNow:
     """The measures of a window of at least one value, counts INT64 [bins]; `number` is the place of the series."""
@@ -27,8 +27,8 @@ def stands(
     )
 
 
-def beside(histogram: Histogram, name: str, counts: Ints) -> SeriesHistogram:
-    """A window beside the reference; shares of 0 where it has no values."""
+def series_histogram(histogram: Histogram, name: str, counts: Ints) -> SeriesHistogram:
+    """A window next to the reference; shares of 0 where it has no values."""
     return SeriesHistogram(
         name=name,
         labels=histogram.labels(),
