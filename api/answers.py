@@ -1,4 +1,4 @@
-"""What the API answers, as pydantic models: the OpenAPI document is made from them, and a test holds answers to it."""
+"""The answers of the API as pydantic models, from which the OpenAPI document is generated."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ class AnswerModel(BaseModel):
 
 
 class AsOf(AnswerModel):
-    """What is known: the last event of the user's partition, and the time of the user's own last event."""
+    """The last event of the user's partition that is known, and the time of the user's own last event."""
 
     partition: int = Field(ge=0)
     offset: int = Field(ge=-1, description="-1 before the first event")
@@ -22,11 +22,15 @@ class AsOf(AnswerModel):
 
 
 class Explanation(AnswerModel):
-    """Where an item came from and what it was ranked by."""
+    """The sources of an item, and what it was ranked by."""
 
-    sources: dict[Literal["vector", "terms", "popular"], float] = Field(description="score that each source gave")
-    next: float | None = Field(None, description="log-odds, up to a constant, that it is the next; not without Triton")
-    like: float | None = Field(None, ge=0, le=1, description="probability of a like once watched; not without Triton")
+    sources: dict[Literal["vector", "terms", "popular"], float] = Field(description="score from each source")
+    next: float | None = Field(
+        None, description="log-odds, up to a constant, that the item is the next one; absent without Triton"
+    )
+    like: float | None = Field(
+        None, ge=0, le=1, description="probability of a like after watching; absent without Triton"
+    )
     features: dict[str, float] = Field(description="the ranker's dense features by name")
 
 
@@ -34,11 +38,11 @@ class ListedItem(AnswerModel):
     """An item of a list."""
 
     itemid: int
-    score: float = Field(description="what the list is ordered by, highest first")
+    score: float = Field(description="the list is ordered by it, highest first")
     title: str
     year: int
     genres: list[str]
-    explain: Explanation | None = Field(None, description="where `explain` was asked for")
+    explain: Explanation | None = Field(None, description="present if the request has `explain`")
 
 
 class Recommendation(AnswerModel):
@@ -46,15 +50,15 @@ class Recommendation(AnswerModel):
 
     item_list: list[ListedItem]
     run: str = Field(description="the model version")
-    as_of: AsOf | None = Field(description="null without a stored user")
-    degraded: list[Store] = Field(description="what was away; the list is then the next best one")
+    as_of: AsOf | None = Field(description="null if the user is not stored")
+    degraded: list[Store] = Field(description="stores that did not answer; the list is the next best one without them")
     fallback: Literal["unknown_user", "empty_history", "profile_unavailable"] | None = Field(
-        description="why the list is not made from the user's own events"
+        description="the reason if the list is not made from the user's own events"
     )
 
 
 class Accepted(AnswerModel):
-    """A position in the log, which all replicas hold."""
+    """The position of the event in the log; all replicas hold it."""
 
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
@@ -69,7 +73,7 @@ class Tally(AnswerModel):
 
 
 class Terms(AnswerModel):
-    """Preferences, from above 0 to 1."""
+    """Preferences, above 0 and up to 1."""
 
     genres: dict[str, float]
     decades: dict[str, float]
@@ -85,7 +89,7 @@ class RecentRating(AnswerModel):
 
 
 class UserState(AnswerModel):
-    """What is known of a user, and as of which event."""
+    """The known facts about a user, and the event up to which they are known."""
 
     userid: int
     n: int
@@ -107,18 +111,18 @@ class Lives(AnswerModel):
 
 
 class Readiness(AnswerModel):
-    """Whether lists can be made with every store."""
+    """The result of checking every store."""
 
     status: Literal["ok", "not ready"]
     checks: dict[Literal["published", "redis", "elasticsearch", "triton", "log"], bool]
     waits_for: str | None = Field(None, description="what is missing")
     stopped: dict[str, str] | None = Field(
-        None, description="by partition, why its events are not folded; ratings for it are refused with 503"
+        None, description="by partition, the reason why its events are not folded; its ratings are refused with 503"
     )
 
 
 class Refusal(AnswerModel):
-    """Why a request is not answered: for a request that breaks a rule, the field and the rule."""
+    """The reason for refusing a request; if the request breaks a rule, the field and the rule."""
 
     error: str = Field(min_length=1)
 
@@ -139,7 +143,7 @@ class OpenAlarm(AnswerModel):
 
 
 class OpenCause(AnswerModel):
-    """Open alarms of one cause, and what an operator said of them."""
+    """Open alarms of one cause, with the note of an operator."""
 
     cause: str
     note: str | None
@@ -154,7 +158,7 @@ class OpenCauses(AnswerModel):
 
 
 class Acknowledged(AnswerModel):
-    """The cause that the note is about, and the keys of its alarms; the note holds until these change."""
+    """The acknowledged cause and the keys of its alarms; the note holds until these change."""
 
     cause: str
     alarms: list[str]

@@ -136,7 +136,7 @@ def known_of(parts: Services, userid: int) -> dict[str, Any]:
         raise RequestError("nothing is published yet; run `reelstream publish`", 503)
     profile, seen, applied = parts.profiles.profile(userid)
     if profile is None:
-        raise RequestError(f"userid: nothing is known of user {userid} yet", 404)
+        raise RequestError(f"userid: user {userid} is not known yet", 404)
     terms = preferences(profile.recent, live.items.items.get)
     recent = []
     for ts, itemid, rating in reversed(profile.recent):
@@ -256,7 +256,7 @@ def _errors(app: Flask) -> None:
     @app.errorhandler(Exception)
     def unexpected(error: Exception) -> tuple[Response, int]:
         app.logger.exception("unexpected error")
-        return jsonify({"error": "an unexpected error; the log of the API has it"}), 500
+        return jsonify({"error": "an unexpected error; see the log of the API"}), 500
 
 
 def body(max_values: int) -> object:
@@ -270,7 +270,9 @@ def body(max_values: int) -> object:
     """
     data = request.get_data(cache=False)
     if data.count(b",") >= max_values:
-        raise RequestError(f"the body: at most {max_values} values; exclude and history have limits of their own")
+        raise RequestError(
+            f"the body may have at most {max_values} values; exclude and history have limits of their own"
+        )
     try:
         return from_json(data)
     except ValueError:

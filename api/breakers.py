@@ -45,7 +45,7 @@ class Breakers:
         # After the pause one request asks whether the store is back; the others do not wait for what it finds.
         asks = self._asks.setdefault(store, threading.Lock())
         if breaker.opened or not asks.acquire(blocking=False):
-            raise Unreachable(f"{store} failed {self._failures} times in a row and is left alone for a moment")
+            raise Unreachable(f"{store} failed {self._failures} times in a row and is not asked for a moment")
         try:
             return self._ask(breaker, function)
         finally:

@@ -1,4 +1,4 @@
-"""Rating events into the log."""
+"""Appending ratings to the log."""
 
 from __future__ import annotations
 

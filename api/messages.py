@@ -15,7 +15,7 @@ Timestamp = Annotated[int, Field(strict=True, ge=0, le=MAX_TS)]
 
 
 class RequestError(ValueError):
-    """A request that cannot be answered; the message names the field and the rule. `status` is the HTTP status."""
+    """A request that is refused; the message names the field and the rule. `status` is the HTTP status."""
 
     def __init__(self, message: str, status: int = 400) -> None:
         super().__init__(message)
@@ -27,7 +27,7 @@ class Body(BaseModel):
 
 
 class Position(Body):
-    """A position in the log, exactly as `POST /ratings` answers it; `ts` may be left out and changes nothing."""
+    """A position in the log as answered by `POST /ratings`; `ts` is optional and has no effect."""
 
     partition: int = Field(strict=True, ge=0)
     offset: int = Field(strict=True, ge=0)
@@ -35,7 +35,7 @@ class Position(Body):
 
 
 class Watched(Body):
-    """An event of a session: what was rated how, and when (unix seconds)."""
+    """An event of a session: item, rating and time (unix seconds)."""
 
     itemid: Id
     rating: Rating = 5
@@ -64,7 +64,7 @@ class RecommendationRequest(Body):
 
 
 class RatingRequest(Body):
-    """`POST /ratings`; without `ts` the event happens now."""
+    """`POST /ratings`; `ts` defaults to the current time."""
 
     userid: Id
     itemid: Id

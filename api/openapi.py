@@ -15,11 +15,11 @@ from settings import ApiSettings
 REFUSALS = {
     400: "The request breaks a rule; the error names the field and the rule.",
     401: "No token, or an unknown one.",
-    403: "The host, or the site whose page sent this, is not among `api.hosts`; or the token has not the scope.",
-    404: "Nothing is known of it.",
-    413: "The body is larger than `api.max_body_kb`, for a rating than 4 KiB.",
-    431: "The head of the request is larger than 32 KiB, or has more than 100 headers.",
-    503: "A store that cannot be done without is away, or there are too many requests; try again.",
+    403: "The host, or the site of the page that sent this, is not in `api.hosts`; or the token lacks the scope.",
+    404: "It is not known.",
+    413: "The body is larger than `api.max_body_kb`, or, for a rating, than 4 KiB.",
+    431: "The request head is larger than 32 KiB or has more than 100 headers.",
+    503: "A store that is needed does not answer, or there are too many requests; try again.",
 }
 
 NOT_NULL = {"not": {"type": "null"}}
@@ -36,36 +36,45 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
     paths = {
         "/ml/rec": {
             "post": _operation(
-                "A list for a user, or for a session of events",
+                "Recommend a list for a user or for a session of events",
                 RecommendationRequest,
                 {200: Recommendation},
                 [413, 503],
             )
         },
         "/ratings": {
-            "post": _operation("Put a rating into the log", RatingRequest, {202: Accepted}, [413, 503]),
+            "post": _operation("Append a rating to the log", RatingRequest, {202: Accepted}, [413, 503]),
         },
         "/users/{userid}": {
-            "get": _operation("What is known of a user", None, {200: UserState}, [404, 503], path_id="userid")
+            "get": _operation("Return what is known of a user", None, {200: UserState}, [404, 503], path_id="userid")
         },
-        "/drift/alarms": {"get": _operation("Open alarms of drift, by cause", None, {200: OpenCauses}, [503])},
+        "/drift/alarms": {"get": _operation("List the open drift alarms by cause", None, {200: OpenCauses}, [503])},
         "/drift/acknowledge": {
             "post": _operation(
-                "Say what is known of an alarm", AcknowledgeRequest, {200: Acknowledged}, [404, 413, 503]
+                "Acknowledge the alarms of a cause with a note",
+                AcknowledgeRequest,
+                {200: Acknowledged},
+                [404, 413, 503],
             )
         },
-        "/health/live": {"get": _operation("Whether the process answers", None, {200: Lives}, [], checked=False)},
+        "/health/live": {"get": _operation("Check that the process answers", None, {200: Lives}, [], checked=False)},
         "/health/ready": {
-            "get": _operation("Whether every store answers", None, {200: Readiness, 503: Readiness}, [], checked=False)
+            "get": _operation(
+                "Check that every store answers", None, {200: Readiness, 503: Readiness}, [], checked=False
+            )
         },
-        "/metrics": {"get": _text("Metrics in Prometheus' text format")},
+        "/metrics": {"get": _text("Metrics in the Prometheus text format")},
     }
     for methods in paths.values():
         for operation in methods.values():
             operation["responses"] |= {str(status): _refusal(status) for status in (403, 431)}
     told: dict[str, Any] = {
         "openapi": "3.1.0",
-        "info": {"title": "reelstream", "version": "1", "description": "Lists that know what happened a moment ago."},
+        "info": {
+            "title": "reelstream",
+            "version": "1",
+            "description": "Recommendations that reflect the events of a moment ago.",
+        },
         "paths": paths,
         "components": {"schemas": schemas},
     }

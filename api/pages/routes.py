@@ -116,7 +116,7 @@ def _data(pages: Blueprint, follower: Follower, stream: StreamState, drift: Drif
         series = request.args.get("series", "")
         histogram = drift.histogram(series)
         if histogram is None:
-            raise RequestError(f"series: nothing is known of {series!r} yet", 404)
+            raise RequestError(f"series: {series!r} is not known yet", 404)
         return jsonify(histogram.model_dump())
 
     @pages.get("/pages/data/quality")

@@ -28,9 +28,9 @@ def add_sign_in(pages: Blueprint, tokens: Sequence[Token]) -> None:
         given = request.form.get("token", "").strip()
         token = token_of(tokens, given)
         if token is None:
-            return _form("This token is not known. Look at the setting api.tokens.", 401)
+            return _form("Unknown token. Use one from the setting api.tokens.", 401)
         if not may(token.scopes, READ):
-            return _form("This token may not read; it needs the scope read.", 403)
+            return _form("The token lacks the scope read.", 403)
         answer = redirect(url_for(f"pages.{_wanted()}"), 303)
         answer.set_cookie(COOKIE, given, httponly=True, samesite="Strict", secure=request.is_secure)
         return answer

@@ -1,4 +1,4 @@
-"""What the page Stream shows: rates, lag, freshness, dead letters, workers and the health of the stores."""
+"""State of the page Stream: rates, lag, freshness, dead letters, workers and the health of the stores."""
 
 from __future__ import annotations
 
@@ -166,7 +166,7 @@ def _answers(url: str) -> bool:
     try:
         requests.get(url, timeout=(0.5, 2.0)).raise_for_status()
     except requests.RequestException as error:
-        raise StoreError("the Feast server does not answer; callers outside go without features") from error
+        raise StoreError("the Feast server does not answer; only outside callers need it") from error
     return True
 
 

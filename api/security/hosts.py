@@ -106,4 +106,4 @@ def _is_address(host: str) -> bool:
 
 def _words(what: str, name: str) -> str:
     shown = "".join(each if each.isprintable() else "?" for each in name[:SHOWN]) or "(none)"
-    return f"{what} {shown} is not among those that this API answers to; add it to the setting api.hosts"
+    return f"{what} {shown} is not allowed; add it to the setting api.hosts"

@@ -1,4 +1,4 @@
-"""Who may do what: tokens with scopes, shown as a bearer token or, by a browser that has signed in, as a cookie."""
+"""Access control: tokens with scopes, sent as a bearer token or, by a browser that has signed in, as a cookie."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def tokens_of(settings: ApiSettings) -> list[Token]:
         given = frozenset(scopes.split("+"))
         if not secret or not given <= set(SCOPES):
             raise SettingsError(
-                f"setting api.tokens, entry {number}: must be scopes and a token, as in read+write:TOKEN; "
+                f"setting api.tokens, entry {number}: must be scopes and a token, for example read+write:TOKEN; "
                 f"the scopes are {', '.join(SCOPES)}"
             )
         tokens.append(Token(secret, given))
@@ -104,7 +104,7 @@ def guard(app: Flask, settings: ApiSettings) -> list[Token]:
             return None
         bearer = _bearer()
         if bearer is None and _from_elsewhere():
-            raise RequestError("a page of another site may not do that", 403)
+            raise RequestError("pages of other sites may not send this request", 403)
         if is_open:
             g.scopes = frozenset(SCOPES)
             return None
@@ -115,10 +115,12 @@ def guard(app: Flask, settings: ApiSettings) -> list[Token]:
         if token is None:
             if tokens and endpoint.startswith(PAGES) and "text/html" in request.headers.get("Accept", ""):
                 return redirect(url_for("pages.sign_in", page=endpoint.removeprefix(PAGES)))
-            raise RequestError("give a token: Authorization: Bearer TOKEN, with a token of the setting api.tokens", 401)
+            raise RequestError(
+                "a token is required: send Authorization: Bearer TOKEN with a token from the setting api.tokens", 401
+            )
         needed = READ if endpoint.startswith(PAGES) else NEEDED.get(endpoint, ADMIN)
         if not may(token.scopes, needed):
-            raise RequestError(f"this token may not do that; it needs the scope {needed}", 403)
+            raise RequestError(f"the token lacks the scope {needed}; use one that has it", 403)
         g.scopes = token.scopes
         return None
 

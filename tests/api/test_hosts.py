@@ -34,9 +34,7 @@ def test_a_name_that_is_not_allowed_is_refused_on_every_route_though_host_and_or
 ) -> None:
     answer = client().open(path, method=method, headers={"Host": host, "Origin": f"http://{host}"})
     assert answer.status_code == 403
-    assert answer.json == {
-        "error": f"the host {host} is not among those that this API answers to; add it to the setting api.hosts"
-    }
+    assert answer.json == {"error": f"the host {host} is not allowed; add it to the setting api.hosts"}
 
 
 def test_a_token_does_not_open_a_name_that_is_not_allowed() -> None:

@@ -70,7 +70,7 @@ def test_a_token_opens_what_its_scopes_say(token: str, allowed: set[str]) -> Non
 def test_a_token_without_the_scope_is_told_which_it_needs() -> None:
     answer = client("0.0.0.0", TOKENS).get("/ratings", headers={"Authorization": "Bearer r1"})
     assert answer.status_code == 403
-    assert answer.json == {"error": "this token may not do that; it needs the scope write"}
+    assert answer.json == {"error": "the token lacks the scope write; use one that has it"}
 
 
 @pytest.mark.parametrize("tokens", ["secret", "read:", "all:secret", "read+:secret"])

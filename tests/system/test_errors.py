@@ -26,7 +26,7 @@ REFUSED = [
     ({"userid": 1, "exclude": "3"}, "exclude: input should be a valid list"),
     ({"userid": 1, "exclude": [0]}, "exclude.0: input should be greater than or equal to 1"),
     ({"userid": 1, "exclude": [1] * 1001}, "exclude: at most 1000 entries"),
-    ({"userid": 1, "exclude": [1] * 80_000}, "the body: at most 4016 values; exclude and history have limits"),
+    ({"userid": 1, "exclude": [1] * 80_000}, "the body may have at most 4016 values; exclude and history have limits"),
     ({"userid": 1, "exclude": ["x"] * 4000}, "exclude: at most 1000 entries"),
     (
         {"userid": 1, "history": [{"itemid": 1, "x" * 1000: 1}]},

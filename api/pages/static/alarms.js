@@ -16,7 +16,7 @@ export function showAlarms(list, alarms, acknowledged, series, choose, may) {
   const rows = [...open, ...alarms.filter((each) => each.closed !== null)];
   sync(list, rows.length ? rows : [null], (row) => (row ? row.of ? `cause ${row.cause}` : `${row.detector}:${row.series}:${row.opened}` : "none"),
     (row) => (row ? row.of ? makeCause(row, may) : makeRow(row, series, choose) : h("li", { class: "quiet", style: "display: block" },
-      "None so far. An alarm opens when a series is further from training than it would be by chance.")),
+      "None so far. An alarm opens when a series is further from training than chance explains.")),
     (element, row) => {
       if (row?.of) updateCause(element, row, acknowledged[row.cause]);
       else if (row) updateRow(element, row, acknowledged[row.cause]);
@@ -24,7 +24,7 @@ export function showAlarms(list, alarms, acknowledged, series, choose, may) {
 }
 
 function makeCause({ cause }, may) {
-  const note = h("input", { type: "text", maxlength: 1000, required: true, placeholder: "What is known of it", "aria-label": "Note" });
+  const note = h("input", { type: "text", maxlength: 1000, required: true, placeholder: "Note for this cause", "aria-label": "Note" });
   const form = h("form", { hidden: !may }, note, h("button", { type: "submit" }, "Acknowledge"));
   form.addEventListener("submit", async (event) => {
     event.preventDefault();

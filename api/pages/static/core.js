@@ -36,7 +36,7 @@ export function everySecond(look) {
     try {
       await look();
       pulse.dataset.state = "live";
-      text(pulse, "live, every second");
+      text(pulse, "updated every second");
     } catch (error) {
       if (!(error instanceof ApiError)) console.error(error);
       pulse.dataset.state = "away";

@@ -39,7 +39,7 @@ async function show() {
   showHeat(all ? series : series.slice(0, Math.max(rows(), place + 1)));
   of("none").hidden = series.length > 0;
   of("all").hidden = series.length <= rows();
-  text(of("all"), all ? "Show the worst alone" : `Show all ${series.length}`);
+  text(of("all"), all ? "Show only the worst" : `Show all ${series.length}`);
   const names = new Set(told.state.series.map((each) => each.name));
   showAlarms(of("alarms"), told.alarms, told.acknowledged, names, choose, of("alarms").dataset.may === "true");
   await showDetail(told.state.series.find((each) => each.name === chosen));
@@ -51,8 +51,8 @@ function showTiles() {
   const open = told.alarms.filter((alarm) => alarm.closed === null);
   const worst = series[0];
   const tiles = [
-    ["Shifted now", `${shifted.length}`, `of ${series.length}`, shifted.length ? "series over their normal limit" : "every series is within its normal limit"],
-    ["Open alarms", `${open.length}`, causesOf(open), open.length ? [...new Set(open.map((alarm) => alarm.series))].slice(0, 3).join(", ") : "nothing is further away than by chance"],
+    ["Shifted now", `${shifted.length}`, `of ${series.length}`, shifted.length ? "series above their threshold" : "every series is below its threshold"],
+    ["Open alarms", `${open.length}`, causesOf(open), open.length ? [...new Set(open.map((alarm) => alarm.series))].slice(0, 3).join(", ") : "nothing is further away than chance explains"],
     ["Worst", worst ? worst.psi.toFixed(2) : "–", "PSI", worst ? `${worst.name}; normal is under ${worst.threshold.toFixed(2)}` : ""],
     ["Counted", whole(events), "events", `window of ${whole(window)}; event time ${day(event_ts)}; run ${run}`],
   ];
@@ -133,7 +133,7 @@ async function showDetail(series) {
   text(of("meaning"), meaning(series.name));
   text(of("verdict"), verdict(series.psi, series.threshold));
   of("verdict").style.color = colour(series.psi > series.threshold ? "bad" : "good");
-  text(of("more"), `Of ${whole(series.n)} values ${share(series.missing, 1)} are missing and ${share(series.out_of_range, 1)} outside the range of training. `
+  text(of("more"), `Of ${whole(series.n)} values ${share(series.missing, 1)} are missing and ${share(series.out_of_range, 1)} are out of range. `
     + `Jensen-Shannon divergence ${series.js.toFixed(3)} bit.`);
   showTimeline(series.name);
   const wanted = `${series.name} ${told.state.events}`;

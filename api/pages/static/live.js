@@ -67,7 +67,7 @@ of("pick").addEventListener("submit", (event) => {
 of("anyone").addEventListener("click", () => {
   const other = arriving.find((event) => event.userid !== user);
   if (other) choose(other.userid);
-  else notice("Nobody is rating just now. Start a replay: reelstream replay");
+  else notice("Nobody is rating at the moment. Start a replay: reelstream replay");
 });
 
 async function rate(item, stars_given, row) {
@@ -125,7 +125,7 @@ function makeRow(item) {
     h("div", {},
       h("div", {}, h("span", { class: "name" }, `${bare(item.title)} `, h("span", {}, item.year)), h("span", { class: "change" })),
       h("div", { class: "genres" }, item.genres.join(", "))),
-    h("div", { class: "likely", title: "The ranker's probability that this user likes the film, if they watch it" },
+    h("div", { class: "likely", title: "The ranker's probability that this user would like the film after watching it" },
       h("div"), h("span", { class: "meter" }, h("span"))),
   );
   if (mayRate) row.append(starButtons(bare(item.title), (given) => rate(item, given, row)));
@@ -156,8 +156,8 @@ function glide(list, before) {
 }
 
 function troubles(answer) {
-  if (answer.degraded.length) return [`Away now: ${answer.degraded.join(", ")}. This is the next best list.`, true];
-  if (answer.fallback === "unknown_user") return [`Nothing is known of user ${user} yet: this is what is popular now. Rate a film to begin.`];
+  if (answer.degraded.length) return [`Unavailable: ${answer.degraded.join(", ")}. This is the next best list.`, true];
+  if (answer.fallback === "unknown_user") return [`User ${user} is not known yet; these films are popular. Rate a film to begin.`];
   if (answer.fallback) return [`This list is not made from the user's own ratings (${answer.fallback.replaceAll("_", " ")}).`];
   return [null];
 }
@@ -165,7 +165,7 @@ function troubles(answer) {
 function showProfile(profile) {
   const place = of("profile");
   if (!profile) {
-    place.replaceChildren(h("p", { class: "quiet" }, "Nothing is known of this user yet."));
+    place.replaceChildren(h("p", { class: "quiet" }, "This user is not known yet."));
     sync(of("last"), [], () => "", () => null);
     text(of("as-of"), "");
     return;
@@ -173,8 +173,8 @@ function showProfile(profile) {
   if (!place.querySelector(".facts")) {
     const fact = (name, id) => [h("dt", {}, name), h("dd", { id })];
     place.replaceChildren(
-      h("dl", { class: "facts" }, ...fact("ratings", "n"), ...fact("liked", "likes"), ...fact("seen since", "since")),
-      h("h3", { class: "quiet" }, "Leans to, by the last ratings"),
+      h("dl", { class: "facts" }, ...fact("ratings", "n"), ...fact("liked", "likes"), ...fact("rating since", "since")),
+      h("h3", { class: "quiet" }, "Preferences, from recent ratings"),
       h("ul", { class: "leanings", id: "leanings" }),
     );
   }

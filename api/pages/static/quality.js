@@ -8,12 +8,12 @@ const KEPT = 500;
 
 // name, title, how to write it, whether more is better (null: neither), what it means.
 const FIGURES = [
-  ["auc", "AUC of a like", (value) => fixed(value, 3), true, "a liked film is ranked over one that is not, in this share of pairs; 0.5 is chance"],
+  ["auc", "AUC of a like", (value) => fixed(value, 3), true, "probability that a liked film is ranked above one that is not liked; 0.5 is chance"],
   ["logloss", "Log loss", (value) => fixed(value, 3), false, "how much the ratings surprise the ranker; lower is better"],
-  ["ece", "Calibration error", (value) => fixed(value, 3), false, "how far the predicted share of likes is from the real one; lower is better"],
-  ["hit10", "Hit rate, top 10", (value) => share(value, 1), true, "liked films that stood among the first 10 of the list just before"],
-  ["hit50", "Hit rate, top 50", (value) => share(value, 1), true, "liked films that stood among the first 50"],
-  ["label_rate", "Likes", (value) => share(value, 1), null, "share of ratings above 3; it says what the ranker has to deal with"],
+  ["ece", "Calibration error", (value) => fixed(value, 3), false, "difference between the predicted and the actual share of likes; lower is better"],
+  ["hit10", "Hit rate, top 10", (value) => share(value, 1), true, "share of liked films that were among the first 10 of the list just before"],
+  ["hit50", "Hit rate, top 50", (value) => share(value, 1), true, "share of liked films that were among the first 50"],
+  ["label_rate", "Likes", (value) => share(value, 1), null, "share of ratings above 3: what the ranker has to deal with"],
 ];
 
 let windows = [];
@@ -56,7 +56,7 @@ function showFigures(last, trained) {
 
 function against(value, at, write, more) {
   if (value === null || value === undefined) return "too few events in this window";
-  if (at === null) return "the figure of this run at training is not known";
+  if (at === null) return "the value at training is not known for this run";
   const difference = write(Math.abs(value - at)).replace("%", "points");
   if (write(value) === write(at)) return "the same as at training";
   if (more === null) return `${value > at ? "more" : "fewer"} than at training, by ${difference}`;
@@ -102,10 +102,10 @@ function showSegments(segments) {
 
 function showHow(last, trained) {
   const facts = [
-    `The figures are about the last ${whole(last.scored)} ratings that were scored, each with the features as they stood just before it.`,
-    last.sampling >= 1 ? "Every rating is scored." : `${share(last.sampling)} of the ratings are scored: the stream is faster than the ranker just now.`,
-    `For ${whole(last.listed)} of them the whole list was made as well, for the hit rates.`,
-    `These figures are of run ${last.run}${trained ? `; its figures at training are on ratings that it had not learned from` : ""}. A thin line marks a change of run.`,
+    `The figures cover the last ${whole(last.scored)} scored ratings, each scored with the features just before it.`,
+    last.sampling >= 1 ? "Every rating is scored." : `${share(last.sampling)} of the ratings are scored: the stream is currently faster than the ranker.`,
+    `For ${whole(last.listed)} of them the complete list was made too, for the hit rates.`,
+    `The figures are for run ${last.run}${trained ? `; its values at training were measured on ratings that it had not learned from` : ""}. A thin line marks a change of run.`,
   ];
   sync(of("how"), facts, (_, number) => number, () => h("p", { class: "quiet" }), text);
 }

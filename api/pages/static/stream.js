@@ -30,13 +30,13 @@ function showTiles(last, told) {
   const [p50, p50Unit] = duration(last.p50);
   const [p99, p99Unit] = duration(last.p99);
   const dead = told.dead && Object.values(told.dead).reduce((sum, n) => sum + n, 0);
-  const none = told.workers_error ? "not known now" : "no event in the last 15 s";
+  const none = told.workers_error ? "currently unknown" : "no event in the last 15 s";
   const tiles = [
-    ["Folded", whole(last.folded), "events/s", last.written == null ? "not known now" : `${whole(last.written)} events/s are written to the log`],
+    ["Folded", whole(last.folded), "events/s", last.written == null ? "currently unknown" : `${whole(last.written)} events/s are appended to the log`],
     ["Lag", whole(last.lag), "events", lagWords(last.lag)],
-    ["Freshness, median", p50, p50Unit, last.p50 == null ? none : "from the log to being served, half of the events"],
+    ["Freshness, median", p50, p50Unit, last.p50 == null ? none : "from append to visibility, half of the events"],
     ["Freshness, 99th percentile", p99, p99Unit, last.p99 == null ? none : "99 of 100 events are faster"],
-    ["Dead events", whole(dead), "", dead ? "see which: reelstream dead list" : dead === 0 ? "every event was understood" : ""],
+    ["Dead letters", whole(dead), "", dead ? "list them: reelstream dead list" : dead === 0 ? "every record was valid" : ""],
   ];
   fillTiles(tiles);
 }
@@ -47,8 +47,8 @@ function stoppedWords(stopped) {
 }
 
 function lagWords(lag) {
-  if (lag === null || lag === undefined) return "not known now";
-  return lag === 0 ? "every event in the log can be served" : "events in the log that are not served yet";
+  if (lag === null || lag === undefined) return "currently unknown";
+  return lag === 0 ? "every event in the log is visible" : "events in the log that are not visible yet";
 }
 
 function showCharts(rows, now) {
@@ -61,7 +61,7 @@ function showCharts(rows, now) {
     line(x, column("written"), "written", { colour: "second", dash: "dot" }),
     line(x, column("folded"), "folded", { fill: true }),
   ], () => ({ xaxis: time, yaxis: { range: [0, 1.1 * Math.max(10, top("written", "folded"))] }, showlegend: true }),
-  `Events a second: ${whole(last.folded)} folded, ${whole(last.written)} written now`);
+  `Events per second: ${whole(last.folded)} folded, ${whole(last.written)} appended now`);
   draw(of("freshness"), () => [
     line(x, column("p99"), "99th percentile", { colour: "second" }),
     line(x, column("p50"), "median"),
@@ -79,20 +79,20 @@ function showTables(told) {
       cells: [each.partition, whole(each.written), whole(each.lag), meter((each.lag ?? 0) / most),
         each.stopped ? h("span", { title: each.stopped }, tag("bad", "stopped")) : each.worker ?? "none"],
     })));
-  table(of("stores"), [["Store", false], ["", false], ["Answered in", true]],
+  table(of("stores"), [["Store", false], ["", false], ["Response time", true]],
     told.stores.map((store) => ({
       key: store.name,
       cells: [store.name, store.error ? h("span", {}, state(store), h("div", { class: "quiet" }, store.error)) : state(store), store.ok ? duration(store.took_ms).join(" ") : "–"],
     })));
   table(of("workers"), [["Worker", false], ["", false], ["Partitions", false], ["Folded", true], ["Redelivered", true]],
-    told.workers_error && !told.workers.length ? [{ key: "none", cells: [tag("bad", "none answers"), "", "", "", ""] }] : told.workers.map((worker) => ({
+    told.workers_error && !told.workers.length ? [{ key: "none", cells: [tag("bad", "no answer"), "", "", "", ""] }] : told.workers.map((worker) => ({
       key: worker.name,
-      cells: [troubled(worker), worker.answers ? tag(worker.waits_for ? "warn" : "good", worker.waits_for ? `waits for ${worker.waits_for}` : "works") : tag("bad", "gone"),
+      cells: [troubled(worker), worker.answers ? tag(worker.waits_for ? "warn" : "good", worker.waits_for ? `waiting for ${worker.waits_for}` : "working") : tag("bad", "gone"),
         worker.partitions.join(" ") || "–", whole(worker.applied), whole(worker.redelivered)],
     })));
   const reasons = Object.entries(told.dead ?? {}).sort((one, other) => other[1] - one[1]);
   if (!reasons.length) {
-    of("dead").replaceChildren(h("p", { class: "quiet" }, told.dead ? "None." : "Not known while Redis does not answer."));
+    of("dead").replaceChildren(h("p", { class: "quiet" }, told.dead ? "None." : "Unknown while Redis does not answer."));
   } else {
     if (!of("dead").querySelector("table")) of("dead").replaceChildren(h("table"));
     table(of("dead").firstElementChild, [["Why", false], ["Events", true]], reasons.map(([why, n]) => ({ key: why, cells: [why, whole(n)] })));
@@ -104,5 +104,5 @@ const troubled = (worker) => {
   return lines.length ? h("span", {}, worker.name, ...lines) : worker.name;
 };
 const tag = (kind, words) => h("span", { class: `tag ${kind}` }, words);
-const state = (store) => (store.ok === null ? tag("", "asking") : store.ok ? tag("good", "answers") : tag("bad", "away"));
+const state = (store) => (store.ok === null ? tag("", "checking") : store.ok ? tag("good", "up") : tag("bad", "down"));
 const meter = (part) => h("span", { class: "meter" }, h("span", { style: `width: ${width(part)}` }));

@@ -52,8 +52,8 @@ export function alarmWords(alarm) {
   switch (alarm.detector) {
     case "psi": return `PSI ${value.toFixed(2)}; normal is under ${threshold.toFixed(2)}`;
     case "missing": return `missing in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
-    case "range": return `outside the range of training in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
-    case "failure": return "drift itself cannot be watched in full; the worker's log and the Stream page say why";
-    default: return `mean ${value.toFixed(3)}; it was ${threshold.toFixed(3)}`;
+    case "range": return `out of range in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
+    case "failure": return "drift monitoring has failed in part; the worker's log and the Stream page say why";
+    default: return `mean ${value.toFixed(3)}; before ${threshold.toFixed(3)}`;
   }
 }

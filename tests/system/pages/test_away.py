@@ -19,7 +19,7 @@ def test_the_stream_names_a_store_that_is_away_and_shows_it_again_when_it_is_bac
         expect(page.locator("#stores .tag.good")).to_have_count(5)
         with without(system, part):
             expect(page.locator("#notice")).to_contain_text(f"Not answering: {name}")
-            expect(page.locator("#stores tr", has_text=name).locator(".tag")).to_have_text("away")
+            expect(page.locator("#stores tr", has_text=name).locator(".tag")).to_have_text("down")
             visit.shoot(f"stream-without-{part}")
             expect(page.locator("#pulse")).to_have_attribute("data-state", "live")
         expect(page.locator("#stores .tag.good")).to_have_count(5)

@@ -30,7 +30,7 @@ def test_a_page_asks_for_a_token_and_goes_on_where_it_was_asked_for(public: str,
         page.goto("/stream")
         expect(page).to_have_url(f"{public}/sign-in?page=stream")
         sign_in(page, "wrong")
-        expect(page.get_by_role("alert")).to_contain_text("not known")
+        expect(page.get_by_role("alert")).to_contain_text("Unknown token")
         sign_in(page, "reader")
         expect(page).to_have_url(f"{public}/stream")
         page.wait_for_selector("#pulse[data-state=live]")
