@@ -122,9 +122,9 @@ def test_an_empty_elasticsearch_is_filled_by_publish(system: System) -> None:
     require_all_count(system, rated)
 
 
-def test_each_row_of_what_to_do_names_a_test_that_executes_it() -> None:
+def test_each_row_of_recovery_names_a_test_that_executes_it() -> None:
     text = TABLE.read_text()
-    table = text[text.index("## What to do when") :].split("\n## ")[0]
+    table = text[text.index("## Recovery") :].split("\n## ")[0]
     rows = [line.strip("|").split("|") for line in table.splitlines() if line.startswith("| ")][1:]
     assert len(rows) >= 14
     for wrong, _, _, tested in rows:
