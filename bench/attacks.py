@@ -48,7 +48,7 @@ def attacks(
         to it.
     """
     if not is_loopback(settings.api.host):
-        raise ReelstreamError("bench attacks only attacks an API on the loopback address; see the setting api.host")
+        raise ReelstreamError("bench attacks needs an API on the loopback address; see the setting api.host")
     load = Load(settings, userids, per_s)
     load.start()
     spans: dict[str, list[tuple[float, float]]] = {"quiet": []}

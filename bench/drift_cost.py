@@ -149,6 +149,6 @@ def _until(holds: Callable[[], bool]) -> float:
     end = time.monotonic() + PATIENCE_S
     while not holds():
         if time.monotonic() > end:
-            raise Unreachable("the stream does not catch up; see `reelstream status`")
+            raise Unreachable("the stream did not catch up; see `reelstream status`")
         time.sleep(0.02)
     return time.monotonic()

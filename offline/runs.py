@@ -84,7 +84,7 @@ def folder(settings: Settings, run: str | None = None) -> Path:
     """
     known = names(settings)
     if run is None and not known:
-        raise RunError(f"there is no run in {settings.runs}; run `reelstream train`")
+        raise RunError(f"no run in {settings.runs}; run `reelstream train`")
     if run is not None and run not in known:
         raise RunError(f"there is no run {run} in {settings.runs}; there are: {', '.join(known) or 'none'}")
     return settings.runs / (run or known[-1])
@@ -105,7 +105,7 @@ def manifest(path: Path) -> Manifest:
         raise RunError(f"{path.name}/{MANIFEST} is malformed at {where or 'its start'}; train again") from None
     if found.format != FORMAT:
         raise RunError(
-            f"run {found.run} has the format {found.format} of another version of reelstream, this one reads {FORMAT}; "
+            f"run {found.run} has format {found.format}, but this version of reelstream reads {FORMAT}; "
             "run `reelstream train`"
         )
     return found

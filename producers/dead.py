@@ -1,4 +1,4 @@
-"""Dead letters: looked at, and sent again once the cause is mended."""
+"""Dead letters: reading them, and sending their records again once the cause is fixed."""
 
 from __future__ import annotations
 

@@ -135,7 +135,9 @@ def replay(
     report.seconds = time.monotonic() - started
     progress(report)
     if report.failed:
-        raise Unreachable(f"Kafka refused an event ({report.error}); run the replay again, it goes on where it stopped")
+        raise Unreachable(
+            f"Kafka refused an event ({report.error}); run the replay again; it continues where it stopped"
+        )
     return report
 
 
@@ -155,7 +157,7 @@ def present(settings: KafkaSettings, source: str) -> dict[int, int]:
         of, _, place = value.rpartition(":")
         if of != source:
             raise LogError(
-                f"topic {settings.topic} holds a replay of other data; `reelstream publish --reset` begins anew"
+                f"topic {settings.topic} holds a replay of other data; `reelstream publish --reset` starts over"
             )
         places[partition] = int(place)
     return places

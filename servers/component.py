@@ -75,7 +75,7 @@ def loopback_port(address: str, setting: str) -> int:
     host, _, port = address.removeprefix("http://").rstrip("/").rpartition(":")
     require_loopback(host, setting)
     if not port.isdigit():
-        raise Unsupported(f"setting {setting} is {address}, which names no port; write it as {LOOPBACK}:PORT")
+        raise Unsupported(f"setting {setting} is {address}, which has no port; write it as {LOOPBACK}:PORT")
     return int(port)
 
 

@@ -33,7 +33,9 @@ def chosen(settings: Settings, workers: int | None, only: Sequence[str] | None) 
         wanted.update(numbered if name == WORKERS else [name])
     for name in wanted:
         if name not in COMPONENTS and not re.fullmatch(rf"{processes.WORKER}\d+", name):
-            raise ServersError(f"there is no component {name}; there are {', '.join(COMPONENTS)} and {WORKERS}")
+            raise ServersError(
+                f"there is no component {name}; the components are {', '.join(COMPONENTS)} and {WORKERS}"
+            )
     return sorted(wanted, key=order)
 
 

@@ -40,7 +40,7 @@ def fetch(coordinates: Sequence[str], folder: Path) -> None:
         with contextlib.suppress(OSError):
             jars.rename(folder)
     if not folder.is_dir():
-        raise SetupFailed(f"the folder {folder} could not be made; check its permissions and run `make setup` again")
+        raise SetupFailed(f"the folder {folder} could not be created; check its permissions and run `make setup` again")
 
 
 def _resolve(coordinate: str, work: Path) -> list[Path]:
@@ -48,7 +48,7 @@ def _resolve(coordinate: str, work: Path) -> list[Path]:
         built = jgo.build(coordinate, cache_dir=work).path
     except Exception as error:
         raise SetupFailed(
-            f"the jars of {coordinate} could not be fetched ({type(error).__name__}: {error}); "
+            f"the jars of {coordinate} could not be downloaded ({type(error).__name__}: {error}); "
             "check that Maven Central can be reached and run `make setup` again"
         ) from error
     return [*(built / "jars").glob("*.jar"), *(built / "modules").glob("*.jar")]

@@ -72,10 +72,12 @@ def component(settings: Settings) -> Component:
     if settings.kafka.security_protocol == SASL and settings.kafka.sasl_mechanism != MECHANISM:
         raise Unsupported(
             f"setting kafka.sasl_mechanism is {settings.kafka.sasl_mechanism}, but the Kafka that "
-            f"`reelstream up` starts takes {MECHANISM} only; set it to {MECHANISM}"
+            f"`reelstream up` starts accepts only {MECHANISM}; set it to {MECHANISM}"
         )
     if not re.fullmatch(r"[\w.-]*", settings.kafka.username, re.ASCII):
-        raise Unsupported("setting kafka.username: the Kafka that `reelstream up` starts takes letters and digits only")
+        raise Unsupported(
+            "setting kafka.username: the Kafka that `reelstream up` starts accepts only letters and digits"
+        )
     port = loopback_port(settings.kafka.bootstrap, "kafka.bootstrap")
     return Component(
         name="kafka",

@@ -40,7 +40,7 @@ def private_folder(folder: Path) -> None:
     found = folder.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
         raise NotReady(
-            f"{folder} is not a folder of this user alone; remove it or choose another (shorter) REELSTREAM_STATE_DIR"
+            f"{folder} is not private to this user; remove it or choose another (shorter) REELSTREAM_STATE_DIR"
         )
     folder.chmod(0o700)
 

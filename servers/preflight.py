@@ -21,15 +21,15 @@ def require_resources(settings: Settings) -> None:
     disk = shutil.disk_usage(_existing(settings.state)).free // MIB
     if disk < settings.servers.min_free_disk_mb:
         raise LowResources(
-            f"the disk of {settings.state} has {disk} MiB free and the servers want "
+            f"the disk of {settings.state} has {disk} MiB free, but the servers need "
             f"{settings.servers.min_free_disk_mb}; "
-            "free some, set REELSTREAM_STATE_DIR to another disk, or lower servers.min_free_disk_mb"
+            "free some space, set REELSTREAM_STATE_DIR to another disk, or lower servers.min_free_disk_mb"
         )
     memory = psutil.virtual_memory().available // MIB
     if memory < settings.servers.min_free_memory_mb:
         raise LowResources(
-            f"{memory} MiB of memory are free and the servers want {settings.servers.min_free_memory_mb}; "
-            "close something or lower servers.min_free_memory_mb"
+            f"{memory} MiB of memory are free, but the servers need {settings.servers.min_free_memory_mb}; "
+            "close some programs or lower servers.min_free_memory_mb"
         )
 
 
@@ -41,14 +41,14 @@ def require_ports(components: Iterable[Component], others: Iterable[Component]) 
             if port.number in owners:
                 other, also = owners[port.number]
                 raise PortTaken(
-                    f"port {port.number} is given to both {component.name} ({port.setting}) and "
+                    f"port {port.number} is assigned to both {component.name} ({port.setting}) and "
                     f"{other.name} ({also.setting}); set {port.variable} to another"
                 )
             owners[port.number] = component, port
             if not _free(port.number):
                 raise PortTaken(
-                    f"port {port.number}, which is {component.name}'s ({port.setting}), is taken by "
-                    f"{_holder(port.number)}; stop that, or set {port.variable} to another"
+                    f"port {port.number} of {component.name} ({port.setting}) is in use by {_holder(port.number)}; "
+                    f"stop it, or set {port.variable} to another"
                 )
 
 

@@ -79,7 +79,7 @@ def _probe(port: int, password: str) -> None:
     try:
         client.set(PROBE_KEY, "1", ex=60)
         if client.get(PROBE_KEY) != b"1":
-            raise NotYet("a value written is not read back")
+            raise NotYet("a value that was written could not be read back")
     except redis.RedisError as error:
         raise NotYet(f"Redis answers: {error}") from error
     finally:

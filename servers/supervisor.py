@@ -151,7 +151,7 @@ class Supervisor:
             known = self.processes()
             pending = {name for name in pending if name in known and known[name].state in {*TRYING, "STOPPING"}}
             if pending and time.monotonic() > deadline:
-                raise NotReady(f"{', '.join(sorted(pending))} cannot be stopped; end its processes by hand")
+                raise NotReady(f"{', '.join(sorted(pending))} cannot be stopped; kill its processes by hand")
             if pending:
                 time.sleep(0.05)
 

@@ -160,7 +160,7 @@ def _at_work(settings: Settings) -> Iterator[Supervisor]:
         layout.make()
     except OSError as error:
         raise LowResources(
-            f"the state folder {settings.state} cannot be made ({error.strerror}); set REELSTREAM_STATE_DIR to another"
+            f"the state folder {settings.state} cannot be created ({error.strerror}); change REELSTREAM_STATE_DIR"
         ) from error
     with _disk(settings), locked(layout.supervisor / "lock"):
         yield _supervisor(settings)
@@ -173,11 +173,11 @@ def _disk(settings: Settings) -> Iterator[None]:
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise LowResources(
-                f"the disk of {settings.state} is full; free some or set REELSTREAM_STATE_DIR to another"
+                f"the disk of {settings.state} is full; free some space or set REELSTREAM_STATE_DIR to another"
             ) from error
         if error.errno in (errno.EACCES, errno.EROFS, errno.EPERM):
             raise LowResources(
-                f"{error.filename} cannot be written; set REELSTREAM_STATE_DIR to a folder of yours"
+                f"{error.filename} cannot be written; set REELSTREAM_STATE_DIR to a folder that you can write"
             ) from error
         raise
 

@@ -429,7 +429,7 @@ def load(**given: object) -> Settings:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"setting {where}: {first['msg']}; see reelstream.toml for what it takes") from None
+        raise SettingsError(f"setting {where}: {first['msg']}; see reelstream.toml for its meaning") from None
     except ValueError as error:
         raise SettingsError(f"settings cannot be read: {error}") from None
 

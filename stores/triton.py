@@ -125,7 +125,7 @@ class Models:
             if waited > self._load_timeout_s or (why and waited > BELIEVED_AFTER_S):
                 raise StoreError(
                     f"Triton at {self._address} has not loaded version {version} of {model} after {waited:.0f} s "
-                    f"({why or 'it gives no reason'}); see its log"
+                    f"({why or 'no reason given'}); see its log"
                 )
             time.sleep(LOADED_EVERY_S)
 

@@ -59,7 +59,9 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
     progress("folding the archive", 0.0)
     ratings = readers.load(settings)
     if readers.data_hash(ratings) != snapshot.data_hash:
-        raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
+        raise DataError(
+            f"the state was built from other data than {settings.data_folder} holds; set ML1M_DIR to that data"
+        )
     require_own_log(settings, profiles, snapshot.base)
     result = Verified()
     beginning = _compare_archive(settings, ratings, snapshot, published, profiles, result)
@@ -94,12 +96,12 @@ def _require_state(published: Published) -> Snapshot:
     """The snapshot that the state began with, where the state is whole and can be compared with the log."""
     if published.resetting() == REBUILD:
         raise NotPublished(
-            "a `reelstream rebuild` did not come to its end and the live state is deleted in part; "
+            "a `reelstream rebuild` was interrupted and the live state is partly deleted; "
             "run `reelstream rebuild` again"
         )
     if published.resetting() is not None:
         raise NotPublished(
-            "a `reelstream publish --reset` did not come to its end and the live state is deleted in part; "
+            "a `reelstream publish --reset` was interrupted and the live state is partly deleted; "
             "run `reelstream publish --reset` again"
         )
     snapshot = published.snapshot()

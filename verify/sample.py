@@ -209,7 +209,7 @@ class SampleComparison:
             return
         if time.monotonic() > until:
             raise Unreachable(
-                f"the feature rows of {len(left)} {kind} still change after {self._wait_s:.0f} s; see in "
+                f"the feature rows of {len(left)} {kind} still change after {self._wait_s:.0f} s; check in "
                 "`reelstream status` that a worker is running"
             )
         time.sleep(PAUSE_S)

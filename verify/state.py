@@ -93,7 +93,7 @@ class StateComparison:
                 where = ", ".join(f"shard {shard} by {events}" for shard, events in behind.items())
                 raise Unreachable(
                     f"the stream is {sum(behind.values())} events behind after {self._wait_s:.0f} s ({where}); "
-                    "see in `reelstream status` that a worker is running"
+                    "check in `reelstream status` that a worker is running"
                 )
             progress(f"waiting for the stream, {sum(behind.values())} events behind", 0.0)
             time.sleep(PAUSE_S)
@@ -244,7 +244,7 @@ class StateComparison:
             if left and time.monotonic() > until:
                 raise Unreachable(
                     f"the feature rows of {len(left)} {kind}s still change, or are not published, after "
-                    f"{self._wait_s:.0f} s; see in `reelstream status` that a worker is running"
+                    f"{self._wait_s:.0f} s; check in `reelstream status` that a worker is running"
                 )
             if left:
                 time.sleep(PAUSE_S)

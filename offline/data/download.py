@@ -41,7 +41,7 @@ def get(settings: Settings, progress: Progress) -> Path:
         _fetch(settings.data.url, part, progress)
     except requests.RequestException as error:
         raise DataError(
-            f"{settings.data.url} cannot be downloaded ({type(error).__name__}); run it again to go on where it ended, "
+            f"{settings.data.url} cannot be downloaded ({type(error).__name__}); try again to continue, "
             "or set ML1M_DIR to a folder with the files, or run `reelstream data make`"
         ) from None
     _check(part, settings.data.md5)
@@ -76,7 +76,7 @@ def _check(part: Path, md5: str) -> None:
     if found != md5:
         part.unlink()
         raise DataError(
-            f"the zip has MD5 {found}, not {md5}; it is deleted, run it again, or correct data.url and data.md5"
+            f"the zip has MD5 {found}, not {md5}; it was deleted; try again, or correct data.url and data.md5"
         )
 
 
@@ -86,7 +86,7 @@ def _unpack(part: Path, folder: Path) -> None:
             inside = {PurePosixPath(name).name: name for name in archive.namelist()}
             missing = [name for name in FILES if name not in inside]
             if missing:
-                raise DataError(f"the zip has no {', '.join(missing)}; correct data.url")
+                raise DataError(f"the zip lacks {', '.join(missing)}; correct data.url")
             for name in FILES:
                 whole = folder / f"{name}.part"
                 whole.write_bytes(archive.read(inside[name]))

@@ -49,7 +49,7 @@ def make(folder: Path, users: int, items: int, events: int, seed: int) -> None:
         raise DataError(f"a data set needs at least 1 user and {2 * LEAST} items; raise --users or --items")
     if not users * LEAST <= events <= users * (items // 2):
         raise DataError(
-            f"{users} users and {items} items take {users * LEAST} to {users * (items // 2)} events; change --events"
+            f"{users} users and {items} items need {users * LEAST} to {users * (items // 2)} events; change --events"
         )
     rng = np.random.default_rng(seed)
     genres = _genres(items, rng)

@@ -35,9 +35,9 @@ def require_same_tensors(repository: Path, run: Path) -> None:
         present = repository / model / CONFIG
         if present.is_file() and _tensors(present) != _tensors(run / model / CONFIG):
             raise RunError(
-                f"run {run.name} has other inputs or outputs of {model} than the live run, and Triton cannot serve "
-                "both; `reelstream publish --force` replaces the live run: until it is proved, lists are degraded, "
-                "and there is no rollback"
+                f"run {run.name} differs from the live run in the inputs or outputs of {model}, and Triton cannot "
+                "serve both; `reelstream publish --force` replaces the live run; lists are degraded until the run is "
+                "proved, and there is no rollback"
             )
 
 

@@ -193,19 +193,19 @@ class _Publishing:
         """Refuse a state that began with other data, or that a reset has deleted in part."""
         if self._published.resetting() == REBUILD:
             raise RunError(
-                "a `reelstream rebuild` did not come to its end and the live state is deleted in part; "
+                "a `reelstream rebuild` was interrupted and the live state is partly deleted; "
                 "run `reelstream rebuild` again"
             )
         if self._published.resetting() is not None:
             raise RunError(
-                "a `reelstream publish --reset` did not come to its end and the live state is deleted in part; "
+                "a `reelstream publish --reset` was interrupted and the live state is partly deleted; "
                 "run `reelstream publish --reset` again"
             )
         snapshot = self._published.snapshot()
         began_with = snapshot.data_hash if snapshot else self._published.snapshot_begun()
         if began_with not in (None, self._manifest.data_hash):
             raise RunError(
-                "the live state began with other data than this run was trained on; "
+                "the live state was built from other data than this run was trained on; "
                 "`reelstream publish --reset` deletes the live state and the log, and starts over"
             )
 
@@ -214,7 +214,7 @@ class _Publishing:
         if quality < live.quality * (1.0 - margin):
             raise RunError(
                 f"run {self._manifest.run} has NDCG@10 {quality:.4f} on validation data, the live run {live.run} "
-                f"{live.quality:.4f}; `reelstream publish --force` puts it live all the same"
+                f"{live.quality:.4f}; `reelstream publish --force` publishes it anyway"
             )
 
     def _load_models(self, version: int | None) -> int:

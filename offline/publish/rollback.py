@@ -23,21 +23,21 @@ def rollback(settings: Settings, progress: Progress = lambda what, share: None) 
         live, stored = published.run_to_replace()
         before = published.previous_run()
         if live is None or before is None:
-            raise RunError("there is no earlier run to go back to; `reelstream publish RUN` puts one live")
+            raise RunError("there is no previous run to restore; `reelstream publish RUN` publishes one")
         snapshot = published.snapshot()
         if snapshot is None or before.data_hash not in ("", snapshot.data_hash):
-            raise RunError(f"run {before.run} was trained on other data than the live state began with")
+            raise RunError(f"run {before.run} was trained on other data than the live state was built from")
         models = Models(settings.triton)
         index = ItemIndex(settings.elasticsearch)
         try:
             if not all(models.ready(model, before.version) for model in (ENCODER, RANKER)):
                 raise RunError(
-                    f"Triton no longer has run {before.run}; `reelstream publish {before.run}` puts it live again"
+                    f"Triton no longer has run {before.run}; `reelstream publish {before.run}` publishes it again"
                 )
             if before.index not in index.indices() or index.count(before.index) != snapshot.items:
                 raise RunError(
-                    f"Elasticsearch no longer has run {before.run}; `reelstream publish {before.run}` puts it live "
-                    "again"
+                    f"Elasticsearch no longer has run {before.run}; `reelstream publish {before.run}` publishes "
+                    "it again"
                 )
             published.switch(before, stored, live, held)
             index.point_alias(before.index)

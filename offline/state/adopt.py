@@ -86,7 +86,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     snapshot = published.snapshot()
     if snapshot is None:
-        raise NotPublished("there is no state to keep yet; run `reelstream publish`")
+        raise NotPublished("there is no state yet; run `reelstream publish`")
     progress("comparing the log with the state", 0.0)
     ensure_topics(settings.kafka)
     if running := group_members(settings.kafka, GROUP, LEFT_WITHIN_S):
@@ -142,7 +142,7 @@ def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adop
     """
     position, bounds = checked.position, checked.bounds
     if position.applied is None:
-        raise NotPublished("the snapshot of the offline history is not complete; run `reelstream publish`")
+        raise NotPublished("the snapshot of the offline history is incomplete; run `reelstream publish`")
     next_offset = position.applied + 1
     if bounds.start <= next_offset and (checked.mismatch is not None or _unproved(checked)):
         return Adopted(shard, checked.why or "", position.applied, bounds.start, lost_after=position.applied)

@@ -44,7 +44,9 @@ def rebuild(settings: Settings, *, stop_workers: Callable[[], None], progress: P
     with lock(settings, "rebuild", progress):
         before = published.snapshot()
         if before is not None and before.data_hash != readers.data_hash(ratings):
-            raise DataError(f"the state began with other data than {settings.data_folder} holds; set ML1M_DIR to them")
+            raise DataError(
+                f"the state was built from other data than {settings.data_folder} holds; set ML1M_DIR to that data"
+            )
         ensure_topics(settings.kafka)
         if before is not None:
             require_own_log(settings, profiles, before.base)

@@ -198,6 +198,6 @@ def require_no_workers(settings: Settings) -> None:
     """
     if running := group_members(settings.kafka, GROUP, WAIT_S):
         raise RunError(
-            f"{running} stream workers are running, which would fold events into the state while it is deleted; "
-            "stop them (with Docker: `docker compose stop worker`) and run it again"
+            f"{running} stream workers are running and would fold events into the state while it is deleted; "
+            "stop them (with Docker: `docker compose stop worker`) and run the command again"
         )

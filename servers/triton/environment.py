@@ -101,7 +101,7 @@ def _run(command: list[str]) -> None:
     if done.returncode:
         last = (done.stderr.strip().splitlines() or ["no output"])[-1]
         raise SetupFailed(
-            f"Triton's environment could not be made ({Path(command[0]).name}: {last}); "
+            f"Triton's environment could not be created ({Path(command[0]).name}: {last}); "
             "check that the package index can be reached and run `make setup` again"
         )
 

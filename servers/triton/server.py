@@ -44,7 +44,7 @@ def component(settings: Settings) -> Component:
     """
     if settings.triton.host or settings.triton.tls:
         raise Unsupported(
-            "the Triton that `reelstream up` starts has no host and no TLS, but a socket in the state folder; "
+            "the Triton that `reelstream up` starts listens on a socket in the state folder, without host and TLS; "
             "leave triton.host empty and set triton.tls to false, or start the components that you need by name"
         )
     return Component(

@@ -103,7 +103,7 @@ def reachable(settings: KafkaSettings) -> Iterator[None]:
         said = str(error) or type(error).__name__
         # A wrong password looks the same to the client: no broker can be had in time.
         sasl = settings.security_protocol.startswith("SASL")
-        refused = " or does not take kafka.username and kafka.password" if sasl else ""
+        refused = " or refuses kafka.username and kafka.password" if sasl else ""
         raise Unreachable(
             f"Kafka at {settings.bootstrap} does not answer{refused} ({said}); see `reelstream status`"
         ) from error

@@ -76,7 +76,7 @@ def ensure_topics(settings: KafkaSettings) -> None:
         _require_lasting(name, values)
     if found != settings.partitions:
         raise LogError(
-            f"topic {settings.topic} has {found} partitions and the setting kafka.partitions says "
+            f"topic {settings.topic} has {found} partitions, but the setting kafka.partitions is "
             f"{settings.partitions}; correct the setting"
         )
 

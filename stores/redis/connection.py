@@ -58,10 +58,10 @@ def reachable() -> Iterator[None]:
     try:
         yield
     except (redis.ConnectionError, redis.TimeoutError, redis.exceptions.ReadOnlyError) as error:
-        raise Unreachable(f"Redis does not answer ({error}); is it running? see `reelstream status`") from error
+        raise Unreachable(f"Redis does not answer ({error}); see `reelstream status`") from error
     except redis.exceptions.OutOfMemoryError as error:
-        raise Unreachable("Redis has no memory left; raise redis.max_memory_mb, elsewhere maxmemory") from error
+        raise Unreachable("Redis is out of memory; raise redis.max_memory_mb (for other servers, maxmemory)") from error
     except redis.exceptions.ResponseError as error:
         if str(error).startswith(("LOADING", "MISCONF", "CLUSTERDOWN", "MASTERDOWN")):
-            raise Unreachable(f"Redis cannot take commands: {error}") from error
+            raise Unreachable(f"Redis cannot accept commands: {error}") from error
         raise

@@ -172,7 +172,7 @@ class Published:
         if refused == 1:
             raise lock.lost()
         if refused == 2:
-            raise LockLost("the live run was changed meanwhile, beside the lock; nothing was switched: run it again")
+            raise LockLost("the live run was changed without the lock; nothing was switched; run the command again")
 
     def new_version(self, above: int) -> int:
         """A version number that no publish was given before, above that of everything that is there."""

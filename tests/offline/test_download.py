@@ -78,7 +78,7 @@ def test_the_files_are_fetched_checked_and_unpacked(server: str, tmp_path: Path)
 def test_a_download_that_was_cut_off_goes_on_where_it_ended(server: str, tmp_path: Path) -> None:
     Handler.cut = 150_000
     settings = settings_for(tmp_path, server)
-    with pytest.raises(DataError, match="run it again"):
+    with pytest.raises(DataError, match="try again"):
         download.get(settings, lambda done, total: None)
     have = (tmp_path / "ml-1m.zip.part").stat().st_size
     assert 0 < have <= 150_000

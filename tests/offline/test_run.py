@@ -99,7 +99,7 @@ def test_a_run_says_what_is_wrong_with_it(generated: Settings, run: Path, tmp_pa
     told = json.loads((run / runs.MANIFEST).read_text())
     del told["format"]
     (copy / runs.MANIFEST).write_text(json.dumps(told))
-    with pytest.raises(RunError, match="has the format 1 of another version of reelstream, this one reads 2; run"):
+    with pytest.raises(RunError, match="has format 1, but this version of reelstream reads 2; run"):
         runs.check(copy)
     (copy / "manifest.json").write_text(json.dumps({"run": "x"}))
     with pytest.raises(RunError, match=r"manifest\.json is malformed at created"):

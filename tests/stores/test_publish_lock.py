@@ -123,7 +123,7 @@ def test_the_switch_refuses_when_the_live_run_is_not_the_one_that_was_read(publi
     with PublishLock(published.client, 5.0, "first") as lock:
         _, stored = published.run_to_replace()
         published.switch(run("b"), stored, None, lock)
-        with pytest.raises(LockLost, match="changed meanwhile"):
+        with pytest.raises(LockLost, match="changed without the lock"):
             published.switch(run("a"), stored, None, lock)
         assert published.run() == run("b")
         live, stored = published.run_to_replace()

@@ -91,7 +91,7 @@ def test_every_command_that_the_demo_prints_works_as_printed_in_a_new_shell(proj
         told = project.run(command.replace("curl ", "curl --fail-with-body -sS ", 1))
         assert told.returncode == 0, (command, told.stdout, told.stderr)
     replayed = project.run(".venv/bin/reelstream replay --max --limit 200 --json")
-    while "running already" in replayed.stderr:
+    while "already running" in replayed.stderr:
         replayed = project.run(".venv/bin/reelstream replay --max --limit 200 --json")
     assert json.loads(replayed.stdout)["failed"] == 0
 
