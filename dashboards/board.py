@@ -61,8 +61,8 @@ def _now() -> list[timeseries.Panel | Stat]:
         _stat("Events folded", "cps", f"sum(rate(reelstream_events_applied_total{RECENT}))"),
         _stat("Lag", "short", "sum(reelstream_lag_events)", warn=1000, bad=10_000),
         _stat("Freshness p99", "s", _quantile(0.99, "reelstream_freshness_seconds"), warn=0.5, bad=2),
-        _stat("Worst PSI, times its limit", "short", worst, warn=1, bad=2),
-        _stat("Causes of drift, open", "short", "max(reelstream_drift_causes_open)", warn=1, bad=3),
+        _stat("Worst PSI, as a multiple of its threshold", "short", worst, warn=1, bad=2),
+        _stat("Unacknowledged causes of drift", "short", "max(reelstream_drift_causes_open)", warn=1, bad=3),
     ]
 
 
@@ -75,7 +75,7 @@ def _answers() -> list[timeseries.Panel | Stat]:
             {"{{status}}": f"sum by (status) (rate(reelstream_requests_total{RECENT}))"},
         ),
         _lines(
-            "Seconds to a list",
+            "Seconds per list",
             "s",
             {
                 "median": _quantile(0.5, "reelstream_request_seconds", rec),
@@ -83,7 +83,7 @@ def _answers() -> list[timeseries.Panel | Stat]:
             },
         ),
         _lines(
-            "Lists made without a store, or not from the user's events",
+            "Degraded and fallback lists",
             "cps",
             {
                 "without {{store}}": f"sum by (store) (rate(reelstream_degraded_total{RECENT}))",
@@ -96,17 +96,17 @@ def _answers() -> list[timeseries.Panel | Stat]:
 def _stream() -> list[timeseries.Panel | Stat]:
     return [
         _lines(
-            "Events a second",
+            "Events per second",
             "cps",
             {
                 "folded": f"sum(rate(reelstream_events_applied_total{RECENT}))",
                 "redelivered": f"sum(rate(reelstream_events_redelivered_total{RECENT}))",
-                "dead": f"sum(rate(reelstream_events_dead_total{RECENT}))",
+                "dead letters": f"sum(rate(reelstream_events_dead_total{RECENT}))",
             },
         ),
         _lines("Lag by partition", "short", {"{{partition}}": "sum by (partition) (reelstream_lag_events)"}),
         _lines(
-            "Seconds from the log to being served",
+            "Seconds from append to visibility",
             "s",
             {
                 "median": _quantile(0.5, "reelstream_freshness_seconds"),
@@ -122,7 +122,7 @@ def _stream() -> list[timeseries.Panel | Stat]:
             },
         ),
         _lines(
-            "Tries that a store did not answer",
+            "Failed attempts to reach a store",
             "cps",
             {"{{what}}": f"sum by (what) (rate(reelstream_store_retries_total{RECENT}))"},
         ),
@@ -133,12 +133,17 @@ def _stream() -> list[timeseries.Panel | Stat]:
 def _drift() -> list[timeseries.Panel | Stat]:
     times = "max by (series) (reelstream_drift_psi / (reelstream_drift_threshold > 0))"
     return [
-        _lines("PSI as a multiple of its limit, the ten worst", "short", {"{{series}}": f"topk(10, {times})"}, limit=1),
+        _lines(
+            "PSI as a multiple of its threshold, ten worst series",
+            "short",
+            {"{{series}}": f"topk(10, {times})"},
+            limit=1,
+        ),
         _lines("Share missing", "percentunit", {"{{series}}": "max by (series) (reelstream_drift_missing_share) > 0"}),
         _lines("Open alarms", "short", {"{{series}}": "max by (series) (reelstream_drift_alarms_open) > 0"}),
-        _lines("Windows a minute", "short", {"windows": f"60 * sum(rate(reelstream_drift_windows_total{RECENT}))"}),
+        _lines("Windows per minute", "short", {"windows": f"60 * sum(rate(reelstream_drift_windows_total{RECENT}))"}),
         _lines(
-            "Seconds from an event to its being counted",
+            "Seconds until an event is counted",
             "s",
             {"99th percentile": _quantile(0.99, "reelstream_drift_delay_seconds")},
         ),
@@ -156,7 +161,7 @@ def _quality() -> list[timeseries.Panel | Stat]:
             {"top 10": "max(reelstream_quality_hit10)", "top 50": "max(reelstream_quality_hit50)"},
         ),
         _lines("Likes", "percentunit", {"likes": "max(reelstream_quality_label_rate)"}),
-        _lines("Events that are scored", "percentunit", {"scored": "max(reelstream_quality_sampling_rate)"}),
+        _lines("Share of events scored", "percentunit", {"scored": "max(reelstream_quality_sampling_rate)"}),
     ]
 
 
