@@ -1,4 +1,4 @@
-# `make demo` shows it all, `make test` checks it all; both install what is missing first.
+# `make demo` shows the system, `make test` checks it; both first install what is missing.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -25,24 +25,24 @@ endif
 
 help:
 	@echo "make setup   install everything into $(VENV) and .reelstream/cache"
-	@echo "make demo    train, publish, replay and recommend; ML1M_DIR=folder of MovieLens-1M, else it is fetched"
+	@echo "make demo    train, publish, replay and recommend; downloads MovieLens-1M unless ML1M_DIR=folder is given"
 	@echo "make test    style, types, imports between packages, security, tests"
-	@echo "make faults  a replay for each of many faults, then the proof; JSON=file writes the figures"
-	@echo "make soak    500 events and 20 requests a second for MINUTES=60: what grows, fails or complains; JSON=file"
-	@echo "make audit   known weaknesses of the dependencies; asks the network"
+	@echo "make faults  a replay and verification for each of many faults; JSON=file writes the figures"
+	@echo "make soak    500 events/s and 20 requests/s for MINUTES=60: memory growth, failures, error lines; JSON=file"
+	@echo "make audit   known vulnerabilities of the dependencies; needs the network"
 	@echo "make down    stop the servers"
-	@echo "make lock    resolve requirements/*.in anew into requirements/*.txt"
-	@echo "make clean   remove what setup installed; data and models stay"
+	@echo "make lock    resolve requirements/*.in into requirements/*.txt again"
+	@echo "make clean   remove what setup installed; keep data and models"
 
 setup: $(READY)
 
 $(READY): pyproject.toml requirements/bootstrap.txt requirements/dev.txt requirements/triton.txt
-	@[ -n "$(PYTHON)" ] || { echo "error: no Python 3.11, 3.12 or 3.13 is found; install one or run make PYTHON=path" >&2; exit 1; }
-	@echo "installing Python packages into $(VENV); this takes some minutes the first time" >&2
+	@[ -n "$(PYTHON)" ] || { echo "error: no Python 3.11, 3.12 or 3.13 found; install one, or run make PYTHON=path" >&2; exit 1; }
+	@echo "installing Python packages into $(VENV); this takes a few minutes the first time" >&2
 	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV)
 	@[ -x $(UV) ] || { $(BIN)/python -m venv $(VENV)/uv && \
 		$(VENV)/uv/bin/python -m pip install -q --disable-pip-version-check --only-binary :all: --require-hashes \
-			-r requirements/bootstrap.txt; } || echo "uv cannot be had here; going on with pip, which is slower" >&2
+			-r requirements/bootstrap.txt; } || echo "uv is not available; using pip, which is slower" >&2
 	@if [ -x $(UV) ]; then \
 		$(UV) pip sync -q --require-hashes --python $(BIN)/python requirements/dev.txt; \
 		$(UV) pip install -q --no-deps --no-build-isolation --python $(BIN)/python --editable .; \
