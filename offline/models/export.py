@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
+import onnx
 import onnxruntime
 import torch
 from torch import Tensor, nn
@@ -27,7 +28,7 @@ OPSET = 18
 TOLERANCE = 1e-5
 """Largest difference of an output, absolute and relative added."""
 
-TRITON_TYPES = {"int64": "TYPE_INT64", "float32": "TYPE_FP32"}
+TRITON_TYPES = {onnx.TensorProto.INT64: "TYPE_INT64", onnx.TensorProto.FLOAT: "TYPE_FP32"}
 
 
 def export_encoder(model: Ensemble, folder: Path, itemids: Sequence[int]) -> None:
@@ -98,10 +99,11 @@ def _export(
             external_data=False,
             verbose=False,
         )
-    (folder / "config.pbtxt").write_text(_config(folder.name, inputs, outputs, given, model))
     with torch.inference_mode():
         expected = model(*given)
     answers = [expected] if isinstance(expected, Tensor) else list(expected)
+    graph = _with_free_widths(path)
+    (folder / "config.pbtxt").write_text(_config(folder.name, graph))
     check_parity(path, inputs, answers)
     told = {name: answer.numpy() for name, answer in zip(outputs, answers, strict=True)}
     np.savez(folder / PROBE, allow_pickle=False, **inputs, **told)
@@ -130,22 +132,30 @@ def check_parity(path: Path, inputs: Mapping[str, npt.NDArray[np.generic]], expe
     return worst
 
 
-def _config(
-    name: str,
-    inputs: Mapping[str, npt.NDArray[np.generic]],
-    outputs: Mapping[str, tuple[int]],
-    given: tuple[Tensor, ...],
-    model: nn.Module,
-) -> str:
-    """Triton's configuration of a model with a free first dimension."""
-    with torch.inference_mode():
-        made = model(*given)
-    results = dict(zip(outputs, [made] if isinstance(made, Tensor) else made, strict=True))
+def _with_free_widths(path: Path) -> onnx.GraphProto:
+    """Rewrite a model so that it declares no width of a tensor, and return its graph.
+
+    Triton has one configuration for all versions of a model, and wants it to say what each model declares. Models that
+    declare no width can be served side by side, whatever their vectors, histories and features are.
+    """
+    model = onnx.load(path)
+    for tensor in (*model.graph.input, *model.graph.output):
+        for axis, dim in enumerate(tensor.type.tensor_type.shape.dim):
+            if dim.HasField("dim_value"):
+                dim.dim_param = f"{tensor.name}_{axis}"
+    onnx.save(model, path)
+    return model.graph
+
+
+def _config(name: str, graph: onnx.GraphProto) -> str:
+    """Triton's configuration of a model whose tensors are of any size."""
     lines = [f'name: "{name}"', 'backend: "onnxruntime"', "max_batch_size: 0", "version_policy { all {} }"]
-    for kind, tensors in (("input", inputs), ("output", {key: value.numpy() for key, value in results.items()})):
-        for key, value in tensors.items():
-            dims = ", ".join(["-1", *(str(size) for size in value.shape[1:])])
-            lines.append(f'{kind} [ {{ name: "{key}" data_type: {TRITON_TYPES[str(value.dtype)]} dims: [ {dims} ] }} ]')
+    for kind, tensors in (("input", graph.input), ("output", graph.output)):
+        for tensor in tensors:
+            described = tensor.type.tensor_type
+            dims = ", ".join(["-1"] * len(described.shape.dim))
+            data_type = TRITON_TYPES[described.elem_type]
+            lines.append(f'{kind} [ {{ name: "{tensor.name}" data_type: {data_type} dims: [ {dims} ] }} ]')
     return "\n".join(lines) + "\n"
 
 

@@ -24,9 +24,10 @@ NAME = "run.txt"
 
 
 def require_same_tensors(repository: Path, run: Path) -> None:
-    """Refuse a run whose models have other inputs or outputs than those in the repository.
+    """Refuse a run whose models have other inputs or outputs, by name or type, than those in the repository.
 
-    Triton has one configuration for all versions of a model, so that such a run cannot stand beside the live one.
+    Triton has one configuration for all versions of a model, so such a run cannot be served beside the live one. Widths
+    may differ: the configuration leaves them open.
 
     Raises:
         RunError: if the tensors differ.
@@ -35,9 +36,9 @@ def require_same_tensors(repository: Path, run: Path) -> None:
         present = repository / model / CONFIG
         if present.is_file() and _tensors(present) != _tensors(run / model / CONFIG):
             raise RunError(
-                f"run {run.name} differs from the live run in the inputs or outputs of {model}, and Triton cannot "
-                "serve both; `reelstream publish --force` replaces the live run; lists are degraded until the run is "
-                "proved, and there is no rollback"
+                f"the inputs or outputs of {model} in run {run.name} are named or typed differently from the live "
+                "run's, and Triton cannot serve both; `reelstream publish --force` replaces the live run: lists are "
+                "degraded until the new run is proved, and there is no rollback"
             )
 
 

@@ -15,6 +15,7 @@ from cli.models import publish_run
 from offline import runs
 from offline.errors import RunError
 from offline.publish.rollback import rollback
+from offline.train.pipeline import train
 from stores import Published, StoreError
 from stores.elasticsearch import ItemIndex
 from tests.faults.publishing import copy_of
@@ -59,6 +60,21 @@ def test_a_run_goes_live_under_requests_and_back_without_a_failed_or_mixed_answe
     assert rollback(system.settings).run == other
     until_run(system, other)
     assert rollback(system.settings).run == live
+    until_run(system, live)
+
+
+def test_a_run_of_another_width_is_served_beside_the_live_one(system: System, live: str) -> None:
+    """As when the demo's quick model is followed by a full one."""
+    settings = system.settings
+    shape = {"dim": settings.train.dim + 8, "encoders": 1, "history": 90, "refit_epochs": 0}
+    other = train(settings.model_copy(update={"train": settings.train.model_copy(update=shape)}), quiet).name
+    userid = system.events[0].userid
+    publish_run(settings, other, quiet, force=True)
+    for run in (other, live, other):
+        until_run(system, run)
+        assert system.rec(userid=userid)["degraded"] == []
+        rollback(settings)
+    publish_run(settings, live, quiet, force=True)
     until_run(system, live)
 
 
