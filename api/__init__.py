@@ -1,1 +1,9 @@
-"""The API: `POST /ml/rec`, `POST /ratings`, what is known of a user, health and metrics."""
+"""The API: lists, ratings, users, drift alarms, health, metrics and the web pages.
+
+app, answers, messages, openapi    routes; the models of answers and requests; the OpenAPI document
+recommend, live, items, attributes lists; the live run and item features they are made with, kept in memory
+ingest, positions, log_watch       ratings; waiting for the stream (`after`); partitions that are stopped
+breakers, shedding                 circuit breakers for the stores; refusing requests under overload
+front/, security/, pages/          connections; tokens and hosts; the web pages
+drift, metrics                     drift alarms; Prometheus metrics
+"""

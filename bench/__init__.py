@@ -1,4 +1,13 @@
-"""Benchmarks, each with its baseline in the same run."""
+"""Benchmarks, each with its baseline in the same run.
+
+freshness        from a rating to a list that reflects it
+hot_publish      latency and failures while a run is published
+attacks          the same while hostile clients (`attacker`) are at work
+detection        events until drift is detected
+false_alarms     false alarms per week, on streams without drift (`stationary`)
+drift_cost       what drift monitoring costs
+load             a steady load of requests, which others use
+"""
 
 from bench.attacks import attacks
 from bench.detection import detection

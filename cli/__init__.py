@@ -1,4 +1,13 @@
-"""The one command, `reelstream`. Thin: the work is done by the other packages."""
+"""The command `reelstream`: one module per command or group, which calls the other packages.
+
+lifecycle, doctor              up, down, status; doctor
+models, evaluate               train, publish; evaluate
+stream, recommend              replay, rate, verify; rec
+adopt, rebuild                 adopt; rebuild
+data, bench, dead, drift       groups of commands
+demo                           demo
+console, background, aside     output and progress; the background replay; running at the lowest priority
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What puts events on the topic: the replayer, with or without a scenario, and dead letters sent again."""
+"""Sources of events: the replayer (`replay`), its `scenarios`, and records of dead letters sent again (`dead`)."""
 
 from producers.dead import dead_events, resend
 from producers.replay import Pace, Report, replay

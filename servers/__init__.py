@@ -1,7 +1,15 @@
 """The real servers on this machine, without Docker: Kafka, Elasticsearch, Redis, Triton, and our own processes.
 
-`up` starts what is missing under a process supervisor and returns when every component has answered a real request;
-`down` stops everything and leaves the data. All of it listens on the loopback address only.
+`up` starts what is missing under a process supervisor and returns once every component has answered a real request;
+`down` stops everything and keeps the data. Everything listens on the loopback address only.
+
+    system                                        up, down, start and stop
+    components, component                         the components by name; what describes one
+    kafka, elasticsearch/, redis, triton/         the servers: installation, configuration, launch and probe
+    processes                                     our own processes: Feast server, workers, API
+    supervisor, launch                            the process supervisor; what it runs to start a component
+    preflight, readiness, health, crashes         checks before a start, waiting for it, status, past crashes
+    java, paths, http_probe, errors               jars and the Java runtime; folders; a probe over HTTP; errors
 """
 
 from servers.components import STORES

@@ -1,6 +1,13 @@
-"""One module or package for each server that we talk to: Kafka, Redis, Feast, Elasticsearch, Triton. All I/O is here.
+"""All I/O: one module or subpackage per server.
 
-`stores.feast` and `stores.elasticsearch` are imported by name: Feast takes seconds to load, and the client of
+    kafka/          the log and its check, dead letters, the feature log, producers, clients
+    redis/          profiles, seen filters, counters and offsets; what is published; the state of drift
+    feast/          feature rows, and the Feast server
+    elasticsearch   the catalogue: recall by vector and by terms
+    triton          the models
+    errors          errors of the stores
+
+`stores.feast` and `stores.elasticsearch` are not imported here: Feast takes seconds to load, and the client of
 Elasticsearch nearly one.
 """
 

@@ -1,8 +1,11 @@
-"""The proof that nothing was lost or counted twice: archive and log folded again, compared with all that is stored.
+"""The proof that nothing was lost or counted twice: archive and log folded again, compared with everything stored.
 
-`log` folds the log, `state` compares profiles, filters, counters and feature rows, `published` what `publish` wrote
-into Redis, `drift` the counts of drift, and `models` what Elasticsearch and Triton hold. `oracle` is a second, slow
-fold that shares no code with the rest, and `sample` compares some users and items with it.
+proof                      the steps of `reelstream verify`
+log                        the fold of archive and log
+state, published, drift    comparison of the state, of what `publish` wrote, of drift's counts
+models                     comparison of what Elasticsearch and Triton hold for the live run
+oracle, sample             a second, slow fold that shares no code with the rest; the sample compared with it
+report, reading            the result; reading stored values where some are damaged
 """
 
 from verify.proof import verify

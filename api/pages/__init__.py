@@ -1,7 +1,13 @@
-"""The pages for people: Live, Drift, Quality and Stream, on the API's own address.
+"""The web pages Live, Drift, Quality and Stream, at the API's own address.
 
-Nothing comes from elsewhere: plotly.js is served from the file that the package `plotly` ships. What a page shows is
-gathered by threads (`poller`), so that no request waits for a part that is away.
+No request leaves this machine: plotly.js is served from the file in the Python package `plotly`. Threads gather what a
+page shows, so that no request waits for a component that does not answer.
+
+    routes, sign_in            addresses of the pages and their data; the form for a token
+    stream_state, drift_state  data of the page Stream; of the pages Drift and Quality
+    poller, workers, tail      polling a component; finding the stream workers; the end of the log
+    rates                      rates and quantiles from counters
+    templates/, static/        HTML; styles and scripts
 """
 
 from api.pages.routes import add_pages

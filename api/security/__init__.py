@@ -1,1 +1,1 @@
-"""Who may ask: tokens with scopes, and the hosts and sites under which the API answers."""
+"""Access control: tokens with scopes (`tokens`), and the hosts and sites that may send requests (`hosts`)."""

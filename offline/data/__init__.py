@@ -1,4 +1,10 @@
-"""Data: readers of the ratings, a generated data set, the split, and features as of the moment before each event.
+"""Data: the ratings, the split, and features as of the moment before each event.
 
 readers -> split -> history -> windows, point_in_time, arrivals
+
+readers, download, generate   reading, downloading and generating ratings
+split                         the events to train on, to test on, and to replay
+history                       rows before each event, by the code that folds the stream
+windows, point_in_time        training windows of the encoders; the whole state at chosen moments
+arrivals                      offline events that represent those to come, for drift
 """

@@ -1,4 +1,7 @@
-"""Publishing: `publication` puts a run live, `rollback` returns to the one before.
+"""Publishing: putting a run live, and going back to the previous one.
 
-`probe` proves that Triton and Elasticsearch answer as the trained models did; `model_repository` is what Triton reads.
+publication        the steps of `reelstream publish`
+rollback           the previous run, live again
+probe              the proof that Triton and Elasticsearch answer as the trained models did
+model_repository   the model repository that Triton reads
 """

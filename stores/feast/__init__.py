@@ -1,1 +1,1 @@
-"""Feast: user and item features in its online store, their rows in Redis, and the server for callers outside."""
+"""Feast: rows (`feature_store`), rows as Redis holds them (`online_rows`), the server for callers (`feature_server`)."""

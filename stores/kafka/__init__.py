@@ -1,1 +1,9 @@
-"""Kafka: the log of events and its check, appending, dead letters, the feature log, clients."""
+"""Kafka: the log of events and everything that is appended to topics.
+
+log, record, topics             reading the log; its records and partitions; topics and their configuration
+producer                        appending without losing or repeating a record
+dead_letters, feature_log       the topics `ratings.dead` and `ratings.features`
+log_check, log_probe            the check that the log is the state's own
+log_heads, batch_headers        the furthest records seen; offsets that never held an event
+client, headers                 clients of kafka-python, and their patches
+"""
