@@ -1,1 +1,1 @@
-"""Feast: rows (`feature_store`), rows as Redis holds them (`online_rows`), the server for callers (`feature_server`)."""
+"""Feast: rows (`feature_store`), rows as Redis holds them (`online_rows`), and the server (`feature_server`)."""
