@@ -22,9 +22,9 @@ class Crashes:
     last: str
 
     def in_words(self) -> str:
-        """For people."""
+        """Describe the crashes in words."""
         times = "once" if self.times == 1 else f"{self.times} times"
-        return f"died {times} in the last {WITHIN.seconds // 60} minutes, the last time: {self.last}"
+        return f"crashed {times} in the last {WITHIN.seconds // 60} minutes, most recently: {self.last}"
 
 
 def recent(log: Path) -> dict[str, Crashes]:

@@ -58,14 +58,14 @@ def _status(component: Component, process: Process | None, died: crashes.Crashes
             component.probe()
             healthy = process.state in ALIVE
             if waits_for := component.waits_for():
-                said.append(f"waits ({waits_for})")
+                said.append(f"waiting ({waits_for})")
             if trouble := component.trouble():
                 healthy = False
                 said.append(trouble)
             said.append(component.survived())
         except NotYet as error:
             lines = crashes.last_of(log).strip().splitlines()
-            said += [str(error), f"the last line of its log is: {lines[-1].strip()}" if lines else ""]
+            said += [str(error), f"last log line: {lines[-1].strip()}" if lines else ""]
     if died is not None:
         said.append(died.in_words())
     detail = "; ".join(each for each in said if each)

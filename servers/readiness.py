@@ -83,5 +83,5 @@ def _until_ready(component: Component, over: Event) -> None:
 def _not_ready(settings: Settings, name: str, what: str) -> NotReady:
     log = Layout(settings.state).log(name)
     lines = log.read_text(errors="replace").strip().splitlines() if log.is_file() else []
-    last = f"its last line is: {lines[-1].strip()}" if lines else "it is empty"
+    last = f"last line: {lines[-1].strip()}" if lines else "which is empty"
     return NotReady(f"{name} {what}; see {log}, {last}")

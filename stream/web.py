@@ -16,7 +16,7 @@ Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 async def known_hosts(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Refuse requests of web pages that have their own name resolve to this machine."""
     if not is_known_host(request.headers.get("Host")):
-        raise web.HTTPMisdirectedRequest(text="a stream worker is asked by its address or as localhost\n")
+        raise web.HTTPMisdirectedRequest(text="this host is not allowed; use the worker's address or localhost\n")
     return await handler(request)
 
 

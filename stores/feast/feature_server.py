@@ -52,10 +52,10 @@ class ReadOnly:
     def _refusal(self, scope: Message) -> tuple[int, str] | None:
         headers = dict(scope["headers"])
         if not is_known_host(headers.get(b"host", b"").decode("latin-1"), self._names):
-            return 421, "this server is not known under that name; see the setting feast.hosts\n"
+            return 421, "this host is not allowed; add it to the setting feast.hosts\n"
         method = ROUTES.get(scope["path"])
         if method is None:
-            return 404, f"this server has {', '.join(ROUTES)}\n"
+            return 404, f"not found; this server only serves {', '.join(ROUTES)}\n"
         if scope["method"] != method:
             return 405, f"{scope['path']} takes {method}\n"
         if method == "POST" and headers.get(b"content-type", b"").partition(b";")[0].strip() != b"application/json":

@@ -36,10 +36,10 @@ def broken(fault: Fault | Loss, outcome: Outcome) -> list[str]:
 def main() -> None:
     """Run the suite."""
     parser = argparse.ArgumentParser(description="the fault suite")
-    parser.add_argument("faults", nargs="*", help="names of faults, else all")
+    parser.add_argument("faults", nargs="*", help="names of faults (default: all)")
     parser.add_argument("--json", type=Path, help="write the outcomes to this file")
     parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rate", type=float, default=1000.0, help="events a second")
+    parser.add_argument("--rate", type=float, default=1000.0, help="events per second")
     parser.add_argument("--users", type=int, default=2000, help="users, each with 10 events in the replay")
     given = parser.parse_args()
     every: list[Fault | Loss] = [*FAULTS, *LOSSES]
@@ -54,7 +54,7 @@ def main() -> None:
     ):
         for number, fault in enumerate(chosen):
             if isinstance(fault, Fault) and fault.happen is disk_full and not small:
-                print("disk full: left out, as only root can mount a small disk", flush=True)
+                print("disk full: skipped, because only root can mount a small disk", flush=True)
                 continue
             try:
                 do = run_loss if isinstance(fault, Loss) else run

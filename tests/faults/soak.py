@@ -35,8 +35,8 @@ def main() -> None:
     """Run the soak, print the figures, and exit with 1 where a promise is broken."""
     parser = argparse.ArgumentParser(description="a long run under load")
     parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=500.0, help="events a second")
-    parser.add_argument("--requests", type=float, default=20.0, help="requests a second")
+    parser.add_argument("--rate", type=float, default=500.0, help="events per second")
+    parser.add_argument("--requests", type=float, default=20.0, help="requests per second")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     with (

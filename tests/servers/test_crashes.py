@@ -24,7 +24,9 @@ def test_deaths_of_the_last_minutes_are_counted_by_part(tmp_path: Path) -> None:
     )
     found = crashes.recent(log)
     assert set(found) == {"worker-0"}
-    assert found["worker-0"].in_words() == "died 2 times in the last 10 minutes, the last time: terminated by SIGKILL"
+    assert (
+        found["worker-0"].in_words() == "crashed 2 times in the last 10 minutes, most recently: terminated by SIGKILL"
+    )
 
 
 def test_without_a_log_nothing_died(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ def detail(system: System, name: str) -> str:
 
 
 def test_a_worker_that_waits_says_for_what(system: System) -> None:
-    assert "waits (" not in detail(system, "worker-0")
+    assert "waiting (" not in detail(system, "worker-0")
     servers.stop(system.settings, ["redis"])
     try:
         system.send_events(system.events[:1])
@@ -26,7 +26,7 @@ def test_a_worker_that_waits_says_for_what(system: System) -> None:
     finally:
         servers.start(system.settings, ["redis"])
     until = time.monotonic() + 30
-    while "waits (" in detail(system, "worker-0"):
+    while "waiting (" in detail(system, "worker-0"):
         assert time.monotonic() < until, detail(system, "worker-0")
         time.sleep(0.2)
 
@@ -34,7 +34,7 @@ def test_a_worker_that_waits_says_for_what(system: System) -> None:
 def test_a_part_that_died_and_was_started_again_is_told(system: System) -> None:
     os.kill(servers.pid(system.settings, "feast"), signal.SIGKILL)
     until = time.monotonic() + 60
-    while "died" not in detail(system, "feast"):
+    while "crashed" not in detail(system, "feast"):
         assert time.monotonic() < until
         time.sleep(0.2)
     assert "terminated by SIGKILL" in detail(system, "feast")
