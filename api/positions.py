@@ -43,7 +43,7 @@ class LogEnds:
                 self._ends = {**self._ends, partition: offset + 1}
 
     def holds(self, partition: int, offset: int, since: float) -> bool | None:
-        """Tell whether the log has assigned an offset; None until Kafka has answered a question put after `since`.
+        """Return True if the log has assigned an offset; None until Kafka has answered a request sent after `since`.
 
         Args:
             partition: the partition.

@@ -74,7 +74,7 @@ UNLISTED: dict[str, tuple[Change, tuple[str, ...]]] = {
 
 @dataclass
 class Found:
-    """What came of one kind of change, one entry for each seed.
+    """Results for one kind of change, one entry for each seed.
 
     Attributes:
         delays: events until the alarm of the affected series; None without one.

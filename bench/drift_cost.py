@@ -1,4 +1,4 @@
-"""What drift costs, and how soon an event is counted: real replays on the running system, with drift off and on."""
+"""The cost of drift monitoring and its delay: real replays on the running system, with drift off and on."""
 
 from __future__ import annotations
 

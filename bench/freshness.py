@@ -1,4 +1,4 @@
-"""How long a rating takes to become a different list: `POST /ratings`, then `POST /ml/rec` with `after`."""
+"""The time from a rating to a list that reflects it: `POST /ratings`, then `POST /ml/rec` with `after`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What requests notice of a run that is published under them: failures, mixed answers, latency."""
+"""Requests while a run is published: failures, mixed answers, latency."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ LINES_EVERY_S = 2.0
 
 @contextmanager
 def one_line() -> Iterator[None]:
-    """Tell an error in one line and exit with 1."""
+    """Report an error in one line and exit with 1."""
     try:
         yield
     except ReelstreamError as error:

@@ -140,7 +140,7 @@ def _list(settings: Settings, userid: int) -> dict[str, Any]:
 
 
 def _wait_for_events(settings: Settings, userid: int) -> list[dict[str, Any]]:
-    """What the user rated since now, once there are some events; waits at most half a minute."""
+    """Return what the user rates from now on, once there are some events; wait at most half a minute."""
     before: Any = call(settings, "GET", f"/users/{userid}")
     known = {event["itemid"] for event in before["recent"]}
     new: list[dict[str, Any]] = []

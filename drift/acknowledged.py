@@ -1,4 +1,4 @@
-"""When an acknowledged cause has changed, so that an operator should look again."""
+"""The test of whether an acknowledged cause has changed, so that an operator should look again."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def acknowledge(
 
 
 def changed(known: Acknowledgement, alarms: Iterable[Alarm], now: DriftNow | None) -> bool:
-    """Say whether the cause is no longer what was acknowledged: another series has joined, it is worse, or it is over.
+    """Return True if the cause is not the acknowledged one any more: a series has joined, it is worse, or it is over.
 
     A series that is back at normal is no reason to look again.
     """

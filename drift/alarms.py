@@ -16,7 +16,7 @@ Key = tuple[str, Detector]
 
 @dataclass(frozen=True)
 class Moment:
-    """When something was seen: events counted so far, and the time in unix seconds, by the wall and in event time."""
+    """A moment: events counted so far, and the time in unix seconds, by the wall clock and in event time."""
 
     events: int
     wall_ts: float
@@ -73,7 +73,7 @@ class Alarms:
         return min((alarm.opened for (name, _), alarm in self.open.items() if name == series), default=None)
 
     def pack(self) -> Any:
-        """All of it, in what msgpack takes."""
+        """Return the state as values that msgpack can pack."""
         calm = [(series, detector, checks) for (series, detector), checks in self.calm.items()]
         return [alarm.model_dump() for alarm in self.open.values()], calm
 

@@ -46,7 +46,7 @@ class Budget:
         return self._per_week * self._saved / WEEK_S
 
     def pack(self) -> Any:
-        """All of it, in what msgpack takes."""
+        """Return the state as values that msgpack can pack."""
         return self._saved, self._until
 
     def restore(self, packed: Any) -> None:

@@ -67,7 +67,7 @@ class Change:
 
     @classmethod
     def unpack(cls, packed: bytes) -> Change:
-        """What `pack` made; nothing but river's detectors is let in."""
+        """Restore what `pack` returned; only river's detectors are accepted."""
         made = cls.__new__(cls)
         made.detector, made._river, made._n, made.mean = _Unpickler(io.BytesIO(packed)).load()
         return made

@@ -39,7 +39,7 @@ class Check:
 
     @property
     def enough(self) -> list[bool]:
-        """Which series have enough values to say anything of them."""
+        """Return the series that have enough values for a check."""
         listed: list[bool] = (self.n >= FEWEST).tolist()
         return listed
 

@@ -1,4 +1,4 @@
-"""How far two distributions over the same bins are apart."""
+"""Distances between two distributions over the same bins."""
 
 from __future__ import annotations
 

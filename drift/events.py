@@ -44,7 +44,7 @@ class Events:
 
 @dataclass(frozen=True)
 class Scored:
-    """What the ranker said of M of N events before they were learned from.
+    """The ranker's outputs for M of N events, before these were learned from.
 
     Attributes:
         run: the run that scored.

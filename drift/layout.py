@@ -16,7 +16,7 @@ T = TypeVar("T", np.int64, np.float64)
 
 
 class Layout:
-    """Where each series' bins stand.
+    """The place of each series' bins in a row of counts.
 
     Attributes:
         series: histogram of the reference by series.

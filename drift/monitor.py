@@ -40,7 +40,7 @@ class StateError(ReelstreamError):
 
 @dataclass(frozen=True)
 class Plan:
-    """How windows are cut and alarms raised.
+    """The parameters of windows and alarms.
 
     Attributes:
         window: events of a window. strides: strides of a window; each ends with a check of all series. stride_s:
@@ -234,7 +234,7 @@ class Monitor:
         self._touched.add(partition)
 
     def _watch(self, events: Events, scored: Scored, at: int, end: int, update: DriftUpdate) -> None:
-        """What is watched event by event."""
+        """The sequences that are watched event by event."""
         rows = {int(place): row for row, place in enumerate(scored.place)}
         for place in range(at, end):
             self.events += 1

@@ -98,7 +98,7 @@ class Quality:
         return dict(sorted(places.items()))
 
     def pack(self) -> Any:
-        """All of it, in what msgpack takes."""
+        """Return the state as values that msgpack can pack."""
         return list(self.entries), list(self.ranks), self.seen, self.scored, self.run
 
     def restore(self, packed: Any) -> None:

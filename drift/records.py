@@ -45,7 +45,7 @@ class SeriesNow(BaseModel):
 
 
 class DriftNow(BaseModel):
-    """How all series stand after the latest window.
+    """The state of all series after the latest window.
 
     Attributes:
         events: events counted since the beginning.
@@ -168,7 +168,7 @@ class Segment(BaseModel):
 
 
 class QualityWindow(BaseModel):
-    """How good the ranker was on the latest scored events, each scored before it was learned from.
+    """Quality of the ranker on the latest scored events, each scored before it was learned from.
 
     Attributes:
         events: events counted up to the end of the window.
@@ -214,7 +214,7 @@ class TrainedQuality(BaseModel):
 
 
 class PartitionCounts(BaseModel):
-    """What is counted of a partition of the ratings.
+    """The counts of a partition of the ratings.
 
     Attributes:
         last: offset of the last event counted.
@@ -229,7 +229,7 @@ class PartitionCounts(BaseModel):
 
 @dataclass
 class DriftUpdate:
-    """What one batch of the feature log changes; what is None or empty stays as it is."""
+    """The changes of one batch of the feature log; None or empty leaves a value unchanged."""
 
     state: bytes | None = None
     now: DriftNow | None = None

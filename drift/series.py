@@ -22,7 +22,7 @@ EXACT = len(DENSE_COLUMNS) + len(LABELS)
 
 
 def kind_of(name: str) -> Literal["feature", "label", "score"]:
-    """What a series is of.
+    """Return the kind of a series.
 
     >>> kind_of("label:Drama")
     'label'

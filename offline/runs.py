@@ -37,7 +37,7 @@ class InputSchema(BaseModel):
 
 
 class Manifest(BaseModel):
-    """What a run is and how it came about.
+    """The manifest of a run: what it is and how it was made.
 
     Attributes:
         format: of the run folder; the first had no number.

@@ -88,7 +88,7 @@ def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Res
 
 
 def _unsendable(letter: DeadLetter) -> str | None:
-    """Why a letter cannot be sent again; None where it can."""
+    """Return the reason why a letter cannot be sent again; None if it can."""
     if not letter.readable:
         return letter.reason
     for name in ("value", "key"):

@@ -28,7 +28,7 @@ FOR_EVER_MS = 24 * 3600 * 1000
 
 
 class Pace(Enum):
-    """How fast events are sent."""
+    """The pace at which events are sent."""
 
     RATE = "events a second"
     SPEED = "times the original speed"
@@ -37,7 +37,7 @@ class Pace(Enum):
 
 @dataclass
 class Report:
-    """What a replay did.
+    """The result of a replay.
 
     Attributes:
         events: events of the replay.

@@ -16,7 +16,7 @@ EXITED = re.compile(r"(?P<when>[-\d]+ [:\d]+),\d+ \w+ exited: (?P<name>\S+) \((?
 
 @dataclass(frozen=True)
 class Crashes:
-    """How often a component has ended by itself of late, and how the last time."""
+    """The recent crashes of a component: their number, and how the last one ended."""
 
     times: int
     last: str

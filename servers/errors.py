@@ -1,4 +1,4 @@
-"""What can go wrong with the servers; the whole tree is drawn in `settings.errors`."""
+"""Errors of the servers; `settings.errors` shows the whole hierarchy."""
 
 from __future__ import annotations
 

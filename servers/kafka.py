@@ -48,7 +48,7 @@ logger.server.level = info
 
 
 def jars() -> Path:
-    """Where the jars are installed."""
+    """The folder with the jars."""
     return cache() / f"kafka-{VERSION}"
 
 
@@ -166,7 +166,7 @@ def _properties(settings: Settings, port: int, data: Path) -> Mapping[str, objec
 
 
 def _credentials(settings: Settings) -> Mapping[str, object]:
-    """What has both listeners ask for the password, and the broker show it to itself; empty without SASL."""
+    """Configure both listeners to require the password, and the broker to send it to itself; empty without SASL."""
     if settings.kafka.security_protocol != SASL:
         return {}
     if not settings.kafka.username:

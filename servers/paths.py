@@ -1,4 +1,4 @@
-"""Where things lie: what is installed (the cache, shared by state folders) and what belongs to one state folder."""
+"""Paths: what is installed (the cache, shared by state folders), and what belongs to one state folder."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What must be there before anything is started: disk, memory and free ports."""
+"""Conditions for a start: disk space, memory and free ports."""
 
 from __future__ import annotations
 

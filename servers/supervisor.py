@@ -87,7 +87,7 @@ class Supervisor:
         self._pidfile = layout.supervisor / "supervisord.pid"
 
     def alive(self) -> bool:
-        """Whether it answers."""
+        """Return True if it answers."""
         try:
             with self._rpc() as rpc:
                 rpc.supervisor.getState()
@@ -96,7 +96,7 @@ class Supervisor:
         return True
 
     def processes(self) -> dict[str, Process]:
-        """What is defined, by name; nothing where the supervisor is not running."""
+        """Return the defined processes by name; none if the supervisor is not running."""
         try:
             with self._rpc() as rpc:
                 infos: list[dict[str, Any]] = rpc.supervisor.getAllProcessInfo()

@@ -307,7 +307,7 @@ class ItemIndex:
             self._client.options(request_timeout=60, ignore_status=404).indices.delete(index=index)
 
     def live(self) -> bool:
-        """Whether Elasticsearch answers and its shards are assigned."""
+        """Return True if Elasticsearch answers and its shards are assigned."""
         try:
             return self._client.cluster.health(timeout="1s")["status"] in ("green", "yellow")
         except (ApiError, TransportError):

@@ -38,7 +38,7 @@ CHANNEL = [
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """What the ranker says of N candidates, FP32 [N] each.
+    """The ranker's outputs for N candidates, FP32 [N] each.
 
     Attributes:
         score: what the list is ordered by.
@@ -139,7 +139,7 @@ class Models:
         return ""
 
     def ready(self, model: str, version: int) -> bool:
-        """Whether a version of a model is loaded.
+        """Return True if a version of a model is loaded.
 
         Raises:
             Unreachable: if Triton does not answer.
@@ -148,7 +148,7 @@ class Models:
             return bool(self._client.is_model_ready(model, str(version), client_timeout=self._timeout_s))
 
     def live(self) -> bool:
-        """Whether Triton answers."""
+        """Return True if Triton answers."""
         try:
             return bool(self._client.is_server_live(client_timeout=self._timeout_s))
         except InferenceServerException:

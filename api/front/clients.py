@@ -21,7 +21,7 @@ class Connection(Protocol):
 
 
 class Clients:
-    """Whose turn it is on each connection.
+    """The connections of a process, with the client's turn on each.
 
     Args:
         limit: open connections; one more costs the client that has had its turn longest its connection.

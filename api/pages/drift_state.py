@@ -1,4 +1,4 @@
-"""What the pages Drift and Quality show, as `stores.redis.drift` keeps it."""
+"""Data of the pages Drift and Quality, from `stores.redis.drift`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ ALARMS = 100
 
 @dataclass(frozen=True)
 class Drift:
-    """What drift has found."""
+    """Data of the page Drift."""
 
     now: DriftNow | None
     timeline: list[DriftWindow]
@@ -28,7 +28,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class Quality:
-    """How good the ranker is on the stream, and was at training."""
+    """Data of the page Quality: the ranker on the stream and at training."""
 
     windows: list[QualityWindow]
     trained: TrainedQuality | None
@@ -44,7 +44,7 @@ class DriftState:
         self.quality = Poller("quality", self._ask_quality, audience)
 
     def look_at_drift(self, since: int) -> dict[str, Any]:
-        """How all series stand, and the windows after `since` counted events."""
+        """Return the latest window of all series, and the windows after `since` counted events."""
         seen = self.drift.look()
         found = seen.value or Drift(None, [], [], {})
         return {

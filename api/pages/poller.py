@@ -26,7 +26,7 @@ REST_AFTER_S = 60.0
 
 
 class Audience:
-    """Whether anybody looks; the threads of the pollers rest while nobody does."""
+    """Viewers of the pages; the threads of the pollers rest while there is none."""
 
     def __init__(self) -> None:
         self._last = 0.0
@@ -47,7 +47,7 @@ class Audience:
 
 @dataclass(frozen=True)
 class Seen(Generic[T]):
-    """What is known of a part.
+    """The latest answer of a component.
 
     Attributes:
         value: its last answer, None before the first.
@@ -89,7 +89,7 @@ class Poller(Generic[T]):
         self._thread: threading.Thread | None = None
 
     def look(self) -> Seen[T]:
-        """What is known now; the first look starts the thread."""
+        """Return the latest answer as a viewer; the first call starts the thread."""
         self._audience.looks()
         with self._starting:
             if self._thread is None:
@@ -98,7 +98,7 @@ class Poller(Generic[T]):
         return self.glance()
 
     def glance(self) -> Seen[T]:
-        """What is known now, without being a viewer."""
+        """Return the latest answer without counting as a viewer."""
         now = time.monotonic()
         error, since = self._error, self._asking_since
         if since is not None and now - since > STALE_S:

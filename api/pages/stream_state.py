@@ -27,7 +27,7 @@ KEPT_S = 300
 
 @dataclass(frozen=True)
 class Reach:
-    """How far the log goes, and how far its events are visible.
+    """The ends of the log, and the visible offsets.
 
     Attributes:
         tail: the end of the log.
@@ -84,7 +84,7 @@ class StreamState:
         return Poller(name, ask, self.audience)
 
     def look(self, since: int) -> dict[str, Any]:
-        """All of it as JSON, with the samples after the second `since`."""
+        """Return everything as JSON, with the samples after the second `since`."""
         self.audience.looks()
         with self._starting:
             if self._sampler is None:

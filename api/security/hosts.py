@@ -82,7 +82,7 @@ def origin_of(origin: str) -> Authority | None:
 
 
 def same_site(origin: str, host: str, scheme: str) -> bool:
-    """Tell whether an `Origin` names the site that the request was sent to."""
+    """Return True if an `Origin` names the site that the request was sent to."""
     target = Authority.of(host)
     return target is not None and origin_of(origin) == Authority(target.host, target.port or PORTS.get(scheme))
 

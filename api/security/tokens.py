@@ -65,7 +65,7 @@ def tokens_of(settings: ApiSettings) -> list[Token]:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether an address can be reached from this machine alone."""
+    """Return True if an address can be reached only from this machine."""
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
@@ -73,7 +73,7 @@ def is_loopback(host: str) -> bool:
 
 
 def is_guarded(settings: ApiSettings) -> bool:
-    """Whether requests need a token."""
+    """Return True if requests need a token."""
     return bool(tokens_of(settings)) or not is_loopback(settings.host)
 
 
@@ -128,7 +128,7 @@ def guard(app: Flask, settings: ApiSettings) -> list[Token]:
 
 
 def may(scopes: frozenset[str], needed: str) -> bool:
-    """Whether scopes allow what needs another; ADMIN allows all."""
+    """Return True if the scopes include the needed one; ADMIN includes all."""
     return needed in scopes or ADMIN in scopes
 
 
@@ -146,7 +146,7 @@ def _bearer() -> str | None:
 
 
 def _from_elsewhere() -> bool:
-    """Whether a page of another site had a browser send this request, and it is one that changes something."""
+    """Return True if a page of another site sent this request and the request changes something."""
     if request.method in ("GET", "HEAD", "OPTIONS"):
         return False
     origin = request.headers.get("Origin")

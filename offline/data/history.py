@@ -31,7 +31,7 @@ CHUNK = 65_536
 
 @dataclass
 class State:
-    """What the stream's state would be after the events folded so far.
+    """The state that the stream would have after the events folded so far.
 
     Attributes:
         catalogue: items and users.

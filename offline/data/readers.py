@@ -138,6 +138,6 @@ def _malformed(file: str, line: int, rule: str) -> DataError:
 
 
 def events_of_items(ratings: Ratings, places: Ints) -> Ints:
-    """How many of the events at `places` each item has, INT64 [items], by ascending itemid."""
+    """Count the events at `places` by item, INT64 [items], by ascending itemid."""
     itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)
     return np.bincount(np.searchsorted(itemids, ratings.itemid[places]), minlength=len(itemids))

@@ -1,4 +1,4 @@
-"""Which events train the models, which test them, and which are replayed.
+"""The split into events that train the models, events that test them, and events that are replayed.
 
 Within a user, time order is (ts, place in ratings.dat). On MovieLens-1M this rule for events that share a second, and
 no other that was tried (item id, rating, either way up, or the file backwards), gives 35,492 liked online events.

@@ -30,7 +30,7 @@ class Sequences:
 
     @cached_property
     def liked(self) -> npt.NDArray[np.bool_]:
-        """Whether each event is a like, [events]."""
+        """True for each event that is a like, [events]."""
         return self.rating >= LIKED
 
 

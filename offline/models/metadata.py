@@ -43,7 +43,7 @@ def describe(catalogue: Catalogue) -> Floats:
 
 
 def usual_vectors(table: Floats, vectors: Floats, n: Ints) -> Floats:
-    """What the regression says of every item, FP32 [items, D]; an item weighs n / (n + PRIOR) of `n` INT64 events."""
+    """Predict the vector of every item, FP32 [items, D]; an item with `n` INT64 events weighs n / (n + PRIOR)."""
     weight = (n / (n + PRIOR))[:, None]
     left = table.T @ (weight * table) + RIDGE * np.eye(table.shape[1])
     usual: Floats = (table @ np.linalg.solve(left, table.T @ (weight * vectors))).astype(np.float32)

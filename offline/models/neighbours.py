@@ -1,4 +1,4 @@
-"""What items say of each other: how often one follows another, and EASE (Steck, 2019)."""
+"""Item-item scores: how often one item follows another, and EASE (Steck, 2019)."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class PLike(nn.Module):
             self.usual.weight.copy_(usual[:, None])
 
     def says(self, items: Tensor, rating: Tensor) -> Tensor:
-        """What each event adds to a taste, FP32 [..., TASTE + 1]; nothing where `items` is 0.
+        """Return what each event adds to a taste, FP32 [..., TASTE + 1]; nothing where `items` is 0.
 
         The last component is the rating's worth less what the item's raters give.
         """
@@ -111,7 +111,7 @@ class PLike(nn.Module):
 
 
 def damped(n: Tensor) -> Tensor:
-    """What the sum over n events is divided by, FP32 [..., 1]."""
+    """Return the divisor of a sum over n events, FP32 [..., 1]."""
     return torch.sqrt(n.to(torch.float32) + DAMPING)[..., None]
 
 

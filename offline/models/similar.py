@@ -42,7 +42,7 @@ CHUNK = 4096
 
 @dataclass(frozen=True)
 class Similar:
-    """What items say of each other.
+    """Item-item similarities.
 
     Attributes:
         expected: rating that an item's raters give, FP32 [size].
@@ -141,7 +141,7 @@ def near(tables: Similar, events: Sequences, places: Ints, history: int) -> Floa
 
 
 def usual(itemid: Ints, rating: Ints, size: int) -> Floats:
-    """What each item's raters give less the mean rating, drawn towards 0 where they are few; FP32 [size]."""
+    """Return each item's mean rating minus the overall mean, shrunk towards 0 for few ratings; FP32 [size].
     above = np.bincount(itemid, rating - rating.mean(), minlength=size)
     return (above / (np.bincount(itemid, minlength=size) + DAMPING)).astype(np.float32)
 

@@ -68,7 +68,7 @@ class Step(StrEnum):
 
 @dataclass(frozen=True)
 class Report:
-    """What publishing did.
+    """The result of publishing.
 
     Attributes:
         live: the run now in use.

@@ -48,7 +48,7 @@ class Adopted:
     lost_after: int | None = None
 
     def words(self) -> str:
-        """All of it in a line."""
+        """Describe it in one line."""
         told = [f"partition {self.partition} goes on at offset {self.next}"]
         if self.lost_after is not None:
             told.append(f"what was acknowledged after offset {self.lost_after} and is not in this log is lost")
@@ -134,7 +134,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
 
 
 def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adopted | None:
-    """Say how a partition goes on with its log as it is; None if it can go on without any help.
+    """Return how a partition continues with its log as it is; None if it needs no help.
 
     Args:
         begins: offset of the first record of the log that the snapshot of the state does not hold.
@@ -161,7 +161,7 @@ def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adop
 
 
 def _unproved(checked: Checked) -> bool:
-    """Say whether a log that lost its end may hold other records than those that were folded, up to where it is known.
+    """Return True if a log that lost its end may hold records other than those that were folded, as far as is known.
 
     They are the same if the last one folded is, which cannot be told once it was trimmed.
     """

@@ -84,7 +84,7 @@ def lost(hole: tuple[int, int], runs: Sequence[Run]) -> tuple[int, int] | None:
 
 
 def holds_events(hole: tuple[int, int], runs: Sequence[Run]) -> bool:
-    """Say whether any run within a hole holds events.
+    """Return True if any run within a hole holds events.
 
     >>> holds_events((3, 9), [Run(2, 5, False), Run(7, 12, True)])
     True

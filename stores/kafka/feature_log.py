@@ -34,7 +34,7 @@ class FeatureLogError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Sampled:
-    """What the ranker needs to score an event as it would have been just before it.
+    """The ranker's inputs for scoring an event as of the moment before it.
 
     Attributes:
         place: of the event in its batch.

@@ -101,7 +101,7 @@ class Checked:
 
 
 def mismatch(position: ShardPosition, bounds: LogBounds, found: str | None) -> str | None:
-    """Say why a partition of the log is not the one that its shard was folded from; None if it is.
+    """Return the reason why a partition of the log is not the one that its shard was folded from; None if it is.
 
     Args:
         position: the shard, read before the log.

@@ -63,7 +63,7 @@ class Record(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """Why Kafka will never take a record."""
+    """The reason why Kafka will never accept a record."""
 
     error: Exception
 
@@ -78,7 +78,7 @@ def producer(settings: KafkaSettings, **options: Any) -> KafkaProducer:
 
 
 def permanent(error: BaseException) -> bool:
-    """Say whether sending the same record again cannot succeed: it is too large, not allowed, or malformed.
+    """Return True if sending the same record again cannot succeed: it is too large, not allowed, or malformed.
 
     >>> permanent(InvalidTopicError()), permanent(OutOfOrderSequenceNumberError()), permanent(OSError())
     (True, False, False)

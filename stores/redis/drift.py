@@ -1,4 +1,4 @@
-"""What drift has found, in Redis, under one hash tag:
+"""The findings of drift monitoring in Redis, under one hash tag:
 
 {drift}:position     offset in the feature log up to which events are counted
 {drift}:state        the monitor's own state, as it packs itself
@@ -53,7 +53,7 @@ class DriftStore:
         self.client = client
 
     def now(self) -> DriftNow | None:
-        """How all series stand, worst first; None before the first window."""
+        """Return the state of all series, worst first; None before the first window."""
         with reachable():
             packed = cast("bytes | None", self.client.get(f"{TAG}:now"))
         return DriftNow.model_validate_json(packed) if packed else None
@@ -102,7 +102,7 @@ class DriftStore:
         return TrainedQuality.model_validate_json(packed) if packed else None
 
     def counts(self) -> dict[int, PartitionCounts]:
-        """What is counted, by partition of the ratings."""
+        """Return the counts by partition of the ratings."""
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:counts"))
         return {int(partition): PartitionCounts.model_validate_json(each) for partition, each in sorted(packed.items())}

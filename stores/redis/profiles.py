@@ -131,7 +131,7 @@ class Profiles:
         return -1 if offset is None else offset
 
     def set_visible_offsets(self, offsets: Mapping[int, int]) -> None:
-        """Say of shards that the Feast rows of all events up to an offset are written; never takes back a later one.
+        """Record for shards that the Feast rows of all events up to an offset are written; never decreases an offset.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -305,7 +305,7 @@ class Profiles:
             return sum(pipe.execute())
 
     def published(self) -> None:
-        """Say that the items of the last `take_dirty` are published."""
+        """Record that the items of the last `take_dirty` are published."""
         pipe = self.client.pipeline(transaction=False)
         for shard in range(self.partitions):
             pipe.delete(f"{self.tag(shard)}:publishing")

@@ -1,4 +1,4 @@
-"""What `publish` put live: the catalogue, the snapshot and the run, as told by Redis.
+"""What is live, in Redis: the catalogue, the snapshot and the run that `publish` wrote.
 
 reelstream:catalogue   items of the catalogue
 reelstream:snapshot    JSON: data_hash, created, events, users, items
@@ -134,7 +134,7 @@ class Published:
             self.client.set(CATALOGUE, cast(bytes, msgpack.packb(rows)))
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
-        """Say that the snapshot is complete."""
+        """Record that the snapshot is complete."""
         write = self.client.pipeline(transaction=True)
         write.set(SNAPSHOT, snapshot.model_dump_json())
         write.delete(BEGUN)
@@ -253,7 +253,7 @@ class Published:
             self.client.delete(SNAPSHOT, BEGUN, CATALOGUE, ITEMS, OTHERS)
 
     def tell_items(self, itemids: Sequence[int]) -> None:
-        """Tell those who hold item features in memory that these have changed."""
+        """Notify holders of item features in memory that these have changed."""
         with reachable():
             self.client.xadd(ITEMS, {"ids": cast(bytes, msgpack.packb(list(itemids)))}, maxlen=KEPT_NOTICES)
 

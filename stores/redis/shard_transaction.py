@@ -117,7 +117,7 @@ class ShardTransaction:
                         self.unreadable[userid] = "it is missing, while its seen filter is there"
 
     def why_unreadable(self, event: Event) -> str | None:
-        """Why an event cannot be folded into what is stored; None where it can."""
+        """Return the reason why an event cannot be folded into the stored state; None if it can."""
         if event.userid in self.unreadable:
             return f"the stored profile of user {event.userid} cannot be read"
         if event.itemid in self.unreadable_items:
@@ -125,7 +125,7 @@ class ShardTransaction:
         return None
 
     def _type_of_profiles(self, client: Client, userids: Sequence[int], state: Sequence[Any]) -> None:
-        """Tell users without a profile from those whose key holds another type, which MGET does not."""
+        """Distinguish users without a profile from those whose key holds another type, which MGET does not."""
         without = [userid for userid, packed in zip(userids, state[0], strict=True) if packed is None] if state else []
         if without:
             types = client.pipeline(transaction=False)
