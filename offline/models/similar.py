@@ -141,7 +141,7 @@ def near(tables: Similar, events: Sequences, places: Ints, history: int) -> Floa
 
 
 def usual(itemid: Ints, rating: Ints, size: int) -> Floats:
-    """Return each item's mean rating minus the overall mean, shrunk towards 0 for few ratings; FP32 [size].
+    """Return each item's mean rating minus the overall mean, shrunk towards 0 for few ratings; FP32 [size]."""
     above = np.bincount(itemid, rating - rating.mean(), minlength=size)
     return (above / (np.bincount(itemid, minlength=size) + DAMPING)).astype(np.float32)
 
