@@ -70,8 +70,8 @@ def attacks(
         time.sleep(REST_S)
     progress("no attack", 1.0)
     take("quiet", lambda: time.sleep(seconds))
-    made = load.stop()
-    figures = {name: _figures(made, spans[name], cpu[name]) for name in spans}
+    requests = load.stop()
+    figures = {name: _figures(requests, spans[name], cpu[name]) for name in spans}
     for kind in KINDS:
         figures[kind]["ratio_p99"] = round(figures[kind]["p99_ms"] / figures["quiet"]["p99_ms"], 2)
         figures[kind]["answered"] = answered[kind]
@@ -89,15 +89,15 @@ def attack(settings: Settings, kind: str, seconds: float) -> dict[str, int]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise ReelstreamError(f"the attack {kind} failed: {done.stderr.strip().splitlines()[-1]}")
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
+    counts: dict[str, int] = json.loads(done.stdout)
+    return counts
 
 
 def cpu_s(settings: Settings) -> float:
     """CPU seconds that the processes of the API have used."""
     process = psutil.Process(servers.pid(settings, "api"))
-    times = [each.cpu_times() for each in (process, *process.children(recursive=True))]
-    return sum(each.user + each.system for each in times)
+    times = [member.cpu_times() for member in (process, *process.children(recursive=True))]
+    return sum(cpu.user + cpu.system for cpu in times)
 
 
 def _figures(made: Sequence[Request], spans: Sequence[tuple[float, float]], cpu: float) -> dict[str, Any]:

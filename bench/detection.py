@@ -117,8 +117,8 @@ def detection(
         for number, (name, (change, series)) in enumerate(changes.items()):
             progress(f"seed {seed + 1} of {seeds}: {name}", (seed + number / len(changes)) / seeds)
             changed = change(events, items, np.random.default_rng(seed))[BEGIN:]
-            told = [Told(event) for event in events[:BEGIN]] + changed
-            update = watched(blocks.folded(told, origins, items), reference, plan)
+            stream = [Told(event) for event in events[:BEGIN]] + changed
+            update = watched(blocks.folded(stream, origins, items), reference, plan)
             delays = [alarm.opened - BEGIN for alarm in update.opened if alarm.series == series[0]]
             found[name].delays.append(min((delay for delay in delays if delay > 0), default=None))
             found[name].worst.append(_worst(update) in series)

@@ -49,13 +49,13 @@ def drift_cost(
         work[on].append(us)
     progress("measuring delays", 1 - 1 / (2 * rounds + 1))
     delays = measured_delays(settings, events, reset)
-    off, on_ = (float(np.median(rates[each])) for each in (False, True))
+    off, on_ = (float(np.median(rates[drift])) for drift in (False, True))
     return {
         "throughput_ratio": round(on_ / off, 3),
-        "events_per_s_off": [round(each) for each in rates[False]],
-        "events_per_s_on": [round(each) for each in rates[True]],
-        "worker_cpu_us_per_event_off": [round(each) for each in work[False]],
-        "worker_cpu_us_per_event_on": [round(each) for each in work[True]],
+        "events_per_s_off": [round(value) for value in rates[False]],
+        "events_per_s_on": [round(value) for value in rates[True]],
+        "worker_cpu_us_per_event_off": [round(value) for value in work[False]],
+        "worker_cpu_us_per_event_on": [round(value) for value in work[True]],
         "delay_s": delays,
     }
 
@@ -117,11 +117,11 @@ def _send_steadily(settings: Settings, events: Sequence[Event], until_s: float) 
 
 def _buckets(settings: Settings) -> list[tuple[float, float]]:
     text = requests.get(f"http://127.0.0.1:{settings.stream.metrics_port}/metrics", timeout=10).text
-    found = []
+    buckets = []
     for line in text.splitlines():
         if line.startswith("reelstream_drift_delay_seconds_bucket"):
-            found.append((float(line.split('"')[1]), float(line.split()[-1])))
-    return found
+            buckets.append((float(line.split('"')[1]), float(line.split()[-1])))
+    return buckets
 
 
 def _send(settings: Settings, events: Sequence[Event], pace: Pace, value: float) -> None:

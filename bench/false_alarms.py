@@ -84,7 +84,7 @@ class Sample:
     def halves(self, seed: int) -> tuple[Sample, Sample]:
         """Two samples without a block in common."""
         rng = np.random.default_rng(seed)
-        first, second = (rng.random(int(of.max()) + 1) < 0.5 for of in (self.block, self.scored.block))
+        first, second = (rng.random(int(block.max()) + 1) < 0.5 for block in (self.block, self.scored.block))
         return self._part(first[self.block], second[self.scored.block]), self._part(
             ~first[self.block], ~second[self.scored.block]
         )
@@ -230,13 +230,13 @@ class _Windows:
 
     def _strays(self, check: Check, alpha: float) -> int:
         """Windows with too many values missing or out of range."""
-        found = 0
+        strays = 0
         names = list(self._layout.series)
         for missing, share in ((True, check.missing), (False, check.out_of_range)):
             for place, series in zip(*np.nonzero((share > STRAY) & (check.n >= FEWEST)), strict=True):
                 n = float(check.n[place, series])
-                found += bool(share[place, series] > self._checks.stray(names[series], missing, n, alpha))
-        return found
+                strays += bool(share[place, series] > self._checks.stray(names[series], missing, n, alpha))
+        return strays
 
 
 def _changes(drawn: Sample, seed: int, progress: Progress) -> dict[str, Any]:
@@ -284,11 +284,11 @@ def _alarms(detector: Literal["adwin", "kswin"], stream: Doubles, confidence: fl
         if detector == "adwin"
         else KSWIN(alpha=confidence, window_size=KEPT, stat_size=RECENT, seed=SEED)
     )
-    found = 0
+    alarms = 0
     for value in stream.tolist():
         river.update(value)
-        found += bool(river.drift_detected)
-    return found
+        alarms += bool(river.drift_detected)
+    return alarms
 
 
 def _interleaved(values: npt.NDArray[np.floating], block: Ints, count: int, seed: int) -> Doubles:

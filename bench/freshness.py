@@ -37,14 +37,14 @@ class Freshness:
     def figures(self) -> dict[str, Any]:
         """Median and 99th percentile of each step, and the ratio to the baseline."""
         steps = {name: getattr(self, name) for name in ("rate_ms", "rec_ms", "total_ms", "baseline_ms")}
-        told: dict[str, Any] = {
+        figures: dict[str, Any] = {
             name: {"p50": round(median(values), 2), "p99": round(quantiles(values, n=100)[98], 2)}
             for name, values in steps.items()
         }
-        told["ratio_to_baseline"] = round(median(self.total_ms) / median(self.baseline_ms), 2)
-        told["rounds"] = len(self.total_ms)
-        told["stale"] = self.stale
-        return told
+        figures["ratio_to_baseline"] = round(median(self.total_ms) / median(self.baseline_ms), 2)
+        figures["rounds"] = len(self.total_ms)
+        figures["stale"] = self.stale
+        return figures
 
 
 def freshness(
@@ -55,7 +55,7 @@ def freshness(
     Raises:
         Unreachable: if the API does not answer.
     """
-    found = Freshness()
+    result = Freshness()
     with requests.Session() as session:
         session.headers.update(bearer(settings.api))
 
@@ -79,15 +79,15 @@ def freshness(
             after, rec_ms = post("/ml/rec", {"userid": userid, "after": after_position})
             if number < WARM_UP:
                 continue
-            found.baseline_ms.append(baseline_ms)
-            found.rate_ms.append(rate_ms)
-            found.rec_ms.append(rec_ms)
-            found.total_ms.append(rate_ms + rec_ms)
+            result.baseline_ms.append(baseline_ms)
+            result.rate_ms.append(rate_ms)
+            result.rec_ms.append(rec_ms)
+            result.total_ms.append(rate_ms + rec_ms)
             fresh = (
                 itemid not in [item["itemid"] for item in after["item_list"]]
                 and after["as_of"]["offset"] >= position["offset"]
                 and after["item_list"] != before["item_list"]
             )
-            found.stale += not fresh
+            result.stale += not fresh
             progress("rating and asking", (number + 1) / (WARM_UP + rounds))
-    return found
+    return result

@@ -41,15 +41,15 @@ def hot_publish(
     after_run = publish()
     ended = load.now()
     time.sleep(max(AROUND_S + 1.0, seconds - load.now()))
-    made = load.stop()
-    before_run = made[0].run
-    before = [request for request in made if request.began < began]
-    during = [request for request in made if began <= request.began < ended + AROUND_S]
-    after = [request for request in made if request.began >= ended + AROUND_S]
+    requests = load.stop()
+    before_run = requests[0].run
+    before = [request for request in requests if request.began < began]
+    during = [request for request in requests if began <= request.began < ended + AROUND_S]
+    after = [request for request in requests if request.began >= ended + AROUND_S]
     figures: dict[str, Any] = {
-        "requests": len(made),
-        "failed": sum(request.status != 200 for request in made),
-        "mixed": sum(request.run not in (before_run, after_run) or bool(request.degraded) for request in made)
+        "requests": len(requests),
+        "failed": sum(request.status != 200 for request in requests),
+        "mixed": sum(request.run not in (before_run, after_run) or bool(request.degraded) for request in requests)
         + sum(request.run != after_run for request in after),
         "runs": {"before": before_run, "after": after_run},
         "publish_s": round(ended - began, 2),

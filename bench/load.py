@@ -88,9 +88,9 @@ class Load:
             self._local.session.headers.update(self._headers)
         try:
             answer = self._local.session.post(self._address, json={"userid": userid}, timeout=30)
-            told = answer.json()
-            run, degraded = told.get("run", ""), tuple(told.get("degraded", ()))
-            made = Request(due, 1000 * (self.now() - due), answer.status_code, run, degraded)
+            body = answer.json()
+            run, degraded = body.get("run", ""), tuple(body.get("degraded", ()))
+            request = Request(due, 1000 * (self.now() - due), answer.status_code, run, degraded)
         except (requests.RequestException, ValueError):
-            made = Request(due, 1000 * (self.now() - due), 0)
-        self.requests.append(made)
+            request = Request(due, 1000 * (self.now() - due), 0)
+        self.requests.append(request)

@@ -166,8 +166,8 @@ def _quality() -> list[timeseries.Panel | Stat]:
 
 
 def _quantile(share: float, histogram: str, labels: str = "") -> str:
-    of = f"{{{labels}}}" if labels else ""
-    return f"histogram_quantile({share}, sum by (le) (rate({histogram}_bucket{of}{RECENT})))"
+    selector = f"{{{labels}}}" if labels else ""
+    return f"histogram_quantile({share}, sum by (le) (rate({histogram}_bucket{selector}{RECENT})))"
 
 
 def _queries(queries: Queries) -> list[Dataquery]:
@@ -215,8 +215,8 @@ def _stat(title: str, unit: str, query: str, warn: float | None = None, bad: flo
         .graph_mode(BigValueGraphMode.AREA)
         .color_mode(BigValueColorMode.VALUE)
     )
-    for each in _queries({title: query}):
-        panel = panel.with_target(each)
+    for target in _queries({title: query}):
+        panel = panel.with_target(target)
     return panel.thresholds(_thresholds(warn, bad))
 
 

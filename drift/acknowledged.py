@@ -32,5 +32,5 @@ def changed(known: Acknowledgement, alarms: Iterable[Alarm], now: DriftNow | Non
 def level(cause: str, alarms: Iterable[Alarm], now: DriftNow | None) -> int:
     """Shift of the worst series of a cause, as a number of LEVELS."""
     series = {alarm.series for alarm in alarms if alarm.cause == cause and alarm.detector == "psi"}
-    ratios = [each.ratio for each in now.series if each.name in series] if now else []
+    ratios = [entry.ratio for entry in now.series if entry.name in series] if now else []
     return sum(max(ratios, default=0.0) > bound for bound in LEVELS)

@@ -68,9 +68,9 @@ class Change:
     @classmethod
     def unpack(cls, packed: bytes) -> Change:
         """Restore what `pack` returned; only river's detectors are accepted."""
-        made = cls.__new__(cls)
-        made.detector, made._river, made._n, made.mean = _Unpickler(io.BytesIO(packed)).load()
-        return made
+        change = cls.__new__(cls)
+        change.detector, change._river, change._n, change.mean = _Unpickler(io.BytesIO(packed)).load()
+        return change
 
 
 class _Unpickler(pickle.Unpickler):

@@ -56,9 +56,9 @@ class Histogram:
         place = np.searchsorted(distinct, last[last < distinct[-1]])
         edges = (distinct[place] + distinct[place + 1]) / 2
         categories = distinct.tolist() if few else []
-        made = cls(edges.tolist(), categories, float(distinct[0]), float(distinct[-1]), [])
-        counts = np.bincount(made.place(values), minlength=len(edges) + 4)
-        return replace(made, counts=counts.tolist())
+        histogram = cls(edges.tolist(), categories, float(distinct[0]), float(distinct[-1]), [])
+        counts = np.bincount(histogram.place(values), minlength=len(edges) + 4)
+        return replace(histogram, counts=counts.tolist())
 
     @property
     def bins(self) -> int:

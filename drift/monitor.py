@@ -192,23 +192,23 @@ class Monitor:
         Raises:
             StateError: it cannot be read, whatever the reason.
         """
-        made = cls(run, reference, plan)
+        monitor = cls(run, reference, plan)
         try:
             state = msgpack.unpackb(packed)
             if state["version"] != VERSION:
                 raise ValueError(f"version {state['version']}, not {VERSION}")
-            made.events, made._event_ts, made._wall_ts = state["events"], state["event_ts"], state["wall_ts"]
-            made.last = dict(state["last"])
-            made._quality.restore(state["quality"])
+            monitor.events, monitor._event_ts, monitor._wall_ts = state["events"], state["event_ts"], state["wall_ts"]
+            monitor.last = dict(state["last"])
+            monitor._quality.restore(state["quality"])
             if state["run"] == run:
-                made._restore(state)
+                monitor._restore(state)
             else:
                 before = Alarms(plan.patience, plan.window)
                 before.restore(state["alarms"])
-                made._of_before = [before.closed(*key, made._moment()) for key in list(before.open)]
+                monitor._of_before = [before.closed(*key, monitor._moment()) for key in list(before.open)]
         except Exception as error:  # msgpack, pickle, river and pydantic each raise their own
             raise StateError(f"the state of drift cannot be read: {type(error).__name__}: {error}") from error
-        return made
+        return monitor
 
     def _restore(self, state: dict[str, Any]) -> None:
         self._counted = dict(state["counted"])
@@ -320,7 +320,7 @@ class Monitor:
         self, name: str, number: int, check: Check, alpha: float
     ) -> list[tuple[float, str, Detector, float, float]]:
         """Values missing or out of range in more than their share."""
-        found: list[tuple[float, str, Detector, float, float]] = []
+        strays: list[tuple[float, str, Detector, float, float]] = []
         shares: tuple[tuple[Detector, float], ...] = (
             ("missing", float(check.missing[number])),
             ("range", float(check.out_of_range[number])),
@@ -329,8 +329,8 @@ class Monitor:
             if share > STRAY:
                 most = self._checks.stray(name, detector == "missing", float(check.n[number]), alpha)
                 if share > most:
-                    found.append((share / most, name, detector, share, most))
-        return found
+                    strays.append((share / most, name, detector, share, most))
+        return strays
 
 
 def _counts(packed: bytes) -> npt.NDArray[np.int64]:

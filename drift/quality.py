@@ -71,7 +71,7 @@ class Quality:
         enough = len(label) >= LEAST
         whole = _segment(label, like)
         hits = [sum(rank < first for rank in self.ranks) / max(len(self.ranks), 1) for first in (10, 50)]
-        told = len(self.ranks) >= LEAST
+        enough_lists = len(self.ranks) >= LEAST
         return QualityWindow(
             events=at.events,
             wall_ts=at.wall_ts,
@@ -85,9 +85,9 @@ class Quality:
             logloss=whole.logloss,
             ece=ece(label, like) if enough else None,
             label_rate=whole.label_rate,
-            hit10=hits[0] if told else None,
-            hit50=hits[1] if told else None,
-            segments={name: _segment(label[of], like[of]) for name, of in self._segments().items()},
+            hit10=hits[0] if enough_lists else None,
+            hit50=hits[1] if enough_lists else None,
+            segments={name: _segment(label[places], like[places]) for name, places in self._segments().items()},
         )
 
     def _segments(self) -> dict[str, list[int]]:

@@ -78,10 +78,11 @@ class Reference:
     def as_json(self) -> dict[str, object]:
         """As it stands in reference.json."""
         parts = {"features": self.features, "labels": self.labels, "scores": self.scores}
-        told: dict[str, object] = {
-            part: {name: histogram.as_json() for name, histogram in of.items()} for part, of in parts.items()
+        fields: dict[str, object] = {
+            part: {name: histogram.as_json() for name, histogram in histograms.items()}
+            for part, histograms in parts.items()
         }
-        return told | {"quality": self.quality}
+        return fields | {"quality": self.quality}
 
     @classmethod
     def from_json(cls, given: Mapping[str, Mapping[str, object]]) -> Reference:
@@ -126,14 +127,14 @@ class _Values:
 
 
 def _histograms(named: Mapping[str, _Values], seed: int) -> dict[str, Histogram]:
-    found = tails({name: (each.histogram, each.blocks) for name, each in named.items()}, WINDOW, seed)
+    thresholds = tails({name: (values.histogram, values.blocks) for name, values in named.items()}, WINDOW, seed)
     return {
         name: replace(
-            each.histogram,
-            blocks=int((each.blocks.counts.sum(axis=1) > 0).sum()),
-            missing_blocks=int((each.blocks.counts[:, MISSING] > 0).sum()),
-            unit=found[name].unit,
-            tail=found[name].quantiles,
+            values.histogram,
+            blocks=int((values.blocks.counts.sum(axis=1) > 0).sum()),
+            missing_blocks=int((values.blocks.counts[:, MISSING] > 0).sum()),
+            unit=thresholds[name].unit,
+            tail=thresholds[name].quantiles,
         )
-        for name, each in named.items()
+        for name, values in named.items()
     }

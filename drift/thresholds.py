@@ -100,9 +100,9 @@ class Blocks:
         shares, used = counts.sum(axis=0) / total, counts.sum(axis=0) > 0
         residual = (counts - counts.sum(axis=1, keepdims=True) * shares)[:, used]
         effect = residual.T @ residual / total / np.sqrt(np.outer(shares[used], shares[used]))
-        found = np.linalg.eigvalsh(effect)[::-1]
+        eigenvalues = np.linalg.eigvalsh(effect)[::-1]
         # One degree of freedom less than bins: shares sum to one.
-        kept: Floats = np.maximum(found[: max(int(used.sum()) - 1, 1)], LEAST)
+        kept: Floats = np.maximum(eigenvalues[: max(int(used.sum()) - 1, 1)], LEAST)
         return kept
 
 
@@ -128,7 +128,7 @@ def tails(named: Mapping[str, tuple[Histogram, Blocks]], window: int, seed: int)
         seed: of the windows drawn.
     """
     weights = {name: blocks.weights() for name, (_, blocks) in named.items()}
-    units = {name: round(float(each.mean()), 4) for name, each in weights.items()}
+    units = {name: round(float(weight.mean()), 4) for name, weight in weights.items()}
     drawn = _drawn(named, units, window, seed)
     found = {}
     for name in named:
@@ -149,12 +149,12 @@ def _drawn(
     draws = max(2_000, DRAWS * window // BLOCK // max(per_window, window // BLOCK))
     chosen = (rng.integers(0, len(every), (AT_ONCE, per_window)) for _ in range(0, draws, AT_ONCE))
     windows = np.concatenate([every[blocks].sum(axis=1, dtype=np.int32) for blocks in chosen])
-    found, begin = {}, 0
+    samples, begin = {}, 0
     for name, (histogram, blocks) in named.items():
         end = begin + blocks.counts.shape[1]
-        found[name] = _measured(histogram, windows[:, begin:end], units[name])
+        samples[name] = _measured(histogram, windows[:, begin:end], units[name])
         begin = end
-    return found
+    return samples
 
 
 def _measured(histogram: Histogram, counts: npt.NDArray[np.integer], unit: float) -> Floats:

@@ -40,7 +40,7 @@ def dead_events(settings: KafkaSettings) -> Iterator[DeadLetter]:
     Raises:
         Unreachable: if Kafka does not answer.
     """
-    told: set[tuple[int, int]] = set()
+    positions: set[tuple[int, int]] = set()
     log = Log(settings, settings.dead_topic)
     try:
         for batch in log.read_to(log.ends()):
@@ -52,8 +52,8 @@ def dead_events(settings: KafkaSettings) -> Iterator[DeadLetter]:
                     yield DeadLetter(record.partition, record.offset, reason, record.key, record.value, readable=False)
                     continue
                 position = (letter.partition, letter.offset)
-                if position not in told:
-                    told.add(position)
+                if position not in positions:
+                    positions.add(position)
                     yield letter
     finally:
         log.close()

@@ -154,8 +154,8 @@ def present(settings: KafkaSettings, source: str) -> dict[int, int]:
         log.close()
     places = {}
     for partition, value in last.items():
-        of, _, place = value.rpartition(":")
-        if of != source:
+        origin, _, place = value.rpartition(":")
+        if origin != source:
             raise LogError(
                 f"topic {settings.topic} holds a replay of other data; `reelstream publish --reset` starts over"
             )

@@ -75,8 +75,8 @@ def scenario(
     if begin >= len(events):
         return plain
     changed = SCENARIOS[name](events, items, np.random.default_rng(seed))[begin:]
-    said = () if name == "none" else ((HEADER, name.encode()),)
-    return plain + [replace(told, headers=told.headers + said) for told in changed]
+    marks = () if name == "none" else ((HEADER, name.encode()),)
+    return plain + [replace(sent, headers=sent.headers + marks) for sent in changed]
 
 
 def _none(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:

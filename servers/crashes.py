@@ -29,13 +29,13 @@ class Crashes:
 
 def recent(log: Path) -> dict[str, Crashes]:
     """The crashes of the last minutes by component."""
-    found: dict[str, Crashes] = {}
+    crashes: dict[str, Crashes] = {}
     since = datetime.now() - WITHIN
     for match in EXITED.finditer(last_of(log)):
         if datetime.fromisoformat(match["when"]) >= since:
-            before = found.get(match["name"])
-            found[match["name"]] = Crashes(before.times + 1 if before else 1, match["how"])
-    return found
+            before = crashes.get(match["name"])
+            crashes[match["name"]] = Crashes(before.times + 1 if before else 1, match["how"])
+    return crashes
 
 
 def last_of(log: Path) -> str:

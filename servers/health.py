@@ -50,25 +50,25 @@ def ask(components: Sequence[Component], processes: Mapping[str, Process], layou
 
 
 def _status(component: Component, process: Process | None, died: crashes.Crashes | None, log: Path) -> ComponentStatus:
-    said, healthy = [], False
+    notes, healthy = [], False
     if process is None or process.state not in TRYING:
-        said.append(process.error if process else "")
+        notes.append(process.error if process else "")
     else:
         try:
             component.probe()
             healthy = process.state in ALIVE
             if waits_for := component.waits_for():
-                said.append(f"waiting ({waits_for})")
+                notes.append(f"waiting ({waits_for})")
             if trouble := component.trouble():
                 healthy = False
-                said.append(trouble)
-            said.append(component.survived())
+                notes.append(trouble)
+            notes.append(component.survived())
         except NotYet as error:
             lines = crashes.last_of(log).strip().splitlines()
-            said += [str(error), f"last log line: {lines[-1].strip()}" if lines else ""]
+            notes += [str(error), f"last log line: {lines[-1].strip()}" if lines else ""]
     if died is not None:
-        said.append(died.in_words())
-    detail = "; ".join(each for each in said if each)
+        notes.append(died.in_words())
+    detail = "; ".join(note for note in notes if note)
     number = process.pid if process else None
     return ComponentStatus(
         name=component.name,
@@ -86,8 +86,8 @@ def _memory_mb(number: int) -> float:
     total = 0
     try:
         process = psutil.Process(number)
-        for each in (process, *process.children(recursive=True)):
-            total += each.memory_info().rss
+        for member in (process, *process.children(recursive=True)):
+            total += member.memory_info().rss
     except psutil.Error:
         pass
     return round(total / MIB, 1)

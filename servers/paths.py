@@ -37,8 +37,8 @@ def private_folder(folder: Path) -> None:
         NotReady: it belongs to another user, who could put files of theirs in it.
     """
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    found = folder.lstat()
-    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid():
+    status = folder.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise NotReady(
             f"{folder} is not private to this user; remove it or choose another (shorter) REELSTREAM_STATE_DIR"
         )

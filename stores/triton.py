@@ -133,9 +133,9 @@ class Models:
         """Triton's reason for not having loaded a version, in one line; empty while it has given none."""
         with self._reachable():
             index = self._client.get_model_repository_index(client_timeout=self._timeout_s)
-        for each in index.models:
-            if (each.name, each.version, each.state) == (model, str(version), "UNAVAILABLE"):
-                return str(each.reason).partition("\n")[0]
+        for model_version in index.models:
+            if (model_version.name, model_version.version, model_version.state) == (model, str(version), "UNAVAILABLE"):
+                return str(model_version.reason).partition("\n")[0]
         return ""
 
     def ready(self, model: str, version: int) -> bool:

@@ -250,10 +250,10 @@ def _changes(came: list[Rating]) -> Iterator[Rating | None]:
     """The changes of a user's state, one after the other: a rating that came to count, or None for a new first time."""
     for number, rating in enumerate(came):
         before = came[:number]
-        known = _counting([each for each in before if each.itemid == rating.itemid])
+        known = _counting([earlier for earlier in before if earlier.itemid == rating.itemid])
         if not known or rating.ts > known[0].ts or (rating.ts == known[0].ts and rating.stars != known[0].stars):
             yield rating
-        elif rating.ts < min(each.ts for each in before):
+        elif rating.ts < min(earlier.ts for earlier in before):
             yield None
 
 
@@ -263,7 +263,7 @@ def _weeks(counts: list[Rating], last_ts: int) -> list[list[int]]:
     found = []
     for week in weeks:
         stars = [rating.stars for rating in counts if rating.ts // WEEK_S == week]
-        found.append([week, len(stars), sum(each > 3 for each in stars)])
+        found.append([week, len(stars), sum(star > 3 for star in stars)])
     return found
 
 

@@ -162,10 +162,10 @@ def _look_at_live(
     live, stored = published.run_to_replace()
     if live is None:
         raise NotPublished("no run is live yet; run `reelstream publish`")
-    found = Verified()
-    folder = compare_run(settings, "the live run", live, published, found)
+    result = Verified()
+    folder = compare_run(settings, "the live run", live, published, result)
     if folder is not None:
-        compare_index(settings, live, folder, ratings, True, found, progress)
+        compare_index(settings, live, folder, ratings, True, result, progress)
         progress("comparing the models", 0.0)
-        compare_models(settings, live, folder, found)
-    return found, published.run_to_replace()[1] != stored
+        compare_models(settings, live, folder, result)
+    return result, published.run_to_replace()[1] != stored

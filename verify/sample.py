@@ -160,13 +160,13 @@ class SampleComparison:
         left, until = set(self._users), time.monotonic() + self._wait_s
         while left:
             progress("comparing feature rows of a sample with the oracle", 1 - len(left) / len(self._users))
-            before = [-1 if each is None else each for each in self._profiles.visible_offsets()]
+            before = [-1 if offset is None else offset for offset in self._profiles.visible_offsets()]
             rows = read_each(self._features.users, sorted(left))
-            after = [-1 if each is None else each for each in self._profiles.applied()]
+            after = [-1 if offset is None else offset for offset in self._profiles.applied()]
             self._read_to({shard: at + 1 for shard, at in enumerate(after)})
             for userid in sorted(left):
                 shard = self._profiles.shard_of(userid)
-                least, most = (self._oracle.user_row(userid, of[shard]) for of in (before, after))
+                least, most = (self._oracle.user_row(userid, offsets[shard]) for offsets in (before, after))
                 if rows.get(userid) in (least, most):
                     left.remove(userid)
                 elif least == most:
@@ -201,7 +201,7 @@ class SampleComparison:
             read.sunion([f"{tag}:dirty", f"{tag}:publishing"])
         with reachable():
             answers = read.execute()
-        offsets = [-1 if each is None else int(each) for each in answers[::2]]
+        offsets = [-1 if offset is None else int(offset) for offset in answers[::2]]
         return offsets, {int(itemid) for of_shard in answers[1::2] for itemid in of_shard if itemid.isdigit()}
 
     def _pause(self, left: Collection[int], until: float, kind: str) -> None:

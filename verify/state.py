@@ -101,7 +101,7 @@ class StateComparison:
     def _behind(self) -> dict[int, int]:
         """Events that a shard, or what follows it, does not hold yet; without shards that hold all."""
         positions = zip(self._profiles.applied(), self._profiles.visible_offsets(), strict=True)
-        lowest = [min(-1 if each is None else each for each in position) for position in positions]
+        lowest = [min(-1 if offset is None else offset for offset in position) for position in positions]
         return {
             shard: self._expected.folded[shard] - 1 - stands
             for shard, stands in enumerate(lowest)
@@ -140,10 +140,10 @@ class StateComparison:
 
     def _look_for_strays(self) -> None:
         """Doubt rows of the feature store whose user has no profile, or whose item is not in the catalogue."""
-        found = self._rows_stored.ids()
-        self._doubts.user_rows.update(found.users - self._expected.userids())
-        self._doubts.item_rows.update(found.items - self._expected.items.keys())
-        for key in found.unreadable:
+        stored = self._rows_stored.ids()
+        self._doubts.user_rows.update(stored.users - self._expected.userids())
+        self._doubts.item_rows.update(stored.items - self._expected.items.keys())
+        for key in stored.unreadable:
             self.result.check(f"key {key!r} of the feature store", None, Unreadable("no entity"))
 
     def _look_again(self, progress: Progress) -> None:
@@ -171,10 +171,10 @@ class StateComparison:
 
     def _users(self, userids: Sequence[int], stored: Mapping[int, object]) -> None:
         for userid in userids:
-            expected, found = self._expected.user(userid), stored.get(userid)
-            if expected is None and found is None:
-                found = Unreadable("no profile")
-            self.result.check(f"profile and seen filter of user {userid}", expected, found)
+            expected, actual = self._expected.user(userid), stored.get(userid)
+            if expected is None and actual is None:
+                actual = Unreadable("no profile")
+            self.result.check(f"profile and seen filter of user {userid}", expected, actual)
 
     def _counters(self, shard: int, view: ShardView) -> None:
         counters = self._expected.counters(shard)

@@ -78,20 +78,20 @@ def install() -> None:
         Unsupported: there is no Triton for this machine or this Python.
         SetupFailed: a package could not be had.
     """
-    made = environment()
-    complete = made.folder / "complete"
+    created = environment()
+    complete = created.folder / "complete"
     if complete.exists():
         return
-    made.folder.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(made.folder, ignore_errors=True)
-    python = str(made.folder / "bin" / "python")
+    created.folder.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(created.folder, ignore_errors=True)
+    python = str(created.folder / "bin" / "python")
     if uv := shutil.which("uv") or shutil.which("uv", path=Path(sys.prefix) / "uv" / "bin"):
-        _run([uv, "venv", "--quiet", "--python", sys.executable, str(made.folder)])
+        _run([uv, "venv", "--quiet", "--python", sys.executable, str(created.folder)])
         _run([uv, "pip", "sync", "--quiet", "--require-hashes", "--python", python, str(REQUIREMENTS)])
     else:
-        _run([sys.executable, "-m", "venv", str(made.folder)])
+        _run([sys.executable, "-m", "venv", str(created.folder)])
         _run([python, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes", "-r", str(REQUIREMENTS)])
-    if not made.stub.exists():
+    if not created.stub.exists():
         raise Unsupported(f"the Triton wheel has no backend for Python {PYTHON}; use Python 3.11, 3.12 or 3.13")
     complete.touch()
 
@@ -121,10 +121,10 @@ def _supported() -> Path:
     name = sysconfig.get_config_var("INSTSONAME")
     libraries = Path(sysconfig.get_config_var("LIBDIR") or "/usr/lib")
     folders = (libraries, libraries / (sysconfig.get_config_var("MULTIARCH") or ""), Path(sys.base_prefix) / "lib")
-    found = next((folder for folder in folders if (folder / str(name)).is_file() and ".so" in str(name)), None)
-    if found is None:
+    library = next((folder for folder in folders if (folder / str(name)).is_file() and ".so" in str(name)), None)
+    if library is None:
         raise Unsupported(
             f"Triton needs Python {PYTHON} as a shared library, and {sys.base_prefix} has none; "
             "use a Python built with --enable-shared"
         )
-    return found
+    return library

@@ -50,8 +50,8 @@ class TritonPythonModel:
         try:
             given = {name: self._input(request, name) for name in self.inputs}
             wanted = [name for name in self.outputs if name in request.requested_output_names()]
-            made = self.session.run_with_ort_values(wanted, given)
-            tensors = [pb_utils.Tensor.from_dlpack(name, value) for name, value in zip(wanted, made, strict=True)]
+            outputs = self.session.run_with_ort_values(wanted, given)
+            tensors = [pb_utils.Tensor.from_dlpack(name, value) for name, value in zip(wanted, outputs, strict=True)]
         except Exception as error:
             return pb_utils.InferenceResponse(error=pb_utils.TritonError(str(error)))
         return pb_utils.InferenceResponse(tensors)

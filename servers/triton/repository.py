@@ -118,8 +118,8 @@ def _mirror_file(stock: Path, derived: Path) -> None:
 def _compile(code: Path) -> None:
     """Write a module's bytecode where it is not; Python's own, written beside a version when it is loaded, would look
     to Triton like a change of it, for which it loads the version that serves once more with the next."""
-    made = Path(importlib.util.cache_from_source(str(code)))
-    if not made.is_file() or importlib.util.source_hash(code.read_bytes()) not in made.read_bytes()[:16]:
+    bytecode = Path(importlib.util.cache_from_source(str(code)))
+    if not bytecode.is_file() or importlib.util.source_hash(code.read_bytes()) not in bytecode.read_bytes()[:16]:
         py_compile.compile(str(code), doraise=True, invalidation_mode=py_compile.PycInvalidationMode.CHECKED_HASH)
 
 

@@ -41,16 +41,16 @@ def main() -> None:
 
 def zombies(parent: int) -> list[int]:
     """Children of a process that have ended and that it has not collected."""
-    found = []
+    dead = []
     for children in Path(f"/proc/{parent}/task").glob("*/children"):
         try:
             for child in children.read_text().split():
                 # The state stands behind the name, which is in brackets and may hold anything.
                 if Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] == "Z":
-                    found.append(int(child))
+                    dead.append(int(child))
         except OSError:
             continue
-    return found
+    return dead
 
 
 def die_with_parent() -> None:

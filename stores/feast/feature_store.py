@@ -180,7 +180,7 @@ class Features:
             half = len(ids) // 2
             parts = (self._read(service, join_key, part, names, lists) for part in (ids[:half], ids[half:]))
             return {entity: row for part in parts for entity, row in part.items()}
-        found: dict[int, Row] = {}
+        rows: dict[int, Row] = {}
         for place, entity in enumerate(ids):
             row: Row = {}
             for name in names:
@@ -188,8 +188,8 @@ class Features:
                 if value is not None:
                     row[name] = list(value) if name in lists else value
             if "version" in row:
-                found[entity] = row
-        return found
+                rows[entity] = row
+        return rows
 
 
 def _value(value: int | list[int]) -> Value:

@@ -52,15 +52,15 @@ class OnlineRows:
 
     def ids(self) -> StoredIds:
         """Find all rows."""
-        found = StoredIds()
-        for join_key, ids in (("userid", found.users), ("itemid", found.items)):
+        stored = StoredIds()
+        for join_key, ids in (("userid", stored.users), ("itemid", stored.items)):
             for key in self._keys(join_key):
                 try:
                     entity = deserialize_entity_key(key.removesuffix(self._project), ENCODING)
                     ids.add(int(entity.entity_values[0].int64_val))
                 except Exception:
-                    found.unreadable.append(key)
-        return found
+                    stored.unreadable.append(key)
+        return stored
 
     def times(self, join_key: str, ids: Sequence[int]) -> dict[int, datetime]:
         """Timestamps of rows by id; without those that have none, or none that can be read."""
@@ -72,8 +72,8 @@ class OnlineRows:
             packed = cast("list[bytes | Exception | None]", read.execute(raise_on_error=False))
         return {
             entity: time
-            for entity, each in zip(ids, packed, strict=True)
-            if isinstance(each, bytes) and (time := _time(each)) is not None
+            for entity, row in zip(ids, packed, strict=True)
+            if isinstance(row, bytes) and (time := _time(row)) is not None
         }
 
     def key(self, join_key: str, entity: int) -> bytes:
@@ -83,7 +83,7 @@ class OnlineRows:
 
     def _keys(self, join_key: str) -> Iterable[bytes]:
         prefix = bytes(serialize_entity_key_prefix([join_key], entity_key_serialization_version=ENCODING))
-        pattern = b"".join(b"\\" + bytes([each]) if each in b"*?[]\\^-" else bytes([each]) for each in prefix)
+        pattern = b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\^-" else bytes([byte]) for byte in prefix)
         with reachable():
             yield from cast(Any, self._client.scan_iter(match=pattern + b"*" + self._project, count=1000))
 

@@ -66,19 +66,19 @@ def connected(kind: Callable[..., Any], settings: KafkaSettings, **options: Any)
     A client that cannot be made, as no broker answers, leaves its sockets and its thread behind in kafka-python; here
     they are closed, or a worker that waits for Kafka would gather them.
     """
-    made: list[KafkaNetClient] = []
+    networks: list[KafkaNetClient] = []
     if kind is KafkaConsumer:
         # Events of an aborted transaction never happened.
         options.setdefault("isolation_level", "read_committed")
 
     def network(**configs: Any) -> KafkaNetClient:
-        made.append(Network(**configs))
-        return made[-1]
+        networks.append(Network(**configs))
+        return networks[-1]
 
     try:
         return kind(**client_options(settings), kafka_client=network, **options)
     except BaseException:
-        for client in made:
+        for client in networks:
             client.close()
         raise
 
@@ -100,10 +100,10 @@ def reachable(settings: KafkaSettings) -> Iterator[None]:
     try:
         yield
     except (KafkaError, OSError, ValueError) as error:
-        said = str(error) or type(error).__name__
+        reason = str(error) or type(error).__name__
         # A wrong password looks the same to the client: no broker can be had in time.
         sasl = settings.security_protocol.startswith("SASL")
         refused = " or refuses kafka.username and kafka.password" if sasl else ""
         raise Unreachable(
-            f"Kafka at {settings.bootstrap} does not answer{refused} ({said}); see `reelstream status`"
+            f"Kafka at {settings.bootstrap} does not answer{refused} ({reason}); see `reelstream status`"
         ) from error

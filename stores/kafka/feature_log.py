@@ -88,8 +88,8 @@ class FeatureBatch:
                 self.created.tobytes(),
                 self.rows.tobytes(),
                 [
-                    (each.place, each.gender, each.age, each.occupation, each.n, each.recent, each.user)
-                    for each in self.sampled
+                    (event.place, event.gender, event.age, event.occupation, event.n, event.recent, event.user)
+                    for event in self.sampled
                 ],
             ]
         )
@@ -108,7 +108,7 @@ class FeatureBatch:
             raise FeatureLogError(
                 f"is not a batch of the feature log ({str(error) or type(error).__name__})"
             ) from error
-        places = [each.place for each in batch.sampled]
+        places = [event.place for event in batch.sampled]
         if not len(batch) or places != sorted({*places} & {*range(len(batch))}):
             raise FeatureLogError("is a batch of the feature log with samples that are not in it")
         if batch.partition < 0 or (np.diff(batch.offset, prepend=-1) <= 0).any():
@@ -131,7 +131,7 @@ class FeatureBatch:
             rating,
             times,
             np.frombuffer(rows, dtype=np.float32).reshape(len(times), len(DENSE_COLUMNS)),
-            [_sampled(*each) for each in sampled],
+            [_sampled(*fields) for fields in sampled],
         )
 
     def parts(self) -> list[FeatureBatch]:
@@ -142,7 +142,7 @@ class FeatureBatch:
 
     def part(self, at: slice) -> FeatureBatch:
         """The events at some consecutive places."""
-        sampled = [replace(each, place=each.place - at.start) for each in self.sampled]
+        sampled = [replace(event, place=event.place - at.start) for event in self.sampled]
         return FeatureBatch(
             self.partition,
             self.offset[at],
@@ -152,7 +152,7 @@ class FeatureBatch:
             self.rating[at],
             self.created[at],
             self.rows[at],
-            [each for each in sampled if 0 <= each.place < at.stop - at.start],
+            [event for event in sampled if 0 <= event.place < at.stop - at.start],
         )
 
 

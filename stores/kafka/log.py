@@ -55,8 +55,8 @@ class Log:
                 auto_offset_reset="none",
                 max_poll_records=5000,
             )
-            found = self._consumer.partitions_for_topic(self._topic) or set()
-            self._partitions = [TopicPartition(self._topic, number) for number in sorted(found)]
+            numbers = self._consumer.partitions_for_topic(self._topic) or set()
+            self._partitions = [TopicPartition(self._topic, number) for number in sorted(numbers)]
             self._read_from_the_beginning()
 
     def _read_from_the_beginning(self) -> None:
@@ -75,19 +75,19 @@ class Log:
 
         Reads backwards from the end, so that only the newest part of the log is read.
         """
-        found: dict[int, str] = {}
+        values: dict[int, str] = {}
         with reachable(self._settings):
             begins = self._consumer.beginning_offsets(self._partitions)
             high = self._consumer.end_offsets(self._partitions)
             for partition in self._partitions:
                 low = high[partition]
-                while low > begins[partition] and partition.partition not in found:
+                while low > begins[partition] and partition.partition not in values:
                     low, end = max(begins[partition], low - BACKWARDS), low
                     for record in self._between(partition, low, end):
                         for key, value in record.headers:
                             if key == name and value is not None:
-                                found[partition.partition] = value.decode(errors="replace")
-        return found
+                                values[partition.partition] = value.decode(errors="replace")
+        return values
 
     def _between(self, partition: TopicPartition, low: int, end: int) -> Iterator[Any]:
         self._consumer.assign([partition])

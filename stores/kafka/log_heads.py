@@ -70,8 +70,8 @@ class LogHeads:
         if self._memory is None:
             return {}
         with self._alone():
-            found = {partition: self._get(partition, slot) for partition in range(self._partitions)}
-        return {partition: mark for partition, mark in found.items() if mark is not None}
+            marks = {partition: self._get(partition, slot) for partition in range(self._partitions)}
+        return {partition: mark for partition, mark in marks.items() if mark is not None}
 
     def note(self, marks: Mapping[int, Mark]) -> None:
         """Note records that the log holds."""

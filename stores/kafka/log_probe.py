@@ -59,8 +59,8 @@ class LogProbe:
         Raises:
             Unreachable: if Kafka does not answer.
         """
-        found: dict[int, str | None] = self._ask(lambda: self._fingerprints(offsets)) if offsets else {}
-        return found
+        fingerprints: dict[int, str | None] = self._ask(lambda: self._fingerprints(offsets)) if offsets else {}
+        return fingerprints
 
     def check(self, positions: Mapping[int, ShardPosition]) -> dict[int, Checked]:
         """Check that the log of each shard is its own.
@@ -132,8 +132,8 @@ class LogProbe:
             and each.bounds.end > each.bounds.start
             and (shard not in known or each.bounds.end - 1 > known[shard].offset)
         }
-        found = self.fingerprints(wanted)
-        self.note({shard: Mark(wanted[shard], each) for shard, each in found.items() if each is not None})
+        fingerprints = self.fingerprints(wanted)
+        self.note({shard: Mark(wanted[shard], each) for shard, each in fingerprints.items() if each is not None})
 
     def note(self, marks: Mapping[int, Mark]) -> None:
         """Note records that the log holds, by partition, once it was checked."""
@@ -195,7 +195,7 @@ class LogProbe:
         }
 
     def _fingerprints(self, offsets: Mapping[int, int]) -> dict[int, str | None]:
-        found: dict[int, str | None] = {}
+        fingerprints: dict[int, str | None] = {}
         left = {TopicPartition(self._settings.topic, partition): offset for partition, offset in offsets.items()}
         self._consumer.assign(list(left))
         for partition, offset in left.items():
@@ -207,14 +207,14 @@ class LogProbe:
                 if wanted is not None:
                     first = records[0]
                     exact = first.offset == wanted
-                    found[partition.partition] = (
+                    fingerprints[partition.partition] = (
                         fingerprint(first.timestamp / 1000, first.key, first.value) if exact else None
                     )
             for partition in [each for each in left if self._consumer.position(each) > left[each]]:
                 # Nothing but control records, or records of an aborted transaction, from there on.
                 del left[partition]
-                found[partition.partition] = None
+                fingerprints[partition.partition] = None
             if left and time.monotonic() > until:
                 raise Unreachable(f"Kafka did not deliver a record within {READ_WITHIN_S:.0f} s")
         self._consumer.assign([])
-        return found
+        return fingerprints

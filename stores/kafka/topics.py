@@ -68,15 +68,15 @@ def ensure_topics(settings: KafkaSettings) -> None:
                 set_config(admin, settings.dead_topic, max_message_bytes=str(DEAD_BYTES))
             if config_of(admin, settings.topic)[TIMESTAMP] != APPENDED:
                 set_config(admin, settings.topic, message_timestamp_type=APPENDED)
-            found = len(admin.describe_topics([settings.topic])[0]["partitions"])
+            actual = len(admin.describe_topics([settings.topic])[0]["partitions"])
             lasting = {name: config_of(admin, name) for name in (settings.topic, settings.dead_topic)}
         finally:
             admin.close()
     for name, values in lasting.items():
         _require_lasting(name, values)
-    if found != settings.partitions:
+    if actual != settings.partitions:
         raise LogError(
-            f"topic {settings.topic} has {found} partitions, but the setting kafka.partitions is "
+            f"topic {settings.topic} has {actual} partitions, but the setting kafka.partitions is "
             f"{settings.partitions}; correct the setting"
         )
 
@@ -130,10 +130,10 @@ def group_members(settings: KafkaSettings, group: str, within_s: float) -> int:
         try:
             while True:
                 # Kafka refuses to describe a group that it has never had.
-                known = {each["group_id"] for each in admin.list_groups()}
-                found = len(admin.describe_groups([group])[group]["members"]) if group in known else 0
-                if not found or time.monotonic() > until:
-                    return found
+                known = {group_known["group_id"] for group_known in admin.list_groups()}
+                consumers = len(admin.describe_groups([group])[group]["members"]) if group in known else 0
+                if not consumers or time.monotonic() > until:
+                    return consumers
                 time.sleep(0.2)
         finally:
             admin.close()
@@ -151,9 +151,9 @@ def config_of(admin: Any, topic: str) -> dict[str, str]:
     resource = ConfigResource(ConfigResourceType.TOPIC, topic)
     until = time.monotonic() + KNOWN_WITHIN_S
     while True:
-        found = admin.describe_configs([resource], config_filter="all")["topic"][topic]
-        if found:
-            return {name: str(config["value"]) for name, config in found.items()}
+        configs = admin.describe_configs([resource], config_filter="all")["topic"][topic]
+        if configs:
+            return {name: str(config["value"]) for name, config in configs.items()}
         if time.monotonic() > until:
             raise Unreachable(f"Kafka does not know topic {topic}, which was just created; try again")
         time.sleep(0.05)

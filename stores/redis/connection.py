@@ -45,11 +45,11 @@ def answers(pipeline: redis.client.Pipeline) -> list[Any]:
         Unreachable: if Redis does not answer.
     """
     with reachable():
-        found: list[Any] = pipeline.execute(raise_on_error=False)
-        for each in found:
-            if isinstance(each, Exception) and not str(each).startswith("WRONGTYPE"):
-                raise each
-    return found
+        values: list[Any] = pipeline.execute(raise_on_error=False)
+        for value in values:
+            if isinstance(value, Exception) and not str(value).startswith("WRONGTYPE"):
+                raise value
+    return values
 
 
 @contextmanager

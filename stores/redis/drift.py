@@ -73,7 +73,7 @@ class DriftStore:
         with reachable():
             opened = cast("list[bytes]", self.client.hvals(f"{TAG}:open"))
         closed = self._last("closed", last, Alarm) if last else []
-        known = closed + [Alarm.model_validate_json(each) for each in opened]
+        known = closed + [Alarm.model_validate_json(text) for text in opened]
         return sorted(known, key=lambda alarm: (alarm.closed is None, alarm.opened), reverse=True)
 
     def acknowledged(self) -> dict[str, Acknowledgement]:
@@ -81,9 +81,9 @@ class DriftStore:
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:acknowledged"))
         known = {}
-        for cause, said in packed.items():
+        for cause, text in packed.items():
             with suppress(ValidationError):
-                known[cause.decode(errors="replace")] = Acknowledgement.model_validate_json(said)
+                known[cause.decode(errors="replace")] = Acknowledgement.model_validate_json(text)
         return known
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
@@ -105,7 +105,7 @@ class DriftStore:
         """Return the counts by partition of the ratings."""
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:counts"))
-        return {int(partition): PartitionCounts.model_validate_json(each) for partition, each in sorted(packed.items())}
+        return {int(partition): PartitionCounts.model_validate_json(text) for partition, text in sorted(packed.items())}
 
     def position(self) -> int:
         """Offset in the feature log up to which events are counted, -1 for none."""
@@ -184,7 +184,7 @@ class DriftStore:
     def _last(self, name: str, last: int, model: type[M]) -> list[M]:
         with reachable():
             packed = cast("list[bytes]", self.client.lrange(f"{TAG}:{name}", -last, -1))
-        return [model.model_validate_json(each) for each in packed]
+        return [model.model_validate_json(text) for text in packed]
 
 
 def _append(pipe: redis.client.Pipeline, name: str, entries: Iterable[BaseModel]) -> None:

@@ -57,7 +57,7 @@ def unpack_profile(packed: bytes) -> Profile:
         lists = (profile.genre_n, profile.genre_likes, profile.decade_n, profile.decade_likes)
         numbers = [profile.userid, profile.version, profile.n, profile.likes, profile.first_ts, profile.last_ts]
         require_counts(numbers, *lists, *profile.recent)
-        lengths = [len(each) for each in lists]
+        lengths = [len(column) for column in lists]
         right = lengths == [len(GENRES), len(GENRES), DECADES, DECADES] and len(profile.recent) <= RECENT
     except UNREADABLE as error:
         raise Unreadable("a stored profile is not one") from error
@@ -80,7 +80,7 @@ def unpack_counter(packed: bytes) -> ItemCounter:
     """
     try:
         version, n, likes, last_ts, weeks = msgpack.unpackb(packed)
-        counter = ItemCounter(version, n, likes, last_ts, {week: [of, liked] for week, of, liked in weeks})
+        counter = ItemCounter(version, n, likes, last_ts, {week: [events, liked] for week, events, liked in weeks})
         require_counts([version, n, likes, last_ts, *counter.weeks])
         # In a week, more ratings may have been replaced than given.
         array("q", chain.from_iterable(counter.weeks.values()))

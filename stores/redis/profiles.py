@@ -92,7 +92,7 @@ class Profiles:
         read.hkeys(f"{tag}:seen:{userid}")
         read.get(f"{tag}:applied")
         packed, seen, applied = answers(read)
-        if wrong := next((each for each in (packed, seen, applied) if isinstance(each, Exception)), None):
+        if wrong := next((answer for answer in (packed, seen, applied) if isinstance(answer, Exception)), None):
             raise Unreadable(f"what is stored of user {userid} cannot be read ({wrong})")
         profile = unpack_profile(packed) if packed else None
         if profile is not None and profile.userid != userid:
@@ -165,7 +165,7 @@ class Profiles:
         read = self.client.pipeline(transaction=False)
         for shard in range(self.partitions):
             read.hmget(f"{self.tag(shard)}:items", [str(itemid) for itemid in itemids])
-        found: dict[int, list[ItemCounter]] = {}
+        counters: dict[int, list[ItemCounter]] = {}
         unreadable: set[int] = set()
         for answer in answers(read):
             if isinstance(answer, Exception):
@@ -173,10 +173,10 @@ class Profiles:
             for itemid, value in zip(itemids, answer, strict=True):
                 try:
                     if value is not None:
-                        found.setdefault(itemid, []).append(unpack_counter(value))
+                        counters.setdefault(itemid, []).append(unpack_counter(value))
                 except Unreadable:
                     unreadable.add(itemid)
-        return {itemid: partials for itemid, partials in found.items() if itemid not in unreadable}
+        return {itemid: partials for itemid, partials in counters.items() if itemid not in unreadable}
 
     def write_shard(
         self,
@@ -232,8 +232,8 @@ class Profiles:
             tag = self.tag(self.shard_of(userid))
             pipe.get(f"{tag}:profile:{userid}")
             pipe.hgetall(f"{tag}:seen:{userid}")
-        found = answers(pipe)
-        return readable_users(userids, found[::2], found[1::2])
+        values = answers(pipe)
+        return readable_users(userids, values[::2], values[1::2])
 
     def attributes(self, userids: Sequence[int]) -> dict[int, User]:
         """Attributes of users.
@@ -245,10 +245,10 @@ class Profiles:
         pipe = self.client.pipeline(transaction=False)
         for userid in userids:
             pipe.hget(f"{self.tag(self.shard_of(userid))}:users", str(userid))
-        found = answers(pipe)
-        if wrong := next((each for each in found if isinstance(each, Exception)), None):
+        values = answers(pipe)
+        if wrong := next((value for value in values if isinstance(value, Exception)), None):
             raise Unreadable(f"the attributes of users cannot be read ({wrong}); restore Redis from a backup")
-        return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, found, strict=True)}
+        return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, values, strict=True)}
 
     def userids(self) -> set[int]:
         """Users that have a profile or a seen filter.
@@ -256,14 +256,14 @@ class Profiles:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        found: set[int] = set()
+        userids: set[int] = set()
         with reachable():
             for shard in range(self.partitions):
                 for kind in ("profile", "seen"):
                     keys = self.client.scan_iter(match=f"{self.tag(shard)}:{kind}:*", count=1000)
                     ids = (key.rsplit(b":", 1)[1] for key in keys)
-                    found.update(int(userid) for userid in ids if userid.isdigit())
-        return found
+                    userids.update(int(userid) for userid in ids if userid.isdigit())
+        return userids
 
     def delete_all(self) -> None:
         """Delete the state of all shards; first their `applied`, without which no worker can write to them.
@@ -284,7 +284,7 @@ class Profiles:
 
         They stay marked until then, so that a publisher that dies in between loses none.
         """
-        found: set[int] = set()
+        itemids: set[int] = set()
         with reachable():
             for shard in range(self.partitions):
                 tag = self.tag(shard)
@@ -292,8 +292,8 @@ class Profiles:
                 move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
                 move.delete(f"{tag}:dirty")
                 move.smembers(f"{tag}:publishing")
-                found.update(readable_itemids(move.execute()[2]))
-        return sorted(found)
+                itemids.update(readable_itemids(move.execute()[2]))
+        return sorted(itemids)
 
     def unpublished(self) -> int:
         """Items whose counters changed and are not yet published."""

@@ -80,7 +80,7 @@ class PublishLock:
             LockTaken: if a living holder has it.
             Unreachable: if Redis does not answer.
         """
-        found: bytes | None = None
+        previous: bytes | None = None
         left_ms = 0
         while not self._take():
             with reachable():
@@ -89,9 +89,9 @@ class PublishLock:
             if holder is None:
                 continue
             # A dead holder's time only runs out; a renewal, or another holder, is a sign of life.
-            if found is not None and (holder != found or left_now_ms > left_ms):
+            if previous is not None and (holder != previous or left_now_ms > left_ms):
                 raise LockTaken(_taken(holder, self._lock_ms))
-            found, left_ms = holder, left_now_ms
+            previous, left_ms = holder, left_now_ms
             self._waiting(_described(holder))
             time.sleep(LOOK_S)
         self._renewer.start()

@@ -229,7 +229,7 @@ class Published:
     def keep_references(self, keep: Collection[str]) -> None:
         """Forget the references of all runs but `keep`."""
         with reachable():
-            known = {each.decode() for each in cast("list[bytes]", self.client.hkeys(REFERENCE))}
+            known = {run.decode() for run in cast("list[bytes]", self.client.hkeys(REFERENCE))}
             if stale := known - set(keep):
                 self.client.hdel(REFERENCE, *stale)
 
@@ -266,9 +266,9 @@ class Published:
     def changed_items(self, since: str) -> tuple[str, list[int]]:
         """Items told of after the position `since`, and the position to go on from; does not wait."""
         with reachable():
-            found = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
         itemids: set[int] = set()
-        for position, fields in found:
+        for position, fields in entries:
             since = position.decode()
             itemids.update(msgpack.unpackb(fields[b"ids"]))
         return since, sorted(itemids)

@@ -32,7 +32,7 @@ def readable_users(
     userids: Sequence[int], profiles: Sequence[Any], seen: Sequence[Any]
 ) -> dict[int, tuple[Profile, dict[int, Rated]]]:
     """Profiles and seen filters from what is stored; without users that have none, or none that can be read."""
-    found = {}
+    users = {}
     for userid, packed, rated in zip(userids, profiles, seen, strict=True):
         if not packed and not rated:
             continue
@@ -42,30 +42,30 @@ def readable_users(
             profile = unpack_profile(packed) if packed else Profile(userid)
             if profile.userid != userid:
                 continue
-            found[userid] = profile, {int(itemid): unpack_rated(each) for itemid, each in rated.items()}
+            users[userid] = profile, {int(itemid): unpack_rated(value) for itemid, value in rated.items()}
         except (Unreadable, ValueError):
             continue
-    return found
+    return users
 
 
 def readable_dead(packed: Any) -> dict[str, int]:
     """Dead events by reason from what is stored; without counts that cannot be read."""
-    found = {}
+    counts = {}
     for reason, n in ({} if isinstance(packed, Exception) else packed).items():
         if n.isdigit():
-            found[reason.decode(errors="backslashreplace")] = int(n)
-    return found
+            counts[reason.decode(errors="backslashreplace")] = int(n)
+    return counts
 
 
 def readable_counters(packed: Any) -> dict[int, ItemCounter]:
     """Counters of items from what is stored; without those that cannot be read."""
-    found = {}
+    counters = {}
     for itemid, value in ({} if isinstance(packed, Exception) else packed).items():
         try:
-            found[int(itemid)] = unpack_counter(value)
+            counters[int(itemid)] = unpack_counter(value)
         except (Unreadable, ValueError):
             continue
-    return found
+    return counters
 
 
 def readable_itemids(stored: Iterable[bytes]) -> list[int]:

@@ -131,9 +131,9 @@ class ShardTransaction:
             types = client.pipeline(transaction=False)
             for userid in without:
                 types.type(f"{self._tag}:profile:{userid}")
-            for userid, found in zip(without, types.execute(), strict=True):
-                if found != b"none":
-                    self.unreadable[userid] = f"its key holds a {found.decode()}"
+            for userid, kind in zip(without, types.execute(), strict=True):
+                if kind != b"none":
+                    self.unreadable[userid] = f"its key holds a {kind.decode()}"
 
     @staticmethod
     def _fields(names: Sequence[int], values: Any) -> Iterable[tuple[int, Any]]:
@@ -153,9 +153,9 @@ class ShardTransaction:
             return None
 
     def _user(self, userid: int, packed: Any) -> User:
-        found: dict[int, str] = {}
-        user = self._read(found, userid, packed, lambda stored: unpack_user(userid, stored))
-        self.damaged += [f"attributes of user {userid} in {self._tag}: {why}" for why in found.values()]
+        damaged: dict[int, str] = {}
+        user = self._read(damaged, userid, packed, lambda stored: unpack_user(userid, stored))
+        self.damaged += [f"attributes of user {userid} in {self._tag}: {why}" for why in damaged.values()]
         return user or unpack_user(userid, None)
 
     def commit(self, applied: int, changes: Changes) -> None:
@@ -171,7 +171,9 @@ class ShardTransaction:
             seen.setdefault(userid, {})[str(itemid)] = SEEN.pack(ts, rating)
         write.multi()
         if changes.profiles:
-            write.mset({f"{tag}:profile:{userid}": pack_profile(each) for userid, each in changes.profiles.items()})
+            write.mset(
+                {f"{tag}:profile:{userid}": pack_profile(profile) for userid, profile in changes.profiles.items()}
+            )
         for userid, fields in seen.items():
             write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
         if changes.counters:

@@ -56,6 +56,6 @@ def view_shard(profiles: Profiles, shard: int, userids: Sequence[int] = ()) -> S
         counters=readable_counters(counters),
         dead=readable_dead(dead),
         unpublished=frozenset(
-            () if isinstance(unpublished, Exception) else (int(each) for each in unpublished if each.isdigit())
+            () if isinstance(unpublished, Exception) else (int(itemid) for itemid in unpublished if itemid.isdigit())
         ),
     )
