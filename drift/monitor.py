@@ -12,10 +12,11 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
+from drift.alarm_rules import AlarmRules
 from drift.alarms import Alarms, Moment
 from drift.budget import Budget
 from drift.change import Change
-from drift.checks import STRAY, Check, Checks
+from drift.checks import Check, Checks
 from drift.events import Events, Scored
 from drift.layout import Ints, Layout
 from drift.quality import Quality
@@ -78,6 +79,7 @@ class Monitor:
         self._checks = Checks(self._layout)
         self._budget = Budget(plan.false_alarms_per_week, plan.stride_s)
         self._alarms = Alarms(plan.patience, plan.window)
+        self._rules = AlarmRules(list(self._layout.series), self._checks, self._alarms)
         self._changes = {LABEL: Change("adwin"), LOGLOSS: Change("adwin"), SCORE: Change("kswin")}
         self._changed: dict[str, int] = {}
         self._quality = Quality()
@@ -273,7 +275,7 @@ class Monitor:
         alpha = self._budget.spend(at.wall_ts)
         check = self._checks.check(window, alpha)
         self._latest = window, check
-        self._judge(check, alpha, at, update)
+        self._rules.apply(check, alpha, at, update)
         shown = [(number, name) for number, name in enumerate(self._layout.series) if check.enough[number]]
         update.windows.append(
             DriftWindow(
@@ -291,46 +293,6 @@ class Monitor:
         quality = self._quality.window(at)
         if quality is not None:
             update.quality.append(quality)
-
-    def _judge(self, check: Check, alpha: float, at: Moment, update: DriftUpdate) -> None:
-        """Open and close the alarms of a check, the furthest over its threshold first: it gives the cause its name."""
-        over: list[tuple[float, str, Detector, float, float]] = []
-        names, enough = list(self._layout.series), check.enough
-        for number, name in enumerate(names):
-            if not enough[number]:
-                continue
-            value, threshold = float(check.psi[number]), float(check.threshold[number])
-            if value > threshold:
-                over.append((value / threshold, name, "psi", value, threshold))
-            over += self._strays(name, number, check, alpha)
-        for _, name, detector, value, threshold in sorted(over, reverse=True):
-            if (name, detector) not in self._alarms.open:
-                update.opened.append(self._alarms.raised(name, detector, value, threshold, at))
-        high = {(name, detector) for _, name, detector, _, _ in over}
-        for key in list(self._alarms.open):
-            number = names.index(key[0]) if key[0] in names else -1
-            if number < 0 or key[1] in ("adwin", "kswin") or not enough[number]:
-                continue
-            back = key not in high and (key[1] != "psi" or check.psi[number] <= check.normal[number])
-            alarm = self._alarms.seen(key, bool(back), at)
-            if alarm is not None:
-                update.closed.append(alarm)
-
-    def _strays(
-        self, name: str, number: int, check: Check, alpha: float
-    ) -> list[tuple[float, str, Detector, float, float]]:
-        """Values missing or out of range in more than their share."""
-        strays: list[tuple[float, str, Detector, float, float]] = []
-        shares: tuple[tuple[Detector, float], ...] = (
-            ("missing", float(check.missing[number])),
-            ("range", float(check.out_of_range[number])),
-        )
-        for detector, share in shares:
-            if share > STRAY:
-                most = self._checks.stray(name, detector == "missing", float(check.n[number]), alpha)
-                if share > most:
-                    strays.append((share / most, name, detector, share, most))
-        return strays
 
 
 def _counts(packed: bytes) -> npt.NDArray[np.int64]:
