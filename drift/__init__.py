@@ -5,9 +5,9 @@ series, histogram, layout, reference   what is monitored, its bins, and its dist
 strides, checks, divergence            sliding windows, the check of all series, and PSI
 budget, thresholds                     the budget of false alarms, and the thresholds that follow from it
 change                                 detectors of change, event by event (ADWIN, KSWIN)
-alarms, acknowledged                   opening and closing alarms; when a note no longer holds
+alarms, alarm_rules, acknowledged      opening and closing alarms; when a note no longer holds
 quality, classification_metrics        prequential quality of the ranker
-events, records, series_records, shown the input of the monitor; its output, as stored and shown
+events, records, series_records        the input of the monitor; its output, as stored and shown
 """
 
 from drift.histogram import Histogram

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import subprocess
 import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[1]
 TOOLS = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
@@ -39,3 +42,24 @@ def test_types_and_security_are_checked_in_every_package() -> None:
     commands = subprocess.run(["make", "-n", "test"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
     (bandit,) = re.findall(r"bandit -q -ll -r (.+)", commands)
     assert set(bandit.split()) == PACKAGES
+
+
+def tables() -> dict[str, set[str]]:
+    """By package whose docstring has a table of its modules, two blanks or more after their names: the names in it."""
+    found = {}
+    for file in sorted(ROOT.glob("[a-z]*/**/__init__.py")):
+        rows = re.findall(
+            r"^(\w[\w/, ]*?)  +\S", ast.get_docstring(ast.parse(file.read_text())) or "", flags=re.MULTILINE
+        )
+        if rows and file.relative_to(ROOT).parts[0] in PACKAGES:
+            found[str(file.parent.relative_to(ROOT))] = set(re.findall(r"\w+", " ".join(rows)))
+    return found
+
+
+@pytest.mark.parametrize("package", tables())
+def test_a_table_of_modules_names_those_there_are(package: str) -> None:
+    folder = ROOT / package
+    modules = {file.stem for file in folder.glob("*.py")} | {file.parent.name for file in folder.glob("*/__init__.py")}
+    assert tables()[package] <= modules
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    assert modules - {"__init__", "__main__", "errors"} <= set(re.findall(r"\w+", docstring))

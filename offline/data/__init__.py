@@ -4,7 +4,8 @@ readers -> split -> history -> windows, point_in_time, arrivals
 
 readers, download, generate   reading, downloading and generating ratings
 split                         the events to train on, to test on, and to replay
+term_prior                    weights of items among those of the same terms
 history                       rows before each event, by the code that folds the stream
-windows, point_in_time        training windows of the encoders; the whole state at chosen moments
+windows, point_in_time        training windows of the encoders; the whole state at chosen points in time
 arrivals                      offline events that represent those to come, for drift
 """

@@ -1,5 +1,10 @@
-"""Training: `pipeline` leads from the ratings to a run folder.
+"""Training, from the ratings to a run folder.
 
-Each `*_training` trains one model of `offline.models`; `ensemble` and `p_like_ensemble` train several side by side.
-`lists` makes the lists that the reranker learns from, `reference` what drift compares live events with.
+pipeline                              the stages of training, and what each leaves in the run folder
+encoder_training, validation          one encoder, and its ranks on validation events
+p_like_training, reranker_training    one model of the probability of a like; the reranker
+ensemble, p_like_ensemble             several models trained side by side
+lists, answers                        the lists that the reranker learns from; the encoder's answers for them
+reference                             the distributions that drift compares live events with
+parallel, allocator                   one process for each piece of training; its memory
 """
