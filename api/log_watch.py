@@ -21,7 +21,7 @@ EVERY_S = 2.0
 
 
 class LogWatch:
-    """Keeps `stopped` current. It stays as it was while Kafka or Redis is away.
+    """Keeps `stopped` current. It stays as it was while Kafka or Redis is down.
 
     A worker compares records too, and notes its findings in Redis; here only identities and ends are compared, so that
     a log that is not the state's own is known while no worker runs.

@@ -18,7 +18,7 @@ from settings import Settings
 from stores import DriftStore, Profiles, Unreachable, connect
 
 Reset = Callable[[], None]
-"""Deletes the live state and begins anew, with the workers stopped."""
+"""Deletes the live state and starts over, with the workers stopped."""
 
 RATE = 500.0
 """Events a second at which delays are measured."""

@@ -23,7 +23,7 @@ class Request:
         ms: milliseconds from when it was due to the answer, so that a stalled server is not spared by a waiting client.
         status: HTTP status, 0 without an answer.
         run: the run that made the list; empty without one.
-        degraded: names of the stores that were away.
+        degraded: names of the stores that were down.
     """
 
     began: float

@@ -1,8 +1,8 @@
 """A stream in which nothing drifts: recent blocks of what users really did, each of users that no other stream has.
 
-A block is the events that stand for a user's next ones (`offline.data.arrivals`), with the user's real history before
+A block is the events that represent a user's next ones (`offline.data.arrivals`), with the user's real history before
 it and the items' counters as they are at the end of the history. The blocks of a stream are interleaved at random, so
-that it has the reference's distribution; and as every row is folded anew, a change of the events has all the effects
+that it has the reference's distribution; and as every row is folded again, a change of the events has all the effects
 that it would have on the live features.
 """
 

@@ -12,10 +12,9 @@ LOWEST = 19
 
 
 def step_aside() -> None:
-    """Go on in a child that runs where nobody else would, in a session of its own; this process waits, and ends as the
-    child does.
+    """Continue in a child process that runs only on idle processors; this process waits, and exits as the child does.
 
-    One of the lowest priority alone would keep its processor for some milliseconds when a server wakes, at each of the
+    A process of the lowest priority would keep its processor for some milliseconds when a server wakes, at each of the
     steps that a request takes from server to server. And a kernel that shares processors among sessions first
     (autogroup, see sched(7)) would give it as much as all servers together.
     """

@@ -1,4 +1,4 @@
-"""A replay that goes on in the background, beside the servers; one at a time."""
+"""A replay that continues in the background, next to the servers; one at a time."""
 
 from __future__ import annotations
 

@@ -76,7 +76,7 @@ def demo() -> None:
 def _have_ratings(settings: Settings) -> None:
     """Check the folder that is named or remembered, or download where none is, and remember it.
 
-    A folder of other ratings than those of the newest run is not remembered: commands that work today go on working.
+    A folder of other ratings than those of the newest run is not remembered: commands that work today continue working.
 
     Raises:
         DataError: the folder lacks a file, or holds other ratings than the newest run was trained on.

@@ -8,7 +8,7 @@ from dashboards import files
 
 
 def main() -> None:
-    """Write every file beside this code."""
+    """Write every file next to this code."""
     for name, content in files().items():
         path = Path(__file__).parent / name
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -187,9 +187,9 @@ class Monitor:
 
     @classmethod
     def unpack(cls, packed: bytes, run: str, reference: Reference, plan: Plan) -> Monitor:
-        """Go on from what `pack` gave.
+        """Continue from what `pack` gave.
 
-        Where that watched another run, the offsets and the quality stay, alarms close, and counts begin anew.
+        Where that watched another run, the offsets and the quality stay, alarms close, and counts start over.
 
         Raises:
             StateError: it cannot be read, whatever the reason.

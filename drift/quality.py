@@ -62,7 +62,7 @@ class Quality:
         self.run = run
 
     def window(self, at: Moment) -> QualityWindow | None:
-        """The figures as they stand; None where nothing was scored since the last window."""
+        """The figures as they are; None where nothing was scored since the last window."""
         seen, scored, self.seen, self.scored = self.seen, self.scored, 0, 0
         if not scored:
             return None

@@ -82,7 +82,7 @@ class DriftWindow(BaseModel):
 
 
 class SeriesHistogram(BaseModel):
-    """A series' latest window beside the reference.
+    """A series' latest window next to the reference.
 
     Attributes:
         name: the series.

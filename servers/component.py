@@ -53,8 +53,8 @@ class Component:
 
     `launch` writes the component's configuration and says how to run it. `probe` sends a real request and raises
     `NotYet` where the answer is not that of a component that is ready. `waits_for` asks a component that is ready what
-    it cannot go on without; empty where it works. `trouble` asks what makes it unhealthy though it answers; empty where
-    nothing does. `survived` asks which failures it went on after of late.
+    it is waiting for; empty where it works. `trouble` asks what makes it unhealthy though it answers; empty where
+    nothing does. `survived` asks which failures it survived recently.
     """
 
     name: str

@@ -25,7 +25,7 @@ class ComponentStatus:
         state: the supervisor's word for its process.
         port: the first that it listens on; None where it listens on a socket in the state folder.
         memory_mb: of all its processes, in MiB.
-        detail: what is wrong, what it waits for, and how often it died of late.
+        detail: what is wrong, what it waits for, and how often it died recently.
     """
 
     name: str

@@ -45,7 +45,7 @@ def worker(settings: Settings, index: int) -> Component:
 
 
 def _survived(port: int, path: str) -> str:
-    """The failures that a worker went on after of late."""
+    """The failures that a worker survived recently."""
     troubles = told_by(port, path).get("troubles") or {}
     return "; ".join(f"{kind}: {message}" for kind, message in troubles.items())
 

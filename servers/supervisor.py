@@ -129,7 +129,7 @@ class Supervisor:
                         rpc.supervisor.addProcessGroup(name)
 
     def start(self, name: str) -> None:
-        """Start a component, with its retries counted anew."""
+        """Start a component, with its retries counted again."""
         if self.processes()[name].state not in ALIVE:
             self.stop([name])
             with self._rpc() as rpc, _tolerate(Faults.ALREADY_STARTED):

@@ -1,6 +1,6 @@
 """The comparison of profiles, seen filters, counters and feature rows, while events arrive too.
 
-The first look compares everything with the log as it stood when the look began. What differs is looked at again: its
+The first look compares everything with the log as it was when the look began. What differs is looked at again: its
 shard is read in one transaction, the log is folded to exactly the offset that the shard stands at, and both must be
 equal. Feature rows are written a moment after the state; a row is wrong if it differs from the state that it must
 follow and that state has not changed while the row was read.

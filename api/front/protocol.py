@@ -79,7 +79,7 @@ class FrontProtocol(HttpToolsProtocol):
         if not self._is_for_us():
             self._refusal = OTHER_TARGET
             raise ValueError(OTHER_TARGET)
-        # Trailers of a chunked body are appended to the list that the parser goes on with, and must not count.
+        # Trailers of a chunked body are appended to the list that the parser continues with, and must not count.
         self.scope["headers"] = self.headers
         super().on_headers_complete()
         self.headers = []

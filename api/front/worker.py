@@ -17,7 +17,7 @@ from api.front.protocol import FrontProtocol
 from settings import ApiSettings
 
 FILES = 512
-"""Files that a process opens beside its connections."""
+"""Files that a process opens in addition to its connections."""
 
 GRACEFUL_S = 10
 """Seconds that requests at work get to be answered when the process stops."""

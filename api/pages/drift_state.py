@@ -72,7 +72,7 @@ class DriftState:
         }
 
     def histogram(self, series: str) -> SeriesHistogram | None:
-        """The latest window of a series beside the reference; None where there is none.
+        """The latest window of a series next to the reference; None where there is none.
 
         Raises:
             Unreachable: if Redis does not answer.

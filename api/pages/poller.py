@@ -1,4 +1,4 @@
-"""Polls a component in a thread of its own, so that no request waits for one that is away."""
+"""Polls a component in a thread of its own, so that no request waits for one that is down."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ class Seen(Generic[T]):
 
     @property
     def fresh(self) -> T | None:
-        """The answer, None where the part is away."""
+        """The answer, None where the part is down."""
         return None if self.error else self.value
 
 
@@ -72,7 +72,7 @@ class Poller(Generic[T]):
 
     Args:
         name: of the part, as people know it.
-        ask: puts the question; StoreError says that the part is away.
+        ask: puts the question; StoreError says that the part is down.
         audience: tells whether somebody looks.
     """
 
@@ -117,7 +117,7 @@ class Poller(Generic[T]):
             except StoreError as error:
                 self._error = str(error)
             except Exception as error:
-                # The thread must go on: a page that stops moving says less than one that names the error.
+                # The thread must continue: a page that stops moving says less than one that names the error.
                 if self._error is None:
                     log.exception("unexpected error")
                 self._error = f"an unexpected error ({type(error).__name__}); the log of the API has it"

@@ -22,7 +22,7 @@ class Rate:
         self._points: deque[tuple[float, float]] = deque()
 
     def add(self, at_s: float, total: float) -> float | None:
-        """The rate with a new reading; None before the second, and after a counter that began anew."""
+        """The rate with a new reading; None before the second, and after a counter that started over."""
         points = self._points
         if points and total < points[-1][1]:
             points.clear()

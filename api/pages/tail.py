@@ -52,7 +52,7 @@ class LogTail:
             if not ends:
                 raise Unreachable(f"there is no topic {self._settings.topic} yet; run `reelstream up`")
             if any(end < self._read.get(partition, 0) for partition, end in ends.items()):
-                # The topic was made anew.
+                # The topic was created again.
                 self._read, self._recent = {}, deque(maxlen=SHOWN)
             log.seek({partition: max(self._read.get(partition, 0), end - LAST, 0) for partition, end in ends.items()})
             events = []

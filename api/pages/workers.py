@@ -34,8 +34,8 @@ class WorkerSeen:
         name: `worker-0`, or its address where it is not on this machine.
         answers: whether it did this time.
         partitions: those that it holds.
-        waits_for: what it cannot go on without, None while it works.
-        troubles: the failures that it survived of late, by kind.
+        waits_for: what it cannot continue without, None while it works.
+        troubles: the failures that it survived recently, by kind.
         counters: its own metrics without labels, by name.
         freshness: its histogram of seconds from an event's time in the log until it can be served.
     """

@@ -1,4 +1,4 @@
-"""Offline events that stand for those that will arrive, for drift to compare live ones with.
+"""Offline events that represent those that will arrive, for drift to compare live ones with.
 
 Live events come from users with their whole history behind them and meet items with all their ratings. Training events
 come from the middle of users' lives and meet items that were new, so that compared with them every live event has

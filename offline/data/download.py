@@ -24,7 +24,7 @@ Progress = Callable[[int, int], None]
 def get(settings: Settings, progress: Progress) -> Path:
     """Download the ratings into `settings.data_folder`, unless they are there.
 
-    A download that was cut off goes on where it ended.
+    A download that was cut off continues where it ended.
 
     Returns:
         The data folder.

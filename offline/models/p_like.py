@@ -19,7 +19,7 @@ from features.catalogue import AGES, OCCUPATIONS
 from offline.models import similar
 
 ATTRIBUTES = {"gender": 2, "age": len(AGES), "occupation": OCCUPATIONS}
-"""Values of each attribute; one row more in its table stands for unknown."""
+"""Values of each attribute; one more row in its table stands for unknown."""
 
 WIDTH = 16
 TASTE = 32

@@ -26,8 +26,8 @@ NAME = "run.txt"
 def require_same_tensors(repository: Path, run: Path) -> None:
     """Refuse a run whose models have other inputs or outputs, by name or type, than those in the repository.
 
-    Triton has one configuration for all versions of a model, so such a run cannot be served beside the live one. Widths
-    may differ: the configuration leaves them open.
+    Triton has one configuration for all versions of a model, so such a run cannot be served next to the live one.
+    Widths may differ: the configuration leaves them open.
 
     Raises:
         RunError: if the tensors differ.
@@ -111,5 +111,5 @@ def _remove(version: Path) -> None:
 
 
 def _aside(version: Path) -> Path:
-    """A name beside a version that Triton ignores."""
+    """A name next to a version that Triton ignores."""
     return version.with_name(f"0{time.time_ns()}")

@@ -2,8 +2,8 @@
 
 The order of effects, under a lock (`stores.redis.publish_lock`):
 
-    1. the run's models stand in the repository beside those in use, and Triton proves that it has them;
-    2. the run's index stands in Elasticsearch beside that in use, and is proved;
+    1. the run's models stand in the repository next to those in use, and Triton proves that it has them;
+    2. the run's index stands in Elasticsearch next to that in use, and is proved;
     3. where there is none, the snapshot is written; `reset` deletes the state, and the log last, before that;
     4. one key in Redis switches to the run, if the live run is still the one that was there at the beginning;
     5. the alias of Elasticsearch follows;

@@ -1,4 +1,4 @@
-"""Going on with a log that is not the one the state was folded from, or that lacks events, without losing a profile."""
+"""Continuing with a log that is not the one the state was folded from, or that lacks events; profiles are kept."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Adopted:
-    """A partition that goes on.
+    """A partition that continues.
 
     Attributes:
         partition: its number.
@@ -58,14 +58,14 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Adoption:
-    """The partitions that go on, and the snapshot of the state from which `verify` folds; None if none had to."""
+    """The partitions that continue, and the snapshot of the state from which `verify` folds; None if none had to."""
 
     partitions: list[Adopted]
     snapshot: str | None
 
 
 def adopt(settings: Settings, *, progress: Progress) -> Adoption:
-    """Let every stopped partition go on with the log as it is; profiles are kept.
+    """Let every stopped partition continue with the log as it is; profiles are kept.
 
     The state is saved as a snapshot first. A log that is another one, or an older copy, is folded from its beginning:
     an event that the state holds already changes nothing, so none that the log holds is missed. In a log that lacks

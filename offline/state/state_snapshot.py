@@ -79,7 +79,7 @@ def write(
         data_hash: SHA-256 of the data set that it began with.
         log: the log that follows.
         next_offsets: by shard, where that log is folded from.
-        restart: shards whose dead letters are counted anew.
+        restart: shards whose dead letters are counted again.
         progress: called with the share that is done, 0 to 1.
 
     Raises:

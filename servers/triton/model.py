@@ -1,4 +1,4 @@
-"""A Triton model that runs `model.onnx`; it is copied beside each as `model.py`, and runs in Triton's environment.
+"""A Triton model that runs `model.onnx`; it is copied next to each as `model.py`, and runs in Triton's environment.
 
 The ONNX model's names are those of the configuration, as with the stock onnxruntime backend. Tensors pass by DLPack:
 the backend's own conversion is built for numpy 1 and silently loses the values under numpy 2, the only one for

@@ -1,7 +1,7 @@
 """A stock Triton model repository mirrored into one that Triton's Python backend can serve.
 
 The stock repository is MODEL/config.pbtxt and MODEL/VERSION/model.onnx for the onnxruntime backend. In the derived one
-each version has a `model.py` beside its model.onnx, and the configuration names the Python backend instead.
+each version has a `model.py` next to its model.onnx, and the configuration names the Python backend instead.
 
 Triton looks at the derived repository at any moment and takes what it finds, so a version appears and goes by one
 rename. Until then, and after, its folder has a name that begins with 0, which Triton documents that it ignores: a
@@ -116,7 +116,7 @@ def _mirror_file(stock: Path, derived: Path) -> None:
 
 
 def _compile(code: Path) -> None:
-    """Write a module's bytecode where it is not; Python's own, written beside a version when it is loaded, would look
+    """Write a module's bytecode where it is not; Python's own, written next to a version when it is loaded, would look
     to Triton like a change of it, for which it loads the version that serves once more with the next."""
     bytecode = Path(importlib.util.cache_from_source(str(code)))
     if not bytecode.is_file() or importlib.util.source_hash(code.read_bytes()) not in bytecode.read_bytes()[:16]:
@@ -142,7 +142,7 @@ def _remove(entry: Path, gone: Path) -> None:
 
 
 def _aside(version: Path) -> Path:
-    """A name beside a version that Triton ignores."""
+    """A name next to a version that Triton ignores."""
     return version.with_name(f"0{time.time_ns()}")
 
 

@@ -1,9 +1,9 @@
 """Runs Triton, and ends it when a process in which it runs a model has died.
 
-`python -I watch.py SERVER ARGUMENTS`. Triton's Python backend says of such a model that its stub is not healthy
-and never starts another, while the server goes on to call itself live. Once it has ended, the supervisor starts it with
-all its models. A model that is unloaded ends its process too, but Triton collects that one at once; one that stays a
-zombie has died by itself.
+`python -I watch.py SERVER ARGUMENTS`. Triton's Python backend reports the stub of such a model as unhealthy
+and never starts another, while the server continues to call itself live. Once it has ended, the supervisor starts it
+with all its models. A model that is unloaded ends its process too, but Triton collects that one at once; a process that
+stays a zombie has died by itself.
 """
 
 from __future__ import annotations

@@ -25,7 +25,7 @@ os.environ.setdefault("FEAST_USAGE", "False")
 _without_torch = "torch" not in sys.modules
 if _without_torch:
     sys.modules["torch"] = cast(Any, None)
-# Feast has its own calls checked against their types, for which typeguard compiles its classes anew: half of the 8 s of
+# Feast has its own calls checked against their types, for which typeguard recompiles its classes: half of the 8 s of
 # CPU time that a process takes to start, and so of the time that a worker which died is missing.
 _typechecked = typeguard.typechecked
 typeguard.typechecked = cast(Any, lambda target: target)

@@ -1,4 +1,4 @@
-"""The feature log: the ranker's inputs as they stood before each event, in the topic `ratings.features`.
+"""The feature log: the ranker's inputs as they were before each event, in the topic `ratings.features`.
 
 One message holds consecutive events of one partition of the ratings, as msgpack: columns as raw little-endian arrays.
 """

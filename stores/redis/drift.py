@@ -59,7 +59,7 @@ class DriftStore:
         return DriftNow.model_validate_json(packed) if packed else None
 
     def histogram(self, series: str) -> SeriesHistogram | None:
-        """A series' latest window beside the reference; None before the first."""
+        """A series' latest window next to the reference; None before the first."""
         with reachable():
             packed = cast("bytes | None", self.client.hget(f"{TAG}:histograms", series))
         return SeriesHistogram.model_validate_json(packed) if packed else None
@@ -165,7 +165,7 @@ class DriftStore:
             pipe.reset()
 
     def start_over(self, position: int) -> None:
-        """Count anew what follows an offset of the feature log; what was shown stays.
+        """Count again what follows an offset of the feature log; what was shown stays.
 
         What the feature log holds up to there is of events that are lost, or that are folded and logged again.
         """

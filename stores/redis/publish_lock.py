@@ -100,7 +100,7 @@ class PublishLock:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Give it back; where Redis is away it expires."""
+        """Give it back; where Redis is down it expires."""
         self._stopping.set()
         self._renewer.join()
         try:

@@ -264,7 +264,7 @@ class Published:
         return last[0][0].decode() if last else "0-0"
 
     def changed_items(self, since: str) -> tuple[str, list[int]]:
-        """Items told of after the position `since`, and the position to go on from; does not wait."""
+        """Items told of after the position `since`, and the position to continue from; does not wait."""
         with reachable():
             entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
         itemids: set[int] = set()

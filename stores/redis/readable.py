@@ -49,7 +49,7 @@ def readable_users(
 
 
 def readable_dead(packed: Any) -> dict[str, int]:
-    """Dead events by reason from what is stored; without counts that cannot be read."""
+    """Dead letters by reason from what is stored; without counts that cannot be read."""
     counts = {}
     for reason, n in ({} if isinstance(packed, Exception) else packed).items():
         if n.isdigit():

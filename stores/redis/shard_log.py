@@ -61,9 +61,9 @@ class ShardLogs:
                 self._profiles.client.hset(key, "stopped", why)
 
     def adopt(self, shard: int, log: LogIdentity, applied: int, lost: Sequence[tuple[int, int]]) -> None:
-        """Let a shard go on in another log, or elsewhere in its own: its next record is the one after `applied`.
+        """Let a shard continue in another log, or elsewhere in its own: its next record is the one after `applied`.
 
-        Dead letters are counted anew: the log that follows may hold records that were counted before.
+        Dead letters are counted again: the log that follows may hold records that were counted before.
 
         Args:
             lost: runs of offsets, as (first, end), that are passed over.
