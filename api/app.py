@@ -131,9 +131,7 @@ def _recommendation(app: Flask, parts: Services, places: Places) -> None:
 
 def known_of(parts: Services, userid: int) -> dict[str, Any]:
     """What is known of a user, and as of which event."""
-    live = parts.follower.live
-    if live is None:
-        raise RequestError("nothing is published yet; run `reelstream publish`", 503)
+    live = parts.follower.require()
     profile, seen, applied = parts.profiles.profile(userid)
     if profile is None:
         raise RequestError(f"userid: user {userid} is not known yet", 404)

@@ -8,11 +8,14 @@ import time
 from dataclasses import dataclass
 
 from api.items import LiveItems
+from api.messages import RequestError
 from settings import Settings
 from stores import LiveRun, NotPublished, Published, Unreachable
 from stores.feast.feature_store import Features
 
 log = logging.getLogger("reelstream.api")
+
+UNPUBLISHED = "nothing is published yet; run `reelstream publish`"
 
 EVERY_S = 0.5
 """Seconds between two looks at what changed."""
@@ -48,8 +51,19 @@ class Follower:
         self._snapshot: str | None = None
         self.live: Live | None = None
         self.waits_for: str | None = "the first look at what is published"
+        self._refusal = UNPUBLISHED
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+
+    def require(self) -> Live:
+        """What answers are made with.
+
+        Raises:
+            RequestError: if there is nothing yet that they can be made with.
+        """
+        if self.live is None:
+            raise RequestError(self._refusal, 503)
+        return self.live
 
     def start(self) -> None:
         """Look once, so that a new process answers its first request as any other, then follow."""
@@ -70,6 +84,8 @@ class Follower:
             self.look()
             self.waits_for = None
         except (NotPublished, Unreachable) as error:
+            if isinstance(error, NotPublished):
+                self._refusal = str(error)
             if self.waits_for != str(error):
                 log.warning("%s", error)
             self.waits_for = str(error)
@@ -82,12 +98,15 @@ class Follower:
 
         Raises:
             NotPublished: if nothing is published yet.
+            OtherVersion: if what is published was made with other counts or features than are declared.
             Unreachable: if a store does not answer.
         """
         run = self._published.run()
         snapshot = self._published.snapshot()
         if run is None or snapshot is None:
-            raise NotPublished("nothing is published yet; run `reelstream publish`")
+            raise NotPublished(UNPUBLISHED)
+        self._published.require_state_version()
+        run.require_columns()
         table = self._table
         if table is None or snapshot.created != self._snapshot:
             table = LiveItems(self._published.catalogue(), self._settings.recall.half_life_days)

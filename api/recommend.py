@@ -160,10 +160,7 @@ class Recommender:
         return answer
 
     def _live(self) -> Live:
-        live = self._follower.live
-        if live is None:
-            raise RequestError("nothing is published yet; run `reelstream publish`", 503)
-        return live
+        return self._follower.require()
 
     def _check(self, request: RecommendationRequest, live: Live) -> None:
         limits = self._settings.api

@@ -12,6 +12,7 @@ from drift.histogram import MISSING, Histogram
 from drift.series import LABELS, label_values
 from drift.thresholds import Blocks, Ints, tails
 from features import DENSE_COLUMNS
+from features.version import difference
 from settings import ReelstreamError
 
 WINDOW = 1000
@@ -89,7 +90,7 @@ class Reference:
         """Read what `as_json` made.
 
         Raises:
-            ReferenceError: it is none, or one that was made before references had thresholds.
+            ReferenceError: it is none, one that was made before references had thresholds, or one of other features.
         """
         try:
             features, labels, scores = (
@@ -99,6 +100,10 @@ class Reference:
             quality = {name: float(value) for name, value in given["quality"].items()}  # type: ignore[arg-type]
         except (KeyError, TypeError, AttributeError):
             raise ReferenceError("reference.json has no thresholds to watch drift by; train again") from None
+        if (other := difference(list(features))) is not None:
+            raise ReferenceError(
+                f"it was made with other features than this reelstream declares ({other}); train and publish again"
+            )
         return cls(features, labels, scores, quality)
 
 

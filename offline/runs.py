@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from features.version import difference
 from offline.data.history import Floats
 from offline.data.readers import Ints
 from offline.errors import RunError
@@ -94,7 +95,7 @@ def manifest(path: Path) -> Manifest:
     """Read the manifest of a run folder.
 
     Raises:
-        RunError: it is missing or malformed, or of another version of reelstream.
+        RunError: it is missing or malformed, or of another version or other features of reelstream.
     """
     try:
         found = Manifest.model_validate_json((path / MANIFEST).read_bytes())
@@ -106,6 +107,11 @@ def manifest(path: Path) -> Manifest:
     if found.format != FORMAT:
         raise RunError(
             f"run {found.run} has format {found.format}, but this version of reelstream reads {FORMAT}; "
+            "run `reelstream train`"
+        )
+    if (other := difference(found.input_schema.dense)) is not None:
+        raise RunError(
+            f"run {found.run} was trained on other features than this reelstream declares ({other}); "
             "run `reelstream train`"
         )
     return found

@@ -17,6 +17,7 @@
     └── StoreError           a server that we talk to                                     stores/
         ├── Unreachable      does not answer (worth trying again)
         ├── NotPublished     has no snapshot or no run yet
+        │   └── OtherVersion has a state or a run of other counts or features than are declared
         ├── LockTaken        another publish, rollback or reset is at work
         ├── LockLost         a publish lost its lock, or the live run changed under it
         ├── Unreadable       holds a value that we did not write

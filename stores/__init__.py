@@ -17,6 +17,7 @@ from stores.errors import (
     LockTaken,
     LogError,
     NotPublished,
+    OtherVersion,
     ShardLost,
     Skipped,
     StoreError,
@@ -31,9 +32,10 @@ from stores.kafka.record import Logged, decode_event, partition_of
 from stores.kafka.topics import delete_topics, ensure_topics
 from stores.redis.connection import connect
 from stores.redis.drift import DriftStore
+from stores.redis.live import LiveRun, Snapshot
 from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import PublishLock
-from stores.redis.published import LiveRun, Published, Snapshot
+from stores.redis.published import Published
 from stores.redis.shard_transaction import Changes, ShardTransaction
 from stores.redis.shard_view import ShardView, view_shard
 from stores.triton import ENCODER, RANKER, Models, Ranking
@@ -54,6 +56,7 @@ __all__ = [
     "Logged",
     "Models",
     "NotPublished",
+    "OtherVersion",
     "Profiles",
     "PublishLock",
     "Published",

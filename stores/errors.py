@@ -17,6 +17,10 @@ class NotPublished(StoreError):
     """There is no snapshot, or no run, to serve from yet."""
 
 
+class OtherVersion(NotPublished):
+    """What is stored or live was made with other counts or features than this reelstream declares."""
+
+
 class LockTaken(StoreError):
     """Another publish, rollback or reset is at work."""
 

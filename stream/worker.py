@@ -167,6 +167,7 @@ class Worker:
         self._metrics.items.inc(published)
 
     def _make_fold(self) -> Fold:
+        self._published.require_state_version()
         try:
             self._items = self._published.catalogue()
         except StoreError:

@@ -48,6 +48,7 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
 
     Raises:
         NotPublished: if there is nothing to verify, or a reset has deleted a part of it.
+        OtherVersion: if the state was written with other counts than are declared.
         DataError: if the state began with other data than the data folder holds.
         LogError: if the log is not the one that the state was folded from, or lacks events.
         Unreachable: if a store does not answer, or the stream stands still.
@@ -107,6 +108,7 @@ def _require_state(published: Published) -> Snapshot:
     snapshot = published.snapshot()
     if snapshot is None:
         raise NotPublished("there is nothing to verify yet; run `reelstream publish`")
+    published.require_state_version()
     return snapshot
 
 

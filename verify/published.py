@@ -79,6 +79,7 @@ def compare_run(settings: Settings, name: str, run: LiveRun, published: Publishe
         "index": f"{settings.elasticsearch.alias}-{run.version}",
         "dim": vectors.shape[1],
         "history": manifest.input_schema.history,
+        "dense": manifest.input_schema.dense,
         "quality": manifest.metrics["pipeline_validation"]["ndcg@10"],
     }
     result.check(f"{name} {run.run}", expected, {field: getattr(run, field) for field in expected})

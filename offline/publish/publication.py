@@ -107,6 +107,7 @@ def publish(
     Raises:
         RunError: if the run was trained on other data than the data folder or the live state holds, if it is worse on
             validation data than the live run, or if Triton does not answer as the trained model did.
+        OtherVersion: if the live state was written with other counts than are declared.
         LockTaken: if another publish, rollback or reset is at work.
         LockLost: if another took over from this one; what is live is as that one left it.
         Unreachable: if a store does not answer.
@@ -187,6 +188,7 @@ class _Publishing:
             history=self._manifest.input_schema.history,
             quality=self._manifest.quality,
             data_hash=self._manifest.data_hash,
+            dense=self._manifest.input_schema.dense,
         )
 
     def _require_own_data(self) -> None:
@@ -201,6 +203,7 @@ class _Publishing:
                 "a `reelstream publish --reset` was interrupted and the live state is partly deleted; "
                 "run `reelstream publish --reset` again"
             )
+        self._published.require_state_version()
         snapshot = self._published.snapshot()
         began_with = snapshot.data_hash if snapshot else self._published.snapshot_begun()
         if began_with not in (None, self._manifest.data_hash):

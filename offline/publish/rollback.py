@@ -24,6 +24,7 @@ def rollback(settings: Settings, progress: Progress = lambda what, share: None) 
         before = published.previous_run()
         if live is None or before is None:
             raise RunError("there is no previous run to restore; `reelstream publish RUN` publishes one")
+        before.require_columns()
         snapshot = published.snapshot()
         if snapshot is None or before.data_hash not in ("", snapshot.data_hash):
             raise RunError(f"run {before.run} was trained on other data than the live state was built from")

@@ -87,6 +87,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     snapshot = published.snapshot()
     if snapshot is None:
         raise NotPublished("there is no state yet; run `reelstream publish`")
+    published.require_state_version()
     progress("comparing the log with the state", 0.0)
     ensure_topics(settings.kafka)
     if running := group_members(settings.kafka, GROUP, LEFT_WITHIN_S):

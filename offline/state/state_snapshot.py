@@ -17,6 +17,7 @@ from typing import Literal
 import msgpack
 from pydantic import BaseModel, ValidationError
 
+from features.version import FIRST_PROFILES, PROFILES_VERSION
 from offline.errors import DataError
 from offline.state.snapshot import Beginning, Shards
 from settings import Settings
@@ -48,6 +49,7 @@ class StateSnapshot(BaseModel):
 
     Attributes:
         schema_version: of the snapshot's files.
+        profiles_version: of the profiles and counters in them (see `features.version`).
         name: of its folder.
         created: UTC time, ISO 8601.
         data_hash: SHA-256 of the data set that the state began with.
@@ -56,6 +58,7 @@ class StateSnapshot(BaseModel):
     """
 
     schema_version: Literal[1] = 1
+    profiles_version: str = FIRST_PROFILES
     name: str
     created: str
     data_hash: str
@@ -113,6 +116,7 @@ def write(
         )
         progress((shard + 1) / profiles.partitions)
     manifest = StateSnapshot(
+        profiles_version=PROFILES_VERSION,
         name=name,
         created=now.isoformat(timespec="seconds"),
         data_hash=data_hash,
@@ -180,11 +184,18 @@ def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[
 def _manifest(settings: Settings, name: str) -> StateSnapshot:
     folder = settings.state / "snapshots" / name
     try:
-        return StateSnapshot.model_validate_json((folder / MANIFEST).read_text())
+        found = StateSnapshot.model_validate_json((folder / MANIFEST).read_text())
     except (OSError, ValidationError) as error:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
+    if found.profiles_version != PROFILES_VERSION:
+        raise DataError(
+            f"snapshot {name} of the state holds profiles of the version {found.profiles_version}, this reelstream "
+            f"has {PROFILES_VERSION}; go back to the reelstream that wrote it, or start over with "
+            "`reelstream publish --reset`"
+        )
+    return found
 
 
 def _restore(folder: Path) -> str:

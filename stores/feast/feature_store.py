@@ -43,6 +43,9 @@ if _without_torch:
 
 log = logging.getLogger("reelstream.stores")
 
+DECLARED = (repository.user_view.features, repository.item_view.features)
+"""Fields of the views, as they are declared: what a registry of an earlier reelstream may lack."""
+
 ROWS = 500
 """Rows written in one pipeline."""
 
@@ -93,10 +96,16 @@ class Features:
         online._get_client(self._store.config.online_store).set_retry(retry())
         if not settings.feast_registry.is_file():
             self.apply()
-        self._user_view = cast(FeatureView, self._store.get_feature_view(repository.USER_VIEW))
-        self._item_view = cast(FeatureView, self._store.get_feature_view(repository.ITEM_VIEW))
+        self._read_views()
+        if (self._user_view.features, self._item_view.features) != DECLARED:
+            self.apply()
+            self._read_views()
         self._user_service = self._store.get_feature_service(repository.USER_SERVICE)
         self._item_service = self._store.get_feature_service(repository.ITEM_SERVICE)
+
+    def _read_views(self) -> None:
+        self._user_view = cast(FeatureView, self._store.get_feature_view(repository.USER_VIEW))
+        self._item_view = cast(FeatureView, self._store.get_feature_view(repository.ITEM_VIEW))
 
     @property
     def store(self) -> FeatureStore:

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import DENSE_COLUMNS, Recent
+from features.version import FEATURE_LOG_VERSION, FIRST_FEATURE_LOG
 from settings import KafkaSettings
 from stores.kafka.producer import Record, Refused, Sender
 
@@ -91,6 +92,7 @@ class FeatureBatch:
                     (event.place, event.gender, event.age, event.occupation, event.n, event.recent, event.user)
                     for event in self.sampled
                 ],
+                FEATURE_LOG_VERSION,
             ]
         )
         return packed
@@ -117,7 +119,10 @@ class FeatureBatch:
 
     @classmethod
     def _unpack(cls, packed: bytes) -> FeatureBatch:
-        partition, columns, created, rows, sampled = msgpack.unpackb(packed, use_list=True)
+        partition, columns, created, rows, sampled, *rest = msgpack.unpackb(packed, use_list=True)
+        (version,) = rest or [FIRST_FEATURE_LOG]
+        if version != FEATURE_LOG_VERSION:
+            raise ValueError(f"its features are of the version {version}, not {FEATURE_LOG_VERSION}")
         times = np.frombuffer(created, dtype=np.float64)
         offset, ts, userid, itemid, rating = np.frombuffer(columns, dtype=np.int64).reshape(5, len(times))
         if type(partition) is not int:

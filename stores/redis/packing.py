@@ -5,13 +5,15 @@ from __future__ import annotations
 import struct
 from array import array
 from collections.abc import Iterable
+from dataclasses import fields
 from itertools import chain
+from operator import attrgetter
 from typing import cast
 
 import msgpack
 
 from features import RECENT, ItemCounter, Profile, Rated, User
-from features.catalogue import DECADES, GENRES, UNKNOWN
+from features.catalogue import UNKNOWN
 from stores.errors import Unreadable
 
 UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)
@@ -22,27 +24,18 @@ SEEN = struct.Struct(">IB")
 USER = struct.Struct(">bbb")
 """A user's attributes."""
 
+_FIELDS = [field.name for field in fields(Profile)]
+_EMPTY = Profile(0)
+_LIST_FIELDS = [name for name in _FIELDS if name != "recent" and isinstance(getattr(_EMPTY, name), list)]
+_LENGTHS = [len(getattr(_EMPTY, name)) for name in _LIST_FIELDS]
+_values = attrgetter(*_FIELDS)
+_lists = attrgetter(*_LIST_FIELDS)
+_numbers = attrgetter(*(name for name in _FIELDS if name not in (*_LIST_FIELDS, "recent")))
+
 
 def pack_profile(profile: Profile) -> bytes:
     """A profile as it is stored."""
-    return cast(
-        bytes,
-        msgpack.packb(
-            [
-                profile.userid,
-                profile.version,
-                profile.n,
-                profile.likes,
-                profile.first_ts,
-                profile.last_ts,
-                profile.genre_n,
-                profile.genre_likes,
-                profile.decade_n,
-                profile.decade_likes,
-                profile.recent,
-            ]
-        ),
-    )
+    return cast(bytes, msgpack.packb(_values(profile)))
 
 
 def unpack_profile(packed: bytes) -> Profile:
@@ -52,17 +45,17 @@ def unpack_profile(packed: bytes) -> Profile:
         Unreadable: if it is not a profile.
     """
     try:
-        profile = Profile(*msgpack.unpackb(packed))
+        values = msgpack.unpackb(packed)
+        profile = Profile(*values)
         profile.recent = [(ts, itemid, rating) for ts, itemid, rating in profile.recent]
-        lists = (profile.genre_n, profile.genre_likes, profile.decade_n, profile.decade_likes)
-        numbers = [profile.userid, profile.version, profile.n, profile.likes, profile.first_ts, profile.last_ts]
-        require_counts(numbers, *lists, *profile.recent)
-        lengths = [len(column) for column in lists]
-        right = lengths == [len(GENRES), len(GENRES), DECADES, DECADES] and len(profile.recent) <= RECENT
+        lists = _lists(profile)
+        require_counts(_numbers(profile), *lists, *profile.recent)
+        # A profile of fewer fields would take the defaults of those that it lacks.
+        right = len(values) == len(_FIELDS) and [len(counts) for counts in lists] == _LENGTHS
     except UNREADABLE as error:
         raise Unreadable("a stored profile is not one") from error
-    if not right:
-        raise Unreadable("a stored profile has other genres, other decades, or too many events")
+    if not right or len(profile.recent) > RECENT:
+        raise Unreadable("a stored profile has other fields, other genres, other decades, or too many events")
     return profile
 
 

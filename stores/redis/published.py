@@ -6,6 +6,7 @@ reelstream:run         JSON: the run in use; its one switch at publishing is the
 reelstream:run:before  JSON: the run that a rollback returns to
 reelstream:version     number of the newest version that a publish was given
 reelstream:resetting   data hash of the state that a reset is deleting; absent once all of it is gone
+reelstream:state:version  version of the state (see `features.version`), set before the first of a snapshot is written
 reelstream:snapshot:begun  data hash of a snapshot that is being written; absent once it is complete
 reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
 reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
@@ -18,11 +19,12 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Any, cast
 
 import msgpack
-from pydantic import BaseModel
 
 from features import Item
-from stores.errors import LockLost, NotPublished
+from features.version import FIRST_STATE, STATE_VERSION
+from stores.errors import LockLost, NotPublished, OtherVersion
 from stores.redis.connection import Client, reachable
+from stores.redis.live import LiveRun, Snapshot
 from stores.redis.publish_lock import LOCK, PublishLock
 
 CATALOGUE = "reelstream:catalogue"
@@ -37,6 +39,7 @@ RESETTING = "reelstream:resetting"
 REBUILD = "rebuild"
 """In place of the data hash: a rebuild is deleting the state, and keeps the log."""
 BEGUN = "reelstream:snapshot:begun"
+STATE = "reelstream:state:version"
 KEPT_NOTICES = 10_000
 
 SWITCH = """
@@ -53,49 +56,6 @@ local version = math.max(tonumber(redis.call('GET', KEYS[1]) or '0'), tonumber(A
 redis.call('SET', KEYS[1], version)
 return version
 """
-
-
-class Snapshot(BaseModel):
-    """The offline history that the state began with.
-
-    Attributes:
-        data_hash: SHA-256 of the data set.
-        created: UTC time, ISO 8601.
-        events: offline events folded.
-        users: profiles written.
-        items: items of the catalogue.
-        base: the snapshot of the state, written by `reelstream adopt`, that the log in use follows; None where it
-            follows the offline history.
-    """
-
-    data_hash: str
-    created: str
-    events: int
-    users: int
-    items: int
-    base: str | None = None
-
-
-class LiveRun(BaseModel):
-    """The run that answers are made with.
-
-    Attributes:
-        run: its id.
-        version: version number of its models on Triton.
-        index: its Elasticsearch index.
-        dim: length of a user or item vector.
-        history: events that its encoder sees.
-        quality: NDCG@10 of the whole pipeline on validation events.
-        data_hash: SHA-256 of the data that it was trained on; empty for one published by an earlier reelstream.
-    """
-
-    run: str
-    version: int
-    index: str
-    dim: int
-    history: int
-    quality: float
-    data_hash: str = ""
 
 
 class Published:
@@ -208,7 +168,23 @@ class Published:
     def begin_snapshot(self, data_hash: str) -> None:
         """Note that the snapshot of these data is being written, before the first of it is."""
         with reachable():
-            self.client.set(BEGUN, data_hash)
+            self.client.mset({STATE: STATE_VERSION, BEGUN: data_hash})
+
+    def require_state_version(self) -> None:
+        """Refuse a state, whole or begun, whose profiles and rows hold other counts than are declared.
+
+        Raises:
+            OtherVersion: if it is one.
+            Unreachable: if Redis does not answer.
+        """
+        with reachable():
+            found = cast("list[bytes | None]", self.client.mget(STATE, SNAPSHOT, BEGUN))
+        stored = found[0].decode(errors="replace") if found[0] else FIRST_STATE
+        if stored != STATE_VERSION and any(found[1:]):
+            raise OtherVersion(
+                f"the stored state has the version {stored}, this reelstream has {STATE_VERSION}, as it declares other "
+                "counts; run `reelstream rebuild`, which folds the archive and the log again"
+            )
 
     def reference(self, run: str) -> Any:
         """The reference of a run as its folder has it; None where it has none."""
@@ -250,7 +226,7 @@ class Published:
     def delete_all(self) -> None:
         """Forget the catalogue, the snapshot and the notices; the run stays."""
         with reachable():
-            self.client.delete(SNAPSHOT, BEGUN, CATALOGUE, ITEMS, OTHERS)
+            self.client.delete(SNAPSHOT, BEGUN, STATE, CATALOGUE, ITEMS, OTHERS)
 
     def tell_items(self, itemids: Sequence[int]) -> None:
         """Notify holders of item features in memory that these have changed."""

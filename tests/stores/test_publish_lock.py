@@ -7,15 +7,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
 
 import pytest
 
-import servers
-from settings import Settings, load
-from stores import LiveRun, LockLost, LockTaken, Published, PublishLock, connect
+from stores import LiveRun, LockLost, LockTaken, Published, PublishLock
 from stores.redis.publish_lock import LOCK, holder_of
-from tests.servers_fixture import free_ports_environment
 
 HOLD = """
 import sys, time
@@ -25,26 +21,6 @@ with PublishLock(connect(load().redis), 3.0, "publish of run first"):
     print("held", flush=True)
     time.sleep(60)
 """
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("lock") / "state").items():
-            patch.setenv(name, value)
-        made = load()
-        try:
-            servers.up(made, only=["redis"])
-            yield made
-        finally:
-            servers.down(made)
-
-
-@pytest.fixture
-def published(redis: Settings) -> Published:
-    client = connect(redis.redis)
-    client.flushall()
-    return Published(client)
 
 
 def run(name: str) -> LiveRun:

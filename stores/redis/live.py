@@ -1,0 +1,65 @@
+"""What is live: the snapshot that the state began with, and the run that answers are made with."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from features.version import FIRST_COLUMNS, difference
+from stores.errors import OtherVersion
+
+
+class Snapshot(BaseModel):
+    """The offline history that the state began with.
+
+    Attributes:
+        data_hash: SHA-256 of the data set.
+        created: UTC time, ISO 8601.
+        events: offline events folded.
+        users: profiles written.
+        items: items of the catalogue.
+        base: the snapshot of the state, written by `reelstream adopt`, that the log in use follows; None where it
+            follows the offline history.
+    """
+
+    data_hash: str
+    created: str
+    events: int
+    users: int
+    items: int
+    base: str | None = None
+
+
+class LiveRun(BaseModel):
+    """The run that answers are made with.
+
+    Attributes:
+        run: its id.
+        version: version number of its models on Triton.
+        index: its Elasticsearch index.
+        dim: length of a user or item vector.
+        history: events that its encoder sees.
+        quality: NDCG@10 of the whole pipeline on validation events.
+        data_hash: SHA-256 of the data that it was trained on; empty for one published by an earlier reelstream.
+        dense: columns of the dense input that its ranker was trained on.
+    """
+
+    run: str
+    version: int
+    index: str
+    dim: int
+    history: int
+    quality: float
+    data_hash: str = ""
+    dense: list[str] = list(FIRST_COLUMNS)
+
+    def require_columns(self) -> None:
+        """Refuse a run whose ranker was trained on other columns than are declared.
+
+        Raises:
+            OtherVersion: if it is one.
+        """
+        if (other := difference(self.dense)) is not None:
+            raise OtherVersion(
+                f"run {self.run} was trained on other features than this reelstream declares ({other}); "
+                "run `reelstream train`, then `reelstream publish --force`"
+            )

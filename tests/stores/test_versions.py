@@ -1,0 +1,136 @@
+"""What was stored or trained with other counts or features is recognised and refused in one line."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pytest
+
+from drift import Reference, ReferenceError
+from features import DENSE_COLUMNS, Profile
+from features.version import STATE_VERSION
+from offline import runs
+from offline.errors import DataError, RunError
+from offline.state import state_snapshot
+from settings import Settings, load
+from stores import FeatureBatch, LiveRun, OtherVersion, Published, Snapshot, Unreadable
+from stores.kafka.feature_log import FeatureLogError
+from stores.redis.packing import pack_profile, unpack_profile
+from stores.redis.published import STATE
+
+SNAPSHOT = Snapshot(data_hash="a", created="2026-01-01T00:00:00+00:00", events=1, users=1, items=1)
+FEWER = list(DENSE_COLUMNS[1:])
+
+
+def live_run(dense: list[str]) -> LiveRun:
+    return LiveRun(run="one", version=1, index="items-1", dim=3, history=10, quality=0.1, dense=dense)
+
+
+def test_a_state_of_other_counts_is_refused_with_what_to_do(published: Published) -> None:
+    published.begin_snapshot("a")
+    published.require_state_version()
+    published.client.set(STATE, "00000000")
+    with pytest.raises(OtherVersion, match="version 00000000, .* has " + STATE_VERSION) as begun:
+        published.require_state_version()
+    published.set_snapshot(SNAPSHOT)
+    with pytest.raises(OtherVersion, match="run `reelstream rebuild`") as whole:
+        published.require_state_version()
+    assert "\n" not in str(begun.value) + str(whole.value)
+
+
+def test_a_state_from_before_there_were_versions_is_taken_for_what_it_is(
+    published: Published, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    published.set_snapshot(SNAPSHOT)
+    published.require_state_version()
+    monkeypatch.setattr("stores.redis.published.STATE_VERSION", "11111111")
+    with pytest.raises(OtherVersion, match=f"version {STATE_VERSION}, this reelstream has 11111111"):
+        published.require_state_version()
+
+
+def test_where_there_is_no_state_any_version_may_begin(published: Published) -> None:
+    published.begin_snapshot("a")
+    published.client.set(STATE, "00000000")
+    published.delete_all()
+    published.require_state_version()
+    published.begin_snapshot("a")
+    published.require_state_version()
+    assert published.client.get(STATE) == STATE_VERSION.encode()
+
+
+def test_a_profile_of_fewer_fields_is_not_read_with_defaults() -> None:
+    values = msgpack.unpackb(pack_profile(Profile(7)))
+    with pytest.raises(Unreadable, match="other fields"):
+        unpack_profile(msgpack.packb(values[:-1]))
+
+
+def test_a_live_run_of_other_features_is_refused_with_their_names() -> None:
+    live_run(list(DENSE_COLUMNS)).require_columns()
+    with pytest.raises(OtherVersion, match=r"trained on other features .*it lacks user_log_n.*`reelstream train"):
+        live_run(FEWER).require_columns()
+
+
+def test_a_live_run_from_before_they_named_their_features_is_taken_for_what_it_is() -> None:
+    stored = live_run([]).model_dump(exclude={"dense"})
+    assert LiveRun.model_validate(stored).dense == list(DENSE_COLUMNS)
+
+
+def test_a_run_folder_of_other_features_is_refused_with_their_names(tmp_path: Path) -> None:
+    manifest = runs.Manifest(
+        format=runs.FORMAT,
+        run="one",
+        created=datetime.now(UTC),
+        data_hash="a",
+        seed=0,
+        train={},
+        input_schema=runs.InputSchema(ids=[], dense=[*DENSE_COLUMNS, "user_hours"], dim=3, history=10),
+        metrics={},
+        seconds={},
+        peak_memory_mb=0.0,
+        files={},
+    )
+    (tmp_path / runs.MANIFEST).write_text(manifest.model_dump_json(by_alias=True))
+    with pytest.raises(RunError, match=r"it has user_hours.*run `reelstream train`") as refused:
+        runs.manifest(tmp_path)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_reference_of_other_features_is_refused_with_their_names() -> None:
+    stored: dict[str, dict[str, object]] = {"features": {}, "labels": {}, "scores": {}, "quality": {}}
+    with pytest.raises(ReferenceError, match=r"it lacks user_log_n, .*train and publish again"):
+        Reference.from_json(stored)
+
+
+def test_a_message_of_the_feature_log_of_other_features_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = np.zeros((1, len(DENSE_COLUMNS)), dtype=np.float32)
+    numbers = [np.array([7], dtype=np.int64)] * 5
+    batch = FeatureBatch(0, *numbers, np.array([0.5]), row)
+    packed = batch.pack()
+    assert FeatureBatch.unpack(packed).rows.tolist() == row.tolist()
+    before = msgpack.packb(msgpack.unpackb(packed)[:-1])
+    assert FeatureBatch.unpack(before).rows.tolist() == row.tolist()
+    monkeypatch.setattr("stores.kafka.feature_log.FEATURE_LOG_VERSION", "11111111")
+    for each in (packed, before):
+        with pytest.raises(FeatureLogError, match=r"its features are of the version [0-9a-f]{8}, not 11111111"):
+            FeatureBatch.unpack(each)
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    return load(state_dir=tmp_path)
+
+
+def test_a_snapshot_file_of_other_profiles_is_refused_with_what_to_do(settings: Settings) -> None:
+    folder = settings.state / "snapshots" / "one"
+    folder.mkdir(parents=True)
+    fields = {"name": "one", "created": "", "data_hash": "a", "cluster": "c", "topic": "t", "shards": []}
+    (folder / state_snapshot.MANIFEST).write_text(json.dumps(fields))
+    assert state_snapshot.next_offsets(settings, "one", 2) == {}
+    (folder / state_snapshot.MANIFEST).write_text(json.dumps(fields | {"profiles_version": "00000000"}))
+    with pytest.raises(DataError, match=r"version 00000000, .*go back to the reelstream that wrote it") as refused:
+        state_snapshot.next_offsets(settings, "one", 2)
+    assert "\n" not in str(refused.value)
