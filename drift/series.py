@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from features import DENSE, DENSE_COLUMNS, GENRES
+from features.declarations import TABLE
 
 LABEL = "label"
 LABELS = (LABEL, *(f"label:{genre}" for genre in GENRES))
@@ -19,6 +20,17 @@ SCORES = ("next", "like", "score")
 SERIES = (*DENSE_COLUMNS, *LABELS, *SCORES)
 EXACT = len(DENSE_COLUMNS) + len(LABELS)
 """The first EXACT series are of every event; scores are of sampled ones."""
+
+DESCRIPTIONS = {
+    **{column: TABLE.description(column) for column in DENSE_COLUMNS},
+    LABEL: "1 where the rating is above 3, else 0.",
+    **{f"{LABEL}:{genre}": f"1 where a rating of the genre {genre} is above 3, else 0." for genre in GENRES},
+    "next": "The ranker's log-odds, up to a constant, that the item is the next.",
+    "like": "The ranker's probability that the user likes the item.",
+    "score": "The ranker's score, by which lists are ordered.",
+    "logloss": "Log loss of the probability of a like, in nats.",
+}
+"""A sentence on each series, and on the log loss, which is checked event by event."""
 
 
 def kind_of(name: str) -> Literal["feature", "label", "score"]:

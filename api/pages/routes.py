@@ -20,6 +20,7 @@ from api.pages.drift_state import DriftState
 from api.pages.sign_in import PAGES, add_sign_in
 from api.pages.stream_state import StreamState
 from api.security.tokens import COOKIE, WRITE, Token, may
+from drift.series import DESCRIPTIONS
 from settings import Settings
 from stores import DriftStore, Models, Profiles
 from stores.elasticsearch import ItemIndex
@@ -110,6 +111,10 @@ def _data(pages: Blueprint, follower: Follower, stream: StreamState, drift: Drif
     @pages.get("/pages/data/drift")
     def drift_data() -> Response:
         return jsonify(drift.look_at_drift(_since()))
+
+    @pages.get("/pages/data/series")
+    def series_data() -> Response:
+        return jsonify(DESCRIPTIONS)
 
     @pages.get("/pages/data/histogram")
     def histogram_data() -> Response:

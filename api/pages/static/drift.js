@@ -2,7 +2,7 @@
 
 import { ask, clock, day, everySecond, fillTiles, h, notice, share, sync, text, whole } from "./core.js";
 import { colour, draw, line } from "./charts.js";
-import { heat, meaning, verdict } from "./words.js";
+import { heat, verdict } from "./words.js";
 import { showAlarms } from "./alarms.js";
 
 const KEPT = 240;
@@ -13,6 +13,7 @@ const rows = () => (narrow() ? 10 : 24);
 
 let windows = [];
 let told = null;
+let descriptions = null; // A sentence on each series.
 let chosen = new URLSearchParams(location.search).get("series");
 let kind = "all";
 let all = false; // Whether every series is shown, or the worst alone.
@@ -21,6 +22,7 @@ let histogramOf = null; // Series and number of events of the histogram on the p
 everySecond(look);
 
 async function look() {
+  descriptions ??= await ask("/pages/data/series");
   const since = windows.at(-1)?.events ?? -1;
   told = await ask(`/pages/data/drift?since=${since}`);
   if (told.state && told.state.events < since) windows = (await ask("/pages/data/drift")).windows;
@@ -73,7 +75,7 @@ function showHeat(series) {
     const selected = each.name === chosen;
     row.setAttribute("aria-selected", selected);
     row.tabIndex = selected ? 0 : -1;
-    row.setAttribute("aria-label", `${each.name}, ${meaning(each.name)}: ${verdict(each.psi, each.threshold)}`);
+    row.setAttribute("aria-label", `${each.name}, ${descriptions[each.name]}: ${verdict(each.psi, each.threshold)}`);
     const state = row.querySelector(".state");
     if (state.dataset.psi !== `${each.psi}`) {
       state.dataset.psi = `${each.psi}`;
@@ -130,7 +132,7 @@ for (const input of document.querySelectorAll("input[name=kind]")) {
 async function showDetail(series) {
   if (!series) return;
   text(of("series"), series.name);
-  text(of("meaning"), meaning(series.name));
+  text(of("meaning"), descriptions[series.name]);
   text(of("verdict"), verdict(series.psi, series.threshold));
   of("verdict").style.color = colour(series.psi > series.threshold ? "bad" : "good");
   text(of("more"), `Of ${whole(series.n)} values ${share(series.missing, 1)} are missing and ${share(series.out_of_range, 1)} are out of range. `
@@ -196,7 +198,7 @@ of("heat").addEventListener("pointermove", (event) => {
   const name = cell.closest(".row").dataset.key;
   const psi = window.psi[name];
   of("tip").replaceChildren(
-    h("b", {}, name), h("div", {}, psi === undefined ? "too few values" : verdict(psi, window.threshold[name])),
+    h("b", {}, name), h("div", {}, descriptions[name]), h("div", {}, psi === undefined ? "too few values" : verdict(psi, window.threshold[name])),
     h("div", {}, `event ${whole(window.events)}, ${clock(window.wall_ts)}`));
   const width = of("tip").offsetWidth;
   of("tip").style.left = `${Math.min(event.clientX + 12, innerWidth - width - 8)}px`;

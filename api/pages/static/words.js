@@ -1,35 +1,5 @@
 // What the numbers are called, in plain words.
 
-const FEATURES = {
-  user_log_n: "how many films the user has rated",
-  user_like_rate: "share of their ratings that are likes",
-  user_like_rate10: "the same of their last 10",
-  user_like_rate30: "the same of their last 30",
-  genre_affinity: "how well they like the film's genres",
-  genre_exposure: "how much they watch the film's genres",
-  genre_affinity30: "how well they liked them in the last 30",
-  genre_exposure30: "how much they watched them in the last 30",
-  item_like_rate: "share of the film's ratings that are likes",
-  item_log_n: "how often the film has been rated",
-  item_year: "the film's year",
-  decade_affinity: "how well they like the film's decade",
-  decade_exposure: "how much they watch the film's decade",
-  user_log_days: "how long they have been rating",
-  label: "ratings above 3",
-  next: "score for being watched next",
-  like: "probability of a like",
-  score: "score that the list is ordered by",
-  logloss: "surprise at each rating",
-};
-
-/** What a series is, in plain words. */
-export function meaning(series) {
-  const [kind, genre] = series.split(":");
-  if (kind === "genre") return `films of the genre ${genre}`;
-  if (kind === "label" && genre) return `likes among ratings of ${genre}`;
-  return FEATURES[series] ?? "";
-}
-
 /** A PSI and what it means: "0.31: shifted; normal is under 0.08". */
 export function verdict(psi, threshold) {
   return `${psi.toFixed(2)}: ${state(psi, threshold)}; normal is under ${threshold.toFixed(2)}`;
