@@ -30,6 +30,16 @@ AGES = [1, 18, 25, 35, 45, 50, 56]
 WEEK_S = 604_800
 LARGEST_ID = 2_147_483_647
 LARGEST_TS = 4_294_967_295
+COUNTED = ("n", "likes", "first_ts", "last_ts", "genre_n", "genre_likes", "decade_n", "decade_likes")
+"""Counts that a profile holds."""
+
+USER_ROW = (
+    *("gender", "age", "occupation", "version", "n", "likes", "n10", "likes10", "n30", "likes30", "first_ts"),
+    *("last_ts", "genre_n", "genre_likes", "genre_n30", "genre_likes30", "decade_n", "decade_likes"),
+)
+ITEM_ROW = ("version", "n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
+"""What is computed here for the feature rows; `verify` names the declared counts that are not among it."""
+
 ARCHIVE = -1
 """Stands for the offset of what is in the archive."""
 
@@ -138,20 +148,34 @@ class Oracle:
         came = [rating for rating in self._of_user[userid] if rating.offset <= upto]
         if not came:
             return None
-        counts = _counting(came)
-        liked = [rating for rating in counts if rating.stars > 3]
-        return {
+        counts = self.user_counts(userid, upto)
+        return {name: counts[name] for name in COUNTED} | {
             "userid": userid,
             "version": sum(1 for _ in _changes(came)),
+            "recent": [[rating.ts, rating.itemid, rating.stars] for rating in _counting(came)[-100:]],
+        }
+
+    def user_counts(self, userid: int, upto: int) -> Row:
+        """The counts of a user after the offset `upto`; all 0 where there is no event."""
+        came = [rating for rating in self._of_user[userid] if rating.offset <= upto]
+        counts = _counting(came)
+        last30, last10 = counts[-30:], counts[-10:]
+        liked, liked30 = ([rating for rating in some if rating.stars > 3] for some in (counts, last30))
+        return {
             "n": len(counts),
             "likes": len(liked),
-            "first_ts": min(rating.ts for rating in came),
-            "last_ts": max(rating.ts for rating in came),
+            "n10": len(last10),
+            "likes10": sum(rating.stars > 3 for rating in last10),
+            "n30": len(last30),
+            "likes30": len(liked30),
+            "first_ts": min((rating.ts for rating in came), default=0),
+            "last_ts": max((rating.ts for rating in came), default=0),
             "genre_n": self._by_genre(counts),
             "genre_likes": self._by_genre(liked),
+            "genre_n30": self._by_genre(last30),
+            "genre_likes30": self._by_genre(liked30),
             "decade_n": self._by_decade(counts),
             "decade_likes": self._by_decade(liked),
-            "recent": [[rating.ts, rating.itemid, rating.stars] for rating in counts[-100:]],
         }
 
     def seen(self, userid: int, upto: int) -> dict[int, tuple[int, int]]:
@@ -164,22 +188,8 @@ class Oracle:
         profile = self.profile(userid, upto)
         if profile is None:
             return None
-        counts = _counting([rating for rating in self._of_user[userid] if rating.offset <= upto])
-        last30, last10 = counts[-30:], counts[-10:]
-        liked30 = [rating for rating in last30 if rating.stars > 3]
-        gender, age, occupation = self.attributes(userid) or [-1, -1, -1]
-        names = ("version", "n", "likes", "first_ts", "last_ts", "genre_n", "genre_likes", "decade_n", "decade_likes")
-        return {name: profile[name] for name in names} | {
-            "gender": gender,
-            "age": age,
-            "occupation": occupation,
-            "n10": len(last10),
-            "likes10": sum(rating.stars > 3 for rating in last10),
-            "n30": len(last30),
-            "likes30": len(liked30),
-            "genre_n30": self._by_genre(last30),
-            "genre_likes30": self._by_genre(liked30),
-        }
+        attributes = zip(USER_ROW, self.attributes(userid) or [-1, -1, -1], strict=False)
+        return self.user_counts(userid, upto) | {"version": profile["version"], **dict(attributes)}
 
     def attributes(self, userid: int) -> list[int] | None:
         """[gender, age, occupation] of a user; None where nothing is known."""
@@ -203,6 +213,16 @@ class Oracle:
             "last_ts": last_ts,
             "weeks": _weeks(counts, last_ts),
         }
+
+    def item_before(self, itemid: int, shard: int, offset: int) -> tuple[int, int]:
+        """(ratings, likes) of an item before an event, its shard's as of then and the others' after the archive."""
+        upto = [offset - 1 if each == shard else ARCHIVE for each in range(self._partitions)]
+        parts = [part for each, at in enumerate(upto) if (part := self.counter(each, itemid, at)) is not None]
+        return sum(part["n"] for part in parts), sum(part["likes"] for part in parts)
+
+    def catalogue(self, itemid: int) -> tuple[int, list[int]]:
+        """(year, genres) of an item."""
+        return self._year[itemid], self._genres[itemid]
 
     def item_row(self, itemid: int, upto: Collection[int]) -> Row:
         """An item's features after the offsets `upto`, one for each shard."""

@@ -26,6 +26,7 @@ class Verified:
         attributes: users whose attributes were compared.
         documents: documents of Elasticsearch that were compared.
         drift_events: events whose counts by drift were compared.
+        inputs: events whose inputs of the ranker in the feature log were compared with the oracle.
         sampled: users and items that were compared with the oracle.
         differing: name of what differs -> what was expected and what is stored.
     """
@@ -38,6 +39,7 @@ class Verified:
     attributes: int = 0
     documents: int = 0
     drift_events: int = 0
+    inputs: int = 0
     sampled: int = 0
     differing: dict[str, str] = field(default_factory=dict)
 
@@ -53,7 +55,7 @@ class Verified:
 
     def as_json(self) -> dict[str, object]:
         """The figures as `reelstream verify --json` prints them."""
-        names = ("profiles", "items", "feature_rows", "attributes", "documents", "drift_events", "sampled")
+        names = ("profiles", "items", "feature_rows", "attributes", "documents", "drift_events", "inputs", "sampled")
         return {
             "compared": {name: getattr(self, name) for name in names},
             "differences": self.differences,

@@ -10,15 +10,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import Event, EventError, encode, item_row, merge, user_row
+from features import (
+    DENSE_COLUMNS,
+    ITEM_FEATURES,
+    USER_FEATURES,
+    Event,
+    EventError,
+    dense,
+    encode,
+    item_row,
+    merge,
+    user_row,
+)
+from features.columns import Before, ItemTable
 from offline.data import readers
 from offline.data.readers import Ratings
 from offline.data.split import split
 from offline.state.snapshot import Shards
 from settings import Settings, load
 from stores import Logged, decode_event, partition_of
+from verify.inputs import OF_ITEM_COUNTS, LoggedInput, expected_row
 from verify.oracle import Oracle
-from verify.sample import COUNTER, PROFILE
+from verify.sample import COUNTER, PROFILE, counts_without_oracle
 
 PARTITIONS = 2
 USERS, ITEMS = (1, 2, 3), (1, 2, 3, 4)
@@ -143,3 +156,49 @@ def test_an_event_from_the_future_counts_for_nothing(archive: Path) -> None:
     oracle.take(shard, 1, *encode(Event(9, 2, 5, 1061)), 1000.0)
     assert oracle.dead[shard] == [1]
     assert oracle.seen(9, 1) == {1: (1060, 5)}
+
+
+@settings(max_examples=100, deadline=None)
+@given(records=RECORDS)
+def test_inputs_from_the_oracles_counts_are_those_that_the_fold_logs(
+    archive: Path, records: list[tuple[bytes | None, bytes | None]]
+) -> None:
+    made = settings_of(archive)
+    ratings = readers.load(made)
+    shards = Shards.after(ratings, split(ratings, made.data).offline, PARTITIONS)
+    others = [shards.others(shard) for shard in range(PARTITIONS)]
+    oracle = Oracle(archive, 2, PARTITIONS, {*USERS, 9}, ITEMS, MAX_FUTURE_S)
+    table, logged = ItemTable(ratings.catalogue.items), []
+    for offset, (key, value) in enumerate(records):
+        shard = partition_of(int(key), PARTITIONS) if key else 0
+        oracle.take(shard, offset, key, value, 0.0)
+        try:
+            event = decode_event(Logged(shard, offset, key, value), ratings.catalogue.items, PARTITIONS, MAX_FUTURE_S)
+        except EventError:
+            continue
+        state = shards.states[shard]
+        before = Before(table)
+        before.take(state.profile(event.userid))
+        counter, (n, likes) = state.counter(event.itemid), others[shard].get(event.itemid, (0, 0))
+        columns = (np.array([value]) for value in (event.itemid, counter.n + n, counter.likes + likes))
+        row = dense(before.columns(), table.columns(*columns))[0]
+        if state.step(event):
+            logged.append(LoggedInput(shard, offset, event.userid, event.itemid, row))
+    for each in logged:
+        assert np.allclose(expected_row(oracle, each, True), each.row, rtol=1e-6, atol=0)
+        without = expected_row(oracle, each, False)
+        assert np.allclose(without[~OF_ITEM_COUNTS], each.row[~OF_ITEM_COUNTS], rtol=1e-6, atol=0)
+
+
+def test_the_columns_that_need_the_counts_of_an_item_are_known() -> None:
+    assert [name for name, needs in zip(DENSE_COLUMNS, OF_ITEM_COUNTS, strict=True) if needs] == [
+        "item_like_rate",
+        "item_log_n",
+    ]
+
+
+def test_a_declared_count_that_the_oracle_does_not_compute_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert counts_without_oracle() == []
+    monkeypatch.setattr("verify.sample.USER_FEATURES", (*USER_FEATURES, "n5"))
+    monkeypatch.setattr("verify.sample.ITEM_FEATURES", (*ITEM_FEATURES, "views"))
+    assert counts_without_oracle() == ["count n5 of the user", "count views of the item"]

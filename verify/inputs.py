@@ -1,0 +1,129 @@
+"""The comparison of the ranker's inputs in the feature log with the declared formulas over the oracle's counts.
+
+The formulas are the definition of the features, so there is nothing to compare them with; what they are given is
+computed here by the oracle, for some events of the sampled users. Of an event whose item is not in the sample, the
+columns that need the item's counts are left out. A feature that is added is compared like the others.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from features import DENSE_COLUMNS, Item, dense
+from features.columns import ITEM_COLUMNS, USER_COLUMNS, ItemTable
+from features.declarations import TABLE
+from settings import KafkaSettings
+from stores import FeatureBatch, Log
+from stores.kafka.feature_log import FeatureLogError
+from verify.oracle import Oracle
+from verify.report import Verified
+
+EVENTS = 5
+"""Latest events of each user that are compared."""
+
+PAIRS = 200
+"""Latest events of sampled users with sampled items that are compared."""
+
+TOLERANCE = 1e-6
+"""Relative: logarithms of many rows at once may differ in the last bit from those of one."""
+
+OF_ITEM_COUNTS = np.array(
+    [
+        any(("item", count) in feature.inputs for count in ITEM_COLUMNS)
+        for feature in TABLE.features
+        for _ in feature.columns
+    ]
+)
+"""By column, whether it needs the counts of the item."""
+
+
+@dataclass(frozen=True)
+class LoggedInput:
+    """The dense input [columns] of an event in the feature log."""
+
+    partition: int
+    offset: int
+    userid: int
+    itemid: int
+    row: npt.NDArray[np.float32]
+
+
+def compare_inputs(
+    settings: KafkaSettings, oracle: Oracle, read: Mapping[int, int], sample: Sample, result: Verified
+) -> None:
+    """Compare logged inputs of events that the oracle has read.
+
+    Args:
+        settings: of Kafka.
+        oracle: it has read the log up to before the offsets in `read`, by partition.
+        read: see there.
+        sample: the events to look at.
+        result: takes the figures and the differences.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    for logged in chosen(settings, read, sample):
+        with_item = logged.itemid in sample.items
+        expected = expected_row(oracle, logged, with_item)
+        compared = np.ones(len(DENSE_COLUMNS), dtype=bool) if with_item else ~OF_ITEM_COUNTS
+        differs = compared & ~np.isclose(logged.row, expected, rtol=TOLERANCE, atol=0, equal_nan=True)
+        names = [name for name, wrong in zip(DENSE_COLUMNS, differs, strict=True) if wrong]
+        event = f"sample: logged input of the event at offset {logged.offset} of partition {logged.partition}"
+        stored, wanted = (dict(zip(names, row[differs].tolist(), strict=True)) for row in (logged.row, expected))
+        result.check(event, wanted, stored)
+        result.inputs += 1
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Users and items that the oracle watches, and the events, as (partition, offset), whose inputs are broken."""
+
+    users: Collection[int]
+    items: Collection[int]
+    broken: Collection[tuple[int, int]]
+
+
+def chosen(settings: KafkaSettings, read: Mapping[int, int], sample: Sample) -> list[LoggedInput]:
+    """The latest logged inputs of each user, and those of sampled items."""
+    of_user: dict[int, deque[LoggedInput]] = {userid: deque(maxlen=EVENTS) for userid in sample.users}
+    of_pair: deque[LoggedInput] = deque(maxlen=PAIRS)
+    log = Log(settings, settings.features_topic)
+    try:
+        for records in log.read_to(log.ends()):
+            for record in records:
+                try:
+                    batch = FeatureBatch.unpack(record.value)
+                except FeatureLogError:
+                    continue  # reported by the stream, which counts the others
+                for place in np.flatnonzero(np.isin(batch.userid, list(sample.users))).tolist():
+                    logged = LoggedInput(
+                        batch.partition,
+                        int(batch.offset[place]),
+                        int(batch.userid[place]),
+                        int(batch.itemid[place]),
+                        batch.rows[place],
+                    )
+                    known = logged.offset < read.get(logged.partition, 0)
+                    if known and (logged.partition, logged.offset) not in sample.broken:
+                        (of_pair if logged.itemid in sample.items else of_user[logged.userid]).append(logged)
+    finally:
+        log.close()
+    return [*of_pair, *(logged for some in of_user.values() for logged in some)]
+
+
+def expected_row(oracle: Oracle, logged: LoggedInput, with_item: bool) -> npt.NDArray[np.float32]:
+    """The dense input [columns] before an event, from the oracle's counts; without the item's where it has none."""
+    counts = oracle.user_counts(logged.userid, logged.offset - 1)
+    user = {name: np.array([counts[name]], dtype=np.int64) for name in USER_COLUMNS}
+    year, genres = oracle.catalogue(logged.itemid)
+    table = ItemTable({logged.itemid: Item(logged.itemid, "", year, tuple(genres))})
+    n, likes = oracle.item_before(logged.itemid, logged.partition, logged.offset) if with_item else (0, 0)
+    item = table.columns(*(np.array([value], dtype=np.int64) for value in (logged.itemid, n, likes)))
+    row: npt.NDArray[np.float32] = dense(user, item)[0]
+    return row
