@@ -102,7 +102,7 @@ class Reference:
             raise ReferenceError("reference.json has no thresholds to watch drift by; train again") from None
         if (other := difference(list(features))) is not None:
             raise ReferenceError(
-                f"it was made with other features than this reelstream declares ({other}); train and publish again"
+                f"it was made with other features than this release declares ({other}); train and publish again"
             )
         return cls(features, labels, scores, quality)
 

@@ -111,7 +111,7 @@ def manifest(path: Path) -> Manifest:
         )
     if (other := difference(found.input_schema.dense)) is not None:
         raise RunError(
-            f"run {found.run} was trained on other features than this reelstream declares ({other}); "
+            f"run {found.run} was trained on other features than this release declares ({other}); "
             "run `reelstream train`"
         )
     return found

@@ -191,9 +191,8 @@ def _manifest(settings: Settings, name: str) -> StateSnapshot:
         ) from error
     if found.profiles_version != PROFILES_VERSION:
         raise DataError(
-            f"snapshot {name} of the state holds profiles of the version {found.profiles_version}, this reelstream "
-            f"has {PROFILES_VERSION}; go back to the reelstream that wrote it, or start over with "
-            "`reelstream publish --reset`"
+            f"snapshot {name} of the state holds profiles of the version {found.profiles_version}, this release has "
+            f"{PROFILES_VERSION}; go back to the release that wrote it, or start over with `reelstream publish --reset`"
         )
     return found
 

@@ -60,6 +60,6 @@ class LiveRun(BaseModel):
         """
         if (other := difference(self.dense)) is not None:
             raise OtherVersion(
-                f"run {self.run} was trained on other features than this reelstream declares ({other}); "
-                "run `reelstream train`, then `reelstream publish --force`"
+                f"run {self.run} was trained on other features than this release declares ({other}); run "
+                "`reelstream train` and `reelstream publish`, or go back to the release that trained it"
             )

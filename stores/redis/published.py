@@ -182,7 +182,7 @@ class Published:
         stored = found[0].decode(errors="replace") if found[0] else FIRST_STATE
         if stored != STATE_VERSION and any(found[1:]):
             raise OtherVersion(
-                f"the stored state has the version {stored}, this reelstream has {STATE_VERSION}, as it declares other "
+                f"the stored state has the version {stored}, this release has {STATE_VERSION}, as it declares other "
                 "counts; run `reelstream rebuild`, which folds the archive and the log again"
             )
 

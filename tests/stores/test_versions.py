@@ -48,7 +48,7 @@ def test_a_state_from_before_there_were_versions_is_taken_for_what_it_is(
     published.set_snapshot(SNAPSHOT)
     published.require_state_version()
     monkeypatch.setattr("stores.redis.published.STATE_VERSION", "11111111")
-    with pytest.raises(OtherVersion, match=f"version {STATE_VERSION}, this reelstream has 11111111"):
+    with pytest.raises(OtherVersion, match=f"version {STATE_VERSION}, this release has 11111111"):
         published.require_state_version()
 
 
@@ -131,6 +131,6 @@ def test_a_snapshot_file_of_other_profiles_is_refused_with_what_to_do(settings: 
     (folder / state_snapshot.MANIFEST).write_text(json.dumps(fields))
     assert state_snapshot.next_offsets(settings, "one", 2) == {}
     (folder / state_snapshot.MANIFEST).write_text(json.dumps(fields | {"profiles_version": "00000000"}))
-    with pytest.raises(DataError, match=r"version 00000000, .*go back to the reelstream that wrote it") as refused:
+    with pytest.raises(DataError, match=r"version 00000000, .*go back to the release that wrote it") as refused:
         state_snapshot.next_offsets(settings, "one", 2)
     assert "\n" not in str(refused.value)
