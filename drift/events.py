@@ -27,7 +27,7 @@ class Events:
         offset: in it, ascending, INT64 [N].
         ts: event time in unix seconds, INT64 [N].
         liked: the label, [N].
-        rows: the ranker's dense input as it was before each event, FP32 [N, 32].
+        rows: the ranker's dense input as it was before each event, FP32 [N, columns].
         wall_ts: when they were appended to the feature log, in unix seconds.
     """
 

@@ -58,7 +58,7 @@ class Reference:
 
         Args:
             block: of each event: successive events of one user that are alike; ascending from 0, INT64 [N].
-            rows: the ranker's dense input before each event, [N, 32].
+            rows: the ranker's dense input before each event, [N, columns].
             liked: [N].
             scored: the ranker's outputs, for these or other events.
             quality: of these outputs.

@@ -50,7 +50,7 @@ def label_values(
     """Values of LABELS.
 
     Args:
-        rows: [N, 32], columns as in `features.DENSE_COLUMNS`.
+        rows: [N, columns], named as in `features.DENSE_COLUMNS`.
         liked: [N].
 
     Returns:

@@ -1,4 +1,17 @@
-"""What an event is, how events fold into state, and which features and model inputs follow from it. Pure: no I/O."""
+"""The event, the fold of events into state, and the features and model inputs that follow from it. Pure: no I/O.
+
+event, catalogue           an event; items and users
+profile, counters          the fold of events into a user's profile and an item's counters
+windows, tally             what the last events of a user add up to
+counts                     every count, declared once
+declarations, feature      every feature of the ranker's dense input, declared once; how one is declared
+schema                     the models' inputs: their columns, and the dense input from the declared formulas
+rows, repository           feature rows, and the Feast repository that holds them
+columns                    counts of many users, items or events at once
+document, version          docs/features.md, and the versions of what is stored, both from the declarations
+broken                     a feature that a scenario breaks
+terms                      which genres and decades a user prefers
+"""
 
 from features.catalogue import DECADES, GENRES, Catalogue, Item, User
 from features.counters import ItemCounter, count, merge

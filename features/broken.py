@@ -51,7 +51,7 @@ class Broken:
         return HEADER, f"{self.feature}={self.how.value}".encode()
 
     def apply(self, row: npt.NDArray[np.float32]) -> None:
-        """Break the value in a row [32], columns as in `features.DENSE_COLUMNS`, in place."""
+        """Break the value in a row [columns], named as in `features.DENSE_COLUMNS`, in place."""
         place = DENSE_COLUMNS.index(self.feature)
         if self.how is How.CONSTANT:
             row[place] = 0.5

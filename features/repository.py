@@ -37,7 +37,7 @@ def _view(name: str, entity: Entity, fields: Sequence[Count | Attribute]) -> Fea
                 dtype=Int64 if field.length == 1 else Array(Int64),
                 description=field.description,
                 # The features of the ranker's dense input that are computed from it.
-                tags={"features": ",".join(TABLE.using(name, field.name))},
+                tags={"features": ",".join(used)} if (used := TABLE.using(name, field.name)) else {},
             )
             for field in sorted(fields, key=lambda field: field.length > 1)
         ],

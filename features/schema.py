@@ -42,7 +42,7 @@ def dense(user: Columns, item: Columns) -> Floats:
         item: the counts and attributes of items, N rows (see `features.columns.ItemTable`).
 
     Returns:
-        FP32 [N, columns], columns as in DENSE_COLUMNS.
+        FP32 [N, columns], named as in DENSE_COLUMNS.
     """
     item = {**item, **{name: item[name].astype(np.float32) for name in _LISTS}}
     inputs = {"user": user, "item": item}

@@ -87,7 +87,7 @@ class Models:
             user_vector: of each of U users, FP32 [U, dim].
             items, rating: their histories, INT64 [U, history] (see `features.encoder_input`, `features.rating_input`).
             ids: INT64 [N, 5], columns as in `features.IDS`.
-            dense: FP32 [N, 32], columns as in `features.DENSE_COLUMNS`.
+            dense: FP32 [N, columns], named as in `features.DENSE_COLUMNS`.
             version: version of the model.
             row: the user of each candidate, INT64 [N]; None where there is one user.
 

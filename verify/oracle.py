@@ -1,8 +1,9 @@
 """A second fold, slow and plain, with which `reelstream verify` checks a sample.
 
-It shares no code with the rest of reelstream: it reads the raw files and the raw records of the log by itself, keeps
-each watched user's ratings in a list, and counts every number of the state from that list, from the beginning, each
-time that it is asked. It knows nothing of how the state is kept up to date, so a mistake there cannot hide here.
+With `verify.murmur`, it shares no code with the rest of reelstream: it reads the raw files and the raw records of the log
+by itself, keeps each watched user's ratings in a list, and counts every number of the state from that list, from the
+beginning, each time that it is asked. It knows nothing of how the state is kept up to date, so a mistake there cannot
+hide here.
 
 The rules that it goes by, each of which the documentation states:
 
@@ -21,6 +22,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from verify.murmur import partition
 
 GENRES = (
     *("Action", "Adventure", "Animation", "Children's", "Comedy", "Crime", "Documentary", "Drama", "Fantasy"),
@@ -220,6 +223,11 @@ class Oracle:
         parts = [part for each, at in enumerate(upto) if (part := self.counter(each, itemid, at)) is not None]
         return sum(part["n"] for part in parts), sum(part["likes"] for part in parts)
 
+    def knows(self, userid: int, itemid: int, shard: int, offset: int) -> bool:
+        """Say whether a record is a valid event of a watched user about an item."""
+        known = ((each.itemid, each.shard, each.offset) for each in self._of_user[userid])
+        return (itemid, shard, offset) in known
+
     def catalogue(self, itemid: int) -> tuple[int, list[int]]:
         """(year, genres) of an item."""
         return self._year[itemid], self._genres[itemid]
@@ -285,22 +293,3 @@ def _weeks(counts: list[Rating], last_ts: int) -> list[list[int]]:
         stars = [rating.stars for rating in counts if rating.ts // WEEK_S == week]
         found.append([week, len(stars), sum(star > 3 for star in stars)])
     return found
-
-
-def partition(key: bytes, partitions: int) -> int:
-    """Kafka's default partition of a key: the 32-bit MurmurHash2 of Java's client, without its sign.
-
-    >>> partition(b"1", 8), partition(b"6040", 8)
-    (7, 7)
-    """
-    mask, factor = 0xFFFFFFFF, 0x5BD1E995
-    state = (0x9747B28C ^ len(key)) & mask
-    for start in range(0, len(key) - len(key) % 4, 4):
-        part = int.from_bytes(key[start : start + 4], "little") * factor & mask
-        part = (part ^ (part >> 24)) * factor & mask
-        state = (state * factor & mask) ^ part
-    tail = key[len(key) - len(key) % 4 :]
-    if tail:
-        state = (state ^ int.from_bytes(tail, "little")) * factor & mask
-    state = (state ^ (state >> 13)) * factor & mask
-    return ((state ^ (state >> 15)) & 0x7FFFFFFF) % partitions

@@ -62,7 +62,7 @@ class FeatureBatch:
         partition: of the ratings.
         offset, ts, userid, itemid, rating: of each event, INT64 [N].
         created: when each was sent, in unix seconds, FP64 [N].
-        rows: FP32 [N, 32], columns as in `features.DENSE_COLUMNS`.
+        rows: FP32 [N, columns], named as in `features.DENSE_COLUMNS`.
         sampled: events to be scored.
     """
 

@@ -78,7 +78,9 @@ def everything_of(name: str, system: System) -> dict[str, object]:
         "logged": [row for message in messages for row in FeatureBatch.unpack(message.value).rows[:, place].tolist()],
         "row": features.users([userid])[userid],
         "explained": [item["explain"]["features"][name] for item in listed],
-        "feast": {field.name: field.tags["features"] for field in features.store.get_feature_view("user").features},
+        "feast": {
+            field.name: field.tags.get("features", "") for field in features.store.get_feature_view("user").features
+        },
         "drift": [[counts.events, sum(counts.series[name])] for counts in store.counts().values()],
         "described": requests.get(f"{system.api}/pages/data/series", timeout=10).json()[name],
         "verified": system.verify().as_json(),
