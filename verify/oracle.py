@@ -1,9 +1,9 @@
 """A second fold, slow and plain, with which `reelstream verify` checks a sample.
 
-With `verify.murmur`, it shares no code with the rest of reelstream: it reads the raw files and the raw records of the log
-by itself, keeps each watched user's ratings in a list, and counts every number of the state from that list, from the
-beginning, each time that it is asked. It knows nothing of how the state is kept up to date, so a mistake there cannot
-hide here.
+With `verify.murmur`, it shares no code with the rest of reelstream: it reads the raw files and the raw records of the
+log by itself, keeps each watched user's ratings in a list, and counts every number of the state from that list, from
+the beginning, each time that it is asked. It knows nothing of how the state is kept up to date, so a mistake there
+cannot hide here.
 
 The rules that it goes by, each of which the documentation states:
 

@@ -60,9 +60,12 @@ def moments(draw: st.DrawFn) -> tuple[dict[int, Item], list[Profile], list[int],
 
 
 def test_names_and_order_of_the_columns_are_as_they_were() -> None:
-    assert DENSE_COLUMNS == frozen.COLUMNS
-    assert USER_FEATURES == frozen.USER_ROW
-    assert ITEM_FEATURES == frozen.ITEM_ROW
+    for declared, before in (
+        (DENSE_COLUMNS, frozen.COLUMNS),
+        (USER_FEATURES, frozen.USER_ROW),
+        (ITEM_FEATURES, frozen.ITEM_ROW),
+    ):
+        assert tuple(name for name in declared if name in before) == before
 
 
 @given(moments())
@@ -86,7 +89,8 @@ def test_the_dense_input_has_the_same_bits_as_the_frozen_formulas(
         "genres": multi_hot([each.genres for each in chosen]),
     }
     user = {name: np.array([row[name] for row in rows], dtype=np.int64) for name in rows[0]}
-    assert found.tobytes() == frozen.dense(user, item).tobytes()
+    compared = found[:, [DENSE_COLUMNS.index(name) for name in frozen.COLUMNS]]
+    assert compared.tobytes() == frozen.dense(user, item).tobytes()
 
 
 @given(moments())
@@ -97,9 +101,9 @@ def test_a_feature_row_is_that_of_the_frozen_code_and_does_not_follow_the_profil
     for profile in profiles:
         row = user_row(profile, User(profile.userid, 1, 2, 3), catalogue)
         expected = {"gender": 1, "age": 2, "occupation": 3} | frozen.user_row(profile, catalogue)
-        assert row == expected
+        assert {name: row[name] for name in frozen.USER_ROW} == expected
         fold(profile, None, Event(profile.userid, 1, 5, 2**32 - 1), catalogue[1])
-        assert row == expected
+        assert {name: row[name] for name in frozen.USER_ROW} == expected
 
 
 def test_every_column_has_a_description_of_its_own() -> None:
