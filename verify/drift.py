@@ -13,7 +13,7 @@ from drift import Reference, ReferenceError
 from drift.records import PartitionCounts
 from drift.series import EXACT, LABEL, LABELS, SERIES
 from features import GENRES
-from stores import DriftStore, Published
+from stores import DriftStore, LiveRun, Published
 from verify.log import Counted, Expected
 from verify.reading import read_one
 from verify.report import Unreadable, Verified
@@ -26,7 +26,7 @@ def compare_drift(expected: Expected, store: DriftStore, published: Published, r
         Unreachable: if a store does not answer.
     """
     stored = read_one(store.counts)
-    run = read_one(published.run)
+    run, previous = read_one(published.run), read_one(published.previous_run)
     reference = None
     if run is not None and not isinstance(run, Unreadable):
         try:
@@ -47,8 +47,21 @@ def compare_drift(expected: Expected, store: DriftStore, published: Published, r
             result.check(name, f"below {ends[partition]}", counts.last)
             continue
         expected.fold_to({partition: counts.last + 1})
+        name = f"counts of drift in partition {partition}: series"
+        result.check(
+            name, series_of(counts, previous if isinstance(previous, LiveRun) else None), sorted(counts.series)
+        )
         _compare(partition, counts, expected, reference, result)
         result.drift_events += counts.events
+
+
+def series_of(counts: PartitionCounts, previous: LiveRun | None) -> list[str]:
+    """The series that a partition's counts must have, sorted.
+
+    They are those of the previous run, which may have had other features, until the partition has another event.
+    """
+    before = {*previous.dense, *LABELS} if previous else set()
+    return sorted(before if counts.series.keys() == before else SERIES[:EXACT])
 
 
 def _compare(
@@ -66,7 +79,6 @@ def _compare(
     elif counts.events > end or counts.events < 0:
         result.check(f"{name}: events", f"at most {end}", counts.events)
         return
-    result.check(f"{name}: series", sorted(SERIES[:EXACT]), sorted(counts.series))
     sums = {series: sum(bins) for series, bins in counts.series.items() if series not in LABELS[1:]}
     wrong = {series: total for series, total in sums.items() if total != counts.events}
     if wrong:

@@ -26,7 +26,7 @@ from verify.report import Verified
 EVENTS = 5
 """Latest events of each user that are compared."""
 
-PAIRS = 200
+PAIRS = 50
 """Latest events of sampled users with sampled items that are compared."""
 
 TOLERANCE = 1e-6
