@@ -107,6 +107,7 @@ def another_formula(place: int, system: System) -> list[str]:
 def older_state(system: System) -> dict[str, object]:
     """What each part says to a state that has fewer counts than are declared."""
     servers.restart(system.settings, ["workers"])
+    system.send_events(system.events[:1])
     worker = f"http://127.0.0.1:{system.settings.stream.metrics_port}/health"
     until(lambda: requests.get(worker, timeout=10).json()["waits_for"] is not None)
     return {
