@@ -18,6 +18,8 @@ from tritonclient.utils import InferenceServerException
 import servers
 from cli.console import one_line, out, report
 from cli.stream import call
+from features import DENSE_COLUMNS
+from features.version import STATE_VERSION
 from settings import ReelstreamError, Settings, load
 from stores import ENCODER, RANKER, Models, Profiles, Published, connect, ensure_topics
 from stores.elasticsearch import ItemIndex
@@ -77,6 +79,15 @@ def own_log(settings: Settings) -> str:
         raise Broken("nothing is published yet; run `reelstream publish`")
     require_own_log(settings, profiles, snapshot.base)
     return f"{profiles.partitions} partitions"
+
+
+def this_release(settings: Settings) -> str:
+    """The state and the live run are of the counts and features that this release declares."""
+    published, _ = _state(settings)
+    published.require_state_version()
+    if (run := published.run()) is not None:
+        run.require_columns()
+    return f"state of the version {STATE_VERSION}, {len(DENSE_COLUMNS)} columns"
 
 
 def lasting_topics(settings: Settings) -> str:
@@ -216,6 +227,7 @@ def lists(settings: Settings) -> str:
 CHECKS: dict[str, Check] = {
     "components answer": components,
     "the log is the state's own": own_log,
+    "state and run are of this release": this_release,
     "Kafka keeps every event": lasting_topics,
     "the state follows the log": caught_up,
     "Redis keeps the state": redis_keeps,

@@ -54,9 +54,9 @@ def until(condition: Callable[[], bool]) -> None:
 
 
 def run(*words: str) -> tuple[int, str, str]:
-    """Exit status and the last line of standard output and of standard error."""
+    """Exit status, standard output, and the last line of standard error."""
     done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True, timeout=300, cwd=ROOT)
-    return done.returncode, *(text.strip().rpartition("\n")[2] for text in (done.stdout, done.stderr))
+    return done.returncode, done.stdout.strip(), done.stderr.strip().rpartition("\n")[2]
 
 
 def everything_of(name: str, system: System) -> dict[str, object]:
@@ -113,6 +113,7 @@ def older_state(system: System) -> dict[str, object]:
     return {
         "worker": requests.get(worker, timeout=10).json()["waits_for"],
         "api": run("-c", API)[1],
+        "doctor": json.loads(run("-m", "cli", "doctor", "--json")[1]),
         **{name: run("-m", "cli", name) for name in ("verify", "publish", "adopt")},
     }
 

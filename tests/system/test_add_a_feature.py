@@ -100,6 +100,8 @@ def test_a_state_from_before_a_new_count_is_refused_in_one_line_that_says_what_t
         assert "other counts; run `reelstream rebuild`" in line, part
     assert "other counts; run `reelstream rebuild`" in older["worker"]
     assert older["api"].startswith("503 the stored state has the version ")
+    (finding,) = (each for each in older["doctor"] if each["promise"] == "state and run are of this release")
+    assert not finding["kept"] and "run `reelstream rebuild`" in finding["words"]
 
 
 def test_a_rebuilt_state_has_the_new_count_and_verify_names_what_the_oracle_lacks(found: dict[str, Any]) -> None:
