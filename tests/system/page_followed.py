@@ -134,7 +134,7 @@ def rebuilt_state(system: System) -> dict[str, object]:
 
 def main() -> None:
     name, folder, diff = sys.argv[1:]
-    with running_system(Path(folder), users=60, items=80, events=3000) as system:
+    with running_system(Path(folder), users=80, items=120, events=4000) as system:
         found = {"formula": everything_of(name, system)}
         apply_diff(Path(diff).read_text(), ROOT)
         found["older state"] = older_state(system)
