@@ -79,7 +79,7 @@ class Feature:
                     f"feature {name} uses {parameter}, which no formula may use; there are: {', '.join(INPUTS)}"
                 )
         columns = tuple(f"{name}:{option}" for option in options) or (name,)
-        return cls(name, description, unit, formula, tuple(INPUTS[each] for each in parameters), columns)
+        return cls(name, description, unit, formula, tuple(INPUTS[parameter] for parameter in parameters), columns)
 
     def describe(self, column: str) -> str:
         """The description of one of the feature's columns."""

@@ -60,7 +60,7 @@ def totals(recent: Sequence[Recent], items: Mapping[int, Item]) -> dict[Window, 
         recent: events, oldest first.
         items: the items of the last events, by id.
     """
-    found: dict[Window, Totals] = {}
+    by_window: dict[Window, Totals] = {}
     all_events = all_likes = 0
     end = len(recent)
     for window in WINDOWS:
@@ -72,5 +72,5 @@ def totals(recent: Sequence[Recent], items: Mapping[int, Item]) -> dict[Window, 
                 all_likes += tally
         end = begin
         events, likes = unpack(all_events, TALLY), unpack(all_likes, TALLY)
-        found[window] = Totals(events[0], likes[0], events[1:], likes[1:])
-    return found
+        by_window[window] = Totals(events[0], likes[0], events[1:], likes[1:])
+    return by_window

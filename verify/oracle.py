@@ -219,13 +219,13 @@ class Oracle:
 
     def item_before(self, itemid: int, shard: int, offset: int) -> tuple[int, int]:
         """(ratings, likes) of an item before an event, its shard's as of then and the others' after the archive."""
-        upto = [offset - 1 if each == shard else ARCHIVE for each in range(self._partitions)]
-        parts = [part for each, at in enumerate(upto) if (part := self.counter(each, itemid, at)) is not None]
+        upto = [offset - 1 if number == shard else ARCHIVE for number in range(self._partitions)]
+        parts = [part for number, at in enumerate(upto) if (part := self.counter(number, itemid, at)) is not None]
         return sum(part["n"] for part in parts), sum(part["likes"] for part in parts)
 
     def knows(self, userid: int, itemid: int, shard: int, offset: int) -> bool:
         """Say whether a record is a valid event of a watched user about an item."""
-        known = ((each.itemid, each.shard, each.offset) for each in self._of_user[userid])
+        known = ((rating.itemid, rating.shard, rating.offset) for rating in self._of_user[userid])
         return (itemid, shard, offset) in known
 
     def catalogue(self, itemid: int) -> tuple[int, list[int]]:

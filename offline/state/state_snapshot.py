@@ -184,17 +184,17 @@ def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[
 def _manifest(settings: Settings, name: str) -> StateSnapshot:
     folder = settings.state / "snapshots" / name
     try:
-        found = StateSnapshot.model_validate_json((folder / MANIFEST).read_text())
+        manifest = StateSnapshot.model_validate_json((folder / MANIFEST).read_text())
     except (OSError, ValidationError) as error:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
-    if found.profiles_version != PROFILES_VERSION:
+    if manifest.profiles_version != PROFILES_VERSION:
         raise DataError(
-            f"snapshot {name} of the state holds profiles of the version {found.profiles_version}, this release has "
+            f"snapshot {name} of the state holds profiles of the version {manifest.profiles_version}, this release has "
             f"{PROFILES_VERSION}; go back to the release that wrote it, or start over with `reelstream publish --reset`"
         )
-    return found
+    return manifest
 
 
 def _restore(folder: Path) -> str:

@@ -3,7 +3,8 @@
 profiles, shard_transaction   the state by shard; one guarded change of a shard (the seen filter is updated there)
 shard_view, shard_log         a shard at one moment; its place in the log
 packing, readable             values as bytes; reading them where some are damaged
-published, publish_lock       catalogue, snapshot and live run; the lock of publishing
+published, live               catalogue, snapshot and live run
+publish_lock                  the lock of publishing
 drift                         what drift monitoring has found
 connection                    connections
 """

@@ -178,9 +178,9 @@ class Published:
             Unreachable: if Redis does not answer.
         """
         with reachable():
-            found = cast("list[bytes | None]", self.client.mget(STATE, SNAPSHOT, BEGUN))
-        stored = found[0].decode(errors="replace") if found[0] else FIRST_STATE
-        if stored != STATE_VERSION and any(found[1:]):
+            version, *state = cast("list[bytes | None]", self.client.mget(STATE, SNAPSHOT, BEGUN))
+        stored = version.decode(errors="replace") if version else FIRST_STATE
+        if stored != STATE_VERSION and any(state):
             raise OtherVersion(
                 f"the stored state has the version {stored}, this release has {STATE_VERSION}, as it declares other "
                 "counts; run `reelstream rebuild`, which folds the archive and the log again"

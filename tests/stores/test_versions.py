@@ -114,9 +114,9 @@ def test_a_message_of_the_feature_log_of_other_features_is_refused(monkeypatch: 
     before = msgpack.packb(msgpack.unpackb(packed)[:-1])
     assert FeatureBatch.unpack(before).rows.tolist() == row.tolist()
     monkeypatch.setattr("stores.kafka.feature_log.FEATURE_LOG_VERSION", "11111111")
-    for each in (packed, before):
+    for message in (packed, before):
         with pytest.raises(FeatureLogError, match=r"its features are of the version [0-9a-f]{8}, not 11111111"):
-            FeatureBatch.unpack(each)
+            FeatureBatch.unpack(message)
 
 
 @pytest.fixture

@@ -135,11 +135,11 @@ def rebuilt_state(system: System) -> dict[str, object]:
 def main() -> None:
     name, folder, diff = sys.argv[1:]
     with running_system(Path(folder), users=80, items=120, events=4000) as system:
-        found = {"formula": everything_of(name, system)}
+        parts = {"formula": everything_of(name, system)}
         apply_diff(Path(diff).read_text(), ROOT)
-        found["older state"] = older_state(system)
-        found["rebuilt state"] = rebuilt_state(system)
-        print(json.dumps(found))
+        parts["older state"] = older_state(system)
+        parts["rebuilt state"] = rebuilt_state(system)
+        print(json.dumps(parts))
 
 
 if __name__ == "__main__":

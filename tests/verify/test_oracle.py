@@ -184,10 +184,10 @@ def test_inputs_from_the_oracles_counts_are_those_that_the_fold_logs(
         row = dense(before.columns(), table.columns(*columns))[0]
         if state.step(event):
             logged.append(LoggedInput(shard, offset, event.userid, event.itemid, row))
-    for each in logged:
-        assert np.allclose(expected_row(oracle, each, True), each.row, rtol=1e-6, atol=0)
-        without = expected_row(oracle, each, False)
-        assert np.allclose(without[~OF_ITEM_COUNTS], each.row[~OF_ITEM_COUNTS], rtol=1e-6, atol=0)
+    for event in logged:
+        assert np.allclose(expected_row(oracle, event, True), event.row, rtol=1e-6, atol=0)
+        without = expected_row(oracle, event, False)
+        assert np.allclose(without[~OF_ITEM_COUNTS], event.row[~OF_ITEM_COUNTS], rtol=1e-6, atol=0)
 
 
 def test_the_columns_that_need_the_counts_of_an_item_are_known() -> None:
