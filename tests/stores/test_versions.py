@@ -10,17 +10,20 @@ import msgpack
 import numpy as np
 import pytest
 
+from api.live import Follower
+from api.messages import RequestError
 from drift import Reference, ReferenceError
-from features import DENSE_COLUMNS, Profile
+from features import DENSE_COLUMNS, Item, Profile
 from features.version import STATE_VERSION
 from offline import runs
 from offline.errors import DataError, RunError
 from offline.state import state_snapshot
 from settings import Settings, load
 from stores import FeatureBatch, LiveRun, OtherVersion, Published, Snapshot, Unreadable
+from stores.feast.feature_store import Features
 from stores.kafka.feature_log import FeatureLogError
 from stores.redis.packing import pack_profile, unpack_profile
-from stores.redis.published import STATE
+from stores.redis.published import RUN, STATE
 
 SNAPSHOT = Snapshot(data_hash="a", created="2026-01-01T00:00:00+00:00", events=1, users=1, items=1)
 FEWER = list(DENSE_COLUMNS[1:])
@@ -134,3 +137,23 @@ def test_a_snapshot_file_of_other_profiles_is_refused_with_what_to_do(settings: 
     with pytest.raises(DataError, match=r"version 00000000, .*go back to the release that wrote it") as refused:
         state_snapshot.next_offsets(settings, "one", 2)
     assert "\n" not in str(refused.value)
+
+
+def test_the_api_keeps_its_run_when_one_of_other_features_goes_live_and_a_new_process_refuses_it(
+    redis: Settings, published: Published
+) -> None:
+    published.set_catalogue({1: Item(1, "One", 1994, (0,))})
+    published.begin_snapshot("a")
+    published.set_snapshot(SNAPSHOT)
+    published.client.set(RUN, live_run(list(DENSE_COLUMNS)).model_dump_json())
+    features = Features(redis)
+    running, started = (Follower(redis, published, features) for _ in range(2))
+    running.look()
+    published.client.set(RUN, live_run(FEWER).model_copy(update={"run": "two"}).model_dump_json())
+    running._look()
+    started._look()
+    assert running.require().run.run == "one"
+    assert "run two was trained on other features" in (running.waits_for or "")
+    with pytest.raises(RequestError, match=r"run two was trained on other features .*it lacks user_log_n") as refused:
+        started.require()
+    assert refused.value.status == 503
