@@ -25,15 +25,25 @@ log = logging.getLogger("reelstream")
 SLOT = struct.Struct("<qQ")
 """The offset after a record, 0 for none, and the record's fingerprint."""
 
+HEAD, LOST, PROVED = range(3)
+"""Slots of a partition: the furthest record noted, a record known to be lost, and the head at the last passed check."""
+
 RECENT = 1024
-"""Records of each partition that are remembered besides the head, each in the slot of its offset modulo this number."""
+"""Records of each partition that are remembered besides, each in the slot of its offset modulo this number."""
+
+SLOTS = 3 + RECENT
+
+LAYOUT = "v2"
+"""Ends the name of a file. A file of another layout is left alone: its notes are no promise, only a further witness."""
 
 
 class LogHeads:
     """Reads and moves the heads of one log; safe to share between threads and processes.
 
-    A log that lost its end and has grown again gives a new record the offset of an old one. That is noticed as soon as
-    the new one is noted, and remembered as a conflict, though the head has moved on by then.
+    A log that lost its end and has grown again gives new records the offsets of old ones. That shows where a new one is
+    noted at the offset of an old one, which is remembered as a conflict, or where the log holds another record in the
+    place of the head at the last passed check, though the head has moved on by then. Notes come in any order: a worker
+    that catches up notes records far behind those that Kafka is acknowledging.
 
     If the folder cannot be written, nothing is remembered: the state alone then decides.
 
@@ -50,8 +60,8 @@ class LogHeads:
         self._file = -1
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            self._file = os.open(folder / topic, os.O_RDWR | os.O_CREAT, 0o600)
-            size = SLOT.size * (2 + RECENT) * partitions
+            self._file = os.open(folder / f"{topic}.{LAYOUT}", os.O_RDWR | os.O_CREAT, 0o600)
+            size = SLOT.size * SLOTS * partitions
             if os.fstat(self._file).st_size < size:
                 os.ftruncate(self._file, size)
             self._memory = mmap.mmap(self._file, size)
@@ -60,11 +70,15 @@ class LogHeads:
 
     def read(self) -> dict[int, Mark]:
         """The head of each partition; without partitions of which nobody has seen a record."""
-        return self._marks(0)
+        return self._marks(HEAD)
+
+    def proved(self) -> dict[int, Mark]:
+        """The head of each partition at its last passed check."""
+        return self._marks(PROVED)
 
     def lost(self) -> dict[int, Mark]:
         """A record that is known to be lost, of each partition in conflict."""
-        return self._marks(1)
+        return self._marks(LOST)
 
     def _marks(self, slot: int) -> dict[int, Mark]:
         if self._memory is None:
@@ -79,26 +93,35 @@ class LogHeads:
             return
         with self._alone():
             for partition, mark in marks.items():
-                slot = 2 + mark.offset % RECENT
-                known, head = self._get(partition, slot), self._get(partition, 0)
-                if known is not None and known != mark and known.offset >= mark.offset:
-                    self._set(partition, 1, known)
-                self._set(partition, slot, mark)
+                slot = SLOTS - RECENT + mark.offset % RECENT
+                known, head = self._get(partition, slot), self._get(partition, HEAD)
+                if known is not None and known.offset == mark.offset and known != mark:
+                    self._set(partition, LOST, known)
+                if known is None or known.offset <= mark.offset:
+                    self._set(partition, slot, mark)
                 if head is None or mark.offset > head.offset:
-                    self._set(partition, 0, mark)
+                    self._set(partition, HEAD, mark)
+
+    def prove(self, marks: Mapping[int, Mark]) -> None:
+        """Remember heads that the log was found to hold."""
+        if self._memory is None:
+            return
+        with self._alone():
+            for partition, mark in marks.items():
+                self._set(partition, PROVED, mark)
 
     def forget(self, partition: int) -> None:
         """Forget the records of a partition, once what it lost is reported."""
         if self._memory is not None:
             with self._alone():
-                start, size = self._place(partition, 0), SLOT.size * (2 + RECENT)
+                start, size = self._place(partition, 0), SLOT.size * SLOTS
                 self._memory[start : start + size] = bytes(size)
 
     def _place(self, partition: int, slot: int) -> int:
-        return SLOT.size * ((2 + RECENT) * partition + slot)
+        return SLOT.size * (SLOTS * partition + slot)
 
     def _get(self, partition: int, slot: int) -> Mark | None:
-        """The mark in a slot: 0 is the head, 1 a record that was lost, the others are recent records."""
+        """The mark in a slot; None where nothing is noted."""
         assert self._memory is not None
         end, fingerprint = SLOT.unpack_from(self._memory, self._place(partition, slot))
         return Mark(end - 1, f"{fingerprint:016x}") if end else None

@@ -74,16 +74,25 @@ class LogProbe:
         heads, bounds = self._heads_and_bounds()
         tails = {shard: position.tail for shard, position in positions.items() if position.tail is not None}
         found_tails = self._read(tails, bounds)
-        lost = self._heads[1].lost() if self._heads else {}
-        found_heads = self._read({shard: mark for shard, mark in heads.items() if shard in positions}, bounds)
+        lost, proved = (self._heads[1].lost(), self._heads[1].proved()) if self._heads else ({}, {})
+        gone = {**self._gone(heads, positions, bounds), **self._gone(proved, positions, bounds), **lost}
         checked = {}
         for shard, position in positions.items():
             if shard in bounds:
                 why = mismatch(position, bounds[shard], found_tails.get(shard))
-                head = heads.get(shard)
-                gone = head if head is not None and found_heads.get(shard) != head.fingerprint else None
-                checked[shard] = Checked(position, bounds[shard], why, lost.get(shard) or gone)
+                checked[shard] = Checked(position, bounds[shard], why, gone.get(shard))
+        if self._heads:
+            passed = {shard for shard, each in checked.items() if each.why is None}
+            self._heads[1].prove({shard: mark for shard, mark in heads.items() if shard in passed})
         return checked
+
+    def _gone(
+        self, marks: Mapping[int, Mark], positions: Mapping[int, ShardPosition], bounds: Mapping[int, LogBounds]
+    ) -> dict[int, Mark]:
+        """Of the marks of some shards, those that the log does not hold."""
+        wanted = {shard: mark for shard, mark in marks.items() if shard in positions}
+        found = self._read(wanted, bounds)
+        return {shard: mark for shard, mark in wanted.items() if found.get(shard) != mark.fingerprint}
 
     def _heads_and_bounds(self) -> tuple[dict[int, Mark], dict[int, LogBounds]]:
         """The heads as they were before the bounds: a record that is appended in between is no loss."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
@@ -9,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
@@ -179,12 +182,34 @@ def test_a_record_in_the_place_of_one_that_was_noted_is_a_conflict_that_stays(tm
     assert others.read() == others.lost() == {}
 
 
-def test_an_offset_far_below_those_that_were_noted_is_a_conflict(tmp_path: Path) -> None:
-    heads = LogHeads(tmp_path, "topic", 1)
-    heads.note({0: Mark(2 * RECENT + 3, "a" * 16)})
-    heads.note({0: Mark(RECENT + 3, "b" * 16)})
-    heads.note({0: Mark(2 * RECENT + 4, "c" * 16)})
-    assert heads.lost() == {0: Mark(2 * RECENT + 3, "a" * 16)}
+@given(st.lists(st.integers(0, 3 * RECENT), min_size=1, max_size=60), st.data())
+def test_notes_of_one_log_in_any_order_are_no_conflict(offsets: list[int], data: st.DataObject) -> None:
+    """A worker that catches up notes records that are thousands behind those that Kafka acknowledges meanwhile."""
+    with tempfile.TemporaryDirectory() as folder:
+        heads = LogHeads(Path(folder), "topic", 1)
+        for offset in [*offsets, *data.draw(st.permutations(offsets))]:
+            heads.note({0: Mark(offset, f"{offset * 7919:016x}")})
+        assert heads.lost() == {}
+        assert heads.read() == {0: Mark(max(offsets), f"{max(offsets) * 7919:016x}")}
+
+
+def test_a_log_that_grew_beyond_its_lost_end_lacks_the_head_of_the_last_check(
+    kafka: KafkaSettings, probe: LogProbe
+) -> None:
+    append(kafka, [b"a", b"b"])
+    stands = position(probe, kafka, 0)
+    probe.advance_heads(probe.check({0: stands}))
+    assert probe.check({0: stands})[0].why is None
+    assert probe._heads is not None and probe._heads[1].proved() == probe._heads[1].read()
+    # As if the log had ended with another record at that check, was cut off before it, and has grown since.
+    probe._heads[1].prove({0: Mark(1, "0" * 16)})
+    append(kafka, [b"c"])
+    probe.note({0: Mark(2, probe.fingerprints({0: 2})[0] or "")})
+    why = probe.check({0: stands})[0].why
+    assert why is not None and "lost its end" in why and "offset 1" in why
+    assert probe.check({0: stands})[0].why == why
+    probe.forget_heads([0])
+    assert probe.check({0: stands})[0].why is None
 
 
 def test_a_head_beyond_the_end_is_missed_and_the_guard_moves_it_on(kafka: KafkaSettings, probe: LogProbe) -> None:
