@@ -130,7 +130,7 @@ def group_members(settings: KafkaSettings, group: str, within_s: float) -> int:
         try:
             while True:
                 # Kafka refuses to describe a group that it has never had.
-                known = {group_known["group_id"] for group_known in admin.list_groups()}
+                known = {entry["group_id"] for entry in admin.list_groups()}
                 consumers = len(admin.describe_groups([group])[group]["members"]) if group in known else 0
                 if not consumers or time.monotonic() > until:
                     return consumers
