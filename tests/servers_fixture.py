@@ -1,11 +1,18 @@
-"""Settings for servers of one's own: a state folder and free loopback ports for every part."""
+"""Servers of the tests' own: a state folder and free loopback ports for every component."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import socket
+from collections.abc import Iterator
 from pathlib import Path
+
+import pytest
+
+import servers
+from settings import Settings, load
 
 # As many stream workers as a test may start; their ports follow one another.
 WORKERS = 4
@@ -14,9 +21,49 @@ LOWEST = 10_000
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 """The kernel's range of ports for outgoing connections."""
 
+KEPT = ("REELSTREAM_CACHE",)
+"""Variables of the caller that apply to the tests' own servers too."""
+
+
+@contextlib.contextmanager
+def own_environment(folder: Path, **variables: str) -> Iterator[Settings]:
+    """An environment that sets a state folder and free ports, and the settings that it gives; undone afterwards.
+
+    Args:
+        folder: the state folder.
+        variables: further variables; no other `REELSTREAM_*` variable applies.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("REELSTREAM_") and name not in KEPT]:
+            patch.delenv(name)
+        for name, value in (free_ports_environment(folder) | variables).items():
+            patch.setenv(name, value)
+        yield load()
+
+
+@contextlib.contextmanager
+def started(folder: Path, *names: str, **variables: str) -> Iterator[Settings]:
+    """Settings under which servers run in a state folder; they are stopped afterwards.
+
+    Only the settings tell of them, so that fixtures of any scope may keep them while other tests run.
+
+    Args:
+        folder: the state folder.
+        names: servers to start.
+        variables: as in `own_environment`.
+    """
+    with own_environment(folder, **variables) as settings:
+        pass
+    try:
+        if names:
+            servers.up(settings, only=names)
+        yield settings
+    finally:
+        servers.down(settings)
+
 
 def free_ports_environment(state_dir: Path) -> dict[str, str]:
-    """`REELSTREAM_*` variables for `state_dir` with a port of its own for each part, none in use now."""
+    """`REELSTREAM_*` variables for `state_dir` with a port of its own for each component, none in use now."""
     names = (
         "KAFKA__CONTROLLER_PORT",
         "REDIS__PORT",
@@ -39,9 +86,9 @@ def free_ports(count: int) -> list[int]:
 
 
 def _hold(held: contextlib.ExitStack, count: int = 1) -> int:
-    """Bind ports in a row until `held` closes, so that no two parts get the same; the first of them.
+    """Bind ports in a row until `held` closes, so that no two components get the same; the first of them.
 
-    They lie below those of outgoing connections, one of which could take the port of a part that is being restarted.
+    They lie below those of outgoing connections, one of which could take the port of a component that is restarted.
     """
     outgoing = int(OUTGOING.read_text().split()[0])
     while True:

@@ -63,3 +63,11 @@ def test_a_table_of_modules_names_those_there_are(package: str) -> None:
     assert tables()[package] <= modules
     docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
     assert modules - {"__init__", "__main__", "errors"} <= set(re.findall(r"\w+", docstring))
+
+
+def test_every_doctest_is_collected() -> None:
+    options = TOOLS["pytest"]["ini_options"]
+    assert set(options["testpaths"]) == PACKAGES | {"tests"}
+    assert "--doctest-modules" in options["addopts"]
+    left_out = re.findall(r"--ignore=(\S+)", options["addopts"])
+    assert left_out and not any(">>>" in (ROOT / name).read_text() for name in left_out)

@@ -21,6 +21,7 @@ import pytest
 import requests
 
 from tests.api.front_server import BIG
+from tests.polling import until
 from tests.servers_fixture import free_ports
 
 CONNECTIONS = 200
@@ -101,14 +102,8 @@ def running_front(state: Path) -> Iterator[Front]:
     command = [sys.executable, "-m", "tests.api.front_server"]
     process = subprocess.Popen(command, cwd=Path(__file__).parents[2], env=environment, stderr=subprocess.DEVNULL)
     made = Front(port, process)
-    until = time.monotonic() + 60
     try:
-        while True:
-            assert time.monotonic() < until
-            with contextlib.suppress(requests.ConnectionError):
-                made.answers()
-                break
-            time.sleep(0.1)
+        until(lambda: [made.answers()], 60, not_yet=(requests.ConnectionError,))
         yield made
     finally:
         process.send_signal(signal.SIGTERM)
@@ -169,10 +164,7 @@ def test_clients_that_do_not_read_hold_up_nobody_and_lose_their_connection(
     for _ in range(20):
         many.enter_context(front.connect(b"GET /big HTTP/1.1\r\nHost: localhost\r\n\r\n", receive_buffer=4096))
     front.answers()
-    until = time.monotonic() + 10 * TURN_S
-    while front.open():
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: not front.open(), 10 * TURN_S)
 
 
 def test_a_client_that_reads_gets_all_of_a_large_answer(front: Front) -> None:
@@ -278,10 +270,7 @@ def test_processes_are_exchanged_under_requests_without_a_failed_one(front: Fron
     for thread in threads:
         thread.start()
     front.process.send_signal(signal.SIGHUP)
-    until = time.monotonic() + 60
-    while before & {child.pid for child in psutil.Process(front.process.pid).children()}:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: not before & {child.pid for child in psutil.Process(front.process.pid).children()}, 60)
     stopping.set()
     for thread in threads:
         thread.join()

@@ -7,10 +7,11 @@ import socket
 import socketserver
 import ssl
 import subprocess
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from threading import Thread
+
+from tests.polling import until
 
 
 @contextlib.contextmanager
@@ -21,15 +22,13 @@ def running(
     log = folder / "log"
     with log.open("wb") as output:
         process = subprocess.Popen(argv, cwd=folder, env=environment, stdout=output, stderr=output)
+
+    def log_of() -> str:
+        return log.read_text()[-3000:]
+
     try:
-        until = time.monotonic() + 60
-        while True:
-            try:
-                answers()
-                break
-            except Exception:
-                assert process.poll() is None and time.monotonic() < until, log.read_text()[-3000:]
-                time.sleep(0.2)
+        until(lambda: process.poll() is not None or [answers()], 60, log_of, not_yet=(Exception,))
+        assert process.poll() is None, log_of()
         yield process
     finally:
         process.terminate()

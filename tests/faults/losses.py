@@ -23,6 +23,7 @@ from cli.stream import noter
 from features import Event
 from producers import Pace, Report, replay
 from stores import Unreachable, delete_topics, ensure_topics
+from tests.polling import until
 from tests.system.conftest import System
 
 REPORTED_WITHIN_S = 60.0
@@ -108,10 +109,8 @@ def stopped(system: System) -> dict[str, str]:
 
 def adopt_what_is_reported(system: System, acknowledged: Acknowledgements, *, must: bool) -> None:
     """Wait for the report of a loss, if there must be one, and go on with the log as it is."""
-    until = time.monotonic() + REPORTED_WITHIN_S
-    while must and not stopped(system):
-        assert time.monotonic() < until, "the loss is not reported"
-        time.sleep(0.2)
+    if must:
+        until(lambda: stopped(system), REPORTED_WITHIN_S, "the loss is not reported")
     for _ in range(5):
         command = [sys.executable, "-m", "cli", "adopt", "--json"]
         done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)

@@ -18,6 +18,7 @@ from stores import Published, decode_event
 from tests.faults.faults import Fault
 from tests.faults.losses import Loss, replayed_through
 from tests.faults.watch import Watch
+from tests.polling import until
 from tests.system.conftest import System
 from verify import Verified
 
@@ -63,7 +64,7 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
 
     The replay sends the fault's share of `rate` events a second.
     """
-    begin_anew()
+    system.start_over()
     rate *= fault.share
     load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
     load.start()
@@ -93,7 +94,7 @@ def run(system: System, fault: Fault, *, seed: int, rate: float) -> Outcome:
 
 def run_loss(system: System, loss: Loss, *, seed: int, rate: float) -> Outcome:
     """Begin anew, replay all held-out events, let Kafka lose some at a third, and look."""
-    begin_anew()
+    system.start_over()
     load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
     load.start()
     try:
@@ -150,11 +151,8 @@ def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> t
     )
     happened.join()
     assert over, f"{fault.name}: the fault itself failed"
-    until = time.monotonic() + LONGEST_S
     try:
-        while not watch.caught_up():
-            assert time.monotonic() < until, "the stream does not catch up"
-            time.sleep(0.1)
+        until(watch.caught_up, LONGEST_S, "the stream does not catch up")
         system.wait(LONGEST_S)
     finally:
         watch.stop()
@@ -165,10 +163,9 @@ def _replayed_by_two(system: System, rate: float) -> tuple[int, float]:
     """Events sent by a replayer that is killed at a third and one that goes on, and seconds until all were served."""
     command = [sys.executable, "-m", "cli", "replay", "--rate", str(rate), "--json"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    until = time.monotonic() + LONGEST_S
-    while len(system.log()) < len(system.events) / 3:
-        assert time.monotonic() < until and first.poll() is None, "the replay does not begin"
-        time.sleep(0.1)
+    begun = len(system.events) / 3
+    until(lambda: len(system.log()) >= begun or first.poll() is not None, LONGEST_S, "the replay does not begin")
+    assert first.poll() is None
     first.kill()
     first.wait()
     second = subprocess.run(command, check=True, capture_output=True, text=True)
@@ -178,13 +175,6 @@ def _replayed_by_two(system: System, rate: float) -> tuple[int, float]:
     assert told["present"] > 0
     assert told["present"] + told["sent"] == len(system.log()) == len(system.events)
     return len(system.events), time.monotonic() - ended
-
-
-def begin_anew() -> None:
-    """Delete the log and the state, and publish again."""
-    command = [sys.executable, "-m", "cli", "publish", "--reset"]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
 
 
 def _count(system: System) -> tuple[int, int]:

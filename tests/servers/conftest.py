@@ -9,18 +9,16 @@ import psutil
 import pytest
 
 import servers
-from settings import Settings, load
-from tests.servers_fixture import free_ports_environment
+from settings import Settings
+from tests.servers_fixture import own_environment
 
 
 @pytest.fixture
-def settings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Settings]:
-    """Settings for a state folder of one test; what the test started is stopped afterwards."""
-    for name, value in free_ports_environment(tmp_path / "state").items():
-        monkeypatch.setenv(name, value)
-    made = load()
-    yield made
-    servers.down(made)
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    """Settings, also in the environment, for a state folder of one test; what it started is stopped afterwards."""
+    with own_environment(tmp_path / "state") as made:
+        yield made
+        servers.down(made)
 
 
 def processes_of(settings: Settings) -> list[str]:

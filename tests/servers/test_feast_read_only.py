@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,10 +9,9 @@ import requests
 from feast.feature_server import get_app
 
 import servers
-from settings import Settings, load
+from settings import Settings
 from stores.feast.feature_server import ROUTES
 from stores.feast.feature_store import Features
-from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -21,24 +19,9 @@ QUESTION = {"feature_service": "ml_item", "entities": {"itemid": [1]}}
 WRITES = ("/push", "/write-to-online-store", "/materialize", "/materialize-incremental", "/chat")
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings under which the Feast server is up."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("feast") / "state").items():
-            patch.setenv(name, value)
-        patch.setenv("REELSTREAM_FEAST__HOSTS", "feast, features.example")
-        settings = load()
-        try:
-            servers.up(settings, only=["redis", "feast"])
-            yield settings
-        finally:
-            servers.down(settings)
-
-
 @pytest.fixture
-def address(running: Settings) -> str:
-    return f"http://127.0.0.1:{running.feast.port}"
+def address(feast_server: Settings) -> str:
+    return f"http://127.0.0.1:{feast_server.feast.port}"
 
 
 def test_features_are_read_and_health_is_told(address: str) -> None:
@@ -46,9 +29,9 @@ def test_features_are_read_and_health_is_told(address: str) -> None:
     assert requests.get(f"{address}/health", timeout=10).status_code == 200
 
 
-def test_the_server_does_not_load_what_only_training_needs(running: Settings) -> None:
+def test_the_server_does_not_load_what_only_training_needs(feast_server: Settings) -> None:
     """Torch is 300 MB and seconds of its start."""
-    assert "libtorch" not in Path(f"/proc/{servers.pid(running, 'feast')}/maps").read_text()
+    assert "libtorch" not in Path(f"/proc/{servers.pid(feast_server, 'feast')}/maps").read_text()
 
 
 @pytest.mark.parametrize("path", WRITES)
@@ -58,9 +41,9 @@ def test_nobody_writes(path: str, address: str) -> None:
     assert requests.post(address + path, json=body, timeout=10).status_code == 404
 
 
-def test_no_other_route_of_feast_is_served(running: Settings, address: str) -> None:
+def test_no_other_route_of_feast_is_served(feast_server: Settings, address: str) -> None:
     """Those of the Feast that is installed, so that a route that a later one adds is refused too."""
-    app = get_app(Features(running).store)
+    app = get_app(Features(feast_server).store)
     paths = {str(getattr(route, "path", "")) for route in app.routes}
     assert {*WRITES, *ROUTES, "/docs", "/openapi.json", "/static"} <= paths
     for path in paths:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import psutil
@@ -17,8 +15,9 @@ import servers
 from servers import processes
 from settings import Settings, load
 from stores import connect
+from tests.polling import until
 from tests.servers.conftest import processes_of
-from tests.servers_fixture import free_ports_environment
+from tests.servers_fixture import started
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -83,7 +82,7 @@ def test_a_part_that_dies_is_started_again(settings: Settings, ending: signal.Si
     servers.up(settings, only=["redis"])
     dead = servers.pid(settings, "redis")
     os.kill(dead, ending)
-    _eventually(lambda: _running_pid(settings, "redis") not in (None, dead))
+    until(lambda: _running_pid(settings, "redis") not in (None, dead))
     servers.up(settings, only=["redis"])
 
 
@@ -155,16 +154,9 @@ def test_a_part_that_does_not_come_up_is_named_with_the_last_line_of_its_log(set
     assert log.read_text().strip().splitlines()[-1].strip() in str(raised.value)
 
 
-def test_a_state_folder_deeper_than_a_socket_path_may_be_works(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in free_ports_environment(tmp_path / ("deep" * 20) / ("deeper" * 10)).items():
-        monkeypatch.setenv(name, value)
-    settings = load()
-    try:
-        servers.up(settings, only=["redis"])
-        with connect(settings.redis) as redis:
-            assert redis.ping()
-    finally:
-        servers.down(settings)
+def test_a_state_folder_deeper_than_a_socket_path_may_be_works(tmp_path: Path) -> None:
+    with started(tmp_path / ("deep" * 20) / ("deeper" * 10), "redis") as settings, connect(settings.redis) as redis:
+        assert redis.ping()
     assert processes_of(settings) == []
 
 
@@ -203,10 +195,3 @@ def _running_pid(settings: Settings, name: str) -> int | None:
         return servers.pid(settings, name)
     except servers.NotRunning:
         return None
-
-
-def _eventually(holds: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.05)

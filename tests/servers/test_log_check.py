@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 from kafka.admin import ConfigResource, ConfigResourceType, NewTopic
 
-import servers
-from settings import KafkaSettings, Settings, load
+from settings import KafkaSettings, Settings
 from stores import Log, LogError, delete_topics, ensure_topics, producer
 from stores.kafka.batch_headers import Run, holds_events, lost, read_runs
 from stores.kafka.client import connected
@@ -24,32 +23,17 @@ from stores.kafka.log_check import LogBounds, ShardPosition
 from stores.kafka.log_heads import RECENT, LogHeads
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark, fingerprint
-from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("log") / "state").items():
-            patch.setenv(name, value)
-        patch.setenv("REELSTREAM_KAFKA__PARTITIONS", "2")
-        settings = load()
-        try:
-            servers.up(settings, only=["kafka"])
-            yield settings
-        finally:
-            servers.down(settings)
-
-
 @pytest.fixture
-def kafka(server: Settings) -> Iterator[KafkaSettings]:
+def kafka(kafka_server: Settings) -> Iterator[KafkaSettings]:
     """Kafka with empty topics."""
-    delete_topics(server.kafka)
-    ensure_topics(server.kafka)
-    yield server.kafka
-    delete_topics(server.kafka)
+    delete_topics(kafka_server.kafka)
+    ensure_topics(kafka_server.kafka)
+    yield kafka_server.kafka
+    delete_topics(kafka_server.kafka)
 
 
 @pytest.fixture

@@ -15,27 +15,12 @@ import requests
 from kafka.admin import KafkaAdminClient, NewTopic
 
 import servers
-from settings import KafkaSettings, Settings, load
+from settings import KafkaSettings, Settings
 from stores import Log, abandon, connect, ensure_topics, producer
 from stores.kafka.client import connected
 from tests.servers.conftest import processes_of
-from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
-
-
-@pytest.fixture(scope="module")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings under which the four stores are up."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("stores") / "state").items():
-            patch.setenv(name, value)
-        settings = load()
-        try:
-            servers.up(settings, only=servers.STORES)
-            yield settings
-        finally:
-            servers.down(settings)
 
 
 def test_every_store_is_healthy_once_up_returns(stores: Settings) -> None:

@@ -19,10 +19,8 @@ from tritonclient import grpc
 from tritonclient.utils import InferenceServerException
 
 import servers
-from settings import Settings, load
+from settings import Settings
 from tests.compose.declared import services
-from tests.servers.test_triton_repository import _publish
-from tests.servers_fixture import free_ports_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(120)]
 
@@ -30,24 +28,9 @@ SERVICE = "/inference.GRPCInferenceService/"
 PYTHON = {"name": "x", "backend": "python", "max_batch_size": 0, "input": [], "output": []}
 
 
-@pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    """Settings under which Triton is up with one model."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("triton") / "state").items():
-            patch.setenv(name, value)
-        settings = load()
-        try:
-            _publish(settings.model_repository, 1)
-            servers.up(settings, only=["triton"])
-            yield settings
-        finally:
-            servers.down(settings)
-
-
 @pytest.fixture
-def client(running: Settings) -> Iterator[grpc.InferenceServerClient]:
-    with grpc.InferenceServerClient(running.triton.address) as client:
+def client(triton_server: Settings) -> Iterator[grpc.InferenceServerClient]:
+    with grpc.InferenceServerClient(triton_server.triton.address) as client:
         yield client
 
 
@@ -56,35 +39,37 @@ def code_that_writes(file: Path) -> bytes:
     return f"open({str(file)!r}, 'w')\nclass TritonPythonModel:\n    pass\n".encode()
 
 
-def test_triton_listens_on_no_port_and_its_socket_is_for_its_owner_alone(running: Settings) -> None:
-    process = psutil.Process(servers.pid(running, "triton"))
+def test_triton_listens_on_no_port_and_its_socket_is_for_its_owner_alone(triton_server: Settings) -> None:
+    process = psutil.Process(servers.pid(triton_server, "triton"))
     for each in (process, *process.children(recursive=True)):
         assert each.net_connections("inet") == []
-    path = Path(running.triton.address.removeprefix("unix:"))
+    path = Path(triton_server.triton.address.removeprefix("unix:"))
     assert path.is_socket()
     assert stat.S_IMODE(path.parent.stat().st_mode) == 0o700
 
 
-def test_the_health_check_of_compose_is_answered_and_fails_where_nobody_answers(running: Settings) -> None:
+def test_the_health_check_of_compose_is_answered_and_fails_where_nobody_answers(triton_server: Settings) -> None:
     kind, check = services()["triton"]["healthcheck"]["test"]
     assert kind == "CMD-SHELL"
-    for path, healthy in ((running.triton.address.removeprefix("unix:"), True), ("/nowhere", False)):
+    for path, healthy in ((triton_server.triton.address.removeprefix("unix:"), True), ("/nowhere", False)):
         command = check.replace("curl ", f"curl --unix-socket {path} ")
         assert (subprocess.run(["sh", "-c", command], capture_output=True, check=False).returncode == 0) is healthy
 
 
-def test_the_request_of_a_web_page_that_loads_code_is_not_even_understood(running: Settings, tmp_path: Path) -> None:
+def test_the_request_of_a_web_page_that_loads_code_is_not_even_understood(
+    triton_server: Settings, tmp_path: Path
+) -> None:
     """The request as reported: a page can send it, as text/plain needs no leave of the server."""
     code = base64.b64encode(code_that_writes(tmp_path / "executed")).decode()
     body = json.dumps({"parameters": {"config": json.dumps(PYTHON), "file:1/model.py": code}})
-    process = psutil.Process(servers.pid(running, "triton"))
+    process = psutil.Process(servers.pid(triton_server, "triton"))
     for each in (process, *process.children(recursive=True)):
         for listener in each.net_connections("inet"):
             address = f"http://127.0.0.1:{listener.laddr.port}/v2/repository/models/x/load"
             with contextlib.suppress(requests.RequestException):
                 requests.post(address, data=body, headers={"Content-Type": "text/plain"}, timeout=10)
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.connect(running.triton.address.removeprefix("unix:"))
+        connection.connect(triton_server.triton.address.removeprefix("unix:"))
         connection.sendall(
             b"POST /v2/repository/models/x/load HTTP/1.1\r\nHost: localhost\r\nContent-Type: text/plain\r\n"
             + f"Content-Length: {len(body)}\r\n\r\n{body}".encode()
@@ -129,12 +114,12 @@ def test_what_nobody_needs_is_closed(name: str, client: grpc.InferenceServerClie
         ATTACKS[name](client)
 
 
-def test_the_header_that_a_closed_protocol_asks_for_cannot_be_sent(running: Settings) -> None:
+def test_the_header_that_a_closed_protocol_asks_for_cannot_be_sent(triton_server: Settings) -> None:
     """Triton shows its name to everybody, so nothing may turn on who knows it."""
-    assert b"grpc-status\x010" in answer(running, "ServerReady")
-    assert b"This protocol is restricted" in answer(running, "LogSettings")
+    assert b"grpc-status\x010" in answer(triton_server, "ServerReady")
+    assert b"This protocol is restricted" in answer(triton_server, "LogSettings")
     for name in ("triton-grpc-protocol-NOBODY", "triton-grpc-protocol-nobody"):
-        said = answer(running, "LogSettings", (name, "nobody"))
+        said = answer(triton_server, "LogSettings", (name, "nobody"))
         assert said
         assert b"grpc-status\x010" not in said
         assert b"log_file" not in said

@@ -4,42 +4,22 @@ from __future__ import annotations
 
 import os
 import signal
-import time
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
 import tritonclient.grpc as triton
 from google.protobuf import text_format  # type: ignore[import-untyped]
-from onnx import TensorProto, helper
 from tritonclient.grpc import model_config_pb2
 
 import servers
 from servers.triton.repository import derive
 from settings import Settings
-
-CONFIG = """
-name: "scale"
-platform: "onnxruntime_onnx"
-max_batch_size: 0
-input [
-  { name: "ids" data_type: TYPE_INT64 dims: [ -1, -1 ] },
-  { name: "x" data_type: TYPE_FP32 dims: [ -1, -1 ] }
-]
-output [
-  { name: "sum" data_type: TYPE_FP32 dims: [ -1, -1 ] },
-  { name: "same" data_type: TYPE_INT64 dims: [ -1, -1 ] }
-]
-version_policy { all { } }
-instance_group [ { count: 1 kind: KIND_CPU } ]
-parameters { key: "run" value { string_value: "r1" } }
-"""
+from tests.polling import until
+from tests.scale_model import CONFIG, infer_scale, publish_scale
 
 
 def test_a_derived_model_keeps_all_of_its_configuration_but_the_backend(tmp_path: Path) -> None:
-    _publish(tmp_path / "stock", 1)
+    publish_scale(tmp_path / "stock", 1)
     derive(tmp_path / "stock", tmp_path / "derived")
     stock = text_format.Parse(CONFIG, model_config_pb2.ModelConfig())
     derived = text_format.Parse(
@@ -53,8 +33,8 @@ def test_a_derived_model_keeps_all_of_its_configuration_but_the_backend(tmp_path
 
 def test_each_version_gets_its_own_model_and_the_other_files_come_along(tmp_path: Path) -> None:
     stock, derived = tmp_path / "stock", tmp_path / "derived"
-    _publish(stock, 1)
-    _publish(stock, 20260101120000)
+    publish_scale(stock, 1)
+    publish_scale(stock, 20260101120000)
     (stock / "scale" / "1" / "model.onnx.data").write_bytes(b"weights")
     (stock / "scale" / "labels.txt").write_text("like")
     derive(stock, derived)
@@ -69,13 +49,13 @@ def test_each_version_gets_its_own_model_and_the_other_files_come_along(tmp_path
 
 def test_deriving_again_follows_what_was_added_changed_and_withdrawn(tmp_path: Path) -> None:
     stock, derived = tmp_path / "stock", tmp_path / "derived"
-    _publish(stock, 1)
-    _publish(stock, 2)
+    publish_scale(stock, 1)
+    publish_scale(stock, 2)
     derive(stock, derived)
     untouched = (derived / "scale" / "2" / "model.onnx").stat()
     (stock / "scale" / "1" / "model.onnx").unlink()
     (stock / "scale" / "1").rmdir()
-    _publish(stock, 3)
+    publish_scale(stock, 3)
     derive(stock, derived)
     assert sorted(folder.name for folder in (derived / "scale").iterdir() if folder.is_dir()) == ["2", "3"]
     assert (derived / "scale" / "2" / "model.onnx").stat().st_ino == untouched.st_ino
@@ -86,7 +66,7 @@ def test_deriving_again_follows_what_was_added_changed_and_withdrawn(tmp_path: P
 
 def test_a_version_that_is_being_written_is_not_mirrored_and_one_that_was_left_behind_goes(tmp_path: Path) -> None:
     stock, derived = tmp_path / "stock", tmp_path / "derived"
-    _publish(stock, 1)
+    publish_scale(stock, 1)
     for name in ("0123", ".new-123"):
         (stock / "scale" / name).mkdir()
     derive(stock, derived)
@@ -101,7 +81,7 @@ def test_an_absent_stock_repository_derives_an_empty_one(tmp_path: Path) -> None
 
 
 def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
-    _publish(tmp_path / "stock", 1)
+    publish_scale(tmp_path / "stock", 1)
     (tmp_path / "stock" / "scale" / "config.pbtxt").write_text("input {")
     with pytest.raises(servers.ServersError, match=r"config\.pbtxt"):
         derive(tmp_path / "stock", tmp_path / "derived")
@@ -110,27 +90,27 @@ def test_a_configuration_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 @pytest.mark.servers
 @pytest.mark.timeout(120)
 def test_a_running_server_serves_two_versions_at_once_and_again_after_it_was_killed(settings: Settings) -> None:
-    _publish(settings.model_repository, 1)
+    publish_scale(settings.model_repository, 1)
     servers.up(settings, only=["triton"])
     with triton.InferenceServerClient(settings.triton.address) as client:
-        assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
-        _publish(settings.model_repository, 7)
+        assert infer_scale(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
+        publish_scale(settings.model_repository, 7)
         servers.derive(settings)
-        _until(lambda: client.is_model_ready("scale", "7"))
-        assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
-        assert _infer(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
+        until(lambda: client.is_model_ready("scale", "7"))
+        assert infer_scale(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
+        assert infer_scale(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
     killed = servers.pid(settings, "triton")
     os.kill(killed, signal.SIGKILL)
-    _until(lambda: _pid(settings) not in (None, killed))
+    until(lambda: _pid(settings) not in (None, killed))
     servers.up(settings, only=["triton"])
     with triton.InferenceServerClient(settings.triton.address) as client:
-        assert _infer(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
+        assert infer_scale(client, "7") == [[0.0, 7.5, 15.0], [22.5, 30.0, 37.5]]
 
 
 @pytest.mark.servers
 @pytest.mark.timeout(120)
 def test_a_model_that_cannot_be_loaded_does_not_stop_the_others(settings: Settings) -> None:
-    _publish(settings.model_repository, 1)
+    publish_scale(settings.model_repository, 1)
     broken = settings.model_repository / "broken"
     (broken / "1").mkdir(parents=True)
     (broken / "config.pbtxt").write_text(CONFIG.replace('"scale"', '"broken"'))
@@ -138,39 +118,7 @@ def test_a_model_that_cannot_be_loaded_does_not_stop_the_others(settings: Settin
     servers.up(settings, only=["triton"])
     with triton.InferenceServerClient(settings.triton.address) as client:
         assert not client.is_model_ready("broken")
-        assert _infer(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
-
-
-def _publish(repository: Path, version: int) -> None:
-    """A model of two inputs whose answer, ids * version + x, tells its version."""
-    nodes = [
-        helper.make_node("Cast", ["ids"], ["real"], to=TensorProto.FLOAT),
-        helper.make_node("Constant", [], ["factor"], value=helper.make_tensor("f", TensorProto.FLOAT, [], [version])),
-        helper.make_node("Mul", ["real", "factor"], ["product"]),
-        helper.make_node("Add", ["product", "x"], ["sum"]),
-        helper.make_node("Identity", ["ids"], ["same"]),
-    ]
-    shape = ["rows", "columns"]
-    ids, same = (helper.make_tensor_value_info(name, TensorProto.INT64, shape) for name in ("ids", "same"))
-    x, total = (helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("x", "sum"))
-    graph = helper.make_graph(nodes, "scale", [ids, x], [total, same])
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
-    folder = repository / "scale" / str(version)
-    folder.mkdir(parents=True)
-    onnx.save(model, str(folder / "model.onnx"))
-    (repository / "scale" / "config.pbtxt").write_text(CONFIG)
-
-
-def _infer(client: triton.InferenceServerClient, version: str) -> list[list[float]]:
-    given = np.arange(6).reshape(2, 3)
-    ids = triton.InferInput("ids", [2, 3], "INT64")
-    ids.set_data_from_numpy(given.astype(np.int64))
-    x = triton.InferInput("x", [2, 3], "FP32")
-    x.set_data_from_numpy((given * 0.5).astype(np.float32))
-    answer = client.infer("scale", [ids, x], model_version=version)
-    assert answer.as_numpy("same").tolist() == given.tolist()
-    total: list[list[float]] = answer.as_numpy("sum").tolist()
-    return total
+        assert infer_scale(client, "1") == [[0.0, 1.5, 3.0], [4.5, 6.0, 7.5]]
 
 
 def _pid(settings: Settings) -> int | None:
@@ -178,10 +126,3 @@ def _pid(settings: Settings) -> int | None:
         return servers.pid(settings, "triton")
     except servers.NotRunning:
         return None
-
-
-def _until(holds: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not holds():
-        assert time.monotonic() < deadline, "it did not come to be in time"
-        time.sleep(0.1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -10,6 +11,7 @@ import time
 
 import pytest
 
+from settings import Settings
 from stores import LiveRun, LockLost, LockTaken, Published, PublishLock
 from stores.redis.publish_lock import LOCK, holder_of
 
@@ -27,8 +29,12 @@ def run(name: str) -> LiveRun:
     return LiveRun(run=name, version=1, index="items-1", dim=3, history=10, quality=0.1)
 
 
-def holder() -> subprocess.Popen[str]:
-    process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
+def holder(settings: Settings) -> subprocess.Popen[str]:
+    environment = os.environ | {
+        "REELSTREAM_STATE_DIR": str(settings.state),
+        "REELSTREAM_REDIS__PORT": str(settings.redis.port),
+    }
+    process = subprocess.Popen([sys.executable, "-c", HOLD], env=environment, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None and process.stdout.readline() == "held\n"
     return process
 
@@ -41,8 +47,8 @@ def stop(process: subprocess.Popen[str]) -> None:
     process.stdout.close()
 
 
-def test_a_second_publish_is_refused_in_one_line_that_names_the_first(published: Published) -> None:
-    process = holder()
+def test_a_second_publish_is_refused_in_one_line_that_names_the_first(redis: Settings, published: Published) -> None:
+    process = holder(redis)
     try:
         with (
             pytest.raises(LockTaken, match=rf"publish of run first on .*process {process.pid}") as refused,
@@ -54,8 +60,8 @@ def test_a_second_publish_is_refused_in_one_line_that_names_the_first(published:
         stop(process)
 
 
-def test_the_lock_of_a_publish_that_was_killed_is_free_within_its_time(published: Published) -> None:
-    process = holder()
+def test_the_lock_of_a_publish_that_was_killed_is_free_within_its_time(redis: Settings, published: Published) -> None:
+    process = holder(redis)
     stop(process)
     assert "publish of run first" in (holder_of(published.client) or "")
     began = time.monotonic()

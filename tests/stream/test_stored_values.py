@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-import servers
 from features import RECENT, Event, Item, ItemCounter, Profile, encode
 from features.catalogue import DECADES, GENRES
-from settings import Settings, load
+from settings import Settings
 from stores import Gap, Logged, Profiles, Unreadable, connect, view_shard
 from stores.feast.feature_store import Features
 from stores.redis.packing import (
@@ -27,25 +26,11 @@ from stores.redis.packing import (
     unpack_user,
 )
 from stream.fold.fold import Fold
-from tests.servers_fixture import free_ports_environment
 
 ITEMS = {number: Item(number, str(number), 1990, (number,)) for number in (1, 2, 3)}
 TAG = "{ratings-0}"
 BAD, GOOD = 5, 6
 """A user whose stored values are broken, and one whose are not."""
-
-
-@pytest.fixture(scope="module")
-def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in free_ports_environment(tmp_path_factory.mktemp("stored") / "state").items():
-            patch.setenv(name, value)
-        made = load()
-        try:
-            servers.up(made, only=["redis"])
-            yield made
-        finally:
-            servers.down(made)
 
 
 class Folding:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -17,9 +16,10 @@ from cli.models import publish_run
 from cli.stream import held_out
 from features import Event, encode
 from offline.data import generate
-from settings import Settings, load
-from stores import Log, Logged, Profiles, connect, partition_of, producer
-from tests.servers_fixture import free_ports_environment
+from settings import Settings
+from stores import DriftStore, Log, Logged, Profiles, connect, partition_of, producer
+from tests.polling import until
+from tests.servers_fixture import own_environment
 from verify import Verified, verify
 
 SMALL = {
@@ -94,13 +94,38 @@ class System:
         log = Log(self.settings.kafka)
         ends = log.ends()
         log.close()
-        until = time.monotonic() + seconds
-        while any(
-            (-1 if visible is None else visible) < ends[shard] - 1
-            for shard, visible in enumerate(self.profiles.visible_offsets())
-        ):
-            assert time.monotonic() < until, (ends, self.profiles.visible_offsets())
-            time.sleep(0.05)
+
+        def folded() -> bool:
+            visible = enumerate(self.profiles.visible_offsets())
+            return all((-1 if offset is None else offset) >= ends[shard] - 1 for shard, offset in visible)
+
+        until(folded, seconds, lambda: f"{ends}, {self.profiles.visible_offsets()}")
+
+    def wait_for_items(self) -> None:
+        """Wait until the stream has folded the whole log and published the items that it changed."""
+        self.wait()
+        tags = [self.profiles.tag(shard) for shard in range(self.settings.kafka.partitions)]
+        keys = [f"{tag}:{name}" for tag in tags for name in ("dirty", "publishing")]
+        until(lambda: not self.profiles.client.exists(*keys))
+
+    def wait_for_drift(self, seconds: float = 60.0) -> None:
+        """Wait until the stream has folded the whole log, and drift has counted what it folded."""
+        self.wait(seconds)
+        log = Log(self.settings.kafka, self.settings.kafka.features_topic)
+        with closing(log):
+            end = log.ends()[0]
+        store = DriftStore(self.profiles.client)
+        until(lambda: store.position() >= end - 1, seconds, lambda: f"{store.position()} of {end}")
+
+    def wait_until_ready(self) -> None:
+        """Wait until the API has all that a request needs."""
+        ready = "/health/ready"
+        until(lambda: self.get(ready).status_code == 200, 60, lambda: self.get(ready).text)
+
+    def start_over(self) -> None:
+        """Delete the log and the state, and publish the newest run with the snapshot."""
+        servers.up(self.settings)
+        publish_run(self.settings, None, lambda *_: None, reset=True)
 
     def verify(self) -> Verified:
         return verify(self.settings, wait_s=60.0, progress=lambda what, share: None)
@@ -114,13 +139,8 @@ def running_system(folder: Path, *, users: int, items: int, events: int) -> Iter
     """The whole system on generated ratings in a folder of its own, published and ready; stopped afterwards."""
     from offline.train.pipeline import train
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML1M_DIR", str(folder / "data"))
-        patch.delenv("REELSTREAM_CONFIG", raising=False)
-        for name, value in (free_ports_environment(folder / "state") | SMALL).items():
-            patch.setenv(name, value)
+    with own_environment(folder / "state", ML1M_DIR=str(folder / "data"), **SMALL) as settings:
         generate.make(folder / "data", users=users, items=items, events=events, seed=3)
-        settings = load()
         try:
             servers.up(settings)
             train(settings, lambda *_: None)
@@ -128,7 +148,7 @@ def running_system(folder: Path, *, users: int, items: int, events: int) -> Iter
             replayed, _ = held_out(settings)
             profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
             running = System(settings, replayed, profiles)
-            _until_ready(running)
+            running.wait_until_ready()
             yield running
         finally:
             servers.down(settings)
@@ -138,10 +158,3 @@ def running_system(folder: Path, *, users: int, items: int, events: int) -> Iter
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     with running_system(tmp_path_factory.mktemp("system"), users=80, items=120, events=4000) as running:
         yield running
-
-
-def _until_ready(system: System) -> None:
-    until = time.monotonic() + 30
-    while system.get("/health/ready").status_code != 200:
-        assert time.monotonic() < until, system.get("/health/ready").text
-        time.sleep(0.1)

@@ -20,6 +20,7 @@ from features.rows import USER_ATTRIBUTES
 from stores import Unreachable
 from stores.feast.feature_store import Features
 from stores.kafka.producer import Record, Sender
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -31,10 +32,7 @@ def without(system: System, *stores: str) -> Iterator[None]:
         yield
     finally:
         servers.start(system.settings, list(stores))
-        until = time.monotonic() + 20
-        while system.rec(userid=system.events[0].userid, size=1)["degraded"]:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: not system.rec(userid=system.events[0].userid, size=1)["degraded"])
 
 
 def sources_of(answer: dict) -> list[set[str]]:
@@ -43,7 +41,7 @@ def sources_of(answer: dict) -> list[set[str]]:
 
 def test_without_redis_the_list_is_what_is_popular(system: System) -> None:
     userid = system.events[0].userid
-    system.wait()
+    system.wait_for_items()
     popular = system.rec(userid=999_999, size=10)["item_list"]
     with without(system, "redis"):
         answer = system.rec(userid=userid, size=10)
@@ -55,10 +53,7 @@ def test_without_redis_the_list_is_what_is_popular(system: System) -> None:
         assert (session["degraded"], session["fallback"]) == ([], None)
         assert system.get(f"/users/{userid}").status_code == 503
         assert system.get(f"/users/{userid}").headers["Retry-After"] == "1"
-        until = time.monotonic() + 20
-        while system.get("/health/ready").json()["checks"]["redis"]:
-            assert time.monotonic() < until
-            time.sleep(0.1)
+        until(lambda: not system.get("/health/ready").json()["checks"]["redis"])
         assert system.get("/health/ready").status_code == 503
         assert system.get("/health/live").status_code == 200
 
@@ -137,10 +132,7 @@ def test_without_kafka_a_rating_is_refused_in_time_with_what_to_do(system: Syste
         assert system.rec(userid=system.events[0].userid, size=1)["degraded"] == []
     finally:
         servers.start(system.settings, ["kafka"])
-    until = time.monotonic() + 60
-    while system.post("/ratings", rating).status_code != 202:
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    until(lambda: system.post("/ratings", rating).status_code == 202, 60)
     system.wait()
 
 
@@ -163,14 +155,8 @@ def test_a_producer_that_gave_up_a_record_is_replaced_and_leaves_no_thread_behin
                     send()
     finally:
         servers.start(system.settings, ["kafka"])
-    until = time.monotonic() + 30
     for send in sends:
-        while True:
-            try:
-                send()
-                break
-            except Unreachable:
-                assert time.monotonic() < until
+        until(lambda send=send: [send()], not_yet=(Unreachable,))
     assert threading.active_count() <= before + 2
     ingest.close()
     system.wait()

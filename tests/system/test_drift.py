@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
-import time
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
@@ -24,13 +20,15 @@ from offline.state.snapshot import Shards
 from producers import Pace, replay, scenario
 from stores import DriftStore, FeatureBatch
 from stream.drift.earlier import EarlierCounters
+from tests.polling import until
 from tests.system.conftest import System
 
+WITHIN_S = 180.0
+"""Longest wait for what drift counts, in seconds."""
 
-def begin_anew(system: System) -> DriftStore:
-    servers.stop(system.settings, ["workers"])
-    subprocess.run([sys.executable, "-m", "cli", "publish", "--reset"], check=True, capture_output=True, timeout=120)
-    servers.start(system.settings, ["workers"])
+
+def start_over(system: System) -> DriftStore:
+    system.start_over()
     return DriftStore(system.profiles.client)
 
 
@@ -54,38 +52,33 @@ def send_inverted(system: System) -> None:
     send(system, "inverted", rounds=2)
 
 
-def until(holds: Callable[[], bool], seconds: float = 180.0) -> None:
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def counted(store: DriftStore) -> int:
     return sum(counts.events for counts in store.counts().values())
 
 
-def test_counts_after_a_killed_worker_equal_those_of_an_undisturbed_replay(system: System) -> None:
-    store = begin_anew(system)
+def test_counts_and_rows_after_a_killed_worker_are_those_of_an_undisturbed_replay(system: System) -> None:
+    store = start_over(system)
     send(system)
-    until(lambda: counted(store) == len(system.events))
+    until(lambda: counted(store) == len(system.events), WITHIN_S)
     undisturbed = store.counts()
     assert sum(sum(counts.series["label"]) for counts in undisturbed.values()) == len(system.events)
 
-    store = begin_anew(system)
+    store = start_over(system)
     assert counted(store) == 0
     worker = servers.pid(system.settings, "worker-0")
     killer = threading.Timer(0.7, lambda: os.kill(worker, signal.SIGKILL))
     killer.start()
     send(system, rate=500.0)
     killer.join()
-    until(lambda: counted(store) >= len(system.events))
+    until(lambda: counted(store) >= len(system.events), WITHIN_S)
     assert servers.pid(system.settings, "worker-0") != worker
     assert store.counts() == undisturbed
     assert system.verify().differences == 0
+    require_rows_of_an_offline_fold(system)
 
 
-def test_logged_rows_are_those_of_an_offline_fold_and_repeated_ones_are_the_same(system: System) -> None:
+def require_rows_of_an_offline_fold(system: System) -> None:
+    """Check that the feature log has the rows that an offline fold gives, and repeats none with other values."""
     ratings = readers.load(system.settings)
     shards = Shards.after(ratings, split(ratings, system.settings.data).offline, system.settings.kafka.partitions)
     logged: dict[tuple[int, int], np.ndarray] = {}
@@ -109,9 +102,9 @@ def test_logged_rows_are_those_of_an_offline_fold_and_repeated_ones_are_the_same
 
 
 def test_inverted_ratings_raise_an_alarm_of_their_genre_and_tell_it(system: System) -> None:
-    store = begin_anew(system)
+    store = start_over(system)
     send_inverted(system)
-    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms()))
+    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms()), WITHIN_S)
     now, histogram = store.now(), store.histogram("label:Drama")
     assert now is not None and histogram is not None
     (drama,) = (series for series in now.series if series.name == "label:Drama")
@@ -125,10 +118,10 @@ def test_inverted_ratings_raise_an_alarm_of_their_genre_and_tell_it(system: Syst
 
 
 def test_an_acknowledged_alarm_stays_so_until_it_changes_and_across_a_restart(system: System) -> None:
-    store = begin_anew(system)
+    store = start_over(system)
     send_inverted(system)
-    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms(0)))
-    until(lambda: counted(store) == 2 * len(system.events))
+    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms(0)), WITHIN_S)
+    until(lambda: counted(store) == 2 * len(system.events), WITHIN_S)
     assert system.post("/drift/acknowledge", {"alarm": "no-such-series", "note": "x"}).status_code == 404
     answer = system.post("/drift/acknowledge", {"alarm": "label:Drama", "note": "a test of ours"})
     assert answer.status_code == 200, answer.text
@@ -142,13 +135,13 @@ def test_an_acknowledged_alarm_stays_so_until_it_changes_and_across_a_restart(sy
     store.acknowledge(Acknowledgement(cause="psi:next:1", note="over", wall_ts=1.0, alarms=["psi:next:1"], level=1))
     events = [replace(event, ts=event.ts + 60 * 86_400) for event in system.events]
     system.send_events(events)
-    until(lambda: "psi:next:1" not in store.acknowledged())
+    until(lambda: "psi:next:1" not in store.acknowledged(), WITHIN_S)
 
 
 def test_events_are_scored_before_they_are_learned_from(system: System) -> None:
-    store = begin_anew(system)
+    store = start_over(system)
     send(system, rate=200.0)
-    until(lambda: bool(store.quality()))
+    until(lambda: bool(store.quality()), WITHIN_S)
     quality, trained = store.quality()[-1], store.trained()
     assert trained is not None and trained.run == quality.run
     assert 0 < quality.sampling < 1
@@ -157,7 +150,7 @@ def test_events_are_scored_before_they_are_learned_from(system: System) -> None:
 
 
 def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
-    begin_anew(system)
+    start_over(system)
     itemids = system.catalogue_items()
     items = np.array(itemids[:1], dtype=np.int64)
     partition = system.partition(800_002)
@@ -166,7 +159,7 @@ def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
     counters.read()
     system.send_events([Event(800_002, itemids[0], 5, 1000)])
     # An event is in the feature log, and may be counted there, before it is folded.
-    until(lambda: system.profiles.applied()[partition] == 0)
+    until(lambda: system.profiles.applied()[partition] == 0, WITHIN_S)
     counters.read()
     before, after = counters.before(partition, 0, items), counters.before(partition, 1, items)
     assert before is not None and after is not None
@@ -174,10 +167,10 @@ def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
 
 
 def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
-    store = begin_anew(system)
+    store = start_over(system)
     event = Event(800_001, system.catalogue_items()[0], 5, 1000)
     system.send_events([event, event, Event(800_001, system.catalogue_items()[1], 1, 1001)])
-    until(lambda: counted(store) == 2)
+    until(lambda: counted(store) == 2, WITHIN_S)
     batches = [FeatureBatch.unpack(record.value or b"") for record in system.log(system.settings.kafka.features_topic)]
     rows = np.concatenate([batch.rows for batch in batches])
     place = DENSE_COLUMNS.index("user_log_n")
@@ -185,11 +178,11 @@ def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
 
 
 def test_without_the_ranker_events_are_counted_all_the_same(system: System) -> None:
-    store = begin_anew(system)
+    store = start_over(system)
     servers.stop(system.settings, ["triton"])
     try:
         send(system)
-        until(lambda: counted(store) == len(system.events))
+        until(lambda: counted(store) == len(system.events), WITHIN_S)
     finally:
         servers.start(system.settings, ["triton"])
     assert store.quality() == []

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import requests
 
 import servers
+from tests.polling import until
 from tests.system.conftest import System
 
 REFUSED = [
@@ -133,9 +133,7 @@ def test_requests_that_wait_for_a_stopped_stream_leave_room_for_others(system: S
             assert {tuple(each.result()["degraded"]) for each in waiting} == {("stream",)}
     finally:
         servers.start(system.settings, ["worker-0"])
-    until = time.monotonic() + 60
-    while system.rec(userid=userid, after=position)["degraded"]:
-        assert time.monotonic() < until
+    until(lambda: not system.rec(userid=userid, after=position)["degraded"], 60)
     system.wait()
 
 

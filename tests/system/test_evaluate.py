@@ -17,7 +17,7 @@ def evaluate(system: System) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_api_and_the_batch_evaluation_give_the_same_lists(system: System) -> None:
-    subprocess.run([sys.executable, "-m", "cli", "publish", "--reset"], check=True, capture_output=True, timeout=120)
+    system.start_over()
     done = evaluate(system)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)["api"]

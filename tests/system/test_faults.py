@@ -8,7 +8,7 @@ import pytest
 
 from tests.faults.faults import FAULTS
 from tests.faults.losses import LOSSES
-from tests.faults.runner import begin_anew, run, run_loss
+from tests.faults.runner import run, run_loss
 from tests.system.conftest import System
 
 SHORT = ("worker killed", "redis killed", "kafka killed")
@@ -17,7 +17,7 @@ SHORT = ("worker killed", "redis killed", "kafka killed")
 @pytest.fixture(scope="module", autouse=True)
 def anew(system: System) -> Iterator[None]:
     yield
-    begin_anew()
+    system.start_over()
 
 
 @pytest.mark.parametrize("name", SHORT)

@@ -20,6 +20,7 @@ DAY = 86_400
 def test_one_dislike_at_the_end_of_time_changes_nothing(system: System) -> None:
     item, *_ = system.catalogue_items()
     user = 790_001
+    system.wait_for_items()
     before = [each["itemid"] for each in system.rec(userid=799_999, size=20)["item_list"]]
     record = *encode(Event(user, item, 1, 2**32 - 1)), system.partition(user)
     system.send([record])

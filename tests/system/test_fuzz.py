@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 
 import pytest
 import schemathesis
@@ -40,6 +41,15 @@ CASES += [(path, method, GenerationMode.NEGATIVE) for path, method in OPERATIONS
 """The others take nothing that could be forbidden."""
 
 
+@pytest.fixture(scope="module")
+def nothing_is_left_that_is_wrong(system: System) -> Iterator[None]:
+    """Check after the last request that the state is what the log says."""
+    yield
+    system.wait()
+    assert system.verify().differing == {}
+
+
+@pytest.mark.usefixtures("nothing_is_left_that_is_wrong")
 @pytest.mark.parametrize(("path", "method", "mode"), CASES)
 def test_no_request_is_a_server_error_and_a_refusal_names_the_rule(
     system: System, path: str, method: str, mode: GenerationMode
@@ -68,11 +78,6 @@ def test_no_request_is_a_server_error_and_a_refusal_names_the_rule(
     assert statuses
     if mode is GenerationMode.NEGATIVE:
         assert statuses & {400, 404, 405}
-
-
-def test_fuzzing_leaves_nothing_behind_that_is_wrong(system: System) -> None:
-    system.wait()
-    assert system.verify().differing == {}
 
 
 def test_the_document_names_every_route_and_the_limits(system: System) -> None:

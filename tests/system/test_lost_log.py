@@ -6,10 +6,8 @@ import json
 import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
-from typing import Any
 
 import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
@@ -18,6 +16,7 @@ import servers
 from features import Event, encode
 from stores import delete_topics, ensure_topics
 from stores.kafka.client import connected
+from tests.polling import until
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.timeout(600)
@@ -31,24 +30,17 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
 
 
-@pytest.fixture(autouse=True)
-def own_log(system: System) -> Iterator[None]:
-    """A log that each test begins with empty, and leaves in order."""
-    done = command("publish", "--reset")
-    assert done.returncode == 0, done.stderr
+@pytest.fixture(scope="module", autouse=True)
+def in_order(system: System) -> Iterator[None]:
+    """Leave the system in order to the tests that follow."""
     yield
-    servers.up(system.settings)
-    done = command("publish", "--reset")
-    assert done.returncode == 0, done.stderr
+    system.start_over()
 
 
-def until(what: Callable[[], Any], seconds: float = 20.0) -> Any:
-    """The first truthy answer."""
-    end = time.monotonic() + seconds
-    while not (answer := what()):
-        assert time.monotonic() < end, "it did not come about in time"
-        time.sleep(0.1)
-    return answer
+@pytest.fixture(autouse=True)
+def own_log(system: System) -> None:
+    """An empty log for each test."""
+    system.start_over()
 
 
 def users(system: System) -> list[int]:

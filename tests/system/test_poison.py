@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 import redis
@@ -14,8 +13,8 @@ from drift.records import Alarm
 from features import Event, encode
 from producers import dead_events
 from stores import DriftStore
-from tests.faults.runner import begin_anew
 from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, send_raw
+from tests.polling import until
 from tests.system.conftest import System
 
 USERS = iter(range(780_000, 790_000))
@@ -25,7 +24,7 @@ USERS = iter(range(780_000, 790_000))
 def anew(system: System) -> Iterator[None]:
     """Leave no poison to the tests that follow: what drift missed meanwhile stays missing in its counts."""
     yield
-    begin_anew()
+    system.start_over()
 
 
 @pytest.fixture
@@ -49,13 +48,6 @@ def fold_one(system: System) -> None:
 def troubles(system: System) -> dict[str, str]:
     port = system.settings.stream.metrics_port
     return requests.get(f"http://127.0.0.1:{port}/health", timeout=10).json()["troubles"]
-
-
-def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end
-        time.sleep(0.1)
 
 
 def events_of(store: DriftStore) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -19,6 +19,7 @@ from offline.train.pipeline import train
 from stores import Published, StoreError
 from stores.elasticsearch import ItemIndex
 from tests.faults.publishing import copy_of
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -27,16 +28,17 @@ def quiet(*_: object) -> None:
 
 
 @pytest.fixture
-def live(system: System) -> str:
-    """The id of the run that is live; it is live again afterwards."""
-    return Published(system.profiles.client).run().run
+def live(system: System) -> Iterator[str]:
+    """The id of the run that is live; it is live again afterwards, whatever the test does."""
+    published = Published(system.profiles.client)
+    run = published.run().run
+    yield run
+    if published.run().run != run:
+        publish_run(system.settings, run, quiet, force=True)
 
 
 def until_run(system: System, run: str) -> None:
-    until = time.monotonic() + 10
-    while system.rec(userid=system.events[0].userid)["run"] != run:
-        assert time.monotonic() < until
-        time.sleep(0.05)
+    until(lambda: system.rec(userid=system.events[0].userid)["run"] == run, 10)
 
 
 def test_a_run_goes_live_under_requests_and_back_without_a_failed_or_mixed_answer(system: System, live: str) -> None:

@@ -31,11 +31,10 @@ def quiet(*_: object) -> None:
 @pytest.fixture(scope="module", autouse=True)
 def short_lock(system: System) -> Iterator[None]:
     """A lock that expires soon, so that the tests need not wait for that of a publish that was killed."""
+    soon = system.settings.publish.model_copy(update={"lock_s": 2.0})
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("REELSTREAM_PUBLISH__LOCK_S", "2")
-        system.settings = system.settings.model_copy(
-            update={"publish": system.settings.publish.model_copy(update={"lock_s": 2.0})}
-        )
+        patch.setattr(system, "settings", system.settings.model_copy(update={"publish": soon}))
         yield
 
 

@@ -6,7 +6,6 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,13 +26,17 @@ def command(*words: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-@pytest.fixture(autouse=True)
-def own_log(system: System) -> Iterator[None]:
-    """A log that each test begins with empty, and leaves in order."""
-    command("publish", "--reset")
+@pytest.fixture(scope="module", autouse=True)
+def in_order(system: System) -> Iterator[None]:
+    """Leave the system in order to the tests that follow."""
     yield
-    servers.up(system.settings)
-    command("publish", "--reset")
+    system.start_over()
+
+
+@pytest.fixture(autouse=True)
+def own_log(system: System) -> None:
+    """An empty log for each test."""
+    system.start_over()
 
 
 def rate_some(system: System) -> dict[int, set[int]]:
@@ -60,19 +63,12 @@ def lose(system: System, store: str) -> None:
     servers.start(system.settings, [store])
 
 
-def until_ready(system: System) -> None:
-    until = time.monotonic() + 60
-    while system.get("/health/ready").status_code != 200:
-        assert time.monotonic() < until, system.get("/health/ready").text
-        time.sleep(0.2)
-
-
 def test_redis_without_its_file_is_folded_again_from_the_log(system: System) -> None:
     rated = rate_some(system)
     lose(system, "redis")
     command("publish")
     require_all_count(system, rated)
-    until_ready(system)
+    system.wait_until_ready()
     assert system.rec(userid=next(iter(rated)))["degraded"] == []
 
 
@@ -82,7 +78,7 @@ def test_redis_without_its_file_is_folded_again_from_the_snapshot_that_adopt_lef
     shutil.rmtree(system.settings.state / "data" / "kafka")
     servers.up(system.settings)
     command("adopt")
-    until_ready(system)
+    system.wait_until_ready()
     for userid, items in rate_some(system).items():
         rated[userid] |= items
     lose(system, "redis")
@@ -117,7 +113,7 @@ def test_an_empty_elasticsearch_is_filled_by_publish(system: System) -> None:
     rated = rate_some(system)
     lose(system, "elasticsearch")
     command("publish")
-    until_ready(system)
+    system.wait_until_ready()
     assert system.rec(userid=next(iter(rated)))["degraded"] == []
     require_all_count(system, rated)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -24,13 +24,6 @@ def test_publishing_with_reset_begins_anew_with_the_snapshot(system: System) -> 
     assert system.verify().differences == 0
     position = system.rate(userid, system.rec(userid=userid, size=1)["item_list"][0]["itemid"], 5)
     assert position["offset"] == 0
-    _until_served(system, userid)
+    until(lambda: system.profiles.visible_offset(system.partition(userid)) >= 0)
     assert system.rec(userid=userid)["as_of"]["offset"] == 0
     assert system.verify().differences == 0
-
-
-def _until_served(system: System, userid: int) -> None:
-    until = time.monotonic() + 30
-    while system.profiles.visible_offset(system.partition(userid)) < 0:
-        assert time.monotonic() < until
-        time.sleep(0.05)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -16,37 +14,17 @@ import pytest
 import requests
 
 import servers
-from tests.servers_fixture import free_ports
+from tests.polling import until
 from tests.system.conftest import System
+from tests.system.second_api import second_api
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def second(system: System) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
-    """A second API of the same system, and the system as it is seen through it; the last test here stops it."""
-    [port] = free_ports(1)
-    environment = os.environ | {
-        "REELSTREAM_API__PORT": str(port),
-        "REELSTREAM_STATE_DIR": str(system.settings.state),
-    }
-    process = subprocess.Popen([sys.executable, "-m", "api"], env=environment, stderr=subprocess.DEVNULL)
-    api = system.settings.api.model_copy(update={"port": port})
-    seen = System(system.settings.model_copy(update={"api": api}), system.events, system.profiles)
-    until = time.monotonic() + 60
-    try:
-        while not _is_ready(seen):
-            assert time.monotonic() < until
-            time.sleep(0.2)
-        yield seen, process
-    finally:
-        process.kill()
-        process.wait(20)
-
-
-def _is_ready(api: System) -> bool:
-    try:
-        return api.get("/health/ready").status_code == 200
-    except requests.RequestException:
-        return False
+    """A second API of the same system, and the system as it is seen through it."""
+    with second_api(system) as (port, process):
+        api = system.settings.api.model_copy(update={"port": port})
+        yield System(system.settings.model_copy(update={"api": api}), system.events, system.profiles), process
 
 
 def test_workers_are_exchanged_under_requests_without_a_failed_one(
@@ -67,10 +45,7 @@ def test_workers_are_exchanged_under_requests_without_a_failed_one(
         thread.start()
     time.sleep(0.5)
     process.send_signal(signal.SIGHUP)
-    until = time.monotonic() + 60
-    while before & {child.pid for child in psutil.Process(process.pid).children()}:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: not before & {child.pid for child in psutil.Process(process.pid).children()}, 60)
     time.sleep(1.0)
     stopping.set()
     for thread in threads:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
 import urllib.request
 
 import numpy as np
@@ -17,6 +16,7 @@ from settings import RecallSettings
 from stores import Published
 from stores.elasticsearch import ItemIndex
 from stores.feast.feature_store import Features
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -73,7 +73,7 @@ def test_both_recall_sources_bring_candidates_and_the_explanation_names_them(sys
 
 
 def test_the_ranker_sees_the_features_as_the_store_holds_them(system: System) -> None:
-    system.wait()
+    system.wait_for_items()
     userid = system.events[9].userid
     store, table = Features(system.settings), ItemTable(Published(system.profiles.client).catalogue())
     answer = system.rec(userid=userid, size=3, explain=True)
@@ -141,13 +141,11 @@ def test_what_is_known_of_a_user_is_what_they_did(system: System) -> None:
 def test_item_features_follow_the_stream_in_the_api_and_in_the_feature_server(system: System) -> None:
     itemid = system.catalogue_items()[7]
     address = f"http://127.0.0.1:{system.settings.feast.port}/get-online-features"
+    system.wait_for_items()
     before = _online(address, itemid)
     for user in range(5):
         system.rate(888_000 + user, itemid, 5)
-    until = time.monotonic() + 15
-    while _online(address, itemid)["n"] != before["n"] + 5:
-        assert time.monotonic() < until
-        time.sleep(0.1)
+    until(lambda: _online(address, itemid)["n"] == before["n"] + 5)
     assert _online(address, itemid)["likes"] == before["likes"] + 5
 
 

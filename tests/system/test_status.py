@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 
 import servers
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -15,27 +15,20 @@ def detail(system: System, name: str) -> str:
 
 
 def test_a_worker_that_waits_says_for_what(system: System) -> None:
+    system.wait()
     assert "waiting (" not in detail(system, "worker-0")
     servers.stop(system.settings, ["redis"])
     try:
         system.send_events(system.events[:1])
-        until = time.monotonic() + 30
-        while "folding a batch: Redis does not answer" not in detail(system, "worker-0"):
-            assert time.monotonic() < until, detail(system, "worker-0")
-            time.sleep(0.2)
+        waits = "folding a batch: Redis does not answer"
+        until(lambda: waits in detail(system, "worker-0"), 30, lambda: detail(system, "worker-0"))
     finally:
         servers.start(system.settings, ["redis"])
-    until = time.monotonic() + 30
-    while "waiting (" in detail(system, "worker-0"):
-        assert time.monotonic() < until, detail(system, "worker-0")
-        time.sleep(0.2)
+    until(lambda: "waiting (" not in detail(system, "worker-0"), 30, lambda: detail(system, "worker-0"))
 
 
 def test_a_part_that_died_and_was_started_again_is_told(system: System) -> None:
     os.kill(servers.pid(system.settings, "feast"), signal.SIGKILL)
-    until = time.monotonic() + 60
-    while "crashed" not in detail(system, "feast"):
-        assert time.monotonic() < until
-        time.sleep(0.2)
+    until(lambda: "crashed" in detail(system, "feast"), 60)
     assert "terminated by SIGKILL" in detail(system, "feast")
     servers.up(system.settings)

@@ -20,6 +20,7 @@ from features import Event, encode
 from producers import Pace, dead_events, replay
 from stores import Log, LogError
 from stores.kafka.client import connected
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -107,6 +108,7 @@ def test_a_restarted_worker_goes_on_where_the_state_stands(system: System) -> No
 
 
 def test_redelivered_events_change_nothing(system: System) -> None:
+    system.send_events(system.events[:20])
     system.wait()
     before = (system.profiles.applied(), [system.profiles.shard_counters(shard) for shard in range(8)])
     servers.stop(system.settings, ["workers"])
@@ -247,18 +249,13 @@ def test_two_workers_share_the_partitions_and_hand_them_over_without_loss(system
 def _until_shared(system: System) -> list[list[int]]:
     import requests
 
-    until = time.monotonic() + 60
-    while True:
-        held = [
-            requests.get(f"http://127.0.0.1:{system.settings.stream.metrics_port + index}/health", timeout=10).json()[
-                "partitions"
-            ]
-            for index in range(2)
-        ]
-        if all(held) and not set(held[0]) & set(held[1]):
-            return held
-        assert time.monotonic() < until, held
-        time.sleep(0.2)
+    def shared() -> list[list[int]]:
+        ports = (system.settings.stream.metrics_port + index for index in range(2))
+        answers = (requests.get(f"http://127.0.0.1:{port}/health", timeout=10).json() for port in ports)
+        held = [answer["partitions"] for answer in answers]
+        return held if all(held) and not set(held[0]) & set(held[1]) else []
+
+    return until(shared, 60)
 
 
 def test_the_last_line_of_a_worker_that_cannot_start_says_why(system: System) -> None:

@@ -8,7 +8,7 @@ import pytest
 import requests
 
 from tests.system.conftest import System
-from tests.system.public import bearer, public_api
+from tests.system.second_api import bearer, public_api
 
 
 @pytest.fixture(scope="module")

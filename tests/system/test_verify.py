@@ -14,6 +14,7 @@ from feast.protos.feast.types.Value_pb2 import Value
 from features import Event, ItemCounter
 from stores.feast.feature_store import Features
 from stores.redis.packing import pack_counter
+from tests.polling import until
 from tests.system.conftest import System
 
 FIRST_USER = 720_000
@@ -51,8 +52,7 @@ def test_nothing_differs_while_events_arrive(system: System) -> None:
         before = len(system.log())
         first = system.verify()
         # A good event and a bad one more, however soon the first look was over.
-        while len(system.log()) < first.events + first.dead + 50:
-            time.sleep(0.05)
+        until(lambda: len(system.log()) >= first.events + first.dead + 50)
         second = system.verify()
     assert first.differing == second.differing == {}
     assert second.events > first.events > 0

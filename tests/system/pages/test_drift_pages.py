@@ -9,14 +9,14 @@ from playwright.sync_api import Browser, expect
 from stores import DriftStore
 from tests.system.conftest import System
 from tests.system.pages.browser import NARROW, Visit
-from tests.system.test_drift import begin_anew, send, send_inverted
+from tests.system.test_drift import send, send_inverted, start_over
 
 LATE_MS = 60_000
 """Longest wait, in milliseconds, for what the stream has to count first."""
 
 
 def test_an_alarm_of_inverted_ratings_appears_on_the_open_page(system: System, browser: Browser) -> None:
-    begin_anew(system)
+    start_over(system)
     with Visit(browser, system.api) as visit:
         page = visit.open("/drift")
         expect(page.locator("#empty")).to_be_visible()
@@ -56,7 +56,7 @@ def test_the_series_are_walked_by_keyboard_and_sorted_worst_first(system: System
 
 
 def test_the_quality_of_the_stream_stands_beside_that_at_training(system: System, browser: Browser) -> None:
-    begin_anew(system)
+    start_over(system)
     with Visit(browser, system.api, NARROW) as visit:
         page = visit.open("/quality")
         send(system, rate=60.0)

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.system.conftest import System
 from tests.system.pages.browser import Visit
-from tests.system.public import public_api
+from tests.system.second_api import public_api
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,61 @@
+"""Servers that tests share, and the order of the tests.
+
+pytest-randomly shuffles modules and the tests in each. A server below is started by the first test that needs it, and
+every test that uses one begins with what it needs there, whatever ran before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+import servers
+from settings import Settings
+from tests.scale_model import publish_scale
+from tests.servers_fixture import started
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the tests of the whole system last, so that it does not run beside the servers of other tests."""
+    items.sort(key=lambda item: "system" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings under which Redis is up; a test that uses it deletes what others left."""
+    with started(tmp_path_factory.mktemp("redis") / "state", "redis") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def kafka_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings under which Kafka is up, with two partitions."""
+    folder = tmp_path_factory.mktemp("kafka") / "state"
+    with started(folder, "kafka", REELSTREAM_KAFKA__PARTITIONS="2") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def feast_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings under which the Feast server is up, and known under the names `feast` and `features.example`."""
+    folder = tmp_path_factory.mktemp("feast") / "state"
+    with started(folder, "redis", "feast", REELSTREAM_FEAST__HOSTS="feast, features.example") as settings:
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def triton_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings under which Triton is up and serves the model `scale`."""
+    with started(tmp_path_factory.mktemp("triton") / "state") as settings:
+        publish_scale(settings.model_repository, 1)
+        servers.up(settings, only=["triton"])
+        yield settings
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    """Settings under which the four stores are up."""
+    with started(tmp_path_factory.mktemp("stores") / "state", *servers.STORES) as settings:
+        yield settings
