@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import json
 import re
-from collections.abc import Mapping
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
+from dockerfile_parse import DockerfileParser
+from dockerfile_parse.parser import image_from
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 VARIABLE = re.compile(r"\$\{(\w+)([^}]*)\}")
@@ -52,6 +58,15 @@ def version_of(service: str) -> str:
     return str(services()[service]["image"].rpartition(":")[2])
 
 
+def numbers_of(version: str) -> tuple[int, ...]:
+    """The numbers of a version, which may begin with `v` and end with a variant after a hyphen.
+
+    Raises:
+        ValueError: if there is anything else.
+    """
+    return tuple(int(number) for number in version.removeprefix("v").partition("-")[0].split("."))
+
+
 def environment(service: str) -> dict[str, str]:
     """A service's environment, as text."""
     return {name: str(value) for name, value in services()[service].get("environment", {}).items()}
@@ -80,28 +95,64 @@ def mounts(service: str) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class Instruction:
-    """An instruction of the Dockerfile, and the stage that it stands in."""
+    """An instruction of the Dockerfile.
+
+    Attributes:
+        stage: the stage that it is part of.
+        name: of the instruction, in capital letters.
+        flags: options that it begins with, such as `from` of COPY.
+        words: the rest, split as a shell splits it; a JSON array as its elements.
+    """
 
     stage: str
     name: str
-    value: str
+    flags: Mapping[str, str]
+    words: Sequence[str]
+
+    @property
+    def commands(self) -> list[list[str]]:
+        """The commands of a RUN, as their words."""
+        found: list[list[str]] = [[]]
+        for word in self.words:
+            if word in ("&&", "||", ";", "|"):
+                found.append([])
+            else:
+                found[-1].append(word)
+        return found
 
 
 def dockerfile() -> list[Instruction]:
     """The Dockerfile's instructions in order."""
-    text = re.sub(r"^#.*\n", "", (REPOSITORY / "Dockerfile").read_text(), flags=re.MULTILINE).replace("\\\n", " ")
+    parser = DockerfileParser(fileobj=io.BytesIO((REPOSITORY / "Dockerfile").read_bytes()))
     stage, found = "", []
-    for line in filter(None, map(str.strip, text.splitlines())):
-        name, _, value = line.partition(" ")
+    for each in parser.structure:
+        name, value = each["instruction"], each["value"]
+        if name == "COMMENT":
+            continue
         if name == "FROM":
-            stage = value.split(" AS ")[1]
-        found.append(Instruction(stage, name, re.sub(r"\s+", " ", value.strip())))
+            _, stage = image_from(value)
+        words = json.loads(value) if value.startswith("[") else split(value)
+        flags = dict(itertools.takewhile(lambda flag: flag[0], map(flag_of, words)))
+        found.append(Instruction(stage, name, flags, words[len(flags) :]))
     return found
+
+
+def split(value: str) -> list[str]:
+    """Split as a shell does, with its operators as words of their own."""
+    words = shlex.shlex(value, posix=True, punctuation_chars=True)
+    words.whitespace_split = True
+    return list(words)
+
+
+def flag_of(word: str) -> tuple[str, str]:
+    """Name and value of an option of an instruction; two empty strings for any other word."""
+    name, _, value = word.removeprefix("--").partition("=")
+    return (name, value) if word.startswith("--") else ("", "")
 
 
 def parent_of(stage: str) -> str:
     """The image or stage that a stage begins with."""
-    return next(each.value.split()[0] for each in dockerfile() if each.name == "FROM" and each.stage == stage)
+    return next(each.words[0] for each in dockerfile() if each.name == "FROM" and each.stage == stage)
 
 
 def stages_of(stage: str) -> list[str]:
@@ -113,8 +164,17 @@ def stages_of(stage: str) -> list[str]:
     return found
 
 
-def copied_from_here(stage: str) -> list[str]:
-    """Files and folders of the repository that a stage, with those it is built on, copies."""
-    stages = stages_of(stage)
-    values = [each.value for each in dockerfile() if each.name == "COPY" and each.stage in stages]
-    return [value.split()[0] for value in values if not value.startswith("--from=")]
+def copied(*stages: str) -> list[Instruction]:
+    """The COPY instructions of stages; of all without any."""
+    return [each for each in dockerfile() if each.name == "COPY" and (not stages or each.stage in stages)]
+
+
+def copied_from_here(*stages: str) -> list[str]:
+    """Files and folders of the repository that stages copy; all that are copied without any."""
+    return [source for each in copied(*stages) if "from" not in each.flags for source in each.words[:-1]]
+
+
+def commands(*stages: str) -> list[list[str]]:
+    """The commands that stages run; all of them without any."""
+    runs = [each for each in dockerfile() if each.name == "RUN" and (not stages or each.stage in stages)]
+    return [command for each in runs for command in each.commands]

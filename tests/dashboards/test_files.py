@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from dashboards import files
 from dashboards.rules import RULES
 from tests.compose.declared import REPOSITORY, mounts, services
+from tests.programs import required_program
 
 FOLDER = REPOSITORY / "dashboards"
 DURATION = re.compile(r"^\d+[smh]$")
@@ -41,13 +43,44 @@ def test_the_labels_that_a_sentence_names_are_kept_by_the_expression() -> None:
             assert re.search(rf"by \([^)]*\b{label}\b[^)]*\)", rule.when), rule.name
 
 
-def test_brackets_of_every_expression_close() -> None:
+def promtool(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Prometheus' own checker, its errors and warnings alike."""
+    program = required_program("promtool", "the alert rules", "prometheus")
+    return subprocess.run([program, *arguments], capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_prometheus_accepts_the_alert_rules() -> None:
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(FOLDER / "prometheus" / "rules.yaml"))
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(RULES)} rules found" in checked.stdout
+
+
+def test_prometheus_accepts_every_query_of_the_dashboard(tmp_path: Path) -> None:
     board = json.loads(files()["grafana/boards/reelstream.json"])
     queries = [target["expr"] for panel in board["panels"] for target in panel.get("targets", [])]
-    for expression in [*queries, *(rule.when for rule in RULES)]:
-        bare = re.sub(r'"[^"]*"', "", expression)
-        for opening, closing in ("()", "{}", "[]"):
-            assert bare.count(opening) == bare.count(closing), expression
+    # Grafana puts in the interval.
+    rules = [
+        {"record": f"query_{number}", "expr": query.replace("$__rate_interval", "1m")}
+        for number, query in enumerate(queries)
+    ]
+    file = tmp_path / "queries.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "queries", "rules": rules}]}))
+    checked = promtool("check", "rules", str(file))
+    assert checked.returncode == 0, checked.stderr
+    assert f"{len(queries)} rules found" in checked.stdout
+
+
+def test_prometheus_refuses_an_expression_that_it_cannot_read(tmp_path: Path) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text((FOLDER / "prometheus" / "rules.yaml").read_text().replace("sum(", "sum((", 1))
+    checked = promtool("check", "rules", str(file))
+    assert checked.returncode != 0
+    assert "unclosed left parenthesis" in checked.stderr
+
+
+def test_prometheus_accepts_its_configuration() -> None:
+    checked = promtool("check", "config", "--syntax-only", str(FOLDER / "prometheus" / "prometheus.yaml"))
+    assert checked.returncode == 0, checked.stderr
 
 
 def test_the_containers_find_their_files() -> None:

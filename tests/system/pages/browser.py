@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from urllib.parse import urlsplit
 
-import pytest
 from playwright.sync_api import Browser, Page, sync_playwright
 
-NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+from tests.programs import required_program
+
+NAMES = "chromium chromium-browser google-chrome google-chrome-stable"
 WIDE, NARROW = 1280, 390
 SHOTS = Path(__file__).resolve().parents[3] / ".artifacts" / "pages"
 """Where screenshots go; not under version control."""
@@ -28,25 +27,12 @@ ARGUMENTS = (
 )
 
 
-def executable() -> str:
-    """The path of Chromium; without one the tests of the pages are skipped, in CI they fail."""
-    named = os.environ.get("REELSTREAM_TEST_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
-    if named:
-        return named
-    missing = (
-        "NO BROWSER: the tests of the pages need Chromium. Install it (Debian: apt-get install chromium) or name it in "
-        "REELSTREAM_TEST_CHROMIUM"
-    )
-    if os.environ.get("CI"):
-        pytest.fail(missing)
-    pytest.skip(missing)
-
-
 @contextmanager
 def chromium() -> Iterator[Browser]:
     """A running browser."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=executable(), args=list(ARGUMENTS))
+        program = required_program(NAMES, "the pages", "chromium", "REELSTREAM_TEST_CHROMIUM")
+        browser = playwright.chromium.launch(executable_path=program, args=list(ARGUMENTS))
         try:
             yield browser
         finally:
