@@ -23,6 +23,7 @@ RUN groupadd --gid 10001 reelstream \
         /state/snapshots /state/log-heads
 WORKDIR /app
 COPY reelstream.toml ./
+COPY compat ./compat
 COPY settings ./settings
 COPY features ./features
 COPY stores ./stores

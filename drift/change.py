@@ -6,9 +6,10 @@ KSWIN: Raab, Heusinger and Schleif, Reactive soft prototype computing for concep
 
 from __future__ import annotations
 
-import io
 import pickle
 from typing import Any, Literal
+
+from compat.river import unpickle
 
 DELTA = 1e-24
 """ADWIN's confidence. Far less than usual: it is for independent values, and events of one user are not."""
@@ -69,27 +70,5 @@ class Change:
     def unpack(cls, packed: bytes) -> Change:
         """Restore what `pack` returned; only river's detectors are accepted."""
         change = cls.__new__(cls)
-        change.detector, change._river, change._n, change.mean = _Unpickler(io.BytesIO(packed)).load()
+        change.detector, change._river, change._n, change.mean = unpickle(packed)
         return change
-
-
-class _Unpickler(pickle.Unpickler):
-    """Makes the objects that detectors consist of, and no other."""
-
-    KNOWN = frozenset(
-        {
-            ("river.drift.adwin", "ADWIN"),
-            ("river.drift.kswin", "KSWIN"),
-            ("river._river_rust.drift", "AdaptiveWindowing"),
-            ("collections", "deque"),
-            ("random", "Random"),
-            ("numpy", "dtype"),
-            ("numpy._core.multiarray", "scalar"),
-            ("numpy.core.multiarray", "scalar"),
-        }
-    )
-
-    def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in self.KNOWN:
-            raise pickle.UnpicklingError(f"{module}.{name} is not part of a detector")
-        return super().find_class(module, name)

@@ -11,8 +11,8 @@ import logging
 import re
 import uuid
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 from servers import java
 from servers.component import (
@@ -194,37 +194,29 @@ def _probe(settings: Settings, port: int) -> None:
     """The broker is registered with its controller, lists its topics, and coordinates groups."""
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
-    from kafka.net.compat import KafkaNetClient
+
+    from compat import kafka_python
 
     require_listener(port)
     logging.getLogger("kafka").setLevel(logging.CRITICAL)
     within_ms = int(PROBE_TIMEOUT_S * 1000)
-    networks: list[KafkaNetClient] = []
     login: dict[str, str] = {"security_protocol": settings.kafka.security_protocol}
     if settings.kafka.security_protocol == SASL:
         user, password = settings.kafka.login
         login |= {"sasl_mechanism": MECHANISM, "sasl_plain_username": user, "sasl_plain_password": password}
-
-    def network(**configs: Any) -> KafkaNetClient:
-        networks.append(KafkaNetClient(**configs))
-        return networks[-1]
-
     try:
-        admin = KafkaAdminClient(
+        admin = kafka_python.connect(
+            KafkaAdminClient,
             **login,
             bootstrap_servers=f"{LOOPBACK}:{port}",
             bootstrap_timeout_ms=within_ms,
             request_timeout_ms=within_ms,
-            kafka_client=network,
         )
-        if not admin.describe_cluster()["brokers"]:
-            raise NotYet("the broker has not yet registered with its controller")
-        admin.list_topics()
-        # The first question about any group makes the topic of the groups' offsets, which takes a moment.
-        admin.describe_groups(["none"])
+        with closing(admin):
+            if not admin.describe_cluster()["brokers"]:
+                raise NotYet("the broker has not yet registered with its controller")
+            admin.list_topics()
+            # The first question about any group makes the topic of the groups' offsets, which takes a moment.
+            admin.describe_groups(["none"])
     except (KafkaError, OSError) as error:
         raise NotYet(f"no Kafka broker answers on port {port} ({type(error).__name__})") from error
-    finally:
-        # A client that could not be made has a thread all the same.
-        for each in networks:
-            each.close()

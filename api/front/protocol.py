@@ -9,9 +9,8 @@ import asyncio
 import json
 from typing import Any, ClassVar
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
-
 from api.front.clients import Clients
+from compat.uvicorn import STATUS_LINE, HttpToolsProtocol
 
 HEAD = 32 << 10
 HEADERS = 100

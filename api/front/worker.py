@@ -10,10 +10,9 @@ import resource
 import signal
 from typing import Any
 
-from uvicorn_worker import UvicornWorker
-
 from api.front.clients import Clients
 from api.front.protocol import FrontProtocol
+from compat.uvicorn import UvicornWorker
 from settings import ApiSettings
 
 FILES = 512

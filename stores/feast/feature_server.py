@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
+from compat.feast import read_server
 from settings import FeastSettings, load, logs
 from settings.hosts import is_known_host, names_of
 from stores.feast.feature_store import Features
@@ -64,26 +65,10 @@ class ReadOnly:
 
 
 def server(features: Features, settings: FeastSettings) -> Any:
-    """Feast's server with its application read-only, set up as `FeatureStore.serve` does it."""
-    # After `stores.feast.feature_store`, which has Feast imported without what costs seconds and is not needed.
-    from feast.feature_server import FeastServeApplication
-    from feast.permissions.server.utils import (
-        ServerType,
-        init_auth_manager,
-        init_security_manager,
-        str_to_auth_manager_type,
-    )
-
-    class Server(FeastServeApplication):  # type: ignore[misc]
-        def load(self) -> App:
-            return ReadOnly(super().load(), names_of(settings.hosts))
-
-    auth = features.store.config.auth_config
-    kind = str_to_auth_manager_type(auth.type)
-    init_security_manager(auth_type=kind, fs=features.store)
-    init_auth_manager(auth_type=kind, server_type=ServerType.REST, auth_config=auth)
-    return Server(
+    """Create Feast's server with its application read-only."""
+    return read_server(
         features.store,
+        lambda app: ReadOnly(app, names_of(settings.hosts)),
         registry_ttl_sec=REGISTRY_TTL_S,
         bind=f"{settings.host}:{settings.port}",
         workers=1,

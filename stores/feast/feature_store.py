@@ -4,42 +4,32 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import struct
-import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, cast
 
-import typeguard
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from redis import ResponseError
 
-from features import Row, row_time
+# Before anything that imports Feast: see there.
+from compat.feast import (
+    ENCODING,
+    EntityKey,
+    FeatureStore,
+    FeatureView,
+    Int64List,
+    RedisOnlineStoreConfig,
+    RepoConfig,
+    Value,
+    delete_rows,
+    retry_by,
+    write_rows,
+)
+from features import Row, repository, row_time
 from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
 from settings import RedisSettings, Settings
 from stores.redis.connection import reachable, retry
-
-os.environ.setdefault("FEAST_USAGE", "False")
-# Feast loads torch where it is installed, which only training needs: 300 MB and 2 s for each process that serves.
-_without_torch = "torch" not in sys.modules
-if _without_torch:
-    sys.modules["torch"] = cast(Any, None)
-# Feast has its own calls checked against their types, for which typeguard recompiles its classes: half of the 8 s of
-# CPU time that a process takes to start, and so of the time that a worker which died is missing.
-_typechecked = typeguard.typechecked
-typeguard.typechecked = cast(Any, lambda target: target)
-
-from feast import FeatureStore, FeatureView, RepoConfig  # noqa: E402
-from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig  # noqa: E402
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
-from feast.protos.feast.types.Value_pb2 import Int64List, Value  # noqa: E402
-
-from features import repository  # noqa: E402
-
-typeguard.typechecked = _typechecked
-if _without_torch:
-    del sys.modules["torch"]
 
 log = logging.getLogger("reelstream.stores")
 
@@ -59,7 +49,7 @@ def repo_config(settings: Settings) -> RepoConfig:
         registry={"path": str(settings.feast_registry), "cache_ttl_seconds": 0},
         online_store=RedisOnlineStoreConfig(connection_string=connection_string(settings.redis)),
         offline_store={"type": "dask"},
-        entity_key_serialization_version=3,
+        entity_key_serialization_version=ENCODING,
     )
 
 
@@ -91,9 +81,7 @@ class Features:
     def __init__(self, settings: Settings) -> None:
         """Open the store and make sure that its registry holds the definitions."""
         self._store = FeatureStore(config=repo_config(settings))
-        # Its connection string cannot say how often to try again.
-        online = cast(RedisOnlineStore, self._store._get_provider().online_store)
-        online._get_client(self._store.config.online_store).set_retry(retry())
+        retry_by(self._store, retry())
         if not settings.feast_registry.is_file():
             self.apply()
         self._read_views()
@@ -122,10 +110,9 @@ class Features:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        online = self._store._get_provider().online_store
         with reachable():
             for view in (self._user_view, self._item_view):
-                online.delete_table(self._store.config, view)
+                delete_rows(self._store, view)
 
     def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Write the rows of users; one that is not later than the stored one changes nothing.
@@ -172,7 +159,7 @@ class Features:
                 for entity, row in batch
             ]
             with reachable():
-                self._store._get_provider().online_write_batch(self._store.config, view, data, None)
+                write_rows(self._store, view, data)
 
     def _read(
         self, service: Any, join_key: str, ids: Sequence[int], names: Sequence[str], lists: Sequence[str]

@@ -11,17 +11,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, cast
 
-from feast.infra.key_encoding_utils import deserialize_entity_key, serialize_entity_key_prefix
-from feast.infra.online_stores.helpers import _redis_key
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
+from compat.feast import entity_of, row_key, row_key_prefix
 from features.repository import ITEM_VIEW, USER_VIEW
 from stores.redis.connection import Client, reachable
 
 VIEWS = {"userid": USER_VIEW, "itemid": ITEM_VIEW}
-ENCODING = 3
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -48,7 +44,7 @@ class OnlineRows:
     """
 
     def __init__(self, client: Client, project: str) -> None:
-        self._client, self._project = client, project.encode()
+        self._client, self._project = client, project
 
     def ids(self) -> StoredIds:
         """Find all rows."""
@@ -56,8 +52,7 @@ class OnlineRows:
         for join_key, ids in (("userid", stored.users), ("itemid", stored.items)):
             for key in self._keys(join_key):
                 try:
-                    entity = deserialize_entity_key(key.removesuffix(self._project), ENCODING)
-                    ids.add(int(entity.entity_values[0].int64_val))
+                    ids.add(entity_of(self._project, key))
                 except Exception:
                     stored.unreadable.append(key)
         return stored
@@ -78,14 +73,13 @@ class OnlineRows:
 
     def key(self, join_key: str, entity: int) -> bytes:
         """The key of a row."""
-        wanted = EntityKey(join_keys=[join_key], entity_values=[Value(int64_val=entity)])
-        return bytes(_redis_key(self._project.decode(), wanted, entity_key_serialization_version=ENCODING))
+        return row_key(self._project, join_key, entity)
 
     def _keys(self, join_key: str) -> Iterable[bytes]:
-        prefix = bytes(serialize_entity_key_prefix([join_key], entity_key_serialization_version=ENCODING))
+        prefix = row_key_prefix(join_key)
         pattern = b"".join(b"\\" + bytes([byte]) if byte in b"*?[]\\^-" else bytes([byte]) for byte in prefix)
         with reachable():
-            yield from cast(Any, self._client.scan_iter(match=pattern + b"*" + self._project, count=1000))
+            yield from cast(Any, self._client.scan_iter(match=pattern + b"*" + self._project.encode(), count=1000))
 
 
 def _time(packed: bytes) -> datetime | None:

@@ -15,41 +15,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from kafka import KafkaConsumer, TopicPartition
-from kafka.consumer.fetcher import ConsumerRecord, Fetcher
 
+from compat.kafka_python import read_batch_runs
 from settings import KafkaSettings
 from stores.errors import Unreachable
 from stores.kafka.client import connected, reachable
 
 WITHIN_S = 20.0
 """Seconds without progress after which Kafka counts as unreachable."""
-
-
-class _Accounted(Fetcher.PartitionRecords):  # type: ignore[misc]
-    """Yields, in place of a batch's records, one record for each run of offsets that the batch accounts for.
-
-    Tested with kafka-python 3.0.12, whose fetcher has no other way to give out control batches.
-    """
-
-    def _unpack_records(self, tp: Any, records: Any, _key: Any, _value: Any) -> Iterator[ConsumerRecord]:
-        while (batch := records.next_batch()) is not None:
-            if batch.magic == 2:
-                self._consume_aborted_transactions_up_to(batch.last_offset)
-                if self._contains_abort_marker(batch):
-                    self.aborted_producer_ids.discard(batch.producer_id)
-            self.next_fetch_offset = batch.next_offset
-            if batch.magic == 2 and (batch.is_control_batch or self._is_batch_aborted(batch)):
-                yield self._run(tp, batch.base_offset, batch.next_offset, False)
-            elif batch.magic == 2 and batch.records_count == batch.last_offset_delta + 1:
-                yield self._run(tp, batch.base_offset, batch.next_offset, True)
-            else:
-                yield from (self._run(tp, record.offset, record.offset + 1, True) for record in batch)
-        self.drain()
-
-    def _run(self, tp: Any, first: int, end: int, data: bool) -> ConsumerRecord:
-        # The fetcher drops what begins before the offset that it asked for, which may be within a batch.
-        first = max(first, self.fetch_offset)
-        return ConsumerRecord(tp.topic, tp.partition, -1, first, 0, 0, end, data, (), None, -1, -1, -1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,5 +106,5 @@ def _reader(settings: KafkaSettings) -> Any:
         auto_offset_reset="earliest",
         max_poll_records=10_000,
     )
-    consumer._fetcher.PartitionRecords = _Accounted
+    read_batch_runs(consumer)
     return consumer

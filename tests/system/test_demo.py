@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -41,9 +42,9 @@ class Project:
         )
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    folder = tmp_path_factory.mktemp("project")
+@contextmanager
+def new_project(folder: Path) -> Iterator[Project]:
+    """A project folder in which nothing was done; what is started there is stopped afterwards."""
     for name in (".venv", "Makefile", "pyproject.toml", "requirements"):
         (folder / name).symlink_to(REPOSITORY / name)
     variables = free_ports_environment(Path(".reelstream")) | SMALL
@@ -54,8 +55,24 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     (folder / "reelstream.toml").write_text(as_toml_file(variables))
     generate.make(folder / "ratings", users=80, items=120, events=4000, seed=3)
     made = Project(folder, folder / "ratings")
-    yield made
-    made.run(".venv/bin/reelstream down")
+    try:
+        yield made
+    finally:
+        made.run(".venv/bin/reelstream down")
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Project, subprocess.CompletedProcess[str]]]:
+    """A project in which the demo ran, and what it printed."""
+    with new_project(tmp_path_factory.mktemp("project")) as project:
+        yield project, project.run(f"make demo ML1M_DIR={project.ratings}")
+
+
+@pytest.fixture
+def project(demo: tuple[Project, subprocess.CompletedProcess[str]]) -> Project:
+    """The project in which the demo ran."""
+    assert demo[1].returncode == 0, demo[1].stderr
+    return demo[0]
 
 
 def as_toml_file(variables: dict[str, str]) -> str:
@@ -71,8 +88,9 @@ def as_toml_file(variables: dict[str, str]) -> str:
     return "\n".join(text) + "\n"
 
 
-def test_a_data_folder_that_is_not_there_is_an_error_in_one_line_and_not_remembered(project: Project) -> None:
-    done = project.run(".venv/bin/reelstream demo", ML1M_DIR="nowhere")
+def test_a_data_folder_that_is_not_there_is_an_error_in_one_line_and_not_remembered(tmp_path: Path) -> None:
+    with new_project(tmp_path) as project:
+        done = project.run(".venv/bin/reelstream demo", ML1M_DIR="nowhere")
     assert done.returncode == 1
     [line] = done.stderr.splitlines()
     assert re.fullmatch(r"error: .*/nowhere does not exist; set ML1M_DIR to .*", line)
@@ -80,9 +98,10 @@ def test_a_data_folder_that_is_not_there_is_an_error_in_one_line_and_not_remembe
     assert not (project.folder / ".reelstream" / "data-folder").exists()
 
 
-def test_every_command_that_the_demo_prints_works_as_printed_in_a_new_shell(project: Project) -> None:
-    done = project.run(f"make demo ML1M_DIR={project.ratings}")
-    assert done.returncode == 0, done.stderr
+def test_every_command_that_the_demo_prints_works_as_printed_in_a_new_shell(
+    project: Project, demo: tuple[Project, subprocess.CompletedProcess[str]]
+) -> None:
+    _, done = demo
     for words in ("redis", "training", "publishing"):
         assert any(line.startswith(words) for line in done.stderr.splitlines()), done.stderr
     assert "\x1b" not in done.stdout + done.stderr

@@ -7,10 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from feast.infra.online_stores.helpers import _redis_key
-from feast.protos.feast.types.EntityKey_pb2 import EntityKey
-from feast.protos.feast.types.Value_pb2 import Value
-
+from compat.feast import row_key
 from features import Event, ItemCounter
 from stores.feast.feature_store import Features
 from stores.redis.packing import pack_counter
@@ -67,7 +64,7 @@ def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
     profile = f"{tag(system, profile_of)}:profile:{profile_of}"
     seen = f"{tag(system, filter_of)}:seen:{filter_of}"
     counters, dead = f"{system.profiles.tag(2)}:items", f"{system.profiles.tag(3)}:dead"
-    row = row_key(system, row_of)
+    row = row_key(system.settings.feast.project, "userid", row_of)
     kept = {key: client.dump(key) for key in (profile, seen, row)}
     with steady_events(system):
         client.set(profile, client.get(f"{tag(system, filter_of)}:profile:{filter_of}"))
@@ -94,9 +91,3 @@ def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
 
 def tag(system: System, userid: int) -> str:
     return system.profiles.tag(system.partition(userid))
-
-
-def row_key(system: System, userid: int) -> bytes:
-    """Feast's key of a user's row."""
-    entity = EntityKey(join_keys=["userid"], entity_values=[Value(int64_val=userid)])
-    return _redis_key(system.settings.feast.project, entity, entity_key_serialization_version=3)

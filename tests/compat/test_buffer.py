@@ -7,7 +7,7 @@ from faust import Event
 from faust.types import Message
 from mode.utils.queues import FlowControlEvent
 
-from stream.consume.buffer import MOST_BYTES, Buffer
+from compat.faust import BUFFER_BYTES, Buffer
 
 
 def event(size: int) -> Event:
@@ -22,7 +22,7 @@ def test_few_large_events_fill_it() -> None:
     waiting = buffer(1000)
     for _ in range(3):
         assert not waiting.full()
-        waiting.put_nowait(event(MOST_BYTES // 3 + 1))
+        waiting.put_nowait(event(BUFFER_BYTES // 3 + 1))
     assert waiting.full()
     waiting.get_nowait()
     assert not waiting.full()
@@ -30,7 +30,7 @@ def test_few_large_events_fill_it() -> None:
 
 @pytest.mark.parametrize("part", ["key", "headers"])
 def test_large_keys_and_headers_fill_it_too(part: str) -> None:
-    waiting, large = buffer(1000), bytes(MOST_BYTES)
+    waiting, large = buffer(1000), bytes(BUFFER_BYTES)
     key, headers = (large, None) if part == "key" else (None, [("name", None), ("large", large)])
     message = Message("ratings", 0, 0, 0.0, 0, headers, key, b"", None)
     waiting.put_nowait(Event(None, None, None, None, message))
@@ -47,7 +47,7 @@ def test_many_small_events_fill_it() -> None:
 
 def test_what_is_forgotten_takes_no_room() -> None:
     waiting = buffer(1000)
-    waiting.put_nowait(event(MOST_BYTES))
+    waiting.put_nowait(event(BUFFER_BYTES))
     assert waiting.full()
     waiting.clear()
     assert not waiting.full()

@@ -1,10 +1,12 @@
-"""A consumer that goes on where the state stands.
+"""Faust: a consumer that goes on where the state stands, buffers bounded in bytes, and a start without tables.
 
-Kafka keeps the group's offsets; the truth is `applied`, which changes together with the state. Where Redis lost its
-last second of writes, the group's offset is ahead of the state and events would be skipped; so a partition that is
-assigned is read from the lower of the two.
-
-The application that has this consumer also bounds what waits in it (`buffer`), and starts without waiting.
+- Kafka keeps the group's offsets; the truth is `applied`, which changes together with the state. Where Redis lost its
+  last second of writes, the group's offset is ahead of the state and events would be skipped; so a partition that is
+  assigned is read from the lower of the two.
+- Faust would have the consumer read the events of aborted transactions too.
+- Faust bounds the events that wait in a worker. An event of the log may have a MiB, so that thousands of them would
+  take gigabytes.
+- Faust waits a second for tables to be made; this application has none, and its partitions wait meanwhile.
 """
 
 from __future__ import annotations
@@ -15,14 +17,55 @@ from types import MappingProxyType
 from typing import Any
 
 import faust
+from faust import Event
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka
 from faust.types import TP
+from mode.utils.queues import ThrowableQueue
 
-from stream.consume.buffer import Buffer
-from stream.consume.fetching import tolerate_any_record
+from compat.aiokafka import read_committed, size_of, tolerate_any_record
+
+TESTED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1"}
 
 tolerate_any_record()
+
+BUFFER_BYTES = 16 * 2**20
+"""Size of the events that wait from which on no more is taken from Kafka; ratings would be 200,000."""
+
+
+class Buffer(ThrowableQueue):
+    """Faust's queue of events, which is full too when the events in it are large.
+
+    Attributes:
+        bytes: size of the keys, values and headers that wait.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bytes = 0
+
+    def full(self) -> bool:
+        """Whether the next event must wait."""
+        return bool(super().full()) or self.bytes >= BUFFER_BYTES
+
+    def clear(self) -> None:
+        """Forget what waits."""
+        super().clear()
+        self.bytes = 0
+
+    def _put(self, item: Any) -> None:
+        self.bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> Any:
+        item = super()._get()
+        self.bytes -= _size(item)
+        return item
+
+
+def _size(item: Any) -> int:
+    return size_of(item.message) if isinstance(item, Event) else 0
+
 
 Positions = Callable[[], dict[TP, int | None]]
 """Gives the last offset that is in the state and in the feature rows, by partition; None before the snapshot."""
@@ -49,7 +92,7 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
     def _create_worker_consumer(self, transport: Any) -> Any:
         """The consumer; Faust would have it read the events of aborted transactions too."""
         consumer = super()._create_worker_consumer(transport)
-        consumer._isolation_level = "read_committed"
+        read_committed(consumer)
         return consumer
 
 

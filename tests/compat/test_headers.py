@@ -8,8 +8,8 @@ from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
 from aiokafka.structs import TopicPartition
 from kafka.record import MemoryRecords
 
-from stores.kafka.headers import tolerate_any_header
-from stream.consume.fetching import tolerate_any_record
+from compat.aiokafka import tolerate_any_record
+from compat.kafka_python import tolerate_any_header
 
 tolerate_any_header()
 tolerate_any_record()

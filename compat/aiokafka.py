@@ -1,9 +1,10 @@
-"""Fetching with aiokafka, whatever a record looks like.
+"""aiokafka: header names that are not UTF-8, records that decompress to much more, and aborted transactions.
 
-- Header names that are not UTF-8: see `stores.kafka.headers`. The batches of aiokafka are compiled and cannot be
-  changed. Where one cannot be read, the fetched bytes are read again by the same code in Python, which can.
+- Header names: see `compat.kafka_python`. The batches of aiokafka are compiled and cannot be changed. Where one cannot
+  be read, the fetched bytes are read again by the same code in Python, which can.
 - Records that compress well: a fetch of 1 MiB may hold a hundred records of 10 MiB. They are unpacked as they are
   taken, and no more are taken at once than MOST_BYTES have.
+- Aborted transactions: Faust passes an isolation level of its own (`compat.faust`).
 """
 
 from __future__ import annotations
@@ -15,12 +16,15 @@ from aiokafka.consumer import fetcher
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
-from stores.kafka.headers import tolerant
+from compat.kafka_python import tolerant
+
+TESTED = {"aiokafka": "0.14.0"}
 
 MOST_BYTES = 4 * 2**20
 """Size of the records of a partition from which on no more are taken at once."""
 
-_Compiled = fetcher.MemoryRecords
+UNPATCHED_RECORDS = fetcher.MemoryRecords
+UNPATCHED_TAKE = fetcher.FetchResult.getall
 
 
 class _Batch:
@@ -55,7 +59,7 @@ class Records:
     """Records that a fetch has brought from a partition."""
 
     def __init__(self, fetched: bytes) -> None:
-        self._fetched, self._batches, self._number = fetched, _Compiled(fetched), -1
+        self._fetched, self._batches, self._number = fetched, UNPATCHED_RECORDS(fetched), -1
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._batches, name)
@@ -98,3 +102,8 @@ def tolerate_any_record() -> None:
         _DefaultRecordBatchPy._read_msg = tolerant(_DefaultRecordBatchPy._read_msg)
         fetcher.MemoryRecords = Records
         fetcher.FetchResult.getall = take
+
+
+def read_committed(consumer: Any) -> None:
+    """Have a consumer that has not started skip the events of aborted transactions."""
+    consumer._isolation_level = "read_committed"

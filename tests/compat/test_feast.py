@@ -1,0 +1,69 @@
+"""Feast still has the behaviour that is patched, and the private parts that are used."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import feast.feature_server
+from feast.infra.online_stores.redis import RedisOnlineStore
+from feast.infra.provider import Provider
+from feast.permissions.server import utils
+
+from compat.feast import FeatureStore, entity_of, row_key, row_key_prefix
+from tests.compat.private import parameters
+
+IMPORT = """
+import json, sys, typeguard
+checked, whole = [], typeguard.typechecked
+def count(target=None, **options):
+    checked.append(target)
+    return whole(target, **options) if target is not None else whole(**options)
+typeguard.typechecked = count
+import {module}
+print(json.dumps({{"torch": "torch" in sys.modules, "checked": len(checked)}}))
+"""
+
+
+def loaded_with(module: str) -> dict[str, int]:
+    """What a new process loads with a module."""
+    command = [sys.executable, "-W", "ignore", "-c", IMPORT.format(module=module)]
+    root = Path(__file__).parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300)
+    found: dict[str, int] = json.loads(done.stdout)
+    return found
+
+
+def test_without_the_patch_feast_loads_torch_and_compiles_its_classes_anew() -> None:
+    plain = loaded_with("feast")
+    assert plain["torch"], "Feast no longer loads torch: leave it alone"
+    assert plain["checked"] > 0, "Feast no longer has its calls checked: leave typeguard alone"
+    assert loaded_with("compat.feast") == {"torch": False, "checked": 0}
+
+
+def test_the_provider_and_the_online_store_are_as_they_were() -> None:
+    assert parameters(FeatureStore._get_provider) == "self"
+    assert parameters(Provider.online_write_batch) == "self, config, table, data, progress"
+    assert parameters(RedisOnlineStore.delete_table) == "self, config, table"
+    assert parameters(RedisOnlineStore._get_client) == "self, online_store_config"
+
+
+def test_the_connection_string_cannot_name_a_retry_policy() -> None:
+    _, options = RedisOnlineStore._parse_connection_string("127.0.0.1:1,retry=3")
+    assert options == {"retry": 3}, "redis-py takes a Retry object, which no text makes"
+
+
+def test_the_key_of_a_row_tells_its_entity() -> None:
+    key = row_key("project", "userid", 77)
+    assert key.startswith(row_key_prefix("userid"))
+    assert entity_of("project", key) == 77
+
+
+def test_the_server_has_no_read_only_mode_and_the_parts_that_make_one() -> None:
+    assert "read_only" not in parameters(FeatureStore.serve)
+    assert parameters(feast.feature_server.FeastServeApplication.load) == "self"
+    assert parameters(utils.init_security_manager) == "auth_type, fs"
+    assert parameters(utils.init_auth_manager) == "server_type, auth_type, auth_config"
+    assert parameters(utils.str_to_auth_manager_type) == "value"
