@@ -26,10 +26,16 @@ MIDDLES = {Step.INDEX: (0.0, 0.1, 0.9), Step.DELETE_STATE: (0.0, 0.4, 0.8), Step
 RESET_ONLY = (Step.DELETE_STATE, Step.DELETE_LOG, Step.SNAPSHOT)
 
 
-def places(*, reset: bool) -> list[tuple[Step, float]]:
-    """Every place at which a publish may be killed: the beginning of each step, and the middle of some."""
+def places(*, reset: bool, short: bool = False) -> list[tuple[Step, float]]:
+    """Every place at which a publish may be killed: the beginning of each step, and the middle of some.
+
+    Args:
+        reset: whether it deletes the log and the state.
+        short: one place in each step, its middle where it has one.
+    """
     steps = [step for step in Step if reset or step not in RESET_ONLY]
-    return [(step, share) for step in steps for share in MIDDLES.get(step, (0.0,))]
+    every = {step: MIDDLES.get(step, (0.0,)) for step in steps}
+    return [(step, share) for step, shares in every.items() for share in (shares[1:2] if short else ()) or shares]
 
 
 def copy_of(settings: Settings, name: str, quality: float | None = None) -> str:

@@ -7,9 +7,10 @@ import re
 from playwright.sync_api import Browser, expect
 
 from stores import DriftStore
+from tests.polling import until
 from tests.system.conftest import System
 from tests.system.pages.browser import NARROW, Visit
-from tests.system.test_drift import send, send_inverted, start_over
+from tests.system.test_drift import WITHIN_S, send, send_inverted, start_over
 
 LATE_MS = 60_000
 """Longest wait, in milliseconds, for what the stream has to count first."""
@@ -38,6 +39,11 @@ def test_an_alarm_of_inverted_ratings_appears_on_the_open_page(system: System, b
 
 
 def test_the_series_are_walked_by_keyboard_and_sorted_worst_first(system: System, browser: Browser) -> None:
+    store = DriftStore(system.profiles.client)
+    if store.now() is None:
+        send(system)
+        until(store.now, WITHIN_S)
+    system.wait_for_drift()
     with Visit(browser, system.api) as visit:
         page = visit.open("/drift")
         rows = page.locator("#heat .row")
@@ -46,7 +52,7 @@ def test_the_series_are_walked_by_keyboard_and_sorted_worst_first(system: System
         page.keyboard.press("ArrowDown")
         expect(rows.nth(1)).to_be_focused()
         expect(page.locator("#series")).to_have_text(str(rows.nth(1).get_attribute("data-key")))
-        now = DriftStore(system.profiles.client).now()
+        now = store.now()
         assert now is not None
         worst = [series.name for series in sorted(now.series, key=lambda series: series.ratio, reverse=True)]
         assert [row.get_attribute("data-key") for row in rows.all()] == worst[: rows.count()]
