@@ -5,5 +5,5 @@ producer                        appending without losing or repeating a record
 dead_letters, feature_log       the topics `ratings.dead` and `ratings.features`
 log_check, log_probe            the check that the log is the state's own
 log_heads, batch_headers        the furthest records seen; offsets that never held an event
-client, headers                 clients of kafka-python, and their patches
+client                          clients of kafka-python, which `compat` patches
 """

@@ -1,1 +1,1 @@
-"""Reading the log: fetching, buffering and batching, starting where the state is, and stopping at a wrong log."""
+"""Reading the log: batching, and stopping at a wrong log. The consumer and its buffer are in `compat.faust`."""
