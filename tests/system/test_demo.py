@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from offline.data import generate
+from tests.polling import until
 from tests.servers_fixture import free_ports_environment
 from tests.system.conftest import SMALL
 
@@ -110,10 +111,8 @@ def test_every_command_that_the_demo_prints_works_as_printed_in_a_new_shell(
     for command in commands:
         told = project.run(command.replace("curl ", "curl --fail-with-body -sS ", 1))
         assert told.returncode == 0, (command, told.stdout, told.stderr)
-    replayed = project.run(".venv/bin/reelstream replay --max --limit 200 --json")
-    while "already running" in replayed.stderr:
-        replayed = project.run(".venv/bin/reelstream replay --max --limit 200 --json")
-    assert json.loads(replayed.stdout)["failed"] == 0
+    replay = ".venv/bin/reelstream replay --max --limit 200 --json"
+    assert json.loads(until(lambda: project.run(replay).stdout, 120))["failed"] == 0
 
 
 def test_the_demo_stopped_and_started_again_needs_no_folder(project: Project) -> None:

@@ -19,7 +19,7 @@ from producers import Pace, Report, replay
 from settings import Settings, load
 from stores import Profiles, connect, ensure_topics
 from stores.feast.feature_store import Features
-from tests.servers_fixture import free_ports_environment
+from tests.servers_fixture import own_environment
 from verify import verify
 
 FOLDER = load().data_folder
@@ -28,11 +28,7 @@ PARTS = ["kafka", "redis", "workers"]
 
 @pytest.fixture
 def settings(tmp_path: Path) -> Iterator[Settings]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("ML1M_DIR", str(FOLDER))
-        for name, value in free_ports_environment(tmp_path / "state").items():
-            patch.setenv(name, value)
-        made = load()
+    with own_environment(tmp_path / "state", ML1M_DIR=str(FOLDER)) as made:
         try:
             servers.up(made, only=PARTS)
             yield made

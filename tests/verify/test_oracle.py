@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -66,9 +65,9 @@ RECORDS = st.lists(st.one_of(EVENTS.map(encode), BAD), max_size=60)
 
 
 @pytest.fixture(scope="module")
-def archive() -> Path:
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an archive in which ratings share seconds and are not in the order of time."""
-    folder = Path(tempfile.mkdtemp(prefix="oracle-"))
+    folder = tmp_path_factory.mktemp("archive")
     rng = np.random.default_rng(3)
     lines = []
     for userid in USERS:
