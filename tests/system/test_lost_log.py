@@ -34,13 +34,19 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
 def in_order(system: System) -> Iterator[None]:
     """Leave the system in order to the tests that follow."""
     yield
+    start_over(system)
+
+
+def start_over(system: System) -> None:
+    """Bring back what a test may have left stopped, and delete the log and the state."""
+    servers.up(system.settings)
     system.start_over()
 
 
 @pytest.fixture(autouse=True)
 def own_log(system: System) -> None:
     """An empty log for each test."""
-    system.start_over()
+    start_over(system)
 
 
 def users(system: System) -> list[int]:
