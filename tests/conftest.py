@@ -7,19 +7,51 @@ every test that uses one begins with what it needs there, whatever ran before.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 import servers
-from settings import Settings
+from offline.data import generate
+from settings import Settings, load
 from tests.scale_model import publish_scale
 from tests.servers_fixture import started
+
+USERS, ITEMS, EVENTS = 80, 120, 4000
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the whole system last, so that it does not run beside the servers of other tests."""
     items.sort(key=lambda item: "system" in getattr(item, "fixturenames", ()))
+
+
+@pytest.fixture(scope="session")
+def generated(tmp_path_factory: pytest.TempPathFactory) -> Settings:
+    """Settings with a generated data set, small models and a state folder of their own."""
+    folder = tmp_path_factory.mktemp("offline")
+    generate.make(folder / "data", USERS, ITEMS, EVENTS, seed=3)
+    return load(
+        state_dir=folder / "state",
+        data={"folder": str(folder / "data")},
+        train={
+            "dim": 16,
+            "layers": 1,
+            "heads": 2,
+            "encoder_epochs": 8,
+            "encoder_batch": 4,
+            "ranker_epochs": 2,
+            "threads": 1,
+        },
+    )
+
+
+@pytest.fixture(scope="session")
+def run(generated: Settings) -> Path:
+    """The folder of a short training run, which the whole system serves too."""
+    from offline.train.pipeline import train
+
+    return train(generated)
 
 
 @pytest.fixture(scope="session")

@@ -279,7 +279,7 @@ def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
     ids = lists.pair_ids(ratings.catalogue, np.repeat(events.userid, np.diff(events.start)), events.itemid)
     rng = np.random.default_rng(0)
     known = p_like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
-    model = PLike(151, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
+    model = PLike(81, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
     places = np.sort(rng.choice(len(ids), 200, replace=False))
     fast = p_like_training.logits(model, known, places, HISTORY)
     user = np.searchsorted(events.start, places, "right") - 1

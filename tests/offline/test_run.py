@@ -109,10 +109,11 @@ def test_a_run_says_what_is_wrong_with_it(generated: Settings, run: Path, tmp_pa
 def test_training_that_fails_leaves_no_folder(
     generated: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(*_: object) -> None:
+    def fail(encoder: object, folder: Path, *_: object) -> None:
+        (folder / "half").touch()
         raise DataError("no")
 
-    monkeypatch.setattr("offline.train.pipeline.export_ranker", fail)
+    monkeypatch.setattr("offline.train.pipeline.export_encoder", fail)
     short = generated.train.model_copy(update={"encoder_epochs": 1, "ranker_epochs": 1})
     with pytest.raises(DataError, match="no"):
         train(generated.model_copy(update={"state_dir": tmp_path, "train": short}))

@@ -1,7 +1,8 @@
-"""The whole system on real servers, started once: generated ratings, a short training, a published run, one worker."""
+"""The whole system on real servers, started once: generated ratings, a published run, one worker."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -135,14 +136,30 @@ class System:
 
 @contextmanager
 def running_system(folder: Path, *, users: int, items: int, events: int) -> Iterator[System]:
-    """The whole system on generated ratings in a folder of its own, published and ready; stopped afterwards."""
+    """The whole system on generated ratings in a folder of its own, trained on them; stopped afterwards."""
+    generate.make(folder / "data", users=users, items=items, events=events, seed=3)
+    with serving(folder, folder / "data") as running:
+        yield running
+
+
+@contextmanager
+def serving(folder: Path, data: Path, run: Path | None = None) -> Iterator[System]:
+    """The whole system, published and ready; stopped afterwards.
+
+    Args:
+        folder: for its state.
+        data: the ratings.
+        run: a run that was trained on them; without one, it is trained.
+    """
     from offline.train.pipeline import train
 
-    with own_environment(folder / "state", ML1M_DIR=str(folder / "data"), **SMALL) as settings:
-        generate.make(folder / "data", users=users, items=items, events=events, seed=3)
+    with own_environment(folder / "state", ML1M_DIR=str(data), **SMALL) as settings:
         try:
             servers.up(settings)
-            train(settings, lambda *_: None)
+            if run is None:
+                train(settings, lambda *_: None)
+            else:
+                shutil.copytree(run, settings.runs / run.name)
             publish_run(settings, None, lambda *_: None)
             replayed, _ = held_out(settings)
             profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
@@ -154,6 +171,6 @@ def running_system(folder: Path, *, users: int, items: int, events: int) -> Iter
 
 
 @pytest.fixture(scope="session")
-def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with running_system(tmp_path_factory.mktemp("system"), users=80, items=120, events=4000) as running:
+def system(generated: Settings, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with serving(tmp_path_factory.mktemp("system"), generated.data_folder, run) as running:
         yield running
