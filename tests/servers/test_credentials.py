@@ -97,7 +97,7 @@ def test_kafka_asks_for_a_password_by_one_setting(settings: Settings, monkeypatc
     protects(asking, "kafka", secret(asking.state, "kafka"))
 
 
-@pytest.mark.parametrize("password", ["plain", 'p"a\\ss, =#$1', "0123456789"])
+@pytest.mark.parametrize("password", ['p"a\\ss, =#$1', "0123456789"])
 def test_any_kafka_password_of_the_settings_reaches_the_broker(
     password: str, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
