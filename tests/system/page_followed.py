@@ -11,8 +11,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +22,7 @@ from features import DENSE_COLUMNS
 from offline import runs
 from stores import DriftStore, FeatureBatch, Published
 from stores.feast.feature_store import Features
+from tests.polling import until
 from tests.system.conftest import System, running_system
 from tests.system.page import apply_diff
 
@@ -46,13 +45,6 @@ except RequestError as error:
 """
 
 
-def until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.1)
-
-
 def run(*words: str) -> tuple[int, str, str]:
     """Exit status, standard output, and the last line of standard error."""
     done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True, timeout=300, cwd=ROOT)
@@ -64,7 +56,7 @@ def everything_of(name: str, system: System) -> dict[str, object]:
     system.send_events(system.events)
     system.wait()
     store, place = DriftStore(system.profiles.client), DENSE_COLUMNS.index(name)
-    until(lambda: sum(counts.events for counts in store.counts().values()) == len(system.events))
+    until(lambda: sum(counts.events for counts in store.counts().values()) == len(system.events), 60)
     live, features = Published(system.profiles.client).run(), Features(system.settings)
     assert live is not None
     folder = runs.folder(system.settings, live.run)
@@ -109,7 +101,7 @@ def older_state(system: System) -> dict[str, object]:
     servers.restart(system.settings, ["workers"])
     system.send_events(system.events[:1])
     worker = f"http://127.0.0.1:{system.settings.stream.metrics_port}/health"
-    until(lambda: requests.get(worker, timeout=10).json()["waits_for"] is not None)
+    until(lambda: requests.get(worker, timeout=10).json()["waits_for"] is not None, 60)
     return {
         "worker": requests.get(worker, timeout=10).json()["waits_for"],
         "api": run("-c", API)[1],
