@@ -17,8 +17,9 @@ from offline import runs
 from offline.publish.probe import prove, prove_index
 from offline.publish.publication import Step
 from settings import Settings, load
-from stores import LiveRun, Models
+from stores import LiveRun, Models, Unreachable
 from stores.elasticsearch import ItemIndex
+from tests.polling import until
 
 MIDDLES = {Step.INDEX: (0.0, 0.1, 0.9), Step.DELETE_STATE: (0.0, 0.4, 0.8), Step.SNAPSHOT: (0.0, 0.5, 0.8)}
 """Steps that are also interrupted in their middle, by the share that is done."""
@@ -53,7 +54,14 @@ def copy_of(settings: Settings, name: str, quality: float | None = None) -> str:
 
 
 def require_whole(settings: Settings, *wanted: LiveRun) -> None:
-    """Check that Triton answers as each run does, and that Elasticsearch finds the items nearest to its users."""
+    """Check that Triton answers as each run does, and that Elasticsearch finds the items nearest to its users.
+
+    A server that does not answer is waited for, as on a busy machine; a wrong answer is refused at once.
+    """
+    until(lambda: _are_whole(settings, *wanted), 60, not_yet=(Unreachable,))
+
+
+def _are_whole(settings: Settings, *wanted: LiveRun) -> bool:
     models, index = Models(settings.triton), ItemIndex(settings.elasticsearch)
     try:
         for run in wanted:
@@ -63,6 +71,7 @@ def require_whole(settings: Settings, *wanted: LiveRun) -> None:
     finally:
         models.close()
         index.close()
+    return True
 
 
 @contextmanager
