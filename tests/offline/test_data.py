@@ -82,9 +82,11 @@ def test_generated_data_is_the_same_for_a_seed(tmp_path: Path) -> None:
     assert (tmp_path / "one" / readers.RATINGS).read_bytes() != (tmp_path / "other" / readers.RATINGS).read_bytes()
 
 
-def test_generated_data_looks_like_movielens(ratings: readers.Ratings) -> None:
-    assert len(ratings) == 4000
-    assert np.bincount(ratings.userid, minlength=81)[1:].min() >= 20
+def test_generated_data_looks_like_movielens(tmp_path: Path) -> None:
+    generate.make(tmp_path, 150, 120, 6000, 3)
+    ratings = readers.load(load(state_dir=tmp_path, data={"folder": str(tmp_path)}))
+    assert len(ratings) == 6000
+    assert np.bincount(ratings.userid, minlength=151)[1:].min() >= 20
     assert sorted(ratings.catalogue.items) == list(range(1, 121))
     assert 0.55 < (ratings.rating > 3).mean() < 0.6
     assert all(1919 <= item.year <= 2000 and 1 <= len(item.genres) <= 3 for item in ratings.catalogue.items.values())
