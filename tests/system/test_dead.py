@@ -84,7 +84,7 @@ def test_an_event_in_the_wrong_partition_counts_once_it_is_sent_again(system: Sy
 def test_resending_asks_which(system: System) -> None:
     refused = command("resend")
     assert refused.returncode == 1
-    assert refused.stderr.startswith("error: say which")
+    assert refused.stderr.startswith("error: select letters")
     assert command("list", "--at", "three").stderr.startswith("error: --at: must be PARTITION:OFFSET")
 
 
