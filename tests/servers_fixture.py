@@ -21,7 +21,7 @@ LOWEST = 10_000
 OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 """The kernel's range of ports for outgoing connections."""
 
-KEPT = ("REELSTREAM_CACHE",)
+KEPT = ("REELSTREAM_CACHE", "REELSTREAM_TEST_CHROMIUM")
 """Variables of the caller that apply to the tests' own servers too."""
 
 
