@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import selectors
+import socket
 import threading
 
 import pytest
@@ -14,7 +16,7 @@ from kafka.record.default_records import DefaultRecordBatch, DefaultRecordBatchB
 from kafka.record.memory_records import MemoryRecords
 from kafka.structs import TopicPartition
 
-from compat.kafka_python import BatchRuns, connect, tolerate_any_header
+from compat.kafka_python import BatchRuns, Network, connect, tolerate_any_header
 from tests.compat.private import parameters
 from tests.compat.test_headers import fetched, name
 from tests.servers_fixture import free_ports
@@ -58,12 +60,18 @@ def test_a_client_that_cannot_be_created_leaves_a_thread_unless_it_is_closed_her
     assert set(threading.enumerate()) - before - left == set()
 
 
-def test_the_network_has_the_parts_that_closing_it_in_full_needs() -> None:
-    client = KafkaNetClient(bootstrap_servers=f"127.0.0.1:{free_ports(1)[0]}")
+@pytest.mark.parametrize(("kind", "closed"), [(KafkaNetClient, False), (Network, True)])
+def test_without_the_patch_a_socket_that_waits_to_be_written_stays_open(
+    kind: type[KafkaNetClient], closed: bool
+) -> None:
+    client = kind(bootstrap_servers=f"127.0.0.1:{free_ports(1)[0]}")
+    waiting, other = socket.socketpair()
+    with waiting, other:
+        client._net._selector.register(waiting, selectors.EVENT_READ, (None, None))
+        client.close()
+        assert (waiting.fileno() == -1) is closed
     assert parameters(KafkaNetClient.close) == "self, node_id"
-    assert callable(client._manager.close) and callable(client._net.stop) and callable(client._net.close)
-    client._net._selector.get_map()
-    client.close()
+    assert parameters(client._manager.close) == "node_id, timeout_ms"
 
 
 def test_a_producer_can_be_stopped_without_waiting() -> None:

@@ -6,13 +6,14 @@ import random
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import psutil
 import pytest
 import requests
 from kafka.admin import KafkaAdminClient, NewTopic
+from kafka.errors import KafkaError
 
 import servers
 from settings import KafkaSettings, Settings
@@ -70,6 +71,22 @@ def test_a_producer_that_is_abandoned_leaves_no_socket_behind(stores: Settings) 
         time.sleep(1)
         ours = open_to(stores.kafka)
         assert ours
+        abandon(client)
+        assert open_to(stores.kafka) == []
+
+
+def test_a_producer_that_is_closed_instead_keeps_what_kafka_has_not_taken(stores: Settings) -> None:
+    """Were it otherwise, `compat.kafka_python.abandon` would not be needed."""
+    ensure_topics(stores.kafka)
+    client = producer(stores.kafka)
+    client.send(stores.kafka.topic, b"first").get(timeout=10)
+    before = set(threading.enumerate())
+    with stopped_kafka(stores):
+        client.send(stores.kafka.topic, random.randbytes(900_000))
+        with suppress(KafkaError):
+            client.close(timeout=1.0)
+        left = before & set(threading.enumerate()) - {threading.main_thread()}
+        assert left and open_to(stores.kafka)
         abandon(client)
         assert open_to(stores.kafka) == []
 
