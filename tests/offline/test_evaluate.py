@@ -95,9 +95,9 @@ def test_equal_scores_go_by_itemid() -> None:
 def test_the_report_has_every_figure_and_live_is_best(generated: Settings, run: Path) -> None:
     stages: dict[str, tuple[int, int]] = {}
     report = evaluate(
-        generated, run.name, sample=600, progress=lambda stage, done, total: stages.update({stage: (done, total)})
+        generated, run.name, sample=400, progress=lambda stage, done, total: stages.update({stage: (done, total)})
     )
-    assert report["events"] == 600
+    assert report["events"] == 400
     assert stages.keys() == {"history", "lists"}
     assert all(done == total for done, total in stages.values())
     assert report["pipeline"].keys() == {"live", "frozen", "nightly"}

@@ -77,8 +77,8 @@ def test_one_and_many_rows_give_the_same_answers(run: Path, ratings: Ratings) ->
 
 
 def test_the_models_beat_popularity(generated: Settings, run: Path) -> None:
-    report = evaluate(generated, run.name, sample=600)
-    assert report["events"] == 600
+    report = evaluate(generated, run.name, sample=400)
+    assert report["events"] == 400
     assert report["recall"]["live"]["hr@10"] > report["popularity"]["live"]["hr@10"]
 
 
