@@ -13,7 +13,7 @@ import requests
 
 import servers
 from features import Event
-from producers import Pace, replay
+from producers import Pace, Recording, replay
 from settings import Settings
 from stores import DriftStore, Profiles, Unreachable, connect
 
@@ -127,8 +127,7 @@ def _buckets(settings: Settings) -> list[tuple[float, float]]:
 def _send(settings: Settings, events: Sequence[Event], pace: Pace, value: float) -> None:
     replay(
         settings.kafka,
-        events,
-        "bench",
+        Recording("bench", events),
         pace=pace,
         value=value,
         stopping=threading.Event(),

@@ -11,7 +11,7 @@ from rich.table import Table
 from cli import background
 from cli.console import one_line, out, report, stage_bars
 from cli.stream import call, held_out
-from producers import Pace
+from producers import Pace, Recording
 from producers import replay as replay_all
 from settings import Settings, load
 
@@ -94,7 +94,8 @@ def through_api(settings: Settings, run: str | None, sample: int, progress: Prog
     stopping = threading.Event()
 
     def send(n: int) -> None:
-        replay_all(settings.kafka, events[:n], name, pace=Pace.MAX, stopping=stopping, progress=lambda _: None)
+        recording = Recording(name, events[:n])
+        replay_all(settings.kafka, recording, pace=Pace.MAX, stopping=stopping, progress=lambda _: None)
 
     def recommend(body: dict[str, Any]) -> dict[str, Any]:
         return call(settings, "POST", "/ml/rec", body)

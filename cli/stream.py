@@ -15,7 +15,7 @@ from cli.console import bar, count_bar, one_line, out, report
 from features import Event, encode
 from offline.data import readers
 from offline.data.split import online_events, split
-from producers import Pace, Report, ScenarioName, scenario
+from producers import Pace, Recording, Report, ScenarioName, scenario
 from producers import replay as replay_all
 from producers.replay import Acknowledged
 from settings import Settings, bearer, load
@@ -63,8 +63,8 @@ def replay(
         ratings = readers.load(settings)
         plain, source = _held_out(settings, ratings)
         told = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
-        events = [each.event for each in told]
-        with background.alone(settings), count_bar("replay", len(events[:limit])) as count:
+        recording = Recording.of(source, told).first(limit)
+        with background.alone(settings), count_bar("replay", len(recording.events)) as count:
 
             def tell(so_far: Report) -> None:
                 per_s = so_far.sent / so_far.seconds if so_far.seconds else 0.0
@@ -73,11 +73,9 @@ def replay(
 
             done = replay_all(
                 settings.kafka,
-                events[:limit],
-                source,
+                recording,
                 pace=pace,
                 value=rate or speed or 200.0,
-                headers=[each.headers for each in told],
                 stopping=stopping,
                 progress=tell,
                 acknowledged=noter(settings),

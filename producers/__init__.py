@@ -1,7 +1,18 @@
 """Sources of events: the replayer (`replay`), its `scenarios`, and records of dead letters sent again (`dead`)."""
 
 from producers.dead import dead_events, resend
-from producers.replay import Pace, Report, replay
+from producers.replay import Pace, Recording, Report, replay
 from producers.scenarios import SCENARIOS, ScenarioName, Told, scenario
 
-__all__ = ["SCENARIOS", "Pace", "Report", "ScenarioName", "Told", "dead_events", "replay", "resend", "scenario"]
+__all__ = [
+    "SCENARIOS",
+    "Pace",
+    "Recording",
+    "Report",
+    "ScenarioName",
+    "Told",
+    "dead_events",
+    "replay",
+    "resend",
+    "scenario",
+]

@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import Any
 
 from features import Event, encode
-from producers.scenarios import Headers
+from producers.scenarios import Headers, Told
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
 
@@ -59,14 +59,36 @@ Acknowledged = Callable[[Event, Any], None]
 """Takes an event and kafka-python's RecordMetadata: its partition, offset and timestamp in milliseconds."""
 
 
+@dataclass(frozen=True)
+class Recording:
+    """Events to be replayed.
+
+    Attributes:
+        source: names the data, so that a topic with the replay of other data is not continued.
+        events: all events of the replay, in the order of time.
+        headers: further headers of each event; none where it is empty.
+    """
+
+    source: str
+    events: Sequence[Event]
+    headers: Sequence[Headers] = ()
+
+    @classmethod
+    def of(cls, source: str, told: Sequence[Told]) -> Recording:
+        """The recording of a scenario."""
+        return cls(source, [each.event for each in told], [each.headers for each in told])
+
+    def first(self, events: int | None) -> Recording:
+        """Its first events; all where that is None."""
+        return replace(self, events=self.events[:events], headers=self.headers[:events])
+
+
 def replay(
     settings: KafkaSettings,
-    events: Sequence[Event],
-    source: str,
+    recording: Recording,
     *,
     pace: Pace,
     value: float = 1.0,
-    headers: Sequence[Headers] = (),
     stopping: threading.Event,
     progress: Callable[[Report], None],
     acknowledged: Acknowledged = lambda event, position: None,
@@ -75,11 +97,9 @@ def replay(
 
     Args:
         settings: Kafka.
-        events: all events of the replay, in the order of time.
-        source: names the data, so that a topic with the replay of other data is not continued.
+        recording: the events.
         pace: what `value` means.
         value: events a second, or times the original speed.
-        headers: further headers of each event; none where it is empty.
         stopping: ends the replay early when set; what was sent is still waited for.
         progress: told of how it stands about ten times a second.
         acknowledged: called with each event that Kafka has acknowledged and where it then stands.
@@ -89,6 +109,7 @@ def replay(
         Unreachable: if Kafka does not answer at the start.
     """
     ensure_topics(settings)
+    source, events, headers = recording.source, recording.events, recording.headers
     places = present(settings, source)
     wanted = [
         (place, event)

@@ -269,7 +269,8 @@ class _Publishing:
         if stop_workers is not None:
             self._lock.check()
             stop_workers()
-            snapshot.delete(self._settings, self._profiles, self._published, self._features(), self._deleting)
+            live = snapshot.LiveState(self._profiles, self._published, self._features())
+            snapshot.delete(self._settings, live, self._deleting)
         self._lock.check()
         ensure_topics(self._settings.kafka)
         if self._published.snapshot() is not None:

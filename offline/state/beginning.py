@@ -66,6 +66,6 @@ def write(
 ) -> Snapshot:
     """Write a state that the log follows; raises Unreachable if a store does not answer."""
     client = connect(settings.redis)
-    published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-    places = split(ratings, settings.data).offline
-    return snapshot.write(ratings, places, beginning, profiles, published, features, log, progress)
+    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    live = snapshot.LiveState(profiles, Published(client), features)
+    return snapshot.write(ratings, split(ratings, settings.data).offline, beginning, live, log, progress)

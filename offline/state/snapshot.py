@@ -18,6 +18,7 @@ from settings import Settings
 from stores import DriftStore, Profiles, Published, Snapshot, delete_topics, partition_of
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.topics import GROUP, group_members
+from stores.redis.profiles import LogStart
 
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features
@@ -97,13 +98,26 @@ class Beginning:
         return cls(shards, shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
 
 
+@dataclass(frozen=True)
+class LiveState:
+    """The stores that hold the live state.
+
+    Attributes:
+        profiles: the shards, in Redis.
+        published: what is published, in Redis.
+        features: the feature rows, in Feast.
+    """
+
+    profiles: Profiles
+    published: Published
+    features: Features
+
+
 def write(
     ratings: Ratings,
     places: Ints,
     beginning: Beginning,
-    profiles: Profiles,
-    published: Published,
-    features: Features,
+    live: LiveState,
     log: LogIdentity,
     progress: Progress,
 ) -> Snapshot:
@@ -116,13 +130,14 @@ def write(
         ratings: all ratings.
         places: of the offline history in them.
         beginning: the state.
+        live: the stores.
         log: the log that follows it.
 
     Raises:
         Unreachable: if a store does not answer.
     """
     progress(0.0)
-    shards = beginning.shards
+    shards, profiles, published, features = beginning.shards, live.profiles, live.published, live.features
     published.begin_snapshot(data_hash(ratings))
     features.apply()
     features.write_users(shards.user_rows())
@@ -135,8 +150,8 @@ def write(
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
             users = [user for user in ratings.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
-            applied, dead = beginning.next_offsets[shard] - 1, beginning.dead[shard]
-            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, log, applied, dead)
+            start = LogStart(log, beginning.next_offsets[shard] - 1, beginning.dead[shard])
+            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, start)
         progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
     snapshot = Snapshot(
         data_hash=data_hash(ratings),
@@ -154,20 +169,14 @@ WAIT_S = 30.0
 """Seconds that Kafka gets to notice that the workers have left: more than the session of one that was killed."""
 
 
-def delete(
-    settings: Settings,
-    profiles: Profiles,
-    published: Published,
-    features: Features,
-    progress: Callable[[bool, float], None],
-) -> None:
+def delete(settings: Settings, live: LiveState, progress: Callable[[bool, float], None]) -> None:
     """Delete the live state and then the log, so that nothing is folded into the other's remains.
 
     What was cut off is noted in Redis until all is gone. Called again, it deletes the rest.
 
     Args:
         settings: all settings.
-        profiles, published, features: the state.
+        live: the state.
         progress: told whether the log is being deleted, and the share that is done.
 
     Raises:
@@ -176,17 +185,17 @@ def delete(
     """
     progress(False, 0.0)
     require_no_workers(settings)
-    published.begin_reset()
-    profiles.delete_all()
+    live.published.begin_reset()
+    live.profiles.delete_all()
     progress(False, 0.4)
-    features.delete_all()
+    live.features.delete_all()
     progress(False, 0.8)
-    DriftStore(profiles.client).delete_all()
-    published.delete_all()
+    DriftStore(live.profiles.client).delete_all()
+    live.published.delete_all()
     progress(True, 0.0)
     delete_topics(settings.kafka)
     progress(True, 0.9)
-    published.end_reset()
+    live.published.end_reset()
 
 
 def require_no_workers(settings: Settings) -> None:

@@ -48,16 +48,16 @@ class PLikeEnsemble:
     def fit(self, workers: parallel.Workers, progress: Progress) -> list[PLike]:
         """Models trained on fit."""
         settings, pairs = self._settings, self._pairs(self._is(self._parts.fit))
+        schedule = p_like_training.Schedule(
+            settings.history, settings.ranker_epochs, settings.ranker_batch, settings.ranker_rate
+        )
         tasks = [
             p_like_training.Task(
                 self._users,
                 self._size,
                 pairs,
                 np.arange(len(pairs.ids)),
-                settings.history,
-                settings.ranker_epochs,
-                settings.ranker_batch,
-                settings.ranker_rate,
+                schedule,
                 settings.seed + number,
             )
             for number in range(settings.ranker_models)

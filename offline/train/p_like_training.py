@@ -50,17 +50,31 @@ class Blocks:
     n: Ints
 
 
-def fit(
-    model: PLike, pairs: Pairs, places: Ints, history: int, epochs: int, batch: int, rate: float, progress: Progress
-) -> None:
+@dataclass(frozen=True)
+class Schedule:
+    """How a model is trained.
+
+    Attributes:
+        history: events that a taste is made of.
+        epochs: passes over the events.
+        batch: events of a step.
+        rate: learning rate at the first step.
+    """
+
+    history: int
+    epochs: int
+    batch: int
+    rate: float
+
+
+def fit(model: PLike, pairs: Pairs, places: Ints, schedule: Schedule, progress: Progress) -> None:
     """Train in place.
 
     Args:
         model: the model.
         pairs: events.
         places: of the events to learn from, INT64, ascending; those before them are only their histories.
-        history: events that a taste is made of.
-        epochs, batch, rate: passes, events of a step, learning rate.
+        schedule: passes, events of a step, and learning rate.
         progress: called after each step.
     """
     cut = _blocks(pairs.events, places)
@@ -71,16 +85,16 @@ def fit(
     of_table = {id(table) for table in tables}
     others = [weight for weight in model.parameters() if id(weight) not in of_table]
     groups = [{"params": tables, "weight_decay": DECAY}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.Adam(groups, rate, fused=True)
-    size = max(1, batch // BLOCK)
-    steps = -(-len(cut.start) // size) * epochs
-    schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=steps)
+    optimizer = torch.optim.Adam(groups, schedule.rate, fused=True)
+    size = max(1, schedule.batch // BLOCK)
+    steps = -(-len(cut.start) // size) * schedule.epochs
+    decline = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.05, total_iters=steps)
     step = 0
     model.train()
-    for _ in range(epochs):
+    for _ in range(schedule.epochs):
         for chosen in torch.split(torch.randperm(len(cut.start)), size):
             step += 1
-            taste, of = _tastes(model, pairs.events, cut, chosen.numpy(), history)
+            taste, of = _tastes(model, pairs.events, cut, chosen.numpy(), schedule.history)
             some = torch.from_numpy(pairs.ids[of])
             some[:, 0].masked_fill_(torch.rand(len(some)) < UNKNOWN_USERS, 0)
             some[:, 1].masked_fill_(torch.rand(len(some)) < UNKNOWN_ITEMS, 0)
@@ -89,7 +103,7 @@ def fit(
             optimizer.zero_grad()
             torch.autograd.backward(loss)
             optimizer.step()
-            schedule.step()
+            decline.step()
             progress(step, steps, float(loss.detach()))
     model.eval()
 
@@ -139,10 +153,7 @@ class Task:
     items: int
     pairs: Pairs
     places: Ints
-    history: int
-    epochs: int
-    batch: int
-    rate: float
+    schedule: Schedule
     seed: int
 
     def __call__(self, told: Callable[[tuple[int, int, float]], None]) -> dict[str, npt.NDArray[np.generic]]:
@@ -154,7 +165,7 @@ class Task:
         def progress(step: int, steps: int, loss: float) -> None:
             told((step, steps, loss))
 
-        fit(model, self.pairs, of, self.history, self.epochs, self.batch, self.rate, progress)
+        fit(model, self.pairs, of, self.schedule, progress)
         return {name: value.numpy() for name, value in model.state_dict().items()}
 
     def model(self) -> PLike:

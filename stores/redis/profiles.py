@@ -19,7 +19,7 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from features import ItemCounter, Profile, Rated, User
@@ -51,6 +51,24 @@ local number = type(held) == 'string' and tonumber(held)
 if not number or number < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 """
 """Sets a number that is greater than the one held, or where what is held is no number."""
+
+
+@dataclass(frozen=True)
+class LogStart:
+    """Where a shard's log goes on after the state that is written.
+
+    Attributes:
+        log: the log; None where it is not known yet.
+        applied: offset of the last of its records that the state holds already.
+        dead: dead letters up to there, by reason.
+    """
+
+    log: LogIdentity | None = None
+    applied: int = -1
+    dead: Mapping[str, int] = field(default_factory=dict)
+
+
+BEGINNING = LogStart()
 
 
 class Profiles:
@@ -185,16 +203,12 @@ class Profiles:
         seen: Mapping[int, Mapping[int, Rated]],
         counters: Mapping[int, ItemCounter],
         users: Iterable[User],
-        log: LogIdentity | None = None,
-        applied: int = -1,
-        dead: Mapping[str, int] = MappingProxyType({}),
+        start: LogStart = BEGINNING,
     ) -> None:
         """Write a whole shard as it stands before the events of the log that follow, and mark it ready for them.
 
         Args:
-            log: the log whose events follow.
-            applied: offset of the last of its events that the state holds already.
-            dead: dead letters up to there, by reason.
+            start: where the events of the log begin that follow.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -213,13 +227,13 @@ class Profiles:
             for user in users:
                 packed = USER.pack(user.gender, user.age, user.occupation)
                 pipe.hset(f"{tag}:users", str(user.userid), cast(Any, packed))
-            for reason, n in dead.items():
+            for reason, n in start.dead.items():
                 pipe.hset(f"{tag}:dead", reason, str(n))
             pipe.execute()
-            if log is not None:
-                self.client.hset(f"{tag}:log", mapping={"cluster": log.cluster, "topic": log.topic})
-            self.client.setnx(f"{tag}:served", applied)
-            self.client.setnx(f"{tag}:applied", applied)
+            if start.log is not None:
+                self.client.hset(f"{tag}:log", mapping={"cluster": start.log.cluster, "topic": start.log.topic})
+            self.client.setnx(f"{tag}:served", start.applied)
+            self.client.setnx(f"{tag}:applied", start.applied)
 
     def read_users(self, userids: Sequence[int]) -> dict[int, tuple[Profile, dict[int, Rated]]]:
         """Profiles and seen filters of users; without those that have none, or none that can be read.

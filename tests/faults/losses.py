@@ -21,7 +21,7 @@ import psutil
 import servers
 from cli.stream import noter
 from features import Event
-from producers import Pace, Report, replay
+from producers import Pace, Recording, Report, replay
 from stores import Unreachable, delete_topics, ensure_topics
 from tests.polling import until
 from tests.system.conftest import System
@@ -85,8 +85,7 @@ def replayed_through(system: System, lose: Lose, seed: int, rate: float) -> tupl
         try:
             replay(
                 system.settings.kafka,
-                system.events,
-                "faults",
+                Recording("faults", system.events),
                 pace=Pace.RATE,
                 value=rate,
                 stopping=threading.Event(),

@@ -13,7 +13,7 @@ from hashlib import sha256
 
 from bench import Load
 from features import Event, EventError
-from producers import Pace, Report, dead_events, replay
+from producers import Pace, Recording, Report, dead_events, replay
 from stores import Published, decode_event
 from tests.faults.faults import Fault
 from tests.faults.losses import Loss, replayed_through
@@ -142,8 +142,7 @@ def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> t
 
     done = replay(
         system.settings.kafka,
-        system.events,
-        "faults",
+        Recording("faults", system.events),
         pace=Pace.RATE,
         value=rate,
         stopping=threading.Event(),

@@ -301,7 +301,9 @@ def test_p_like_is_learned() -> None:
     ids = np.column_stack([rng.integers(1, 10, (n, 2)) % 8, np.full((n, 3), -1)])
     events = Sequences(ids[:, 1], np.where(liked, 5, 2), np.arange(n), np.arange(0, n + 1, 100), np.arange(n // 100))
     known, places = p_like_training.Pairs(events, ids, inputs), np.arange(n)
-    task = p_like_training.Task(10, 8, known, places, 10, epochs=3, batch=128, rate=5e-3, seed=0)
+    task = p_like_training.Task(
+        10, 8, known, places, p_like_training.Schedule(10, epochs=3, batch=128, rate=5e-3), seed=0
+    )
     model = task.trained(task(lambda what: None))
     logit = p_like_training.logits(model, known, places, 10)
     assert ((logit > 0) == liked).mean() > 0.95

@@ -24,6 +24,7 @@ from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run
 from stores.kafka.log_check import Checked, LogBounds, LogIdentity, mismatch
 from stores.kafka.record import Mark, fingerprint
+from stores.redis.profiles import LogStart
 from stores.redis.shard_log import ShardLogs
 from stream.fold.fold import Fold
 from tests.stream.model import counters_of, profile_of, ratings_of
@@ -156,7 +157,7 @@ class AnyLog(RuleBasedStateMachine):
         self.logs = ShardLogs(self.profiles)
         self.partitions = [Partition(shard) for shard in range(SHARDS)]
         for partition in self.partitions:
-            self.profiles.write_shard(partition.number, {}, {}, {}, [], partition.identity)
+            self.profiles.write_shard(partition.number, {}, {}, {}, [], LogStart(partition.identity))
         self.history: list[list[Logged]] = [[] for _ in range(SHARDS)]
         self.damaged = [False] * SHARDS
         features: Any = self.features

@@ -17,7 +17,7 @@ from features.columns import ItemTable, user_columns
 from offline.data import readers
 from offline.data.split import split
 from offline.state.snapshot import Shards
-from producers import Pace, replay, scenario
+from producers import Pace, Recording, replay, scenario
 from stores import DriftStore, FeatureBatch
 from stream.drift.earlier import EarlierCounters
 from tests.polling import until
@@ -37,11 +37,9 @@ def send(system: System, name: str = "none", rate: float | None = None, rounds: 
     told = scenario(name, events, readers.load(system.settings).catalogue.items, 0, 1)
     replay(
         system.settings.kafka,
-        [each.event for each in told],
-        "drift",
+        Recording.of("drift", told),
         pace=Pace.MAX if rate is None else Pace.RATE,
         value=rate or 1.0,
-        headers=[each.headers for each in told],
         stopping=threading.Event(),
         progress=lambda report: None,
     )

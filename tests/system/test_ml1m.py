@@ -15,7 +15,7 @@ from cli.stream import held_out
 from offline.data import readers
 from offline.data.readers import FILES
 from offline.state.beginning import write_beginning
-from producers import Pace, Report, replay
+from producers import Pace, Recording, Report, replay
 from settings import Settings, load
 from stores import Profiles, connect, ensure_topics
 from stores.feast.feature_store import Features
@@ -57,7 +57,11 @@ def test_store_features_after_a_replay_equal_features_folded_offline(settings: S
             os.kill(worker, signal.SIGKILL)
 
     done = replay(
-        settings.kafka, events, source, pace=Pace.MAX, stopping=threading.Event(), progress=kill_in_the_middle
+        settings.kafka,
+        Recording(source, events),
+        pace=Pace.MAX,
+        stopping=threading.Event(),
+        progress=kill_in_the_middle,
     )
     assert killed.is_set()
     assert done.sent == 60_400

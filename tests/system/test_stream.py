@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient, TopicPartition
 import servers
 from cli import background
 from features import Event, encode
-from producers import Pace, dead_events, replay
+from producers import Pace, Recording, dead_events, replay
 from stores import Log, LogError
 from stores.kafka.client import connected
 from tests.polling import until
@@ -180,8 +180,7 @@ def test_a_worker_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(sys
     killer.start()
     done = replay(
         system.settings.kafka,
-        system.events,
-        "tests",
+        Recording("tests", system.events),
         pace=Pace.RATE,
         value=500.0,
         stopping=stopping,
@@ -198,8 +197,7 @@ def test_a_replay_stopped_and_started_again_goes_on_where_the_topic_ends(system:
     before = len(system.log())
     again = replay(
         system.settings.kafka,
-        system.events,
-        "tests",
+        Recording("tests", system.events),
         pace=Pace.MAX,
         stopping=threading.Event(),
         progress=lambda report: None,
@@ -209,8 +207,7 @@ def test_a_replay_stopped_and_started_again_goes_on_where_the_topic_ends(system:
     with pytest.raises(LogError, match="replay of other data"):
         replay(
             system.settings.kafka,
-            system.events,
-            "other",
+            Recording("other", system.events),
             pace=Pace.MAX,
             stopping=threading.Event(),
             progress=lambda report: None,
