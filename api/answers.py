@@ -1,4 +1,4 @@
-"""The answers of the API as pydantic models, from which the OpenAPI document is generated."""
+"""The answers of the API as pydantic models: what is sent, and what the OpenAPI document is generated from."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 Store = Literal["redis", "elasticsearch", "triton", "feast", "stream"]
+Check = Literal["published", "redis", "elasticsearch", "triton", "log"]
+Fallback = Literal["unknown_user", "empty_history", "profile_unavailable"]
 
 
 class AnswerModel(BaseModel):
@@ -52,9 +54,7 @@ class Recommendation(AnswerModel):
     run: str = Field(description="the model version")
     as_of: AsOf | None = Field(description="null if the user is not stored")
     degraded: list[Store] = Field(description="stores that did not answer; the list is the next best one without them")
-    fallback: Literal["unknown_user", "empty_history", "profile_unavailable"] | None = Field(
-        description="the reason if the list is not made from the user's own events"
-    )
+    fallback: Fallback | None = Field(description="the reason if the list is not made from the user's own events")
 
 
 class Accepted(AnswerModel):
@@ -114,7 +114,7 @@ class Readiness(AnswerModel):
     """The result of checking every store."""
 
     status: Literal["ok", "not ready"]
-    checks: dict[Literal["published", "redis", "elasticsearch", "triton", "log"], bool]
+    checks: dict[Check, bool]
     waits_for: str | None = Field(None, description="what is missing")
     stopped: dict[str, str] | None = Field(
         None, description="by partition, the reason why its events are not folded; its ratings are refused with 503"

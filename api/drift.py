@@ -3,43 +3,46 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
-from flask import Flask, Response, jsonify
+from flask import Flask, Response
 
+from api.answers import Acknowledged, OpenAlarm, OpenCause, OpenCauses
+from api.http import request_body, respond
 from api.messages import AcknowledgeRequest, RequestError, parse
 from drift.acknowledged import acknowledge
-from drift.records import Acknowledgement
+from drift.records import Acknowledgement, Alarm
 from stores.redis.drift import DriftStore
 
 
-def add_drift(app: Flask, store: DriftStore, body: Callable[[], object]) -> None:
-    """Add the routes to the application; `body` gives a request's body as JSON."""
+def add_drift(app: Flask, store: DriftStore) -> None:
+    """Add the routes to an application."""
 
     @app.get("/drift/alarms")
     def drift_alarms() -> Response:
-        return jsonify({"causes": open_causes(store)})
+        return respond(OpenCauses(causes=open_causes(store)))
 
     @app.post("/drift/acknowledge")
     def acknowledge_drift() -> Response:
-        said = acknowledge_alarm(store, parse(AcknowledgeRequest, body()))
-        return jsonify({"cause": said.cause, "alarms": said.alarms})
+        acknowledgement = acknowledge_alarm(store, parse(AcknowledgeRequest, request_body()))
+        return respond(Acknowledged(cause=acknowledgement.cause, alarms=acknowledgement.alarms))
 
 
-def open_causes(store: DriftStore) -> list[dict[str, Any]]:
-    """The open alarms by cause, the newest cause first, each with what was said of it."""
+def open_causes(store: DriftStore) -> list[OpenCause]:
+    """The open alarms by cause, the newest cause first, each with its acknowledgement."""
     known = store.acknowledged()
-    causes: dict[str, list[dict[str, Any]]] = {}
+    causes: dict[str, list[Alarm]] = {}
     for alarm in store.alarms(0):
-        causes.setdefault(alarm.cause, []).append(alarm.model_dump(exclude={"group"}))
+        causes.setdefault(alarm.cause, []).append(alarm)
     return [
-        {
-            "cause": cause,
-            "note": known[cause].note if cause in known else None,
-            "acknowledged_wall_ts": known[cause].wall_ts if cause in known else None,
-            "alarms": sorted(alarms, key=lambda alarm: int(alarm["opened"])),
-        }
+        OpenCause(
+            cause=cause,
+            note=known[cause].note if cause in known else None,
+            acknowledged_wall_ts=known[cause].wall_ts if cause in known else None,
+            alarms=[
+                OpenAlarm(**alarm.model_dump(exclude={"group"}))
+                for alarm in sorted(alarms, key=lambda alarm: alarm.opened)
+            ],
+        )
         for cause, alarms in causes.items()
     ]
 

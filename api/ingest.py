@@ -6,6 +6,7 @@ import threading
 import time
 from typing import Any
 
+from api.answers import Accepted
 from api.log_watch import LogWatch
 from api.messages import RatingRequest, RequestError
 from features import Event, encode
@@ -32,7 +33,7 @@ class Ingest:
         self._lock = threading.Lock()
         self._producer: Any = None
 
-    def send(self, rating: RatingRequest) -> dict[str, int]:
+    def send(self, rating: RatingRequest) -> Accepted:
         """Put a rating on the topic; its partition, offset and time.
 
         Raises:
@@ -61,7 +62,7 @@ class Ingest:
             ) from error
         mark = Mark(position.offset, fingerprint(position.timestamp / 1000, key, value))
         self._log_watch.require_new(partition, mark, before)
-        return {"partition": position.partition, "offset": position.offset, "ts": event.ts}
+        return Accepted(partition=position.partition, offset=position.offset, ts=event.ts)
 
     def _connected(self) -> Any:
         with self._lock:

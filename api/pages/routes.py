@@ -14,16 +14,13 @@ from flask import Blueprint, Flask, Response, g, jsonify, redirect, render_templ
 from werkzeug.wrappers import Response as Answer
 
 from api.live import Follower
-from api.log_watch import LogWatch
 from api.messages import RequestError
 from api.pages.drift_state import DriftState
 from api.pages.sign_in import PAGES, add_sign_in
 from api.pages.stream_state import StreamState
 from api.security.tokens import COOKIE, WRITE, Token, may
+from api.services import Services
 from drift.series import DESCRIPTIONS
-from settings import Settings
-from stores import DriftStore, Models, Profiles
-from stores.elasticsearch import ItemIndex
 
 CSP = "; ".join(
     (
@@ -40,24 +37,15 @@ CSP = "; ".join(
 )
 
 
-def add_pages(
-    app: Flask,
-    settings: Settings,
-    tokens: Sequence[Token],
-    profiles: Profiles,
-    follower: Follower,
-    index: ItemIndex,
-    models: Models,
-    log_watch: LogWatch,
-) -> None:
+def add_pages(app: Flask, services: Services, tokens: Sequence[Token]) -> None:
     """Add the pages to the application. Nothing is watched before somebody looks."""
     pages = Blueprint(
         "pages", __name__, static_folder="static", static_url_path="/pages/static", template_folder="templates"
     )
-    stream = StreamState(settings, profiles, follower, index, models, log_watch)
-    drift = DriftState(DriftStore(profiles.client), stream.audience)
+    stream = StreamState(services)
+    drift = DriftState(services.drift, stream.audience)
     _pages(pages)
-    _data(pages, follower, stream, drift)
+    _data(pages, services.follower, stream, drift)
     add_sign_in(pages, tokens)
     pages.after_request(_headers)
     app.register_blueprint(pages)

@@ -11,15 +11,12 @@ from typing import Any
 
 import requests
 
-from api.live import Follower
-from api.log_watch import LogWatch
 from api.pages.poller import Audience, Poller
 from api.pages.rates import Freshness, Rate, quantile
 from api.pages.tail import LogTail, Tail
 from api.pages.workers import Workers, WorkerSeen
-from settings import Settings
-from stores import Models, Profiles, StoreError, Unreachable
-from stores.elasticsearch import ItemIndex
+from api.services import Services
+from stores import StoreError, Unreachable
 
 KEPT_S = 300
 """Seconds of samples that are kept."""
@@ -49,18 +46,9 @@ class Reach:
 class StreamState:
     """Watches the stream while somebody looks; one sample a second."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        profiles: Profiles,
-        follower: Follower,
-        index: ItemIndex,
-        models: Models,
-        log_watch: LogWatch,
-    ) -> None:
-        self._profiles = profiles
-        self._log_watch = log_watch
-        self._follower = follower
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        settings, profiles = services.settings, services.profiles
         self.audience = Audience()
         self._tail = LogTail(settings.kafka)
         workers = Workers(settings.stream)
@@ -71,8 +59,8 @@ class StreamState:
         self.stores: list[Poller[Any]] = [
             self.log,
             self.dead,
-            self._poller("Elasticsearch", lambda: _lives("Elasticsearch", index.live)),
-            self._poller("Triton", lambda: _lives("Triton", models.live)),
+            self._poller("Elasticsearch", lambda: _lives("Elasticsearch", services.index.live)),
+            self._poller("Triton", lambda: _lives("Triton", services.models.live)),
             self._poller("Feast server", lambda: _answers(feast)),
         ]
         self._samples: deque[dict[str, Any]] = deque(maxlen=KEPT_S)
@@ -91,7 +79,7 @@ class StreamState:
                 self._sampler = threading.Thread(target=self._sample, name="samples of the page Stream", daemon=True)
                 self._sampler.start()
         reach, workers, dead = self.log.look(), self.workers.look(), self.dead.look()
-        live = self._follower.live
+        live = self._services.follower.live
         return {
             "now": time.time(),
             "samples": [sample for sample in list(self._samples) if sample["t"] > since],
@@ -102,13 +90,13 @@ class StreamState:
             "dead": dead.fresh,
             "run": live.run.run if live else None,
             "items": len(live.items.items) if live else None,
-            "waits_for": self._follower.waits_for,
+            "waits_for": self._services.follower.waits_for,
         }
 
     def _ask_log(self) -> Reach:
         tail = self._tail.ask()
         try:
-            visible = [-1 if each is None else each for each in self._profiles.visible_offsets()]
+            visible = [-1 if each is None else each for each in self._services.profiles.visible_offsets()]
         except StoreError:
             return Reach(tail, None)
         return Reach(tail, visible)
@@ -122,9 +110,9 @@ class StreamState:
                 "written": reach.tail.ends.get(partition) if reach else None,
                 "lag": lags[partition] if lags else None,
                 "worker": holder.get(partition),
-                "stopped": self._log_watch.stopped.get(partition),
+                "stopped": self._services.log_watch.stopped.get(partition),
             }
-            for partition in range(self._profiles.partitions)
+            for partition in range(self._services.profiles.partitions)
         ]
 
     def _sample(self) -> None:

@@ -7,7 +7,7 @@ from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from api.app import _errors
+from api.http import add_error_handlers
 from api.security.hosts import Authority
 from api.security.tokens import guard
 from settings import ApiSettings, SettingsError
@@ -17,7 +17,7 @@ PATHS = ("/health/live", "/ml/rec", "/metrics", "/nowhere", "/pages/data/stream"
 
 def client(**settings: object) -> FlaskClient:
     app = Flask("test")
-    _errors(app)
+    add_error_handlers(app)
     guard(app, ApiSettings.model_validate(settings))
     for endpoint, path in {"live": "/health/live", "recommend": "/ml/rec", "metrics": "/metrics"}.items():
         app.add_url_rule(path, endpoint, lambda: jsonify({"status": "ok"}), methods=["GET", "POST"])

@@ -7,7 +7,7 @@ from flask import Flask, jsonify
 from flask.testing import FlaskClient
 from pydantic import SecretStr
 
-from api.app import _errors
+from api.http import add_error_handlers
 from api.security.tokens import guard
 from settings import ApiSettings, SettingsError
 
@@ -23,7 +23,7 @@ PATHS = {
 
 def client(host: str, tokens: str) -> FlaskClient:
     app = Flask("test")
-    _errors(app)
+    add_error_handlers(app)
     guard(app, ApiSettings(host=host, tokens=SecretStr(tokens)))
     for endpoint, path in PATHS.items():
         app.add_url_rule(path, endpoint, lambda: jsonify({"status": "ok"}), methods=["GET", "POST"])

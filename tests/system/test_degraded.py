@@ -10,11 +10,11 @@ from contextlib import contextmanager
 import pytest
 
 import servers
-from api.app import Services
 from api.ingest import Ingest
 from api.log_watch import LogWatch
 from api.messages import RatingRequest, RecommendationRequest
 from api.recommend import Recommender
+from api.services import Services
 from features import Event, encode
 from features.rows import USER_ATTRIBUTES
 from stores import Unreachable

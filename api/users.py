@@ -1,0 +1,74 @@
+"""`GET /users/{userid}`: what is known of a user."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from api.answers import AsOf, RecentRating, Tally, Terms, UserState
+from api.live import Live
+from api.messages import RequestError
+from api.services import Services
+from features import DECADES, GENRES, preferences
+from features.catalogue import decade_name
+from features.event import MAX_ID
+from features.profile import Profile
+
+
+def user_of(text: str) -> int:
+    """The userid in a path.
+
+    Raises:
+        RequestError: if it is none.
+    """
+    userid = int(text) if text.isascii() and text.isdigit() and len(text) <= 10 else 0
+    if not 1 <= userid <= MAX_ID:
+        raise RequestError(f"userid: must be a whole number from 1 to {MAX_ID}")
+    return userid
+
+
+def user_state(services: Services, userid: int) -> UserState:
+    """What is known of a user, and as of which event.
+
+    Raises:
+        RequestError: if nothing is known of the user, or nothing is published yet.
+        StoreError: if Redis does not answer, or holds what cannot be read.
+    """
+    live = services.follower.require()
+    profile, seen, applied = services.profiles.profile(userid)
+    if profile is None:
+        raise RequestError(f"userid: user {userid} is not known yet", 404)
+    return UserState(
+        userid=userid,
+        n=profile.n,
+        likes=profile.likes,
+        first_ts=profile.first_ts,
+        last_ts=profile.last_ts,
+        genres=_tallies(GENRES, profile.genre_n, profile.genre_likes),
+        decades=_tallies([decade_name(decade) for decade in range(DECADES)], profile.decade_n, profile.decade_likes),
+        terms=_terms(profile, live),
+        seen=len(seen),
+        recent=_recent(profile, live),
+        as_of=AsOf(
+            partition=services.profiles.shard_of(userid), offset=-1 if applied is None else applied, ts=profile.last_ts
+        ),
+    )
+
+
+def _tallies(names: Sequence[str], n: Sequence[int], likes: Sequence[int]) -> dict[str, Tally]:
+    """What was rated and liked by name; without names of which nothing was rated."""
+    return {name: Tally(n=rated, likes=liked) for name, rated, liked in zip(names, n, likes, strict=True) if rated}
+
+
+def _terms(profile: Profile, live: Live) -> Terms:
+    wanted = preferences(profile.recent, live.items.items.get)
+    return Terms(
+        genres={GENRES[genre]: weight for genre, weight in wanted["genres"].items()},
+        decades={decade_name(decade): weight for decade, weight in wanted["decades"].items()},
+    )
+
+
+def _recent(profile: Profile, live: Live) -> list[RecentRating]:
+    return [
+        RecentRating(itemid=itemid, title=live.items.items[itemid].title, rating=rating, ts=ts)
+        for ts, itemid, rating in reversed(profile.recent)
+    ]
