@@ -1,6 +1,7 @@
 """The API: lists, ratings, users, drift alarms, health, metrics and the web pages.
 
-app, answers, messages, openapi    routes; the models of answers and requests; the OpenAPI document
+app, services, http, users         routes, and what they work with; bodies and errors; what is known of a user
+answers, messages, openapi         the models of answers and requests; the OpenAPI document
 recommend, live, items, attributes lists; the live run and item features they are made with, kept in memory
 ingest, positions, log_watch       ratings; waiting for the stream (`after`); partitions that are stopped
 breakers, shedding                 circuit breakers for the stores; refusing requests under overload

@@ -9,7 +9,7 @@ that it would have on the live features.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -70,7 +70,7 @@ class Blocks:
 
     def visit(self, place: int, state: State) -> None:
         """Keep the profile before a block."""
-        self._profiles[place] = copied(state.profile(int(self._ratings.userid[place])))
+        self._profiles[place] = state.profile(int(self._ratings.userid[place])).copy()
 
     def stream(self, group: int) -> tuple[list[Event], list[Origin]]:
         """All events of a group, its blocks interleaved; times are those of the history."""
@@ -99,7 +99,7 @@ class Blocks:
             profile = profiles.get(key)
             if profile is None:
                 known = self._profiles[int(self.blocks[origin.block][0])]
-                profile = profiles[key] = copied(known) if known.userid == event.userid else Profile(event.userid)
+                profile = profiles[key] = known.copy() if known.userid == event.userid else Profile(event.userid)
             before.take(profile)
             pair = (*key, event.itemid)
             if fold(profile, rated.get(pair), event, items[event.itemid]):
@@ -121,18 +121,6 @@ class Blocks:
         n, likes = self._counters[:, itemid]
         own = self._ratings.itemid[place] == itemid
         return n - own, likes - (own & (self._ratings.rating[place] > 3))
-
-
-def copied(profile: Profile) -> Profile:
-    """A copy that can be folded into."""
-    return replace(
-        profile,
-        genre_n=list(profile.genre_n),
-        genre_likes=list(profile.genre_likes),
-        decade_n=list(profile.decade_n),
-        decade_likes=list(profile.decade_likes),
-        recent=list(profile.recent),
-    )
 
 
 def broken(rows: npt.NDArray[np.float32], told: Sequence[Told]) -> npt.NDArray[np.float32]:

@@ -18,7 +18,7 @@ from offline.data.split import online_events, split
 from producers import Pace, Recording, Report, ScenarioName, scenario
 from producers import replay as replay_all
 from producers.replay import Acknowledged
-from settings import Settings, bearer, load
+from settings import Settings, SettingsError, bearer, load
 from stores import Unreachable, ensure_topics
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark, fingerprint
@@ -60,6 +60,8 @@ def replay(
         signal.signal(number, lambda *_: stopping.set())
     with one_line():
         settings = load()
+        if name.startswith("broken-"):
+            require_spoiling(settings)
         ratings = readers.load(settings)
         plain, source = _held_out(settings, ratings)
         told = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
@@ -82,6 +84,29 @@ def replay(
             )
     there = f", {done.present:,} were in the topic already" if done.present else ""
     report(json, dataclasses.asdict(done), f"{done.sent:,} events sent in {done.seconds:.1f} s{there}")
+
+
+def require_spoiling(settings: Settings) -> None:
+    """Refuse a scenario of a broken feature that the running worker would ignore; warn where none is running.
+
+    Raises:
+        SettingsError: if the worker does not look at the header `broken`.
+    """
+    host = "127.0.0.1" if settings.stream.host in ("0.0.0.0", "::") else settings.stream.host  # nosec B104: not bound to
+    address = f"http://{f'[{host}]' if ':' in host else host}:{settings.stream.metrics_port}/health"
+    try:
+        spoils = requests.get(address, timeout=5).json()["spoils_features"]
+    except (requests.RequestException, ValueError, KeyError, TypeError):
+        text = (
+            f"no stream worker answers at {address}; the scenario has an effect with drift.spoil_features = true alone"
+        )
+        typer.echo(text, err=True)
+        return
+    if not spoils:
+        raise SettingsError(
+            "the running stream worker ignores the header `broken`, so this scenario would change nothing; set "
+            "drift.spoil_features = true and restart the workers (`reelstream down`, `reelstream up`)"
+        )
 
 
 def noter(settings: Settings) -> Acknowledged:

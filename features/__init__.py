@@ -16,7 +16,7 @@ terms                      which genres and decades a user prefers
 from features.catalogue import DECADES, GENRES, Catalogue, Item, User
 from features.counters import ItemCounter, count, merge
 from features.event import LIKED, Event, EventError, decode, encode, parse
-from features.profile import RECENT, Profile, Rated, Recent, fold
+from features.profile import RECENT, Profile, Rated, Recent, fold, supersedes
 from features.rows import ITEM_FEATURES, USER_FEATURES, Row, item_row, row_time, user_row
 from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, encoder_input, multi_hot, popularity, rating_input
 from features.terms import preferences
@@ -55,5 +55,6 @@ __all__ = [
     "preferences",
     "rating_input",
     "row_time",
+    "supersedes",
     "user_row",
 ]

@@ -1,4 +1,7 @@
-"""A broken feature: what a fault in the pipeline makes of a value, to be told apart from users who change."""
+"""A broken feature: what a fault in the pipeline makes of a value, to be told apart from users who change.
+
+For tests of drift detection. A worker looks at the header only where `drift.spoil_features` is set.
+"""
 
 from __future__ import annotations
 

@@ -130,10 +130,6 @@ class Before:
         # A fifth of the time that numpy takes to read lists.
         self._rows += _PACKED.pack(*user_values(profile, self._items))
 
-    def drop(self) -> None:
-        """Forget the state taken last."""
-        del self._rows[-_PACKED.size :]
-
     def columns(self) -> dict[str, npt.NDArray[np.integer]]:
         """Counts of users as `features.dense` takes them, a row for each state taken."""
         return user_columns(np.frombuffer(bytes(self._rows), dtype=np.int64).reshape(-1, USER_WIDTH))

@@ -8,7 +8,8 @@ nor does the number of deliveries. `version` alone counts the changes in the ord
 from __future__ import annotations
 
 from bisect import bisect_left, insort
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
+from typing import Any
 
 from features.catalogue import DECADES, GENRES, Item
 from features.event import LIKED, Event
@@ -53,6 +54,22 @@ class Profile:
     decade_likes: list[int] = field(default_factory=lambda: [0] * DECADES)
     recent: list[Recent] = field(default_factory=list)
 
+    def copy(self) -> Profile:
+        """A copy that can be folded into while this one stays as it is."""
+        values = ((column.name, getattr(self, column.name)) for column in fields(self))
+        lists: dict[str, Any] = {name: value.copy() for name, value in values if isinstance(value, list)}
+        return replace(self, **lists)
+
+
+def supersedes(event: Event, known: Rated | None) -> bool:
+    """Tell whether an event becomes its user's rating of its item: unless a later rating, or this very one, is known.
+
+    >>> event = Event(7, 1, rating=5, ts=100)
+    >>> [supersedes(event, known) for known in (None, (100, 4), (100, 5), (101, 4))]
+    [True, True, False, False]
+    """
+    return known is None or (event.ts >= known[0] and (event.ts, event.rating) != known)
+
 
 def fold(profile: Profile, known: Rated | None, event: Event, item: Item) -> bool:
     """Fold an event into its user's profile, in place.
@@ -64,10 +81,10 @@ def fold(profile: Profile, known: Rated | None, event: Event, item: Item) -> boo
         item: the event's item.
 
     Returns:
-        Whether the event is now the user's rating of the item, so that the seen filter and the item's counters must
-        follow. It is not where a later rating, or this very rating, is known.
+        Whether the event is now the user's rating of the item (see `supersedes`), so that the seen filter and the
+        item's counters must follow.
     """
-    if known is not None and (event.ts < known[0] or (event.ts, event.rating) == known):
+    if not supersedes(event, known):
         if event.ts < profile.first_ts:
             profile.first_ts = event.ts
             profile.version += 1

@@ -1,7 +1,8 @@
 """Scenarios: known changes of the stream from a given event on, by which the detection of drift can be measured.
 
 A scenario is a pure function of the events and a seed. What it changes, it says in the event's header `scenario`; for a
-broken feature the event stays as it is, and the header `broken` asks the stream to spoil the value that it derives.
+broken feature the event stays as it is, and the header `broken` asks the
+stream to spoil the value that it derives; it does so only where `drift.spoil_features` is set.
 """
 
 from __future__ import annotations

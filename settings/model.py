@@ -194,6 +194,11 @@ class DriftSettings(Section):
         ge=0,
         description="maximum scored, liked events per second for which the list is made that would have been served",
     )
+    spoil_features: bool = Field(
+        False,
+        description="let the header `broken` of an event spoil a feature in the feature log, as the scenarios broken-* "
+        "of `reelstream replay` ask; a test of drift detection, to be left off otherwise",
+    )
 
 
 class ApiSettings(Section):

@@ -36,7 +36,7 @@ from stores.redis.live import LiveRun, Snapshot
 from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import PublishLock
 from stores.redis.published import Published
-from stores.redis.shard_transaction import Changes, ShardTransaction
+from stores.redis.shard_transaction import Changes, ShardState, ShardTransaction
 from stores.redis.shard_view import ShardView, view_shard
 from stores.triton import ENCODER, RANKER, Models, Ranking
 
@@ -63,6 +63,7 @@ __all__ = [
     "Ranking",
     "Sampled",
     "ShardLost",
+    "ShardState",
     "ShardTransaction",
     "ShardView",
     "Skipped",

@@ -12,6 +12,14 @@ log = logging.getLogger("reelstream.stream")
 DRIFT = "drift"
 """Failures in watching drift."""
 
+STORED_VALUES = "stored values"
+"""Values in a store that cannot be read or written."""
+
+DEAD_LETTERS = "dead letters"
+"""Dead letters that Kafka refuses."""
+
+KINDS = (DEAD_LETTERS, DRIFT, STORED_VALUES)
+
 REMEMBERED_S = 3600.0
 """Seconds for which a failure stands in the worker's health."""
 

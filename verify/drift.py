@@ -19,8 +19,17 @@ from verify.reading import read_one
 from verify.report import Unreadable, Verified
 
 
-def compare_drift(expected: Expected, store: DriftStore, published: Published, result: Verified) -> None:
+def compare_drift(
+    expected: Expected, store: DriftStore, published: Published, spoil_features: bool, result: Verified
+) -> None:
     """Compare the counts of each partition.
+
+    Args:
+        expected: the log, folded again.
+        store: what is stored.
+        published: the run in use.
+        spoil_features: the setting `drift.spoil_features`; events may then have spoilt the genres of labels.
+        result: takes the differences.
 
     Raises:
         Unreachable: if a store does not answer.
@@ -51,7 +60,8 @@ def compare_drift(expected: Expected, store: DriftStore, published: Published, r
         result.check(
             name, series_of(counts, previous if isinstance(previous, LiveRun) else None), sorted(counts.series)
         )
-        _compare(partition, counts, expected, reference, result)
+        spoilt = spoil_features and expected.counted[partition].broken
+        _compare(partition, counts, expected, reference, spoilt, result)
         result.drift_events += counts.events
 
 
@@ -65,7 +75,12 @@ def series_of(counts: PartitionCounts, previous: LiveRun | None) -> list[str]:
 
 
 def _compare(
-    partition: int, counts: PartitionCounts, expected: Expected, reference: Reference | None, result: Verified
+    partition: int,
+    counts: PartitionCounts,
+    expected: Expected,
+    reference: Reference | None,
+    spoilt: bool,
+    result: Verified,
 ) -> None:
     name = f"counts of drift in partition {partition}"
     known = expected.counted[partition]
@@ -88,7 +103,7 @@ def _compare(
         return
     labels = _labels(known, end - counts.events, end, expected)
     for series, values in labels.items():
-        if series not in reference.labels or (known.broken and series != LABEL):
+        if series not in reference.labels or (spoilt and series != LABEL):
             continue
         histogram = reference.labels[series]
         wanted = np.bincount(histogram.place(np.array(values, dtype=np.float64)), minlength=histogram.bins)

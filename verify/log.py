@@ -19,7 +19,7 @@ class Counted:
 
     Attributes:
         offset, itemid, liked: of each event.
-        broken: whether an event whose features a scenario breaks is among them.
+        broken: whether an event with the header `broken` is among them.
     """
 
     offset: array[int] = field(default_factory=lambda: array("q"))

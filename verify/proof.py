@@ -79,7 +79,7 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
         progress("looking for stray keys", 0.0)
         look_for_stray_keys(profiles, result)
         progress("comparing the counts of drift", 0.0)
-        compare_drift(expected, DriftStore(client), published, result)
+        compare_drift(expected, DriftStore(client), published, settings.drift.spoil_features, result)
         if live:
             _compare_live(settings, published, ratings, wait_s, result, progress)
         # The oracle counts from single ratings, which a snapshot of the state no longer has.

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar, cast
 
 import redis
 
-from features import Event, ItemCounter, Profile, Rated, User
+from features import ItemCounter, Profile, Rated, User
 from stores.errors import NotPublished, ShardLost, Unreadable
 from stores.kafka.record import Mark
 from stores.redis.connection import Client, answers, reachable
@@ -23,6 +24,7 @@ from stores.redis.packing import (
 )
 from stores.redis.readable import offset_of
 
+K = TypeVar("K")
 T = TypeVar("T")
 
 
@@ -37,129 +39,155 @@ class Changes:
     tail: Mark | None = None
 
 
-class ShardTransaction:
-    """One guarded change of a shard: read in full when made, written in full or not at all by `commit`.
+@dataclass(frozen=True)
+class ShardState:
+    """What a shard holds of some users and items, all of one moment.
 
     Attributes:
-        applied: offset of the last event folded into the state as read.
+        tag: the shard's hash tag.
+        applied: offset of the last event folded into it.
         profiles: the profiles asked for, by userid; a new one where the user has none.
         users: their attributes.
         rated: what the seen filters hold of the pairs asked for; without the pairs that are not rated.
-        counters: the shard's counters of the items asked for; a new one where the shard has none.
-        unreadable: by userid, the reason why a user's profile or seen filter cannot be read.
-        unreadable_items: by itemid, the reason why the shard's counters of an item cannot be read.
+        counters: the shard's counters of the items asked for; new ones where the shard has none.
+        unreadable_users: users whose profile or seen filter cannot be read.
+        unreadable_items: items whose counters in the shard cannot be read.
         damaged: other values that cannot be read, in words; the fold goes on without them.
     """
 
-    def __init__(self, client: Client, tag: str, pairs: Iterable[tuple[int, int]]) -> None:
-        """Read the state of the pairs (userid, itemid).
+    tag: str
+    applied: int
+    profiles: Mapping[int, Profile]
+    users: Mapping[int, User]
+    rated: Mapping[tuple[int, int], Rated]
+    counters: Mapping[int, ItemCounter]
+    unreadable_users: frozenset[int]
+    unreadable_items: frozenset[int]
+    damaged: Sequence[str]
+
+    @classmethod
+    def read(cls, client: Client, tag: str, pairs: Iterable[tuple[int, int]]) -> ShardState:
+        """Read the state of pairs (userid, itemid).
 
         Raises:
             NotPublished: if the shard has no snapshot.
             Unreadable: if the shard does not say how far it is folded.
             Unreachable: if Redis does not answer.
         """
-        self._tag, self._client = tag, client
-        self.unreadable: dict[int, str] = {}
-        self.unreadable_items: dict[int, str] = {}
-        self.damaged: list[str] = []
-        of_user: dict[int, list[int]] = {}
+        items_of: dict[int, list[int]] = {}
         for userid, itemid in pairs:
-            of_user.setdefault(userid, []).append(itemid)
-        userids = list(of_user)
-        itemids = sorted({itemid for items in of_user.values() for itemid in items})
+            items_of.setdefault(userid, []).append(itemid)
+        userids = list(items_of)
+        itemids = sorted({itemid for items in items_of.values() for itemid in items})
+        # In one transaction, so that what is read is of one moment: inputs are logged before the guard is asked.
+        read = client.pipeline(transaction=True)
+        read.get(f"{tag}:applied")
+        if userids:
+            read.mget([f"{tag}:profile:{userid}" for userid in userids])
+            read.hmget(f"{tag}:users", [str(userid) for userid in userids])
+            read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids])
+            for userid, items in items_of.items():
+                read.hmget(f"{tag}:seen:{userid}", [str(itemid) for itemid in items])
+        stored, *answered = answers(read)
+        if stored is None:
+            raise NotPublished("there is no snapshot yet; run `reelstream publish`")
+        applied = offset_of(stored, f"{tag}:applied") or 0
+        packed, attributes, counts, *seen = answered or ([], [], [])
+        profiles = _values(userids, packed, unpack_profile)
+        users = {
+            userid: _value(stored, partial(unpack_user, userid)) for userid, stored in _fields(userids, attributes)
+        }
+        counters = _values(itemids, counts, unpack_counter)
+        rated = {
+            (userid, itemid): _value(stored, unpack_rated)
+            for (userid, items), values in zip(items_of.items(), seen, strict=True)
+            for itemid, stored in _fields(items, values)
+            if stored is not None
+        }
+        return cls(
+            tag,
+            applied,
+            {userid: value if isinstance(value, Profile) else Profile(userid) for userid, value in profiles.items()},
+            {
+                userid: value if isinstance(value, User) else unpack_user(userid, None)
+                for userid, value in users.items()
+            },
+            {pair: value for pair, value in rated.items() if not isinstance(value, Unreadable)},
+            {itemid: value if isinstance(value, ItemCounter) else ItemCounter() for itemid, value in counters.items()},
+            _unreadable_users(client, tag, profiles, rated),
+            frozenset(_unreadable(counters)),
+            [f"attributes of user {userid} in {tag}: {users[userid]}" for userid in _unreadable(users)],
+        )
+
+
+def _unreadable_users(
+    client: Client,
+    tag: str,
+    profiles: Mapping[int, Profile | Unreadable | None],
+    rated: Mapping[tuple[int, int], Rated | Unreadable],
+) -> frozenset[int]:
+    """Users whose stored profile or seen filter cannot be read, or is not their own, or lacks the other of the two."""
+    unreadable = {userid for userid, _ in _unreadable(rated)} | {*_unreadable(profiles)}
+    unreadable |= {userid for userid, _ in rated if profiles[userid] is None}
+    unreadable |= {
+        userid for userid, profile in profiles.items() if isinstance(profile, Profile) and profile.userid != userid
+    }
+    # MGET does not distinguish users without a profile from those whose key holds another type.
+    if without := [userid for userid, profile in profiles.items() if profile is None]:
+        types = client.pipeline(transaction=False)
+        for userid in without:
+            types.type(f"{tag}:profile:{userid}")
+        unreadable |= {userid for userid, kind in zip(without, answers(types), strict=True) if kind != b"none"}
+    return frozenset(unreadable)
+
+
+def _unreadable(values: Mapping[K, object]) -> list[K]:
+    """The names of the values that cannot be read."""
+    return [name for name, value in values.items() if isinstance(value, Unreadable)]
+
+
+def _fields(names: Sequence[int], values: Any) -> Iterable[tuple[int, Any]]:
+    """Each name with its value; with the error in place of all of them where the key holds another type."""
+    return zip(names, [values] * len(names) if isinstance(values, Exception) else values, strict=True)
+
+
+def _values(names: Sequence[int], packed: Any, unpack: Callable[[bytes], T]) -> dict[int, T | Unreadable | None]:
+    """The stored values by name; None where there is none."""
+    return {name: None if stored is None else _value(stored, unpack) for name, stored in _fields(names, packed)}
+
+
+def _value(packed: Any, unpack: Callable[[bytes], T]) -> T | Unreadable:
+    """What is stored; the error where it cannot be read."""
+    try:
+        return Unreadable(str(packed)) if isinstance(packed, Exception) else unpack(packed)
+    except Unreadable as error:
+        return error
+
+
+class ShardTransaction:
+    """One guarded change of a shard: read in full when made, written in full or not at all by `commit`.
+
+    Attributes:
+        state: the state as it was read.
+    """
+
+    def __init__(self, client: Client, tag: str, pairs: Iterable[tuple[int, int]]) -> None:
+        """Read the state of the pairs (userid, itemid); raises as `ShardState.read` does."""
+        self._tag, self._client = tag, client
         with reachable():
             self._write = client.pipeline(transaction=True)
             self._write.watch(f"{tag}:applied")  # type: ignore[no-untyped-call]
-            # In one transaction, so that what is read is of one moment: inputs are logged before the guard is asked.
-            read = client.pipeline(transaction=True)
-            read.get(f"{tag}:applied")
-            if userids:
-                read.mget([f"{tag}:profile:{userid}" for userid in userids])
-                read.hmget(f"{tag}:users", [str(userid) for userid in userids])
-                read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids])
-                for userid, items in of_user.items():
-                    read.hmget(f"{tag}:seen:{userid}", [str(itemid) for itemid in items])
             try:
-                applied, *state = answers(read)
-                self._type_of_profiles(client, userids, state)
+                self.state = ShardState.read(client, tag, pairs)
             except BaseException:
                 self._write.reset()
                 raise
-        if applied is None:
-            self._write.reset()
-            raise NotPublished("there is no snapshot yet; run `reelstream publish`")
-        try:
-            self.applied = offset_of(applied, f"{tag}:applied") or 0
-        except Unreadable:
-            self._write.reset()
-            raise
-        profiles, users, counters, *seen = state if state else ([], [], [])
-        self.profiles = {
-            userid: self._read(self.unreadable, userid, packed, unpack_profile) or Profile(userid)
-            for userid, packed in zip(userids, profiles, strict=True)
-        }
-        for userid, profile in self.profiles.items():
-            if profile.userid != userid:
-                self.unreadable[userid] = f"it is that of user {profile.userid}"
-        self.users = {userid: self._user(userid, packed) for userid, packed in self._fields(userids, users)}
-        self.counters = {
-            itemid: self._read(self.unreadable_items, itemid, packed, unpack_counter) or ItemCounter()
-            for itemid, packed in self._fields(itemids, counters)
-        }
-        self.rated: dict[tuple[int, int], Rated] = {}
-        for (userid, items), profile, values in zip(of_user.items(), profiles, seen, strict=True):
-            for itemid, packed in self._fields(items, values):
-                rated = self._read(self.unreadable, userid, packed, unpack_rated)
-                if rated is not None:
-                    self.rated[userid, itemid] = rated
-                    if profile is None:
-                        self.unreadable[userid] = "it is missing, while its seen filter is there"
 
-    def why_unreadable(self, event: Event) -> str | None:
-        """Return the reason why an event cannot be folded into the stored state; None if it can."""
-        if event.userid in self.unreadable:
-            return f"the stored profile of user {event.userid} cannot be read"
-        if event.itemid in self.unreadable_items:
-            return f"the stored counters of item {event.itemid} in {self._tag} cannot be read"
-        return None
-
-    def _type_of_profiles(self, client: Client, userids: Sequence[int], state: Sequence[Any]) -> None:
-        """Distinguish users without a profile from those whose key holds another type, which MGET does not."""
-        without = [userid for userid, packed in zip(userids, state[0], strict=True) if packed is None] if state else []
-        if without:
-            types = client.pipeline(transaction=False)
-            for userid in without:
-                types.type(f"{self._tag}:profile:{userid}")
-            for userid, kind in zip(without, types.execute(), strict=True):
-                if kind != b"none":
-                    self.unreadable[userid] = f"its key holds a {kind.decode()}"
-
-    @staticmethod
-    def _fields(names: Sequence[int], values: Any) -> Iterable[tuple[int, Any]]:
-        """Each name with its value; with the error in place of all of them where the key holds another type."""
-        return zip(names, [values] * len(names) if isinstance(values, Exception) else values, strict=True)
-
-    def _read(self, unreadable: dict[int, str], name: int, packed: Any, unpack: Callable[[bytes], T]) -> T | None:
-        """The value in `packed`; None where there is none, or it cannot be read, which `unreadable` then says."""
-        if packed is None:
-            return None
-        try:
-            if isinstance(packed, Exception):
-                raise Unreadable(str(packed)) from packed
-            return unpack(packed)
-        except Unreadable as error:
-            unreadable[name] = str(error)
-            return None
-
-    def _user(self, userid: int, packed: Any) -> User:
-        damaged: dict[int, str] = {}
-        user = self._read(damaged, userid, packed, lambda stored: unpack_user(userid, stored))
-        self.damaged += [f"attributes of user {userid} in {self._tag}: {why}" for why in damaged.values()]
-        return user or unpack_user(userid, None)
-
-    def commit(self, applied: int, changes: Changes) -> None:
+    def commit(self, applied: int, changes: Changes) -> str | None:
         """Write the changes together with the offset of the last event in them.
+
+        Returns:
+            What was lost of them, where a key that is only written holds another type; None where nothing was.
 
         Raises:
             ShardLost: if another worker has changed the shard since it was read; nothing is written.
@@ -196,9 +224,10 @@ class ShardTransaction:
             with reachable():
                 if self._client.get(f"{tag}:applied") != str(applied).encode():
                     raise
-            self.damaged.append(f"a key of {tag} holds another type: {error}")
+            return f"a key of {tag} holds another type: {error}"
         finally:
             write.reset()
+        return None
 
     def abandon(self) -> None:
         """Give the connection back without writing."""

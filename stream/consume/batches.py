@@ -1,9 +1,9 @@
-"""Batches of a Faust stream."""
+"""Batches of a Faust stream: events are read in them, worked on in a thread, and acknowledged."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
 import faust
@@ -17,7 +17,7 @@ MOST_BYTES = 4 * 2**20
 async def batches(
     stream: faust.StreamT[bytes], most: int, within_s: float, most_bytes: int = MOST_BYTES
 ) -> AsyncIterator[list[Any]]:
-    """Lists of events, each acknowledged when the next is asked for.
+    """Lists of events, each of which the reader must `acknowledge`.
 
     A list holds all that waits, so that the further behind a worker is, the fewer times it goes to the stores. Faust's
     `take_events` gives what comes within a time, which is a few events where they come slowly, because the processor
@@ -40,6 +40,23 @@ async def batches(
             await asyncio.sleep(within_s)
         if len(events) == most or size >= most_bytes or waiting.empty():
             yield events
-            for each in events:
-                await stream.ack(each)
             events, size = [], 0
+
+
+async def run_blocking(work: Callable[[Sequence[Any]], None], events: Sequence[Any]) -> None:
+    """Do blocking work on events in a thread, and return only once it is done.
+
+    Also where Faust cancels the agent that waits for it: left alone, the thread would run on beside the next one.
+    """
+    doing = asyncio.ensure_future(asyncio.to_thread(work, events))
+    try:
+        await asyncio.shield(doing)
+    except asyncio.CancelledError:
+        await doing
+        raise
+
+
+async def acknowledge(stream: faust.StreamT[bytes], events: Sequence[Any]) -> None:
+    """Let Kafka know that events are done, so that no worker reads them again."""
+    for event in events:
+        await stream.ack(event)

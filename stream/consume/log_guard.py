@@ -170,7 +170,7 @@ class LogGuard:
                 continue
             transaction = self._profiles.begin(partition, [])
             try:
-                if transaction.applied == applied:
+                if transaction.state.applied == applied:
                     transaction.commit(end - 1, Changes({}, {}, {}, {}))
                     self._profiles.set_visible_offsets({partition: end - 1})
             except ShardLost:

@@ -5,27 +5,23 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
 from functools import cached_property
 from importlib import import_module
-from typing import Any
 
 import faust
-from faust.types import TP
 
 from drift.events import Scored
 from settings import Settings
-from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Models, Profiles, Published, StoreError
-from stream.consume.batches import batches
+from stores import DriftTopics, FeatureBatch, LiveRun, Models, StoreError
+from stream.consume.assignment import Assignment, Backlog
+from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.drift.counterfactual import CounterfactualList
-from stream.drift.counting import Drifting, Message
+from stream.drift.counting import Drifting
 from stream.drift.earlier import EarlierCounters
-from stream.drift.metrics import DriftMetrics
 from stream.drift.scoring import Scorer
-from stream.metrics import Metrics
-from stream.retry import Retrier
-from stream.run_blocking import run_blocking
-from stream.troubles import DRIFT, Troubles
+from stream.health import Health
+from stream.redis_stores import RedisStores
+from stream.troubles import DRIFT
 
 log = logging.getLogger("reelstream.stream")
 
@@ -42,68 +38,26 @@ BEGINS_WITHIN_S = 15.0
 """Seconds after which it loads river even so."""
 
 
-def position(store: DriftStore, settings: Settings, troubles: Troubles) -> dict[TP, int | None]:
-    """Offset of the feature log up to which events are counted; -1 where that cannot be read."""
-    if not settings.drift.enabled:
-        return {}
-    try:
-        counted = store.position()
-    except StoreError:
-        raise
-    except Exception as error:
-        troubles.report(DRIFT, f"the position of drift cannot be read: {error!r}", error=error)
-        counted = -1
-    return {TP(settings.kafka.features_topic, 0): counted}
-
-
-def watch_drift(
-    app: faust.App,
-    settings: Settings,
-    profiles: Profiles,
-    published: Published,
-    metrics: Metrics,
-    retrier: Retrier,
-    behind: Callable[[], int],
-    troubles: Troubles,
-) -> None:
+def watch_drift(app: faust.App, settings: Settings, stores: RedisStores, health: Health, backlog: Backlog) -> None:
     """Add the agent to an application.
 
     Args:
         app: the application.
         settings: all settings.
-        profiles: the state.
-        published: the run in use.
-        metrics: of the worker.
-        retrier: tries again while a store is away.
-        behind: tells how many ratings wait for this worker.
-        troubles: where failures are reported; none of them stops the fold.
+        stores: the state, the run in use, and what drift has found.
+        health: failures, none of which stops the fold, and what the worker waits for.
+        backlog: the ratings that wait for this worker.
     """
-    ranker = Ranker(settings, profiles, published)
-    drifting = Drifting(
-        settings.drift,
-        published,
-        DriftStore(profiles.client),
-        DriftTopics(settings.kafka),
-        troubles,
-        ranker.score,
-        DriftMetrics(metrics.registry),
-        retrier,
-    )
-    feature_log = TP(settings.kafka.features_topic, 0)
+    ranker = Ranker(settings, stores)
+    feature_log = Assignment(app, settings.kafka.features_topic)
+    drifting = Drifting(settings.drift, stores, DriftTopics(settings.kafka), ranker, feature_log, health)
 
-    def count(events: Sequence[Any]) -> None:
-        messages = [Message(each.message.offset, each.message.value, each.message.timestamp or 0.0) for each in events]
-        try:
-            drifting.count(messages, lambda: feature_log in app.consumer.assignment())
-        except Exception as error:
-            # Counted no further than the position in Redis, from which the next worker goes on.
-            troubles.report(DRIFT, f"{len(messages)} messages are not counted: {error!r}", len(messages), error)
-
-    @app.agent(app.topic(feature_log.topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
+    @app.agent(app.topic(settings.kafka.features_topic, key_type=bytes, value_type=bytes, internal=False), name="drift")
     async def drift(stream: faust.StreamT[bytes]) -> None:
         async for events in batches(stream, MESSAGES, settings.drift.within_s):
             await loaded.wait()
-            await run_blocking(count, events)
+            await run_blocking(drifting.count_events, events)
+            await acknowledge(stream, events)
 
     loaded = asyncio.Event()
 
@@ -113,20 +67,20 @@ def watch_drift(
         until = time.monotonic() + BEGINS_WITHIN_S
         await asyncio.to_thread(ranker.read_counters)
         await asyncio.sleep(KNOWN_AFTER_S)
-        while behind() > FEW and time.monotonic() < until:
+        while backlog.total() > FEW and time.monotonic() < until:
             await asyncio.sleep(0.1)
         try:
             await asyncio.to_thread(import_module, "river.drift")
         except Exception as error:
-            troubles.report(DRIFT, f"the detectors cannot be loaded: {error!r}", error=error)
+            health.troubles.report(DRIFT, f"the detectors cannot be loaded: {error!r}", error=error)
         loaded.set()
 
 
 class Ranker:
     """The live ranker, connected when the first event is scored."""
 
-    def __init__(self, settings: Settings, profiles: Profiles, published: Published) -> None:
-        self._settings, self._profiles, self._published = settings, profiles, published
+    def __init__(self, settings: Settings, stores: RedisStores) -> None:
+        self._settings, self._profiles, self._published = settings, stores.profiles, stores.published
 
     def score(self, batch: FeatureBatch, run: LiveRun) -> Scored:
         """Score the sampled events of a batch."""

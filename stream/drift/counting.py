@@ -19,8 +19,9 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -31,17 +32,23 @@ from drift.monitor import Monitor, Plan
 from drift.records import Alarm, DriftUpdate
 from features import LIKED
 from settings import DriftSettings
-from stores import DriftStore, DriftTopics, FeatureBatch, LiveRun, Published, ShardLost, StoreError
+from stores import DriftTopics, FeatureBatch, LiveRun, ShardLost, StoreError
 from stores.kafka.feature_log import FeatureLogError
+from stream.consume.assignment import Assignment
 from stream.drift.failures import DETECTOR, Failures
 from stream.drift.metrics import DriftMetrics
-from stream.retry import Retrier
-from stream.troubles import DRIFT, Troubles
+from stream.health import Health
+from stream.redis_stores import RedisStores
+from stream.troubles import DRIFT
 
 log = logging.getLogger("reelstream.stream")
 
-Score = Callable[[FeatureBatch, LiveRun], Scored]
-"""Scores the sampled events of a batch."""
+
+class Ranker(Protocol):
+    """Scores events."""
+
+    def score(self, batch: FeatureBatch, run: LiveRun) -> Scored:
+        """Score the sampled events of a batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,83 +65,91 @@ class Drifting:
 
     Args:
         settings: how drift is watched.
-        published: the run in use and its reference.
-        store: what is shown.
+        stores: the run in use and its reference, and what is shown.
         topics: where alarms go.
-        troubles: where failures are reported.
-        score: scores the sampled events.
-        metrics: of drift.
-        retrier: tries again while a store is away.
+        ranker: scores the sampled events.
+        feature_log: whether this worker holds its partition.
+        health: where failures are reported, and what is tried again while a store is away.
     """
 
     def __init__(
         self,
         settings: DriftSettings,
-        published: Published,
-        store: DriftStore,
+        stores: RedisStores,
         topics: DriftTopics,
-        troubles: Troubles,
-        score: Score,
-        metrics: DriftMetrics,
-        retrier: Retrier,
+        ranker: Ranker,
+        feature_log: Assignment,
+        health: Health,
     ) -> None:
         self._plan = plan_of(settings)
-        self._published, self._store, self._topics, self._score = published, store, topics, score
-        self._metrics, self._retrier, self._troubles = metrics, retrier, troubles
+        self._published, self._store, self._topics, self._ranker = stores.published, stores.drift, topics, ranker
+        self._feature_log, self._health = feature_log, health
+        self._metrics = DriftMetrics(health.metrics.registry)
         self._failures = Failures()
         self._failed_batches = 0
         self._monitor: Monitor | None = None
         self._position = -1
         self._unwatched = ""
 
-    def count(self, messages: Sequence[Message], holds: Callable[[], bool]) -> None:
-        """Count consecutive messages, however long the stores are away; `holds` tells whether this worker still may.
+    def count_events(self, events: Sequence[Any]) -> None:
+        """Count the messages of Faust's events; a failure is reported, and never stops the worker."""
+        messages = [Message(each.message.offset, each.message.value, each.message.timestamp or 0.0) for each in events]
+        try:
+            self.count(messages)
+        except Exception as error:
+            # Counted no further than the position in Redis, from which the next worker goes on.
+            text = f"{len(messages)} messages are not counted: {error!r}"
+            self._health.troubles.report(DRIFT, text, len(messages), error)
+
+    def count(self, messages: Sequence[Message]) -> None:
+        """Count consecutive messages, however long the stores are away.
 
         Messages that cannot be counted are reported and skipped, and the others are counted without them. Where that
         is all of two batches in a row, it must be the state, which is reset.
         """
         try:
-            self._try(messages, holds)
+            self._try(messages)
             self._failed_batches = 0
             return
         except StoreError:
             raise
         except Exception as error:
             log.warning("a batch of the feature log cannot be counted as a whole: %r", error)
-        failed = self._one_by_one(messages, holds)
+        failed = self._one_by_one(messages)
         self._failed_batches = self._failed_batches + 1 if len(failed) == len(messages) else 0
         if self._failed_batches > 1:
             self._reset("no message can be counted with it", failed[0][1])
-            failed, self._failed_batches = self._one_by_one(messages, holds), 0
+            failed, self._failed_batches = self._one_by_one(messages), 0
         if failed:
             message, first = failed[0]
             self._fail(f"{len(failed)} messages cannot be counted, from offset {message.offset} on: {first!r}", first)
 
-    def _one_by_one(self, messages: Sequence[Message], holds: Callable[[], bool]) -> list[tuple[Message, Exception]]:
+    def _one_by_one(self, messages: Sequence[Message]) -> list[tuple[Message, Exception]]:
         """Count messages each by itself; those that cannot be counted, and why."""
         failed: list[tuple[Message, Exception]] = []
         for message in messages:
             try:
-                self._try([message], holds)
+                self._try([message])
             except StoreError:
                 raise
             except Exception as error:
                 failed.append((message, error))
         return failed
 
-    def _try(self, messages: Sequence[Message], holds: Callable[[], bool]) -> None:
+    def _try(self, messages: Sequence[Message]) -> None:
         def attempt() -> None:
             try:
                 self._count(messages)
             except ShardLost:
-                if holds():
+                if 0 in self._feature_log:
                     raise
                 log.info("drift is counted by another worker now")
 
-        self._retrier("counting drift", attempt)
+        self._health.retrier("counting drift", attempt)
 
     def _count(self, messages: Sequence[Message]) -> None:
         run = self._run()
+        # One that fails midway is not gone on with, but read again.
         monitor, self._monitor = self._monitor, None
         if monitor is None or run is None or monitor.run != run.run:
             monitor = self._load(run)
@@ -151,8 +166,10 @@ class Drifting:
                 ):
                     created.append(batch.created)
             monitor.finish(update)
-            self._review(monitor, update)
-        self._failures.put_into(update)
+            update.unacknowledged = self._outdated(monitor, update)
+        opened, closed = self._failures.changes()
+        update.opened += opened
+        update.closed += closed
         self._tell(update.opened + update.closed)
         self._write(new[-1].offset, update)
         self._failures.written(update)
@@ -191,7 +208,7 @@ class Drifting:
 
     def _scored(self, batch: FeatureBatch, run: LiveRun) -> Scored:
         try:
-            return self._score(batch, run)
+            return self._ranker.score(batch, run)
         except Exception as error:
             self._fail(f"events cannot be scored: {error!r}", error)
             return Scored.none(run.run)
@@ -208,7 +225,8 @@ class Drifting:
             raise
         except Exception as error:
             self._reset("it cannot be written", error)
-            self._failures.put_into(update)
+            opened, _ = self._failures.changes()
+            update.opened += opened
             self._tell([alarm for alarm in update.opened if alarm.detector == DETECTOR])
             self._store.write(-1, position, update)
 
@@ -225,10 +243,10 @@ class Drifting:
 
     def _tell(self, alarms: Sequence[Alarm]) -> None:
         if refused := self._topics.tell([(alarm.key, alarm.model_dump_json()) for alarm in alarms]):
-            self._troubles.report(DRIFT, f"Kafka refuses {len(refused)} alarms: {refused[0]}", len(refused))
+            self._health.troubles.report(DRIFT, f"Kafka refuses {len(refused)} alarms: {refused[0]}", len(refused))
 
     def _fail(self, message: str, error: Exception | None = None) -> None:
-        self._troubles.report(DRIFT, message, error=error)
+        self._health.troubles.report(DRIFT, message, error=error)
         self._failures.happened()
 
     def _load(self, run: LiveRun | None) -> Monitor | None:
@@ -259,19 +277,19 @@ class Drifting:
                 self._fail(f"the stored state of drift cannot be read and is reset: {error!r}", error)
         return Monitor(run.run, reference, self._plan)
 
-    def _review(self, monitor: Monitor, update: DriftUpdate) -> None:
-        """Take back what operators have said of alarms that have changed since."""
+    def _outdated(self, monitor: Monitor, update: DriftUpdate) -> list[str]:
+        """The acknowledged causes whose alarms have changed since."""
         if not (update.now or update.opened or update.closed):
-            return
+            return []
         try:
             known, standing = self._store.acknowledged(), update.now or self._store.now()
         except StoreError:
             raise
         except Exception as error:
-            self._fail(f"what operators have said of alarms cannot be read: {error!r}", error)
-            return
+            self._fail(f"the acknowledgements of alarms cannot be read: {error!r}", error)
+            return []
         opened = monitor.open_alarms
-        update.unacknowledged = [cause for cause, each in known.items() if changed(each, opened, standing)]
+        return [cause for cause, each in known.items() if changed(each, opened, standing)]
 
     def _reference(self, run: LiveRun) -> Reference:
         """A run's reference.

@@ -35,14 +35,15 @@ class Failures:
         """Take note of a failure."""
         self._new += 1
 
-    def put_into(self, update: DriftUpdate) -> None:
-        """Put the alarm into what a batch changes, where it opens or closes with it."""
+    def changes(self) -> tuple[list[Alarm], list[Alarm]]:
+        """The alarm where it opens, and where it closes, with the batch that is counted now."""
         now = self._clock()
         if self._new and self._open is None:
-            update.opened.append(_alarm(self._new, now))
-        elif not self._new and self._open is not None:
+            return [_alarm(self._new, now)], []
+        if not self._new and self._open is not None:
             closed = {"closed": self._open.opened, "closed_wall_ts": now, "closed_event_ts": int(now)}
-            update.closed.append(self._open.model_copy(update=closed))
+            return [], [self._open.model_copy(update=closed)]
+        return [], []
 
     def written(self, update: DriftUpdate) -> None:
         """Take note that what a batch changes is written."""

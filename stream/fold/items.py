@@ -2,42 +2,64 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from functools import cached_property
 
 from features import Item, item_row, merge
-from stores import Profiles, Published
+from settings import Settings
 from stores.feast.feature_store import Features
+from stream.health import Health
+from stream.redis_stores import RedisStores
+from stream.troubles import STORED_VALUES
 
 
-def publish_items(
-    profiles: Profiles,
-    published: Published,
-    features: Features,
-    items: Mapping[int, Item],
-    damaged: Callable[[str, int], None],
-) -> int:
-    """Publish the rows of all items whose counters changed since the last time.
+class ItemPublisher:
+    """Publishes the rows of items whose counters changed.
 
     Only the worker that holds partition 0 does it, so that an item's row has one writer. An item stays marked until
     its row is written: a crash in between means that it is written again.
 
     Args:
-        damaged: told of items whose counters cannot be read.
-
-    Returns:
-        Items published.
-
-    Raises:
-        Unreachable: if a store does not answer; what was not published is published the next time.
+        settings: all settings.
+        stores: the state, and who is told of new rows.
+        health: failures, and what the worker waits for.
     """
-    dirty = profiles.take_dirty()
-    if not dirty:
-        return 0
-    partials = profiles.counters(dirty)
-    readable = [itemid for itemid in dirty if itemid in partials and itemid in items]
-    if left := sorted({*dirty} - {*readable}):
-        damaged(f"the stored counters of item {left[0]} cannot be read, so that its row stays as it is", len(left))
-    features.write_items((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
-    published.tell_items(readable)
-    profiles.published()
-    return len(readable)
+
+    def __init__(self, settings: Settings, stores: RedisStores, health: Health) -> None:
+        self._settings, self._stores, self._health = settings, stores, health
+
+    def publish(self, items: Mapping[int, Item]) -> None:
+        """Publish all rows that changed since the last time, however long a store is away.
+
+        A failure is reported: items are marked until they are published, and the fold need not end for that.
+        """
+        try:
+            published = self._health.retrier("publishing item counters", lambda: self._publish(items))
+            self._health.metrics.items.inc(published)
+        except Exception as error:
+            self._health.troubles.report(STORED_VALUES, f"items are not published: {error!r}", error=error)
+
+    @cached_property
+    def _features(self) -> Features:
+        """The feature store, of its own: it is not for use by several threads at once."""
+        return Features(self._settings)
+
+    def _publish(self, items: Mapping[int, Item]) -> int:
+        """Publish once; returns how many items.
+
+        Raises:
+            Unreachable: if a store does not answer; what was not published is published the next time.
+        """
+        profiles = self._stores.profiles
+        dirty = profiles.take_dirty()
+        if not dirty:
+            return 0
+        partials = profiles.counters(dirty)
+        readable = [itemid for itemid in dirty if itemid in partials and itemid in items]
+        if left := sorted({*dirty} - {*readable}):
+            message = f"the stored counters of item {left[0]} cannot be read, so that its row stays as it is"
+            self._health.troubles.report(STORED_VALUES, message, len(left))
+        self._features.write_items((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
+        self._stores.published.tell_items(readable)
+        profiles.published()
+        return len(readable)

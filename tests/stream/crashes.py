@@ -8,10 +8,11 @@ from typing import TypeVar
 from features import Row
 from stores import Changes, Logged, Profiles, ShardTransaction
 from stores.feast.feature_store import Features
+from stores.kafka.producer import Refused
 
 T = TypeVar("T")
 
-EFFECTS = ("report_dead", "commit", "write_rows", "set_served")
+EFFECTS = ("log_dead", "commit", "write_rows", "set_served")
 
 
 class Crash(Exception):
@@ -59,9 +60,9 @@ class CrashingProfiles(Profiles):
         transaction = super().begin(shard, pairs)
         commit = transaction.commit
 
-        def crash(applied: int, changes: Changes) -> None:
+        def crash(applied: int, changes: Changes) -> str | None:
             self.crashing.let_others_act()
-            self.crashing.around("commit", lambda: commit(applied, changes))
+            return self.crashing.around("commit", lambda: commit(applied, changes))
 
         transaction.commit = crash
         return transaction
@@ -89,8 +90,9 @@ class DeadTopic:
         self._crashing = crashing
         self.told: list[tuple[int, int, str]] = []
 
-    def __call__(self, dead: Sequence[tuple[Logged, str]]) -> None:
+    def __call__(self, dead: Sequence[tuple[Logged, str]]) -> list[tuple[Logged, str, Refused]]:
         self._crashing.around(
-            "report_dead",
+            "log_dead",
             lambda: self.told.extend((record.partition, record.offset, reason) for record, reason in dead),
         )
+        return []

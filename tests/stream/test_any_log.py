@@ -26,7 +26,9 @@ from stores.kafka.log_check import Checked, LogBounds, LogIdentity, mismatch
 from stores.kafka.record import Mark, fingerprint
 from stores.redis.profiles import LogStart
 from stores.redis.shard_log import ShardLogs
-from stream.fold.fold import Fold
+from stream.fold.event_path import Fold
+from stream.fold.stores import FoldStores
+from stream.troubles import Troubles
 from tests.stream.model import counters_of, profile_of, ratings_of
 from tests.stream.test_exactly_once import BAD, COUNT, EVENTS, ITEMS, MAX_FUTURE_S, SHARD, SHARDS, USERS
 
@@ -160,11 +162,15 @@ class AnyLog(RuleBasedStateMachine):
             self.profiles.write_shard(partition.number, {}, {}, {}, [], LogStart(partition.identity))
         self.history: list[list[Logged]] = [[] for _ in range(SHARDS)]
         self.damaged = [False] * SHARDS
-        features: Any = self.features
         self.dead: list[Logged] = []
-        report = lambda dead: self.dead.extend(record for record, _ in dead)  # noqa: E731
-        self.fold = Fold(self.profiles, features, ITEMS, report, MAX_FUTURE_S, None, self.runs)
+        log_dead: Any = self.log_dead
+        stores = FoldStores(ITEMS, self.profiles, self.features, log_dead, Troubles(lambda kind, n: None))
+        self.fold = Fold(stores, MAX_FUTURE_S, self.runs)
         self.workers = [Worker(self, shard) for shard in range(SHARDS)]
+
+    def log_dead(self, dead: Sequence[tuple[Logged, str]]) -> Sequence[object]:
+        self.dead.extend(record for record, _ in dead)
+        return ()
 
     def runs(self, shard: int, first: int, end: int) -> Sequence[Run]:
         accepted = [Run(at, until, False) for at, until in self.workers[shard].accepted]

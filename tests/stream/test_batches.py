@@ -1,4 +1,4 @@
-"""Batches of a stream: all that waits, but no more than may be held; acknowledged when the next is asked for."""
+"""Batches of a stream: all that waits, but no more than may be held; acknowledged by their reader alone."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from stream.consume.batches import batches
+from stream.consume.batches import acknowledge, batches
 
 
 class Waiting:
@@ -42,6 +42,7 @@ def test_a_list_ends(most: int, most_bytes: int, sizes: list[int]) -> None:
         async for events in batches(stream, most, 0.001, most_bytes):
             assert len(stream.acknowledged) == sum(map(len, found))
             found.append([event.message.value for event in events])
+            await acknowledge(stream, events)
         assert len(stream.acknowledged) == len(values)
         return found
 

@@ -26,7 +26,9 @@ from features import Event, EventError, Item, User, encode, user_row
 from settings import Settings
 from stores import Gap, Logged, ShardLost, connect, decode_event, partition_of
 from stores.feast.feature_store import Features
-from stream.fold.fold import Fold
+from stream.fold.event_path import Fold
+from stream.fold.stores import FoldStores
+from stream.troubles import Troubles
 from tests.stream.crashes import EFFECTS, Crash, Crashing, CrashingFeatures, CrashingProfiles, DeadTopic
 from tests.stream.model import counters_of, profile_of, ratings_of
 
@@ -73,7 +75,9 @@ class Stream(RuleBasedStateMachine):
 
     def new_worker(self) -> Fold:
         features: Any = CrashingFeatures(self.features, self.crashing)
-        return Fold(self.profiles, features, ITEMS, self.dead, MAX_FUTURE_S)
+        dead: Any = self.dead
+        stores = FoldStores(ITEMS, self.profiles, features, dead, Troubles(lambda kind, n: None))
+        return Fold(stores, MAX_FUTURE_S, lambda shard, first, end: ())
 
     def append(self, shard: int, key: bytes | None, value: bytes | None) -> None:
         self.log[shard].append(Logged(shard, len(self.log[shard]), key, value, (), APPENDED))

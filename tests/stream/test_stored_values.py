@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
+from typing import Any
 
 import msgpack
 import pytest
@@ -25,12 +26,26 @@ from stores.redis.packing import (
     unpack_rated,
     unpack_user,
 )
-from stream.fold.fold import Fold
+from stream.fold.event_path import Fold
+from stream.fold.stores import FoldStores
+from stream.troubles import Troubles
 
 ITEMS = {number: Item(number, str(number), 1990, (number,)) for number in (1, 2, 3)}
 TAG = "{ratings-0}"
 BAD, GOOD = 5, 6
 """A user whose stored values are broken, and one whose are not."""
+
+
+class Reported(Troubles):
+    """Keeps the message of each failure."""
+
+    def __init__(self, messages: list[str]) -> None:
+        super().__init__(lambda kind, n: None)
+        self._messages = messages
+
+    def report(self, kind: str, message: str, n: int = 1, error: BaseException | None = None) -> None:
+        super().report(kind, message, n, error)
+        self._messages.append(message)
 
 
 class Folding:
@@ -45,17 +60,13 @@ class Folding:
         self.damaged: list[str] = []
         self.offset = -1
         self.profiles.write_shard(0, {}, {}, {}, [])
-        self.fold = Fold(
-            self.profiles,
-            features,
-            ITEMS,
-            self.report,
-            86_400.0,
-            damaged=lambda message, n: self.damaged.append(message),
-        )
+        log_dead: Any = self.log_dead
+        stores = FoldStores(ITEMS, self.profiles, features, log_dead, Reported(self.damaged))
+        self.fold = Fold(stores, 86_400.0, lambda shard, first, end: ())
 
-    def report(self, dead: Sequence[tuple[Logged, str]]) -> None:
+    def log_dead(self, dead: Sequence[tuple[Logged, str]]) -> Sequence[object]:
         self.dead += [(record.offset, reason) for record, reason in dead]
+        return ()
 
     def send(self, *events: Event) -> None:
         records = []
@@ -63,7 +74,7 @@ class Folding:
             self.offset += 1
             records.append(Logged(0, self.offset, *encode(event), (), 2e9))
         folded, refused = self.fold({0: records})
-        assert not refused and folded[0].last == self.offset
+        assert not refused and folded[0].batch.last == self.offset
         assert self.profiles.applied() == self.profiles.visible_offsets() == [self.offset]
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 
@@ -18,6 +20,7 @@ from offline.data import readers
 from offline.data.split import split
 from offline.state.snapshot import Shards
 from producers import Pace, Recording, replay, scenario
+from producers.scenarios import FEATURE
 from stores import DriftStore, FeatureBatch
 from stream.drift.earlier import EarlierCounters
 from tests.polling import until
@@ -52,6 +55,12 @@ def send_inverted(system: System) -> None:
 
 def counted(store: DriftStore) -> int:
     return sum(counts.events for counts in store.counts().values())
+
+
+def logged_rows(system: System) -> np.ndarray:
+    """The ranker's inputs before each event, as the feature log has them."""
+    batches = [FeatureBatch.unpack(record.value) for record in system.log(system.settings.kafka.features_topic)]
+    return np.concatenate([batch.rows for batch in batches])
 
 
 def test_counts_and_rows_after_a_killed_worker_are_those_of_an_undisturbed_replay(system: System) -> None:
@@ -169,10 +178,8 @@ def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
     event = Event(800_001, system.catalogue_items()[0], 5, 1000)
     system.send_events([event, event, Event(800_001, system.catalogue_items()[1], 1, 1001)])
     until(lambda: counted(store) == 2, WITHIN_S)
-    batches = [FeatureBatch.unpack(record.value or b"") for record in system.log(system.settings.kafka.features_topic)]
-    rows = np.concatenate([batch.rows for batch in batches])
     place = DENSE_COLUMNS.index("user_log_n")
-    assert rows[:, place].tolist() == [0.0, np.log1p(np.float32(1.0))]
+    assert logged_rows(system)[:, place].tolist() == [0.0, np.log1p(np.float32(1.0))]
 
 
 def test_without_the_ranker_events_are_counted_all_the_same(system: System) -> None:
@@ -185,3 +192,32 @@ def test_without_the_ranker_events_are_counted_all_the_same(system: System) -> N
         servers.start(system.settings, ["triton"])
     assert store.quality() == []
     assert store.now() is not None
+
+
+def test_the_header_broken_spoils_features_only_where_the_setting_allows_it(system: System) -> None:
+    store = start_over(system)
+    before = len(system.log())
+    command = [sys.executable, "-m", "cli", "replay", "--max", "--scenario", "broken-missing"]
+    refused = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert refused.returncode == 1
+    assert refused.stderr.strip().count("\n") == 0 and "drift.spoil_features" in refused.stderr
+    assert len(system.log()) == before
+    send(system, "broken-missing")
+    until(lambda: counted(store) == len(system.events), WITHIN_S)
+    assert not np.isnan(logged_rows(system)).any()
+    assert system.verify().differing == {}
+
+    store = start_over(system)
+    servers.stop(system.settings, ["workers"])
+    drift = system.settings.drift.model_copy(update={"spoil_features": True})
+    try:
+        servers.start(system.settings.model_copy(update={"drift": drift}), ["workers"])
+        send(system, "broken-missing")
+        until(lambda: counted(store) == len(system.events), WITHIN_S)
+        rows = logged_rows(system)
+        place = DENSE_COLUMNS.index(FEATURE)
+        assert np.isnan(rows[:, place]).all()
+        assert not np.isnan(np.delete(rows, place, axis=1)).any()
+    finally:
+        servers.stop(system.settings, ["workers"])
+        servers.start(system.settings, ["workers"])

@@ -1,0 +1,119 @@
+"""What a fold writes to: the state, the feature store, and the topics of dead letters and of the ranker's inputs.
+
+What one record or row makes impossible is reported and left out; the others are written.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from features import Item, Profile, Row, User, user_row
+from settings import Settings
+from stores import DriftTopics, NotPublished, Profiles, StoreError
+from stores.feast.feature_store import Features
+from stores.kafka.dead_letters import DeadLetters
+from stream.fold.inputs import Inputs
+from stream.fold.shard_batch import Dead
+from stream.redis_stores import RedisStores
+from stream.troubles import DEAD_LETTERS, STORED_VALUES, Troubles
+
+log = logging.getLogger("reelstream.stream")
+
+DEAD_WITHIN_S = 30.0
+"""Seconds that Kafka gets to take a batch's dead letters, before the batch is tried again."""
+
+
+class FoldStores:
+    """What a fold writes to.
+
+    Args:
+        items: the catalogue.
+        profiles: the state in Redis.
+        features: the feature store.
+        dead_letters: the topic of dead letters.
+        troubles: where failures are reported.
+        inputs: the feature log; None where drift is not watched.
+    """
+
+    def __init__(
+        self,
+        items: Mapping[int, Item],
+        profiles: Profiles,
+        features: Features,
+        dead_letters: DeadLetters,
+        troubles: Troubles,
+        inputs: Inputs | None = None,
+    ) -> None:
+        self.items, self.profiles, self.inputs, self.troubles = items, profiles, inputs, troubles
+        self._features, self._dead_letters = features, dead_letters
+
+    @classmethod
+    def connect(cls, settings: Settings, redis: RedisStores, troubles: Troubles) -> FoldStores:
+        """Connect to the stores.
+
+        Raises:
+            NotPublished: if there is no catalogue that can be read.
+            OtherVersion: if the state holds other counts than are declared.
+            Unreachable: if Redis does not answer.
+        """
+        redis.published.require_state_version()
+        try:
+            items = redis.published.catalogue()
+        except StoreError:
+            raise
+        except Exception as error:
+            raise NotPublished(
+                f"the catalogue in Redis cannot be read ({error!r}); `reelstream publish` writes it again"
+            ) from error
+        inputs = None
+        if settings.drift.enabled:
+            inputs = Inputs(items, redis.published.others, settings.drift, DriftTopics(settings.kafka), troubles)
+        dead_letters = DeadLetters(settings.kafka, DEAD_WITHIN_S)
+        return cls(items, redis.profiles, Features(settings), dead_letters, troubles, inputs)
+
+    def log_dead(self, dead: Sequence[Dead]) -> None:
+        """Append dead letters; returns once Kafka has them, or refuses them for good.
+
+        Raises:
+            Unreachable: if Kafka does not answer.
+        """
+        if not dead:
+            return
+        for reason, n in Counter(reason for _, reason in dead).items():
+            first = next(record for record, why in dead if why == reason)
+            log.warning("dead letters: %d from partition %d offset %d on: %s", n, first.partition, first.offset, reason)
+        if refused := self._dead_letters(dead):
+            record, reason, error = refused[0]
+            self.troubles.report(
+                DEAD_LETTERS,
+                f"Kafka refuses {len(refused)} for good, from partition {record.partition} offset {record.offset} on "
+                f"({reason}): {error}; the records stay in the log",
+                len(refused),
+            )
+
+    def write_rows(self, users: Sequence[tuple[Profile, User]]) -> None:
+        """Write the feature rows of users.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        try:
+            self._features.write_users([self._row(*user) for user in users])
+            return
+        except StoreError:
+            raise
+        except Exception as error:
+            log.warning("the feature rows of a batch cannot be written together: %r", error)
+        for profile, user in users:
+            try:
+                self._features.write_users([self._row(profile, user)])
+            except StoreError:
+                raise
+            except Exception as error:
+                message = f"the feature row of user {user.userid} cannot be written: {error!r}"
+                self.troubles.report(STORED_VALUES, message)
+
+    def _row(self, profile: Profile, user: User) -> tuple[int, Row]:
+        return user.userid, user_row(profile, user, self.items)
