@@ -22,14 +22,16 @@ class Attributes:
         self._lock = threading.Lock()
         self._known: OrderedDict[int, User] = OrderedDict()
 
-    def remember(self, userid: int, row: Row) -> None:
-        """Remember the attributes in a user's feature row."""
+    def remember(self, userid: int, row: Row) -> User:
+        """Remember the attributes in a user's feature row; the user whom they describe."""
         gender, age, occupation = (cast(int, row[name]) for name in USER_ATTRIBUTES)
+        user = User(userid, gender, age, occupation)
         with self._lock:
-            self._known[userid] = User(userid, gender, age, occupation)
+            self._known[userid] = user
             self._known.move_to_end(userid)
             if len(self._known) > self._users:
                 self._known.popitem(last=False)
+        return user
 
     def of(self, userid: int) -> User:
         """What is known of a user, or a user of whom nothing is."""

@@ -47,7 +47,7 @@ class Follower:
         self._features = features
         self._notice = "0-0"
         self._read_at = 0.0
-        self._table: LiveItems | None = None
+        self._items: LiveItems | None = None
         self._snapshot: str | None = None
         self.live: Live | None = None
         self.waits_for: str | None = "the first look at what is published"
@@ -107,25 +107,25 @@ class Follower:
             raise NotPublished(UNPUBLISHED)
         self._published.require_state_version()
         run.require_columns()
-        table = self._table
-        if table is None or snapshot.created != self._snapshot:
-            table = LiveItems(self._published.catalogue(), self._settings.recall.half_life_days)
+        items = self._items
+        if items is None or snapshot.created != self._snapshot:
+            items = LiveItems(self._published.catalogue(), self._settings.recall.half_life_days)
             self._read_at = 0.0
             self._snapshot = snapshot.created
         if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
             self._notice = self._published.last_notice()
-            self._read_all(table)
+            self._read_all(items)
             self._read_at = time.monotonic()
         else:
             self._notice, changed = self._published.changed_items(self._notice)
-            table.update(self._features.items([itemid for itemid in changed if itemid in table.items]))
-        self._table = table
-        if self.live is None or self.live.run != run or self.live.items is not table:
-            self.live = Live(run, table)
+            items.update(self._features.items([itemid for itemid in changed if itemid in items.items]))
+        self._items = items
+        if self.live is None or self.live.run != run or self.live.items is not items:
+            self.live = Live(run, items)
 
-    def _read_all(self, table: LiveItems) -> None:
+    def _read_all(self, items: LiveItems) -> None:
         """Read every row, with pauses, so that requests beside it are not held up."""
-        itemids = table.itemids.tolist()
+        itemids = list(items.items)
         for start in range(0, len(itemids), ROWS):
-            table.update(self._features.items(itemids[start : start + ROWS]))
+            items.update(self._features.items(itemids[start : start + ROWS]))
             self._stopping.wait(PAUSE_S)

@@ -1,44 +1,29 @@
-"""A recommendation: profile, user vector, recall, features, ranking; each with the next best answer where one is away.
+"""A recommendation: the user's state from Redis and Feast, and `scoring`'s list with Triton and Elasticsearch.
 
-Redis profile -> Triton user_encoder -> Elasticsearch terms + kNN -> Feast features -> Triton ml_rec -> list
+Redis profile -> Feast features -> Triton user_encoder -> Elasticsearch terms + kNN -> Triton ml_rec -> list
 
-Without Redis the list is what is popular, from memory; without Feast the features are made from the profile and the
-attributes that Feast last told; without the encoder recall is by terms; without Elasticsearch it is by terms and
-popularity, from memory; without the ranker the order is that of recall.
+A store that is away is named in `degraded`, and the list is the next best one (`scoring.fallback`). Without Feast the
+features follow from the profile and the attributes that Feast last gave.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
-
-import numpy as np
 
 from api.attributes import Attributes
 from api.breakers import Breakers
-from api.items import LiveItems
 from api.live import Follower, Live
 from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
-from features import (
-    DENSE_COLUMNS,
-    GENRES,
-    Event,
-    Profile,
-    Row,
-    dense,
-    encoder_input,
-    fold,
-    preferences,
-    rating_input,
-    user_row,
-)
-from features.rows import USER_ATTRIBUTES
-from features.schema import Floats
+from features import DENSE_COLUMNS, GENRES, Event, Item, Profile, User, fold
+from features.columns import row_values
+from scoring import Fallback, Lister, Recommendations, UserState
 from settings import Settings
-from stores import Models, Profiles, Ranking, StoreError
-from stores.elasticsearch import Candidate, ItemIndex
+from stores import Models, Profiles, Serving, StoreError
+from stores.elasticsearch import ItemIndex
 from stores.feast.feature_store import Features
 
 T = TypeVar("T")
@@ -137,26 +122,14 @@ class Recommender:
 
     def complete(self, request: RecommendationRequest, answer: Answer) -> Answer:
         """Make the list of a request that has begun."""
-        live = answer.live
-        exclude = set(request.exclude)
-        row: Row | None
-        if request.history is not None:
-            profile: Profile | None = session_profile(request.history, live.items)
-            exclude.update(watched.itemid for watched in request.history)
-            row = None
-        else:
-            assert request.userid is not None
-            profile, seen = self._stored(request, answer)
-            exclude.update(seen)
-            row = self._user_features(request.userid, profile, answer) if profile else None
-        if profile is None or not profile.recent:
-            answer.fallback = answer.fallback or ("empty_history" if request.history is not None else "unknown_user")
-            answer.items = [
-                self._entry(live.items, itemid, score) for itemid, score in live.items.popular(request.size, exclude)
-            ]
-            return answer
-        row = row or user_row(profile, self._attributes.of(profile.userid), live.items.items)
-        self._rank(request, answer, profile, row, exclude)
+        items = answer.live.items
+        state = self._session(request, answer) if request.userid is None else self._stored(request.userid, answer)
+        state = replace(state, exclude={*state.exclude, *request.exclude})
+        made = self._lister(answer, request.explain).recommend([state], items.counters, request.size)
+        answer.items = [entry(items.ordered[column], score) for column, score in made.lists.entries(0)]
+        if request.explain and made.pairs is not None:
+            for place, listed in enumerate(answer.items):
+                listed["explain"] = explanation(made, place)
         return answer
 
     def _live(self) -> Live:
@@ -183,13 +156,19 @@ class Recommender:
                     f"{self._profiles.shard_of(request.userid)}"
                 )
 
-    def _stored(self, request: RecommendationRequest, answer: Answer) -> tuple[Profile | None, list[int]]:
-        assert request.userid is not None
-        userid = request.userid
+    def _session(self, request: RecommendationRequest, answer: Answer) -> UserState:
+        assert request.history is not None
+        profile = session_profile(request.history, answer.live.items.items)
+        if not profile.recent:
+            answer.fallback = Fallback.EMPTY_HISTORY
+        exclude = [watched.itemid for watched in request.history]
+        return UserState.of(profile, User(profile.userid), answer.live.items.items, exclude)
+
+    def _stored(self, userid: int, answer: Answer) -> UserState:
         found = answer.attempt("redis", lambda: self._profiles.profile(userid))
         if found is None:
-            answer.fallback = "profile_unavailable"
-            return None, []
+            answer.fallback = Fallback.PROFILE_UNAVAILABLE
+            return UserState(User(userid))
         profile, seen, applied = found
         if applied is not None:
             answer.as_of = {
@@ -197,96 +176,49 @@ class Recommender:
                 "offset": applied,
                 "ts": profile.last_ts if profile else 0,
             }
-        return profile, seen
-
-    def _user_features(self, userid: int, profile: Profile, answer: Answer) -> Row | None:
+        if profile is None or not profile.recent:
+            answer.fallback = Fallback.UNKNOWN_USER
+            return UserState(User(userid), exclude=seen)
         rows = answer.attempt("feast", lambda: self._features.users([userid]))
         row = rows.get(userid) if rows else None
-        if row is not None:
-            self._attributes.remember(userid, row)
-        return row
+        if row is None:
+            return UserState.of(profile, self._attributes.of(userid), answer.live.items.items, seen)
+        return UserState(self._attributes.remember(userid, row), profile.recent, row_values(row), seen)
 
-    def _rank(
-        self, request: RecommendationRequest, answer: Answer, profile: Profile, row: Row, exclude: set[int]
-    ) -> None:
-        live, table = answer.live, answer.live.items
-        items, liked = encoder_input(profile.recent, live.run.history)
-        vectors = answer.attempt("triton", lambda: self._models.encode(items, liked, live.run.version))
-        candidates = self._recall(answer, profile, vectors, exclude, request.explain)
-        itemids = [candidate.itemid for candidate in candidates]
-        ids = np.empty((len(itemids), 5), dtype=np.int64)
-        ids[:, 0] = profile.userid
-        ids[:, 1] = itemids
-        ids[:, 2:] = [row[name] for name in USER_ATTRIBUTES]
-        columns = {name: np.array([value], dtype=np.int64) for name, value in row.items()}
-        inputs = dense(columns, table.columns(itemids))
-        ranking = None
-        if vectors is not None and itemids:
-            rating = rating_input(profile.recent, live.run.history)
-            ranking = answer.attempt(
-                "triton", lambda: self._models.rank(vectors, items, rating, ids, inputs, live.run.version)
-            )
-        scores = ranking.score if ranking else np.linspace(0.0, -1.0, len(itemids), dtype=np.float32)
-        best = np.lexsort((ids[:, 1], -scores))[: request.size]
-        for place in best.tolist():
-            entry = self._entry(table, itemids[place], float(scores[place]))
-            if request.explain:
-                entry["explain"] = explanation(candidates[place], ranking, inputs, place)
-            answer.items.append(entry)
-
-    def _recall(
-        self, answer: Answer, profile: Profile, vectors: Floats | None, exclude: set[int], explain: bool
-    ) -> Sequence[Candidate]:
+    def _lister(self, answer: Answer, explain: bool) -> Lister:
+        """Makes lists with what answers; what does not is named in the answer."""
         live, limits = answer.live, self._settings.recall
-        wanted = preferences(profile.recent, live.items.items.get)
-        found = answer.attempt(
-            "elasticsearch",
-            lambda: self._index.recall(
-                live.run.index,
-                len(live.items.items),
-                None if vectors is None else vectors[0],
-                wanted,
-                exclude,
-                limits,
-                sources=explain,
-            ),
+        serving = Serving(live.run, self._models, self._index, live.items.table, limits, sources=explain)
+        return Lister(
+            live.items.table,
+            live.run.history,
+            limits,
+            lambda users: answer.attempt("triton", lambda: serving.encode(users)),
+            lambda states, vectors: answer.attempt("elasticsearch", lambda: serving.recall(states, vectors)),
+            lambda inputs: answer.attempt("triton", lambda: serving.rank(inputs)),
         )
-        known = [candidate for candidate in found or [] if candidate.itemid in live.items.items]
-        if known:
-            return known
-        return recall_from_memory(live.items, wanted, exclude, limits.vector_k, limits.term_k)
-
-    def _entry(self, table: LiveItems, itemid: int, score: float) -> dict[str, Any]:
-        item = table.items[itemid]
-        genres = [GENRES[genre] for genre in item.genres]
-        return {"itemid": itemid, "score": score, "title": item.title, "year": item.year, "genres": genres}
 
 
-def recall_from_memory(
-    table: LiveItems,
-    wanted: Mapping[str, Mapping[int, float]],
-    exclude: set[int],
-    popular_n: int,
-    terms_n: int,
-) -> list[Candidate]:
-    """Candidates by preferred terms, then what else is popular, without Elasticsearch."""
-    by_terms = table.by_terms(wanted, terms_n, exclude)
-    found = [Candidate(itemid, {"terms": score}) for itemid, score in by_terms]
-    popular = table.popular(popular_n, exclude | {itemid for itemid, _ in by_terms})
-    return found + [Candidate(itemid, {"popular": score}) for itemid, score in popular]
+def entry(item: Item, score: float) -> dict[str, Any]:
+    """An item of a list as it is sent."""
+    genres = [GENRES[genre] for genre in item.genres]
+    return {"itemid": item.itemid, "score": score, "title": item.title, "year": item.year, "genres": genres}
 
 
-def explanation(candidate: Candidate, ranking: Ranking | None, inputs: Floats, place: int) -> dict[str, Any]:
-    """Where a candidate came from and what it was ranked by."""
-    told: dict[str, Any] = {"sources": dict(candidate.sources)}
-    if ranking is not None:
-        told["next"] = float(ranking.next[place])
-        told["like"] = float(ranking.like[place])
-    told["features"] = dict(zip(DENSE_COLUMNS, map(float, inputs[place]), strict=True))
+def explanation(made: Recommendations, place: int) -> dict[str, Any]:
+    """Where the entry at a place of the first list came from, and what it was ranked by."""
+    assert made.pairs is not None
+    number = int(made.place[0, place])
+    found = {name: float(scores[0, number]) for name, scores in made.candidates.sources.items()}
+    told: dict[str, Any] = {"sources": {name: score for name, score in found.items() if not math.isnan(score)}}
+    if made.ranking is not None:
+        told["next"] = float(made.ranking.next[number])
+        told["like"] = float(made.ranking.like[number])
+    told["features"] = dict(zip(DENSE_COLUMNS, made.pairs.dense[number].tolist(), strict=True))
     return told
 
 
-def session_profile(history: Iterable[Watched], table: LiveItems) -> Profile:
+def session_profile(history: Iterable[Watched], items: Mapping[int, Item]) -> Profile:
     """The profile that the events of a session make; one without a time happens a second after the one before."""
     profile = Profile(0)
     rated: dict[int, tuple[int, int]] = {}
@@ -294,6 +226,6 @@ def session_profile(history: Iterable[Watched], table: LiveItems) -> Profile:
     for watched in history:
         ts = watched.ts if watched.ts is not None else ts + 1
         event = Event(0, watched.itemid, watched.rating, ts)
-        if fold(profile, rated.get(event.itemid), event, table.items[event.itemid]):
+        if fold(profile, rated.get(event.itemid), event, items[event.itemid]):
             rated[event.itemid] = (event.ts, event.rating)
     return profile

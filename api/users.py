@@ -8,10 +8,11 @@ from api.answers import AsOf, RecentRating, Tally, Terms, UserState
 from api.live import Live
 from api.messages import RequestError
 from api.services import Services
-from features import DECADES, GENRES, preferences
+from features import DECADES, GENRES
 from features.catalogue import decade_name
 from features.event import MAX_ID
 from features.profile import Profile
+from scoring import preferences
 
 
 def user_of(text: str) -> int:

@@ -14,9 +14,6 @@ Ints = npt.NDArray[np.int64]
 NO_LIST = -1
 """Rank of an event's item where no list was made."""
 
-MISSED = 1_000_000
-"""Rank of an event's item that was not in the list."""
-
 
 @dataclass(frozen=True)
 class Events:
@@ -50,7 +47,8 @@ class Scored:
         run: the run that scored.
         place: of each among the events, ascending, INT64 [M].
         values: next, like and score of the event's item, FP64 [M, 3].
-        rank: place of the event's item in the list that would have been served, from 0; MISSED or NO_LIST; INT64 [M].
+        rank: place of the event's item in the list that would have been served, from 0; `scoring.MISSED`
+            or NO_LIST; INT64 [M].
         segments: names of the parts of the users that each event's user is in.
     """
 

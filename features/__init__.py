@@ -1,16 +1,15 @@
-"""The event, the fold of events into state, and the features and model inputs that follow from it. Pure: no I/O.
+"""The event, the fold of events into state, and the features that follow from it. Pure: no I/O.
 
 event, catalogue           an event; items and users
 profile, counters          the fold of events into a user's profile and an item's counters
 windows, tally             what the last events of a user add up to
 counts                     every count, declared once
 declarations, feature      every feature of the ranker's dense input, declared once; how one is declared
-schema                     the models' inputs: their columns, and the dense input from the declared formulas
+schema                     the ranker's columns, and its dense input from the declared formulas
 rows, repository           feature rows, and the Feast repository that holds them
 columns                    counts of many users, items or events at once
 document, version          docs/features.md, and the versions of what is stored, both from the declarations
 broken                     a feature that a scenario breaks
-terms                      which genres and decades a user prefers
 """
 
 from features.catalogue import DECADES, GENRES, Catalogue, Item, User
@@ -18,8 +17,7 @@ from features.counters import ItemCounter, count, merge
 from features.event import LIKED, Event, EventError, decode, encode, parse
 from features.profile import RECENT, Profile, Rated, Recent, fold, supersedes
 from features.rows import ITEM_FEATURES, USER_FEATURES, Row, item_row, row_time, user_row
-from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, encoder_input, multi_hot, popularity, rating_input
-from features.terms import preferences
+from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, multi_hot
 
 __all__ = [
     "DECADES",
@@ -45,15 +43,11 @@ __all__ = [
     "decode",
     "dense",
     "encode",
-    "encoder_input",
     "fold",
     "item_row",
     "merge",
     "multi_hot",
     "parse",
-    "popularity",
-    "preferences",
-    "rating_input",
     "row_time",
     "supersedes",
     "user_row",

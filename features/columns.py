@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable, Mapping
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
@@ -102,6 +103,11 @@ class ItemTable:
         """Columns of items of the catalogue, INT64 [N]."""
         return np.searchsorted(self.itemids, itemid)
 
+    def find(self, itemid: Ints) -> tuple[Ints, npt.NDArray[np.bool_]]:
+        """(column, whether it is in the catalogue) of any ids, [N] each; where it is not, the column means nothing."""
+        column = np.minimum(self.column(itemid), len(self) - 1)
+        return column, self.itemids[column] == itemid
+
     def columns(self, itemid: Ints, n: Ints, likes: Ints) -> dict[str, npt.NDArray[np.integer]]:
         """Items as `features.dense` takes them; all arguments INT64 [N]."""
         return self.at(self.column(itemid), n, likes)
@@ -109,6 +115,11 @@ class ItemTable:
     def at(self, column: Ints, n: Ints, likes: Ints) -> dict[str, npt.NDArray[np.integer]]:
         """The same of items given by their columns, INT64 [N]."""
         return {"n": n, "likes": likes, **{name: values[column] for name, values in self.attributes.items()}}
+
+    @cached_property
+    def terms(self) -> npt.NDArray[np.float64]:
+        """1 where an item has a term, FP64 [genres + decades, items]: the genres, then the decades."""
+        return np.concatenate([self.attributes[name].T for name in ("genres", "decade")]).astype(np.float64)
 
 
 class Before:

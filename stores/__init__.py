@@ -5,6 +5,7 @@
     feast/          feature rows, and the Feast server
     elasticsearch   the catalogue: recall by vector and by terms
     triton          the models
+    serving         the models and the index of a run, as `scoring` calls them
     errors          errors of the stores
 
 `stores.feast` and `stores.elasticsearch` are not imported here: Feast takes seconds to load, and the client of
@@ -38,7 +39,8 @@ from stores.redis.publish_lock import PublishLock
 from stores.redis.published import Published
 from stores.redis.shard_transaction import Changes, ShardState, ShardTransaction
 from stores.redis.shard_view import ShardView, view_shard
-from stores.triton import ENCODER, RANKER, Models, Ranking
+from stores.serving import Serving
+from stores.triton import ENCODER, RANKER, Models
 
 __all__ = [
     "ENCODER",
@@ -60,8 +62,8 @@ __all__ = [
     "Profiles",
     "PublishLock",
     "Published",
-    "Ranking",
     "Sampled",
+    "Serving",
     "ShardLost",
     "ShardState",
     "ShardTransaction",

@@ -16,14 +16,13 @@ from elasticsearch.helpers import BulkIndexError, bulk
 
 from features import GENRES, Item
 from features.schema import Floats
+from scoring import Candidate, Preferences, Source
+from scoring.candidates import TERM_BOOST
 from settings import ElasticsearchSettings, RecallSettings
 from stores.errors import StoreError, Unreachable
 
 VECTOR = "vector"
-TERMS = "terms"
-
-TERM_BOOST = 0.01
-"""Keeps the score of terms under that of the nearest vectors, so that terms fill the places that vectors leave."""
+"""Field of the vectors."""
 
 FLAT = 10_000
 """Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
@@ -36,14 +35,6 @@ CHUNK = 50
 
 REST = 5.0
 """Rest after them, in times that writing them took, so that searches notice little of an index that is filled."""
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A recalled item and, where it was asked for, the score that each source gave it."""
-
-    itemid: int
-    sources: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +67,7 @@ class ItemIndex:
         index: str,
         items: int,
         vector: Floats | None,
-        preferences: Mapping[str, Mapping[int, float]],
+        preferences: Preferences,
         exclude: Collection[int],
         limits: RecallSettings,
         *,
@@ -88,7 +79,7 @@ class ItemIndex:
             index: index of the run.
             items: how many the index holds.
             vector: the user vector, FP32 [dim]; None to recall by terms alone.
-            preferences: as `features.preferences` gives them.
+            preferences: as `scoring.preferences` gives them.
             exclude: items that must not come back.
             limits: how many candidates come from which source; without a vector, all come from the terms.
             sources: whether each tells what each source gave it, for which Elasticsearch scores all of them once more.
@@ -101,12 +92,12 @@ class ItemIndex:
         knn: dict[str, Any] | None = None
         if vector is not None:
             knn = {
-                "field": "vector",
+                "field": VECTOR,
                 "query_vector": vector.tolist(),
                 "k": limits.vector_k,
                 "num_candidates": limits.vector_k if items <= FLAT else max(limits.num_candidates, limits.vector_k),
                 "filter": seen,
-            } | ({"_name": VECTOR} if sources else {})
+            } | ({"_name": Source.VECTOR} if sources else {})
         wanted: list[tuple[str, str | int, float]] = [
             ("genres", GENRES[genre], weight) for genre, weight in preferences["genres"].items()
         ]
@@ -124,7 +115,7 @@ class ItemIndex:
                     "boost_mode": "multiply",
                     "boost": TERM_BOOST,
                 }
-                | ({"_name": TERMS} if sources else {})
+                | ({"_name": Source.TERMS} if sources else {})
             }
         if knn is None and query is None:
             return []

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException, np_to_triton_dtype
 
 from features.schema import Floats, Ints
+from scoring import RankerInputs, Ranking
 from settings import TritonSettings
 from stores.errors import StoreError, Unreachable
 
@@ -36,21 +35,6 @@ CHANNEL = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Ranking:
-    """The ranker's outputs for N candidates, FP32 [N] each.
-
-    Attributes:
-        score: what the list is ordered by.
-        next: log-odds, up to a constant, that the item is the next.
-        like: probability that the user likes it once watched.
-    """
-
-    score: Floats
-    next: Floats
-    like: Floats
-
-
 class Models:
     """A client with one channel; safe to share between threads."""
 
@@ -63,7 +47,7 @@ class Models:
         )
 
     def encode(self, items: Ints, liked: Ints, version: int) -> Floats:
-        """User vectors FP32 [B, dim] of histories INT64 [B, history] (see `features.encoder_input`).
+        """User vectors FP32 [B, dim] of histories INT64 [B, history] (see `scoring.Users`).
 
         Raises:
             Unreachable: if Triton does not answer in time or does not have the model.
@@ -71,38 +55,13 @@ class Models:
         (vector,) = self._infer(ENCODER, version, {"items": items, "liked": liked}, ["user_vector"])
         return vector
 
-    def rank(
-        self,
-        user_vector: Floats,
-        items: Ints,
-        rating: Ints,
-        ids: Ints,
-        dense: Floats,
-        version: int,
-        row: Ints | None = None,
-    ) -> Ranking:
+    def rank(self, inputs: RankerInputs, version: int) -> Ranking:
         """Rank candidates.
-
-        Args:
-            user_vector: of each of U users, FP32 [U, dim].
-            items, rating: their histories, INT64 [U, history] (see `features.encoder_input`, `features.rating_input`).
-            ids: INT64 [N, 5], columns as in `features.IDS`.
-            dense: FP32 [N, columns], named as in `features.DENSE_COLUMNS`.
-            version: version of the model.
-            row: the user of each candidate, INT64 [N]; None where there is one user.
 
         Raises:
             Unreachable: if Triton does not answer in time or does not have the model.
         """
-        inputs = {
-            "user_vector": user_vector,
-            "items": items,
-            "rating": rating,
-            "row": np.zeros(len(ids), dtype=np.int64) if row is None else row,
-            "ids": ids,
-            "dense": dense,
-        }
-        return Ranking(*self._infer(RANKER, version, inputs, ["score", "next", "like"]))
+        return Ranking(*self._infer(RANKER, version, inputs.tensors(), ["score", "next", "like"]))
 
     def wait_until_loaded(self, model: str, version: int) -> None:
         """Wait until Triton, which looks for new versions in its repository by itself, has loaded one.
@@ -158,7 +117,7 @@ class Models:
         """Close the channel."""
         self._client.close()
 
-    def _infer(self, model: str, version: int, inputs: dict[str, Any], outputs: list[str]) -> list[Floats]:
+    def _infer(self, model: str, version: int, inputs: Mapping[str, Any], outputs: list[str]) -> list[Floats]:
         tensors = []
         for name, array in inputs.items():
             tensor = triton.InferInput(name, list(array.shape), np_to_triton_dtype(array.dtype))

@@ -9,17 +9,19 @@ events. Items are counted as they are at the end.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from drift.thresholds import BLOCK
-from features import LIKED, RECENT, Recent, dense, encoder_input, rating_input
+from features import LIKED, dense
 from features.columns import ItemTable, user_columns
 from offline.data.history import Floats, State
 from offline.data.point_in_time import PriorStates
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split
+from scoring import Counters, UserState
 
 LONG = 100
 """Events of a history that a block makes longer by a tenth at most."""
@@ -136,49 +138,34 @@ class Before:
         self._ratings, self._arrivals = ratings, arrivals
         self.places = np.unique(np.concatenate([arrivals.place, scored.place]))
         self._scored = set(scored.place.tolist())
-        self._user: dict[int, list[int]] = {}
-        self._recent: dict[int, list[Recent]] = {}
-        self._seen: dict[int, list[int]] = {}
+        self._features: dict[int, Sequence[int]] = {}
+        self._users: dict[int, UserState] = {}
         self._state: State | None = None
 
     def visit(self, place: int, state: State) -> None:
         """Keep the state of the event's user."""
         userid = int(self._ratings.userid[place])
         self._state = state
-        self._user[place] = state.user_values(userid)
+        self._features[place] = state.user_values(userid)
         if place in self._scored:
-            self._recent[place] = list(state.profile(userid).recent)[-RECENT:]
-            self._seen[place] = list(state.seen[userid])
+            self._users[place] = state.user_state(userid)
 
     def rows(self, table: ItemTable) -> Floats:
         """The ranker's dense input of each arrival, its item as it is at the end without this event; FP32 [N, 32]."""
         place = self._arrivals.place
         itemid, liked = self._ratings.itemid[place], self._ratings.rating[place] >= LIKED
         n, likes = self._counters()
-        user = user_columns(np.array([self._user[each] for each in place.tolist()], dtype=np.int64))
+        user = user_columns(np.array([self._features[each] for each in place.tolist()], dtype=np.int64))
         return dense(user, table.columns(itemid, n[itemid] - 1, likes[itemid] - liked))
 
-    def states(self, place: Ints, history: int) -> PriorStates:
+    def states(self, place: Ints) -> PriorStates:
         """The state before some of the scored events, items as they are at the end without the event itself."""
         itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
-        counters = np.tile(np.stack(self._counters())[:, None, itemids], (1, len(place), 1))
+        n, likes = (np.tile(count[itemids], (len(place), 1)) for count in self._counters())
         row, column = np.arange(len(place)), np.searchsorted(itemids, self._ratings.itemid[place])
-        counters[0, row, column] -= 1
-        counters[1, row, column] -= self._ratings.rating[place] >= LIKED
-        known = place.tolist()
-        inputs = [encoder_input(self._recent[each], history) for each in known]
-        seen = [np.searchsorted(itemids, self._seen[each]) for each in known]
-        return PriorStates(
-            place=place,
-            items=np.concatenate([items for items, _ in inputs]),
-            liked=np.concatenate([liked for _, liked in inputs]),
-            rating=np.concatenate([rating_input(self._recent[each], history) for each in known]),
-            seen_row=np.repeat(row, [len(each) for each in seen]),
-            seen_column=np.concatenate(seen).astype(np.int64),
-            user=np.array([self._user[each] for each in known], dtype=np.int64),
-            item_n=counters[0],
-            item_likes=counters[1],
-        )
+        n[row, column] -= 1
+        likes[row, column] -= self._ratings.rating[place] >= LIKED
+        return PriorStates(place, [self._users[each] for each in place.tolist()], Counters(n, likes))
 
     def _counters(self) -> tuple[Ints, Ints]:
         """(ratings, likes) by itemid."""

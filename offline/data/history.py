@@ -22,6 +22,7 @@ from features import (
 )
 from features.columns import WIDTH, ItemTable, user_columns, user_values
 from offline.data.readers import Ints, Ratings
+from scoring import UserState
 
 Floats = npt.NDArray[np.float32]
 
@@ -70,6 +71,11 @@ class State:
         seen[event.itemid] = (event.ts, event.rating)
         count(self.counter(event.itemid), known, event)
         return True
+
+    def user_state(self, userid: int) -> UserState:
+        """The user as of now, for a list without what the user has rated."""
+        profile, catalogue = self.profile(userid), self.catalogue
+        return UserState.of(profile, catalogue.user(userid), catalogue.items, list(self.seen[userid]))
 
     def user_values(self, userid: int) -> list[int]:
         """The user's counts (see `features.columns.user_values`)."""

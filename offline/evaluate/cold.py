@@ -17,11 +17,11 @@ from offline.data.history import Floats, State, replay
 from offline.data.readers import Ints, events_of_items
 from offline.data.split import online_events, time_order
 from offline.evaluate.evaluation import Progress, Report, Source
-from offline.evaluate.lists import Bools
 from offline.evaluate.state import Asked, Replay
 from offline.evaluate.tally import Tally, long_tail
 from offline.models import metadata
-from offline.train.lists import MISSED
+from scoring import MISSED
+from scoring.order import Bools
 
 KNOWN = (0, 1, 3, 10)
 """Events known of a new user."""
@@ -57,30 +57,30 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
         progress=lambda done, total: progress("history", done, total),
     )
     order = online_events(ratings, parts)
-    replayed = Replay(ratings, order, state, source.history, source.settings.recall.half_life_days)
+    replayed = Replay(ratings, order, state, source.settings.recall.half_life_days)
     lasts = (ALL, *KNOWN)
     seconds, userids = np.tile(ratings.ts[targets], len(lasts)), np.tile(ratings.userid[targets], len(lasts))
     asked, place = Asked.unique(seconds, userids, np.repeat(lasts, len(targets)))
     rows = dict(zip(lasts, np.split(place, len(lasts)), strict=True))
-    wanted, lister, tail = source.wanted(targets), source.lister(), long_tail(ratings, parts)
+    wanted, lists, tail = source.wanted(targets), source.lists(), long_tail(ratings, parts)
     recall = source.settings.recall
-    wide = source.lister(recall=recall.model_copy(update={"vector_k": recall.vector_k + recall.term_k, "term_k": 0}))
+    wide = source.lists(recall=recall.model_copy(update={"vector_k": recall.vector_k + recall.term_k, "term_k": 0}))
     new, without = _without_items(source)
-    new_lister, new_tally, trained_tally = source.lister(without), Tally(tail, len(targets)), Tally(tail, len(targets))
+    new_lists, new_tally, trained_tally = source.lists(without), Tally(tail, len(targets)), Tally(tail, len(targets))
     systems = ("pipeline", "popularity", "likes", "vectors")
     item_n = np.zeros(len(targets), dtype=np.int64)
     tallies = {last: {name: Tally(tail, len(targets)) for name in systems} for last in lasts}
     for known in replayed.at(asked, lambda done, total: progress("lists", done, total)):
-        made = {**lister.make(known), "vectors": wide.nearest(known)}
+        made = {**lists.make(known), "vectors": wide.nearest(known)}
         for last in lasts:
             here = np.flatnonzero((rows[last] >= known.first) & (rows[last] < known.first + len(known)))
             row = rows[last][here] - known.first
             for name, tally in tallies[last].items():
                 tally.add(made[name], row, here, wanted[here])
             if last == ALL:
-                item_n[here] = known.n[row, wanted[here]]
+                item_n[here] = known.counters.n[row, wanted[here]]
                 trained_tally.add(made["vector"], row, here, wanted[here])
-                new_tally.add(new_lister.nearest(known), row, here, wanted[here])
+                new_tally.add(new_lists.nearest(known), row, here, wanted[here])
     ranks = {last: {name: tally.rank for name, tally in of.items()} for last, of in tallies.items()}
     users = {str(last): _user_figures(ranks[last]) for last in KNOWN}
     items = {str(n): _item_figures(ranks[ALL], item_n < n) for n in FEWER}

@@ -20,7 +20,7 @@ from offline.data.readers import Ints, Ratings, data_hash, load
 from offline.data.split import Split, online_events, split, time_order
 from offline.errors import RunError
 from offline.evaluate import p_like
-from offline.evaluate.lists import Lister, RunModels
+from offline.evaluate.lists import RunModels, SystemLists
 from offline.evaluate.p_like import PLikeCollector
 from offline.evaluate.state import START, Asked, Known, Replay
 from offline.evaluate.tally import Tally, long_tail
@@ -94,10 +94,11 @@ class Source:
         itemids = np.array(sorted(self.ratings.catalogue.items), dtype=np.int64)
         return np.searchsorted(itemids, self.ratings.itemid[targets])
 
-    def lister(self, vectors: Floats | None = None, recall: RecallSettings | None = None) -> Lister:
+    def lists(self, vectors: Floats | None = None, recall: RecallSettings | None = None) -> SystemLists:
         """Makes the lists; with other item vectors, FP32 [items, D + 1], or candidates where given."""
         own = self.vectors if vectors is None else vectors
-        return Lister(self.models, own, self.ratings, self.parts, recall or self.settings.recall)
+        limits = recall or self.settings.recall
+        return SystemLists(self.models, own, self.ratings, self.parts, self.history, limits)
 
     def likes(self, places: Ints) -> PLikeCollector:
         """Collects P(like) of events."""
@@ -171,7 +172,7 @@ def measure(source: Source, sample: int | None, progress: Progress) -> Evaluatio
     order = online_events(ratings, parts)
     for place in order.tolist():
         frozen.visit(place, state)
-    replayed = Replay(ratings, order, state, source.history, source.settings.recall.half_life_days, (live,))
+    replayed = Replay(ratings, order, state, source.settings.recall.half_life_days, (live,))
     asked, rows = ask(ratings, targets)
     collected = _Collected(source, targets, rows)
     for known in replayed.at(asked, lambda done, total: progress("lists", done, total)):
@@ -201,7 +202,7 @@ class _Collected:
     """Tallies the lists of each system at each batch of moments."""
 
     def __init__(self, source: Source, targets: Ints, rows: dict[str, Ints]) -> None:
-        self._lister, self._tail = source.lister(), long_tail(source.ratings, source.parts)
+        self._lists, self._tail = source.lists(), long_tail(source.ratings, source.parts)
         self._wanted = source.wanted(targets)
         self._rows = rows
         self._by_row = {name: np.argsort(row, kind="stable") for name, row in rows.items()}
@@ -212,7 +213,7 @@ class _Collected:
     def add(self, known: Known) -> None:
         parts = {name: self._targets_in(name, known) for name in PIPELINES}
         live = parts["live"]
-        made = self._lister.make(known) if len(live) else {"pipeline": self._lister.pipeline(known)}
+        made = self._lists.make(known) if len(live) else {"pipeline": self._lists.pipeline(known)}
         for system, lists in made.items():
             for name in PIPELINES if system == "pipeline" else ("live",):
                 target = parts[name]
@@ -220,7 +221,7 @@ class _Collected:
                 tally.add(lists, self._rows[name][target] - known.first, target, self._wanted[target])
         row = self._rows["live"][live] - known.first
         self.length[live] = known.events[row]
-        self.item_n[live] = known.n[row, self._wanted[live]]
+        self.item_n[live] = known.counters.n[row, self._wanted[live]]
 
     def _targets_in(self, name: str, known: Known) -> Ints:
         """Targets whose list is made at one of these moments."""

@@ -20,8 +20,8 @@ from offline.data.readers import Ints, Ratings
 from offline.data.split import online_events, time_order
 from offline.errors import RunError
 from offline.evaluate.evaluation import Progress, Source
-from offline.evaluate.lists import NO_ITEM, Lists
 from offline.evaluate.state import Asked, Replay
+from scoring import NO_ITEM
 from settings import Settings
 from stores import Log, Profiles, Published, Unreachable, connect
 
@@ -180,14 +180,14 @@ def _batch(source: Source, parts: list[Group], progress: Progress) -> dict[tuple
         progress=lambda done, total: progress("history", done, total),
     )
     order = online_events(ratings, source.parts)
-    replayed = Replay(ratings, order, state, source.history, source.settings.recall.half_life_days)
+    replayed = Replay(ratings, order, state, source.settings.recall.half_life_days)
     seconds = np.concatenate([np.full(len(part.userid), part.second) for part in parts])
     userids = np.concatenate([part.userid for part in parts])
     asked, _ = Asked.unique(seconds, userids, np.full_like(userids, -1))
-    lister = source.lister()
+    run_lists = source.lists()
     made: dict[tuple[int, int], Any] = {}
     for known in replayed.at(asked, lambda done, total: progress("lists", done, total)):
-        lists: Lists = lister.pipeline(known)
+        lists = run_lists.pipeline(known)
         for row in range(len(known)):
             place = known.first + row
             made[int(asked.second[place]), int(asked.userid[place])] = (lists.column[row], lists.score[row])

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from drift.classification_metrics import auc, ece, logloss
-from features import LIKED, Recent, dense
+from features import LIKED, Recent
 from features.columns import WIDTH, ItemTable, user_columns
 from offline.data.history import Floats, State
 from offline.data.readers import Ints, Ratings
 from offline.evaluate.lists import RunModels
-from offline.evaluate.state import histories
-from offline.train.lists import pair_ids
+from scoring import RankerInputs, Users
+from scoring.inputs import attributes_of, histories
 
 CHUNK = 4096
 """Events given to the ranker at once."""
@@ -57,15 +57,17 @@ class PLikeCollector:
             return
         places, rows = np.array(self._waiting, dtype=np.int64), self._rows[: len(self._waiting)]
         userid, itemid = self._ratings.userid[places], self._ratings.itemid[places]
-        inputs = dense(user_columns(rows), self._table.columns(itemid, rows[:, -2], rows[:, -1]))
-        items, rating = histories(self._recent, self._history)
-        self._like[places] = self._likes(items, rating, pair_ids(self._ratings.catalogue, userid, itemid), inputs)
+        # All that P(like) follows from but the user vector, of which it needs none.
+        users = Users(
+            userid,
+            attributes_of(self._ratings.catalogue, userid),
+            *histories(self._recent, self._history),
+            user_columns(rows),
+        )
+        pairs = users.pairs(np.arange(len(users)), itemid, self._table.columns(itemid, rows[:, -2], rows[:, -1]))
+        none = np.zeros((len(users), self._dim), dtype=np.float32)
+        self._like[places] = self._models.rank(RankerInputs.of(none, users, pairs)).like
         self._recent, self._waiting = [], []
-
-    def _likes(self, items: Ints, rating: Ints, ids: Ints, inputs: Floats) -> Floats:
-        """The one call of the ranker: P(like) of pairs with their users' histories. It needs no user vector."""
-        none = np.zeros((len(ids), self._dim), dtype=np.float32)
-        return self._models.rank(none, items, rating, np.arange(len(ids)), ids, inputs)[1]
 
 
 def figures(label: Floats, like: Floats) -> dict[str, float]:

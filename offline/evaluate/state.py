@@ -11,15 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from features import DECADES, GENRES, LIKED, Event, Profile, Recent, fold, popularity, preferences
-from features.columns import user_values
+from features import Event, Profile, fold
+from features.columns import user_columns
 from features.profile import Rated
 from offline.data.history import State, Visitor
 from offline.data.readers import Ints, Ratings
-
-Scores = npt.NDArray[np.floating]
+from scoring import RecentCounters, UserState
+from scoring.counters import COLUMNS
 
 BATCH = 128
 """Lists made at once."""
@@ -57,40 +56,25 @@ class Asked:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known at B moments; columns of the catalogue are its ascending itemids.
+    """What is known at B moments.
 
     Attributes:
         first: place of the first of these moments among the asked; the others follow it.
-        userid: INT64 [B]; 0 where the user is taken for a new one.
-        events: events of the profile, INT64 [B].
-        items, rating: the last events, oldest first, 0 for padding; INT64 [B, history].
-        seen_row, seen_column: what the users have rated, as pairs of a row and a column; INT64 [seen].
-        user: rows as `State.user_values` makes them, INT64 [B, values].
-        terms: weights of genres and decades, FP64 [B, GENRES + DECADES].
-        n, likes: counters of the items, INT64 [B, items].
-        popular: popularity of the items, FP64 [B, items].
+        users: the users, of whom one that is taken for new has the id 0; what they have rated is excluded.
+        counters: of the items, by ascending itemid; [B, items].
     """
 
     first: int
-    userid: Ints
-    events: Ints
-    items: Ints
-    rating: Ints
-    seen_row: Ints
-    seen_column: Ints
-    user: Ints
-    terms: Scores
-    n: Ints
-    likes: Ints
-    popular: Scores
+    users: Sequence[UserState]
+    counters: RecentCounters
 
     def __len__(self) -> int:
-        return len(self.userid)
+        return len(self.users)
 
     @property
-    def liked(self) -> Ints:
-        """INT64 [B, history], 1 for a liked item."""
-        return (self.rating >= LIKED).astype(np.int64)
+    def events(self) -> Ints:
+        """Events of each profile, INT64 [B]."""
+        return user_columns(np.array([user.features for user in self.users], dtype=np.int64))["n"].astype(np.int64)
 
 
 class Items:
@@ -105,10 +89,8 @@ class Items:
         self._state, self._half_life_days = state, half_life_days
         self.itemids = np.array(sorted(state.catalogue.items), dtype=np.int64)
         self.column = {itemid: column for column, itemid in enumerate(self.itemids.tolist())}
-        self._columns = {
-            name: np.zeros(len(self.itemids), dtype=np.int64) for name in ("n", "likes", "recent_likes", "last_ts")
-        }
-        self._taken: tuple[Ints, Ints, Scores] | None = None
+        self._columns = {name: np.zeros(len(self.itemids), dtype=np.int64) for name in COLUMNS}
+        self._taken: RecentCounters | None = None
         for itemid in state.counters:
             self.follow(itemid)
 
@@ -119,11 +101,11 @@ class Items:
             values[column] = getattr(counter, name)
         self._taken = None
 
-    def now(self) -> tuple[Ints, Ints, Scores]:
-        """`n`, `likes` and popularity of all items, not to be changed."""
+    def now(self) -> RecentCounters:
+        """The counters of all items, not to be changed."""
         if self._taken is None:
-            popular = popularity(self._columns, self._half_life_days)
-            self._taken = self._columns["n"].copy(), self._columns["likes"].copy(), popular
+            columns = {name: values.copy() for name, values in self._columns.items()}
+            self._taken = RecentCounters(**columns, half_life_days=self._half_life_days)
         return self._taken
 
 
@@ -134,7 +116,6 @@ class Replay:
         ratings: the events.
         order: places of the online events in the order of the replay.
         state: the state after the offline history; changed in place.
-        history: events that the models see.
         half_life_days: half-life of recent popularity.
         visitors: look at the state before each event, as in `offline.data.history.replay`.
     """
@@ -144,11 +125,10 @@ class Replay:
         ratings: Ratings,
         order: Ints,
         state: State,
-        history: int,
         half_life_days: float,
         visitors: Sequence[Visitor] = (),
     ) -> None:
-        self._ratings, self._order, self._state, self._history = ratings, order, state, history
+        self._ratings, self._order, self._state = ratings, order, state
         self._visitors = visitors
         self.items = Items(state, half_life_days)
         self._done = 0
@@ -158,11 +138,12 @@ class Replay:
         until = np.searchsorted(self._ratings.ts[self._order], asked.second, side="left")
         for first in range(0, len(asked), BATCH):
             progress(first, len(asked))
-            rows = []
+            users, counters = [], []
             for row in range(first, min(first + BATCH, len(asked))):
                 self._advance(int(until[row]))
-                rows.append(self._moment(int(asked.userid[row]), int(asked.last[row])))
-            yield self._known(first, rows)
+                users.append(self._user(int(asked.userid[row]), int(asked.last[row])))
+                counters.append(self.items.now())
+            yield Known(first, users, RecentCounters.stack(counters))
         self._advance(len(self._order))
         progress(len(asked), len(asked))
 
@@ -177,66 +158,12 @@ class Replay:
                 self.items.follow(event.itemid)
         self._done = max(self._done, until)
 
-    def _moment(self, userid: int, last: int) -> _Moment:
+    def _user(self, userid: int, last: int) -> UserState:
         state = self._state
-        profile = state.profile(userid)
-        seen = [self.items.column[itemid] for itemid in state.seen[userid]]
-        if last >= 0:
-            profile = shortened(profile, last, state)
-        values = user_values(profile, state.catalogue.items)
-        wanted = preferences(profile.recent, state.catalogue.items.get)
-        # A copy, as the profile goes on changing before the batch is full.
-        recent = profile.recent[-self._history :]
-        return _Moment(profile.userid, profile.n, recent, seen, values, wanted, self.items.now())
-
-    def _known(self, first: int, rows: list[_Moment]) -> Known:
-        items, rating = histories([row.recent for row in rows], self._history)
-        terms = np.zeros((len(rows), len(GENRES) + DECADES))
-        for weights, row in zip(terms, rows, strict=True):
-            for genre, weight in row.wanted["genres"].items():
-                weights[genre] = weight
-            for decade, weight in row.wanted["decades"].items():
-                weights[len(GENRES) + decade] = weight
-        return Known(
-            first=first,
-            userid=np.array([row.userid for row in rows], dtype=np.int64),
-            events=np.array([row.events for row in rows], dtype=np.int64),
-            items=items,
-            rating=rating,
-            seen_row=np.repeat(np.arange(len(rows)), [len(row.seen) for row in rows]),
-            seen_column=np.array([column for row in rows for column in row.seen], dtype=np.int64),
-            user=np.array([row.user for row in rows], dtype=np.int64),
-            terms=terms,
-            n=np.stack([row.items[0] for row in rows]),
-            likes=np.stack([row.items[1] for row in rows]),
-            popular=np.stack([row.items[2] for row in rows]),
-        )
-
-
-@dataclass(frozen=True)
-class _Moment:
-    userid: int
-    events: int
-    recent: list[Recent]
-    seen: list[int]
-    user: list[int]
-    wanted: dict[str, dict[int, float]]
-    items: tuple[Ints, Ints, Scores]
-
-
-def histories(recent: Sequence[Sequence[Recent]], length: int) -> tuple[Ints, Ints]:
-    """`items` and `rating` of the last `length` events of each profile, oldest first, 0 for padding; INT64 [B, length].
-
-    >>> [part.tolist() for part in histories([[(1, 7, 5), (2, 8, 3)], []], 3)]
-    [[[7, 8, 0], [0, 0, 0]], [[5, 3, 0], [0, 0, 0]]]
-    """
-    items = np.zeros((len(recent), length), dtype=np.int64)
-    rating = np.zeros((len(recent), length), dtype=np.int64)
-    for row, events in enumerate(recent):
-        last = events[-length:]
-        if last:
-            _, items[row, : len(last)], rating[row, : len(last)] = zip(*last, strict=True)
-    return items, rating
+        if last < 0:
+            return state.user_state(userid)
+        new, catalogue = shortened(state.profile(userid), last, state), state.catalogue
+        return UserState.of(new, catalogue.user(new.userid), catalogue.items, list(state.seen[userid]))
 
 
 def shortened(profile: Profile, last: int, state: State) -> Profile:

@@ -8,8 +8,7 @@ import numpy.typing as npt
 from offline import ranking_metrics
 from offline.data.readers import Ints, Ratings, events_of_items
 from offline.data.split import Split
-from offline.evaluate.lists import NO_ITEM, Lists
-from offline.train.lists import MISSED
+from scoring import MISSED, NO_ITEM, Lists
 
 FIRST = 10
 """Items of a list that count for coverage and tail."""
@@ -40,9 +39,9 @@ class Tally:
             target: number of each target, INT64 [T].
             wanted: column of each target's item, INT64 [T].
         """
-        hit = lists.column[row] == wanted[:, None]
-        self.rank[target] = np.where(hit.any(axis=1), hit.argmax(axis=1), MISSED)
-        shown = lists.column[row, :FIRST].reshape(-1)
+        asked = lists.rows(row)
+        self.rank[target] = asked.rank_of(wanted)
+        shown = asked.first(FIRST).column.reshape(-1)
         self._shown += np.bincount(shown[shown != NO_ITEM], minlength=len(self._shown))
 
     def figures(self) -> dict[str, float]:

@@ -53,7 +53,7 @@ class Block(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Inputs as `features.encoder_input` makes them; the output of a user is [vector, 1].
+    """Inputs are `items` and `liked` of `scoring.Users`; the output of a user is [vector, 1].
 
     An item outside the table, or never seen in training, is the unknown item 0, which training puts in the place of
     some items at random.

@@ -8,11 +8,10 @@ import numpy as np
 
 from offline import runs
 from offline.errors import RunError
+from scoring import RANKER_INPUTS, RankerInputs
 from settings import RecallSettings
 from stores import ENCODER, RANKER, Models
 from stores.elasticsearch import ItemIndex
-
-RANKER_INPUTS = ("user_vector", "items", "rating", "row", "ids", "dense")
 
 TOLERANCE = 1e-5
 """Largest difference of a served output from that at training, relative and absolute."""
@@ -34,7 +33,7 @@ def prove(models: Models, run: Path, version: int) -> None:
         if model == ENCODER:
             answers = {"user_vector": models.encode(expected["items"], expected["liked"], version)}
         else:
-            ranking = models.rank(version=version, **{name: expected[name] for name in RANKER_INPUTS})
+            ranking = models.rank(RankerInputs(**{name: expected[name] for name in RANKER_INPUTS}), version)
             answers = {"next": ranking.next, "like": ranking.like, "score": ranking.score}
         for name, answer in answers.items():
             if not np.allclose(answer, expected[name], rtol=TOLERANCE, atol=TOLERANCE):

@@ -5,17 +5,18 @@ from __future__ import annotations
 import torch
 
 from offline.data.history import Floats
-from offline.data.readers import Ints, Ratings
+from offline.data.readers import Ratings
 from offline.models.encoder import Ensemble
-from offline.train import lists
+from offline.train.lists import Encode
+from scoring import Users
 
 
-def encode_with(model: Ensemble) -> lists.Encode:
-    """(items, liked) -> user vectors."""
+def encode_with(model: Ensemble) -> Encode:
+    """Users -> user vectors."""
 
     @torch.inference_mode()
-    def encode(items: Ints, liked: Ints) -> Floats:
-        vector: Floats = model(torch.from_numpy(items), torch.from_numpy(liked)).numpy()
+    def encode(users: Users) -> Floats:
+        vector: Floats = model(torch.from_numpy(users.items), torch.from_numpy(users.liked)).numpy()
         return vector
 
     return encode

@@ -1,4 +1,4 @@
-"""The lists that the system would have served from given states, made in batches."""
+"""Candidate lists for training and for drift's reference, made from states as they were before events."""
 
 from __future__ import annotations
 
@@ -6,112 +6,76 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from features import Catalogue, dense
-from features.columns import ItemTable, user_columns
+from features.columns import ItemTable
 from offline.data.history import Floats
 from offline.data.point_in_time import PriorStates
-from offline.data.readers import Ints, Ratings
+from offline.data.readers import Ints
+from scoring import NO_ITEM, RankerInputs, Users
+from scoring.candidates import excluded, inner_products
+from scoring.lists import pairs_of
+from scoring.order import top
 
-Encode = Callable[[Ints, Ints], Floats]
-"""The user encoder: (items, liked) -> user vectors."""
+Encode = Callable[[Users], Floats]
+"""The user encoder: users -> user vectors."""
 
-Rank = Callable[[Floats, Ints, Ints, Ints, Ints, Floats], tuple[Floats, Floats, Floats]]
-"""The ranker: (user vectors, items, rating, row, ids, dense) -> (next, like, score)."""
-
-MISSED = 1_000_000
-"""Rank of a wanted item that is not among the candidates."""
-
-
-@dataclass(frozen=True)
-class Recalled:
-    """Scores of the whole catalogue by the encoder.
-
-    Attributes:
-        user_vector: FP32 [B, D + 1].
-        score: FP32 [B, items], by ascending itemid, -inf for what the user has rated.
-    """
-
-    user_vector: Floats
-    score: Floats
+CANDIDATES = 200
 
 
 @dataclass(frozen=True)
-class Ranked:
-    """Candidates with the ranker's outputs.
+class EncoderRecall:
+    """Recall by the encoder alone.
 
     Attributes:
-        column: places in the ascending itemids, INT64 [B, K].
-        next, like, score: FP32 [B, K].
+        table: the catalogue.
+        vectors: item vectors by ascending itemid, FP32 [items, D + 1].
+        encode: the user encoder.
+        history: events that it sees.
     """
 
-    column: Ints
-    next: Floats
-    like: Floats
-    score: Floats
+    table: ItemTable
+    vectors: Floats
+    encode: Encode
+    history: int
 
 
-def recall(states: PriorStates, vectors: Floats, encode: Encode) -> Recalled:
-    """Score the catalogue; `vectors` are the item vectors by ascending itemid, FP32 [items, D + 1]."""
-    user_vector = encode(states.items, states.liked)
-    score = user_vector @ vectors.T
-    score[states.seen_row, states.seen_column] = -np.inf
-    return Recalled(user_vector, score)
+@dataclass(frozen=True)
+class CandidateLists:
+    """Candidates for B states, K each, ascending by itemid.
+
+    Attributes:
+        inputs: the ranker's inputs for B * K pairs.
+        wanted: place among the candidates of the item that came next, NO_ITEM where it is none of them; INT64 [B].
+    """
+
+    inputs: RankerInputs
+    wanted: Ints
+
+    @classmethod
+    def of(cls, states: PriorStates, itemid: Ints, recall: EncoderRecall) -> CandidateLists:
+        """The best candidates of recall; `itemid` is the item that came next after each state."""
+        users = Users.of(states.users, recall.history)
+        vectors = recall.encode(users)
+        seen = excluded([user.exclude for user in states.users], recall.table)
+        column = top(inner_products(vectors, recall.vectors, seen), CANDIDATES)
+        hit = column == recall.table.column(itemid)[:, None]
+        wanted = np.where(hit.any(axis=1), hit.argmax(axis=1), NO_ITEM)
+        return cls(_inputs(users, vectors, column, states, recall.table), wanted)
+
+    @classmethod
+    def of_events(cls, states: PriorStates, itemid: Ints, recall: EncoderRecall) -> CandidateLists:
+        """Lists of one candidate: the item that came next."""
+        users = Users.of(states.users, recall.history)
+        column = recall.table.column(itemid)[:, None]
+        inputs = _inputs(users, recall.encode(users), column, states, recall.table)
+        return cls(inputs, np.zeros(len(states), dtype=np.int64))
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """(B, K)."""
+        return len(self.wanted), len(self.inputs.row) // len(self.wanted)
 
 
-def rank(
-    states: PriorStates, recalled: Recalled, ratings: Ratings, table: ItemTable, order: Rank, candidates: int
-) -> Ranked:
-    """Rank the best candidates of recall."""
-    column = best(recalled, candidates)
-    parts = pairs(states, column, ratings, table)
-    shape = column.shape
-    row = np.repeat(np.arange(len(column)), shape[1])
-    following, like, score = order(recalled.user_vector, states.items, states.rating, row, *parts)
-    return Ranked(column, following.reshape(shape), like.reshape(shape), score.reshape(shape))
-
-
-def best(recalled: Recalled, candidates: int) -> Ints:
-    """The best candidates of recall in no order, as places in the ascending itemids; INT64 [B, K]."""
-    top = min(candidates, recalled.score.shape[1])
-    column: Ints = np.argpartition(-recalled.score, top - 1, axis=1)[:, :top]
-    return column
-
-
-def pairs(states: PriorStates, column: Ints, ratings: Ratings, table: ItemTable) -> tuple[Ints, Floats]:
-    """The ranker's inputs `ids` INT64 [B * K, 5] and `dense` FP32 [B * K, 32] for items given as `column` [B, K]."""
-    rows, length = column.shape
-    userid = np.repeat(ratings.userid[states.place], length)
-    itemid = np.array(sorted(ratings.catalogue.items), dtype=np.int64)[column.reshape(-1)]
-    row = np.repeat(np.arange(rows), length)
-    item = table.columns(itemid, states.item_n[row, column.reshape(-1)], states.item_likes[row, column.reshape(-1)])
-    return pair_ids(ratings.catalogue, userid, itemid), dense(user_columns(states.user[row]), item)
-
-
-def pair_ids(catalogue: Catalogue, userid: Ints, itemid: Ints) -> Ints:
-    """The ranker's input `ids`, INT64 [N, 5]."""
-    known, row = np.unique(userid, return_inverse=True)
-    users = [catalogue.user(user) for user in known.tolist()]
-    attributes = np.array([(user.gender, user.age, user.occupation) for user in users], dtype=np.int64).reshape(-1, 3)
-    return np.column_stack([userid, itemid, attributes[row]])
-
-
-def rank_in(score: npt.NDArray[np.floating], column: Ints) -> Ints:
-    """Place of each row's wanted column among the scores [B, items], from 0; INT64 [B]."""
-    wanted = score[np.arange(len(score)), column]
-    place: Ints = (score > wanted[:, None]).sum(axis=1).astype(np.int64)
-    return place
-
-
-def rank_among(candidates: Ints, score: npt.NDArray[np.floating], column: Ints) -> Ints:
-    """Place of each row's wanted column among candidates [B, K], from 0; MISSED where it is none of them."""
-    hit = candidates == column[:, None]
-    wanted = np.where(hit, score, -np.inf).max(axis=1)
-    return np.where(hit.any(axis=1), (score > wanted[:, None]).sum(axis=1), MISSED).astype(np.int64)
-
-
-def wanted_column(ratings: Ratings, states: PriorStates) -> Ints:
-    """Place of the item of the event that follows in the ascending itemids, INT64 [B]."""
-    itemids = np.array(sorted(ratings.catalogue.items), dtype=np.int64)
-    return np.searchsorted(itemids, ratings.itemid[states.place]).astype(np.int64)
+def _inputs(users: Users, vectors: Floats, column: Ints, states: PriorStates, table: ItemTable) -> RankerInputs:
+    row = np.repeat(np.arange(len(column)), column.shape[1])
+    return RankerInputs.of(vectors, users, pairs_of(users, row, column.reshape(-1), table, states.counters))

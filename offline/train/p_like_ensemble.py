@@ -14,7 +14,8 @@ from offline.data.split import Split
 from offline.data.windows import as_replayed, in_order
 from offline.models import similar
 from offline.models.p_like import PLike
-from offline.train import lists, p_like_training, parallel
+from offline.train import p_like_training, parallel
+from scoring.inputs import attributes_of, pair_ids
 from settings import TrainSettings
 
 Progress = Callable[[int, int, str], None]
@@ -91,6 +92,6 @@ class PLikeEnsemble:
     def _pairs(self, chosen: npt.NDArray[np.bool_]) -> p_like_training.Pairs:
         """Some of the offline events; made anew for each use, for they are large."""
         of, ratings = self._known[chosen], self._ratings
-        ids = lists.pair_ids(ratings.catalogue, ratings.userid[of], ratings.itemid[of])
+        ids = pair_ids(ratings.userid[of], attributes_of(ratings.catalogue, ratings.userid[of]), ratings.itemid[of])
         inputs = np.concatenate([self._dense[self._row[of]], self._near[chosen]], axis=1)
         return p_like_training.Pairs(in_order(ratings, of), ids, inputs)

@@ -36,9 +36,9 @@ from offline.train import ensemble, parallel, reranker_training
 from offline.train.allocator import keep_memory, release_memory
 from offline.train.answers import catalogue_vectors, encode_with
 from offline.train.encoder_training import Plan
+from offline.train.lists import CandidateLists, EncoderRecall
 from offline.train.p_like_ensemble import PLikeEnsemble
 from offline.train.reference import ScoredArrivals, ServedModels, reference
-from offline.train.reranker_training import CandidateLists
 from offline.train.validation import Validation
 from settings import Settings
 
@@ -97,8 +97,7 @@ class Training:
         with self._stage("refit"):
             encoder = self._refit(encoders, ranker, likes)
         with self._stage("reference"):
-            vectors = ranker.item_vectors[self._itemids].numpy()
-            served = ServedModels(ranker, encode_with(encoder), vectors, self._settings.train.history)
+            served = ServedModels(ranker, self._recall(encoder, ranker.item_vectors[self._itemids].numpy()))
             scored = ScoredArrivals.of(self._ratings, self._unseen, before, served)
             compared = reference(self._ratings, self._arrivals, before, scored, self._settings.train.seed)
         run = self._write(encoder, ranker, compared, scored)
@@ -175,18 +174,13 @@ class Training:
         """Dense rows of all offline events, by `split.offline`; lists of validation; users before the arrivals."""
         ratings, parts = self._ratings, self._split
         made: list[CandidateLists] = []
-        vectors, encode, table = (
-            catalogue_vectors(encoder, ratings),
-            encode_with(encoder.eval()),
-            ItemTable(ratings.catalogue.items),
-        )
+        recall = self._recall(encoder.eval(), catalogue_vectors(encoder, ratings))
 
         def use(states: PriorStates) -> None:
-            made.append(CandidateLists.of(states, vectors, encode, ratings, table))
+            made.append(CandidateLists.of(states, ratings.itemid[states.place], recall))
 
         rows = PointInTime(ratings, parts.offline)
-        history = self._settings.train.history
-        collector = Collector(ratings, self._liked_validation(LISTS), use, history)
+        collector = Collector(ratings, self._liked_validation(LISTS), use)
         before = Before(ratings, self._arrivals, self._unseen)
         replay(
             ratings,
@@ -197,6 +191,10 @@ class Training:
         )
         collector.finish()
         return rows.finish(), made, before
+
+    def _recall(self, encoder: Ensemble, vectors: Floats) -> EncoderRecall:
+        table = ItemTable(self._ratings.catalogue.items)
+        return EncoderRecall(table, vectors, encode_with(encoder), self._settings.train.history)
 
     def _ranker(self, encoders: list[Encoder], likes: PLikeEnsemble) -> Ranker:
         """Models of P(like), trained on fit, measured on validation."""

@@ -20,8 +20,8 @@ from offline.data.history import Floats
 from offline.data.readers import Ints, Ratings
 from offline.errors import RunError
 from offline.models.ranker import Ranker
-from offline.train import lists, reranker_training
-from offline.train.reranker_training import CandidateLists
+from offline.train import reranker_training
+from offline.train.lists import CandidateLists, EncoderRecall
 
 AT_ONCE = 256
 """Events that are scored at once."""
@@ -33,15 +33,11 @@ class ServedModels:
 
     Attributes:
         ranker: all outputs.
-        encode: the user encoder.
-        vectors: of the items, by ascending itemid.
-        history: events that the encoder sees.
+        recall: the user encoder and the item vectors.
     """
 
     ranker: Ranker
-    encode: lists.Encode
-    vectors: Floats
-    history: int
+    recall: EncoderRecall
 
 
 @dataclass(frozen=True)
@@ -63,20 +59,17 @@ class ScoredArrivals:
     @classmethod
     def of(cls, ratings: Ratings, arrivals: Arrivals, before: Before, served: ServedModels) -> ScoredArrivals:
         """Score events, and make the lists before those that are liked."""
-        table = ItemTable(ratings.catalogue.items)
-        liked = ratings.rating[arrivals.place] >= LIKED
+        place, ranker = arrivals.place, served.ranker
+        liked = ratings.rating[place] >= LIKED
         events, ranked = [], []
-        for start in range(0, len(arrivals.place), AT_ONCE):
-            part = slice(start, start + AT_ONCE)
-            states = before.states(arrivals.place[part], served.history)
-            events.append(CandidateLists.of_events(states, served.vectors, served.encode, ratings, table))
-            if liked[part].any():
-                wanted = before.states(arrivals.place[part][liked[part]], served.history)
-                made = CandidateLists.of(wanted, served.vectors, served.encode, ratings, table)
-                ranked.append(
-                    reranker_training.ranks(served.ranker.reranker, reranker_training.scored(served.ranker, [made]))
-                )
-        values = reranker_training.head_values(served.ranker.reranker, reranker_training.scored(served.ranker, events))
+        for start in range(0, len(place), AT_ONCE):
+            some = place[start : start + AT_ONCE]
+            events.append(CandidateLists.of_events(before.states(some), ratings.itemid[some], served.recall))
+            some = some[liked[start : start + AT_ONCE]]
+            if len(some):
+                made = CandidateLists.of(before.states(some), ratings.itemid[some], served.recall)
+                ranked.append(reranker_training.ranks(ranker.reranker, reranker_training.scored(ranker, [made])))
+        values = reranker_training.head_values(ranker.reranker, reranker_training.scored(ranker, events))
         ranks = np.concatenate(ranked) if ranked else np.empty(0, dtype=np.int64)
         return cls(arrivals, values, liked.astype(np.int64), ranks)
 

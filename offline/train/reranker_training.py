@@ -13,16 +13,14 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
-from features.columns import ItemTable
 from offline import ranking_metrics
 from offline.data.history import Floats
-from offline.data.point_in_time import PriorStates
-from offline.data.readers import Ints, Ratings
+from offline.data.readers import Ints
 from offline.models.ranker import Ranker
 from offline.models.reranker import Reranker
-from offline.train import lists
+from offline.train.lists import CandidateLists
+from scoring import Lists
 
-CANDIDATES = 200
 EPOCHS = 8
 BATCH = 64
 """Lists of a step."""
@@ -34,52 +32,6 @@ HELD_OUT = 4
 
 Progress = Callable[[int, int, float], None]
 """Called with the step, the number of steps, and the loss."""
-
-
-@dataclass(frozen=True)
-class CandidateLists:
-    """The best candidates of recall for B states, K each.
-
-    Attributes:
-        user_vector: FP32 [B, D + 1].
-        items, rating: histories, INT64 [B, H].
-        ids, dense: the ranker's inputs, INT64 [B * K, 5] and FP32 [B * K, 32].
-        wanted: place among the candidates of the item that came next, -1 where it is none of them; INT64 [B].
-    """
-
-    user_vector: Floats
-    items: Ints
-    rating: Ints
-    ids: Ints
-    dense: Floats
-    wanted: Ints
-
-    @classmethod
-    def of(
-        cls, states: PriorStates, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable
-    ) -> CandidateLists:
-        """The lists of recall for some states; `vectors` by ascending itemid."""
-        recalled = lists.recall(states, vectors, encode)
-        column = lists.best(recalled, CANDIDATES)
-        hit = column == lists.wanted_column(ratings, states)[:, None]
-        wanted = np.where(hit.any(1), hit.argmax(1), -1)
-        ids, dense = lists.pairs(states, column, ratings, table)
-        return cls(recalled.user_vector, states.items, states.rating, ids, dense, wanted)
-
-    @classmethod
-    def of_events(
-        cls, states: PriorStates, vectors: Floats, encode: lists.Encode, ratings: Ratings, table: ItemTable
-    ) -> CandidateLists:
-        """Lists of one candidate: the item that came next."""
-        recalled = lists.recall(states, vectors, encode)
-        column = lists.wanted_column(ratings, states)[:, None]
-        ids, dense = lists.pairs(states, column, ratings, table)
-        return cls(recalled.user_vector, states.items, states.rating, ids, dense, np.zeros_like(column[:, 0]))
-
-    @property
-    def length(self) -> int:
-        """Candidates of a list."""
-        return len(self.ids) // len(self.wanted)
 
 
 @dataclass(frozen=True)
@@ -102,14 +54,9 @@ def scored(model: Ranker, parts: list[CandidateLists]) -> ScoredLists:
     """Run all but the order."""
     made: list[list[Tensor]] = []
     for part in parts:
-        size = len(part.wanted)
-        row = torch.arange(size).repeat_interleave(part.length)
-        vector, items, rating, ids, dense, wanted = (
-            torch.from_numpy(values)
-            for values in (part.user_vector, part.items, part.rating, part.ids, part.dense, part.wanted)
-        )
-        outputs = model.parts(vector, items, rating, row, ids, dense)
-        made.append([output.view(size, part.length, *output.shape[1:]) for output in outputs] + [wanted])
+        inputs = (torch.from_numpy(tensor) for tensor in part.inputs.tensors().values())
+        outputs = [output.view(*part.shape, *output.shape[1:]) for output in model.parts(*inputs)]
+        made.append([*outputs, torch.from_numpy(part.wanted)])
     return ScoredLists(*(torch.cat(values) for values in zip(*made, strict=True)))
 
 
@@ -138,7 +85,7 @@ def fit(model: Reranker, all_: ScoredLists, seed: int, progress: Progress) -> di
 
 
 def ranks(model: Reranker, all_: ScoredLists) -> Ints:
-    """Place of the item that came next in each list, lists.MISSED where it is not in it; INT64 [B]."""
+    """Place of the item that came next in each list, MISSED where it is not in it; INT64 [B]."""
     with torch.inference_mode():
         score = all_.order(model, torch.arange(len(all_.wanted)))
     return _ranks(score, all_.wanted)
@@ -183,7 +130,6 @@ def _fit(
 
 
 def _ranks(score: Tensor, wanted: Tensor) -> Ints:
-    """Place of the wanted candidate of each list, lists.MISSED where there is none; INT64 [B]."""
-    of = score.gather(1, wanted.clamp(min=0)[:, None])
-    rank: Ints = torch.where(wanted >= 0, (score > of).sum(1), lists.MISSED).numpy()
-    return rank
+    """Place of the wanted candidate of each list, MISSED where there is none; INT64 [B]."""
+    place = np.broadcast_to(np.arange(score.shape[1]), score.shape)  # the candidates ascend by itemid
+    return Lists.ordered(place, score.numpy()).rank_of(wanted.numpy())

@@ -11,6 +11,7 @@ from importlib import import_module
 import faust
 
 from drift.events import Scored
+from features.columns import ItemTable
 from settings import Settings
 from stores import DriftTopics, FeatureBatch, LiveRun, Models, StoreError
 from stream.consume.assignment import Assignment, Backlog
@@ -94,16 +95,18 @@ class Ranker:
             log.warning("the first lists are not made: %s", error)
 
     @cached_property
+    def _table(self) -> ItemTable:
+        return ItemTable(self._published.catalogue())
+
+    @cached_property
     def _counters(self) -> EarlierCounters:
-        return EarlierCounters(self._profiles, sorted(self._published.catalogue()))
+        itemids, half_life_days = self._table.itemids.tolist(), self._settings.recall.half_life_days
+        return EarlierCounters(self._profiles, itemids, half_life_days)
 
     @cached_property
     def _scorer(self) -> Scorer:
         from stores.elasticsearch import ItemIndex  # takes a second, while a new worker's partitions wait
 
-        models = Models(self._settings.triton)
-        items = self._published.catalogue()
-        index = ItemIndex(self._settings.elasticsearch)
-        return Scorer(
-            models, CounterfactualList(items, self._profiles, self._counters, index, models, self._settings.recall)
-        )
+        models, index = Models(self._settings.triton), ItemIndex(self._settings.elasticsearch)
+        lists = CounterfactualList(self._table, self._profiles, self._counters, index, models, self._settings.recall)
+        return Scorer(models, lists)

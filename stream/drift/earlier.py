@@ -10,7 +10,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from features import merge
-from features.schema import Ints
+from scoring import RecentCounters
+from scoring.counters import COLUMNS
 from stores import Profiles
 
 EVERY_S = 5.0
@@ -24,11 +25,10 @@ KEPT = 12
 
 @dataclass(frozen=True)
 class _Read:
-    """Counters by place in the itemids, and the last offset of each shard that may be counted in them."""
+    """Counters, and the last offset of each shard that may be counted in them."""
 
     applied: list[int | None]
-    n: Ints
-    likes: Ints
+    counters: RecentCounters
 
 
 class EarlierCounters:
@@ -40,12 +40,19 @@ class EarlierCounters:
     Args:
         profiles: the state in Redis.
         itemids: the catalogue, ascending.
+        half_life_days: half-life of recent popularity, in days of event time.
         clock: gives seconds.
     """
 
-    def __init__(self, profiles: Profiles, itemids: Sequence[int], clock: Callable[[], float] = time.monotonic) -> None:
-        self._profiles, self._clock = profiles, clock
-        self._itemids = np.array(itemids, dtype=np.int64)
+    def __init__(
+        self,
+        profiles: Profiles,
+        itemids: Sequence[int],
+        half_life_days: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._profiles, self._half_life_days, self._clock = profiles, half_life_days, clock
+        self._itemids = itemids
         self._reads: deque[_Read] = deque(maxlen=KEPT)
         self._due = 0.0
 
@@ -58,25 +65,20 @@ class EarlierCounters:
         began = self._clock()
         if began < self._due:
             return
-        itemids = self._itemids.tolist()
-        partials = self._profiles.counters(itemids) if itemids else {}
-        totals = [merge(partials.get(itemid, [])) for itemid in itemids]
+        partials = self._profiles.counters(self._itemids) if self._itemids else {}
+        totals = [merge(partials.get(itemid, [])) for itemid in self._itemids]
+        columns = {name: np.array([getattr(total, name) for total in totals], dtype=np.int64) for name in COLUMNS}
         # The offsets after the counters: an event folded between the two is taken for included.
         self._reads.append(
-            _Read(
-                self._profiles.applied(),
-                np.array([total.n for total in totals], dtype=np.int64),
-                np.array([total.likes for total in totals], dtype=np.int64),
-            )
+            _Read(self._profiles.applied(), RecentCounters(**columns, half_life_days=self._half_life_days))
         )
         ended = self._clock()
         self._due = ended + max(EVERY_S, COST * (ended - began))
 
-    def before(self, partition: int, offset: int, itemids: Ints) -> tuple[Ints, Ints] | None:
-        """(ratings, likes) of some items, INT64 [N] each, read before an event was folded; None without such a read."""
+    def before(self, partition: int, offset: int) -> RecentCounters | None:
+        """The counters as read before an event was folded; None without such a read."""
         for read in reversed(self._reads):
             applied = read.applied[partition]
             if applied is not None and applied < offset:
-                place = np.searchsorted(self._itemids, itemids)
-                return read.n[place], read.likes[place]
+                return read.counters
         return None

@@ -8,10 +8,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from drift.events import MISSED, NO_LIST, Scored, segments_of
-from features import encoder_input, rating_input
+from drift.events import NO_LIST, Scored, segments_of
 from features.schema import Floats, Ints
+from scoring import RankerInputs, Users
 from stores import FeatureBatch, LiveRun, Models, Sampled, StoreError
+from stream.drift.counterfactual import state_before
 
 log = logging.getLogger("reelstream.stream")
 
@@ -60,24 +61,13 @@ class Scorer:
         )
 
     def _score(self, batch: FeatureBatch, sampled: list[Sampled], run: LiveRun) -> tuple[Floats, Ints]:
-        inputs = [encoder_input(each.recent, run.history) for each in sampled]
-        items, liked = (np.concatenate(column) for column in zip(*inputs, strict=True))
-        rating = np.concatenate([rating_input(each.recent, run.history) for each in sampled])
+        users = Users.of([state_before(batch, each, set()) for each in sampled], run.history)
+        vectors = self._models.encode(users.items, users.liked, run.version)
         places = [each.place for each in sampled]
-        attributes = [(each.gender, each.age, each.occupation) for each in sampled]
-        ids = np.column_stack([batch.userid[places], batch.itemid[places], np.array(attributes, dtype=np.int64)])
-        vectors = self._models.encode(items, liked, run.version)
-        row = np.arange(len(sampled), dtype=np.int64)
-        ranking = self._models.rank(vectors, items, rating, ids, batch.rows[places], run.version, row)
+        pairs = users.pairs_of_rows(np.arange(len(users)), batch.itemid[places], batch.rows[places])
+        ranking = self._models.rank(RankerInputs.of(vectors, users, pairs), run.version)
         ranks = [
             self._rank(batch, each, run, vector) if each.user and each.recent else NO_LIST
             for each, vector in zip(sampled, vectors, strict=True)
         ]
         return np.column_stack([ranking.next, ranking.like, ranking.score]), np.array(ranks, dtype=np.int64)
-
-
-def rank_of(itemid: int, itemids: Ints, scores: Floats) -> int:
-    """Place of an item in a list by descending score, ties by itemid; MISSED where it is not in it."""
-    order = itemids[np.lexsort((itemids, -scores))]
-    found = np.flatnonzero(order == itemid)
-    return int(found[0]) if len(found) else MISSED

@@ -9,8 +9,9 @@ import pytest
 
 from drift.alarms import Moment
 from drift.change import Change
-from drift.events import MISSED, NO_LIST
+from drift.events import NO_LIST
 from drift.quality import KEPT, LEAST, Quality
+from scoring import MISSED
 
 NOW = Moment(1000, 1.0, 2)
 

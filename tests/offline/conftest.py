@@ -2,12 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
 
+from features import RECENT, Recent, User
+from features.schema import Ints
 from offline.data import readers
 from offline.data.readers import Ratings
 from offline.data.split import Split, split
+from scoring import Users, UserState
 from settings import Settings, load
+
+
+def encoder_input(*recent: Sequence[Recent]) -> tuple[Ints, Ints]:
+    """The encoder's inputs `items` and `liked` for users with these events."""
+    users = Users.of([UserState(User(0), events) for events in recent], RECENT)
+    return users.items, users.liked
 
 
 @pytest.fixture(scope="session")

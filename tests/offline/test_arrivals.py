@@ -46,7 +46,7 @@ def test_items_are_counted_as_they_are_at_the_end_without_the_event(ratings: Rat
     rows = before.rows(ItemTable(ratings.catalogue.items))
     n = [state.counters[int(ratings.itemid[at])].n - 1 for at in arrivals.place]
     assert np.allclose(rows[:, DENSE_COLUMNS.index("item_log_n")], np.log1p(n))
-    some = before.states(arrivals.place[:5], 20)
+    some = before.states(arrivals.place[:5])
     itemids = sorted(ratings.catalogue.items)
     column = [itemids.index(int(ratings.itemid[at])) for at in arrivals.place[:5]]
-    assert some.item_n[np.arange(5), column].tolist() == n[:5]
+    assert some.counters.n[np.arange(5), column].tolist() == n[:5]

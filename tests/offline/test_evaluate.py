@@ -6,14 +6,13 @@ import numpy as np
 import pytest
 
 from drift.classification_metrics import auc, ece, logloss
-from features import GENRES, Event, preferences, user_row
+from features import Event, user_row
 from features.columns import row_values
 from offline.data.history import State, replay
 from offline.data.readers import Ratings
 from offline.data.split import online_events, time_order
 from offline.evaluate.cold import cold
 from offline.evaluate.evaluation import DAY, Source, ask, evaluate
-from offline.evaluate.lists import NO_ITEM, Lists, top
 from offline.evaluate.state import Known, Replay, shortened
 from settings import Settings
 
@@ -39,7 +38,7 @@ def at_all(source: Source, sample: int) -> tuple[np.ndarray, dict[str, np.ndarra
     targets = source.targets(sample)
     state = replay(ratings, time_order(ratings, parts.offline), State(ratings.catalogue))
     asked, rows = ask(ratings, targets)
-    replayed = Replay(ratings, online_events(ratings, parts), state, source.history, 30.0)
+    replayed = Replay(ratings, online_events(ratings, parts), state, 30.0)
     return targets, rows, list(replayed.at(asked))
 
 
@@ -55,41 +54,34 @@ def test_a_moment_knows_the_events_of_earlier_seconds_and_no_others(source: Sour
             row, state = int(rows[mode][number]), state_at(source, second)
             profile = state.profile(userid)
             recent = profile.recent
-            assert known.userid[row] == userid
-            assert known.items[row, : len(recent)].tolist() == [itemid for _, itemid, _ in recent]
-            assert known.rating[row, : len(recent)].tolist() == [rating for _, _, rating in recent]
+            user = known.users[row]
+            assert user.user == state.catalogue.user(userid)
+            assert user.recent == recent
             assert known.events[row] == profile.n
-            seen = {itemids[column] for column in known.seen_column[known.seen_row == row].tolist()}
-            assert seen == set(state.seen[userid])
+            assert set(user.exclude) == set(state.seen[userid])
             expected = user_row(profile, state.catalogue.user(userid), state.catalogue.items)
-            assert known.user[row].tolist() == row_values(expected)
-            assert known.n[row].tolist() == [state.counter(itemid).n for itemid in itemids]
-            assert known.likes[row].tolist() == [state.counter(itemid).likes for itemid in itemids]
-            wanted = preferences(recent, state.catalogue.items.get)["genres"]
-            assert {genre: known.terms[row, genre] for genre in range(len(GENRES)) if known.terms[row, genre]} == wanted
+            assert user.features == row_values(expected)
+            counters = [state.counter(itemid) for itemid in itemids]
+            assert known.counters.n[row].tolist() == [counter.n for counter in counters]
+            assert known.counters.likes[row].tolist() == [counter.likes for counter in counters]
+            assert known.counters.recent_likes[row].tolist() == [counter.recent_likes for counter in counters]
+            assert known.counters.last_ts[row].tolist() == [counter.last_ts for counter in counters]
 
 
 def test_lists_are_of_unseen_items_each_once_and_ordered(source: Source) -> None:
     _, _, batches = at_all(source, 40)
-    lister = source.lister()
+    run_lists, itemids = source.lists(), sorted(source.ratings.catalogue.items)
     for known in batches:
-        for name, lists in lister.make(known).items():
+        for name, lists in run_lists.make(known).items():
             for row in range(len(known)):
-                column = lists.column[row]
-                column = column[column != NO_ITEM]
-                assert len(column) > 10, name
-                assert len(set(column.tolist())) == len(column)
-                assert not set(column.tolist()) & set(known.seen_column[known.seen_row == row].tolist())
-                score = lists.score[row, : len(column)]
-                assert (np.diff(score) <= 0).all()
-        alone, together = lister.pipeline(known), lister.make(known)["pipeline"]
+                entries = lists.entries(row)
+                listed = {itemids[column] for column, _ in entries}
+                assert len(entries) > 10, name
+                assert len(listed) == len(entries)
+                assert not listed & set(known.users[row].exclude)
+                assert (np.diff([score for _, score in entries]) <= 0).all()
+        alone, together = run_lists.pipeline(known), run_lists.make(known)["pipeline"]
         np.testing.assert_array_equal(alone.column, together.column)
-
-
-def test_equal_scores_go_by_itemid() -> None:
-    lists = Lists.ordered(np.array([[4, 2, 9, 1]]), np.array([[1.0, 1.0, 3.0, 5.0]]), np.array([[True] * 3 + [False]]))
-    assert lists.column.tolist() == [[9, 2, 4, NO_ITEM]]
-    assert sorted(top(np.array([[2.0, 2.0, 2.0, 3.0]]), 2)[0].tolist()) == [0, 3]
 
 
 def test_the_report_has_every_figure_and_live_is_best(generated: Settings, run: Path) -> None:

@@ -12,6 +12,7 @@ from offline.data.history import Floats, PointInTime, State, replay
 from offline.data.point_in_time import Collector, PriorStates, first_of_second
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split, time_order
+from scoring import Users
 
 
 def slow_rows(ratings: Ratings, order: Ints) -> dict[int, Floats]:
@@ -84,17 +85,16 @@ def test_a_moment_holds_the_events_of_earlier_seconds_only(ratings: Ratings, par
     collector.finish()
     places = np.concatenate([part.place for part in kept])
     assert np.array_equal(np.sort(places), np.sort(parts.validation))
-    itemids = np.array(sorted(ratings.catalogue.items))
     for part in kept:
+        users = Users.of(part.users, 100)
         for row, place in enumerate(part.place.tolist()):
             mine = parts.offline[ratings.userid[parts.offline] == ratings.userid[place]]
             before = mine[ratings.ts[mine] < ratings.ts[place]]
-            seen = itemids[part.seen_column[part.seen_row == row]]
-            assert np.array_equal(np.sort(seen), np.sort(ratings.itemid[before]))
+            assert np.array_equal(np.sort(part.users[row].exclude), np.sort(ratings.itemid[before]))
             last = before[np.lexsort((ratings.itemid[before], ratings.ts[before]))][-100:]
-            assert part.items[row, : len(last)].tolist() == ratings.itemid[last].tolist()
-            assert part.items[row, len(last) :].sum() == 0
-            assert part.liked[row, : len(last)].tolist() == (ratings.rating[last] > 3).tolist()
+            assert users.items[row, : len(last)].tolist() == ratings.itemid[last].tolist()
+            assert users.items[row, len(last) :].sum() == 0
+            assert users.liked[row, : len(last)].tolist() == (ratings.rating[last] > 3).tolist()
 
 
 def test_first_of_second_is_the_users_first_event_of_that_second(ratings: Ratings) -> None:

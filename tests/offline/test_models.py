@@ -9,7 +9,6 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
-from features import encoder_input
 from offline.data.readers import Ratings
 from offline.data.split import Split
 from offline.data.windows import Sequences, sequences, windows
@@ -22,11 +21,13 @@ from offline.models.ranker import Ranker
 from offline.models.reranker import DAMPING, HALF_LIVES, Reranker
 from offline.models.similar import Near
 from offline.models.softmax import NextItemLoss
-from offline.train import encoder_training, lists, p_like_training, parallel
+from offline.train import encoder_training, p_like_training, parallel
 from offline.train.encoder_training import Plan
 from offline.train.ensemble import Best
 from offline.train.validation import Validation
+from scoring.inputs import attributes_of, pair_ids
 from settings import TrainSettings
+from tests.offline.conftest import encoder_input
 
 # Threads that wait for each other lose more than they win on models this small.
 torch.set_num_threads(1)
@@ -106,8 +107,7 @@ def test_padding_does_not_change_the_user_vector(encoder: Encoder) -> None:
 
 def test_unknown_items_all_mean_the_same_and_none_breaks_the_encoder(encoder: Encoder) -> None:
     histories = [[], [(1, 999, 5)], [(1, 2**31 - 1, 5)], [(1, 5, 5), (2, 999, 5)], [(1, 5, 5), (2, 998, 5)]]
-    inputs = [encoder_input(history) for history in histories]
-    items, liked = (torch.from_numpy(np.concatenate(parts)) for parts in zip(*inputs, strict=True))
+    items, liked = map(torch.from_numpy, encoder_input(*histories))
     with torch.inference_mode():
         vectors = encoder(items, liked)
     assert torch.isfinite(vectors).all()
@@ -276,7 +276,8 @@ def test_unknown_users_and_items_are_row_0_of_the_ranker() -> None:
 
 def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
     events = sequences(ratings, np.arange(len(ratings)))
-    ids = lists.pair_ids(ratings.catalogue, np.repeat(events.userid, np.diff(events.start)), events.itemid)
+    userid = np.repeat(events.userid, np.diff(events.start))
+    ids = pair_ids(userid, attributes_of(ratings.catalogue, userid), events.itemid)
     rng = np.random.default_rng(0)
     known = p_like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
     model = PLike(81, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()

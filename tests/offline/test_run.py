@@ -12,12 +12,13 @@ from drift import Reference, ReferenceError
 from drift.classification_metrics import auc, logloss
 from drift.series import SERIES
 from drift.thresholds import PROBABILITIES
-from features import DENSE_COLUMNS, IDS, encoder_input
+from features import DENSE_COLUMNS, IDS, RECENT, User
 from offline import ranking_metrics, runs
 from offline.data.readers import Ratings, data_hash
 from offline.errors import DataError, RunError
 from offline.evaluate.evaluation import RunModels, evaluate
 from offline.train.pipeline import train
+from scoring import Pairs, RankerInputs, Users, UserState
 from settings import Settings, load
 
 
@@ -61,19 +62,18 @@ def test_one_and_many_rows_give_the_same_answers(run: Path, ratings: Ratings) ->
     models = RunModels(run, threads=1)
     itemids, vectors = runs.item_vectors(run)
     assert itemids.tolist() == sorted(ratings.catalogue.items)
-    inputs = [encoder_input([(k, itemid, 4) for k, itemid in enumerate(range(1, n + 1))]) for n in (0, 1, 7, 100)]
-    items, liked = (np.concatenate(parts) for parts in zip(*inputs, strict=True))
-    together = models.encode(items, liked)
-    for row, (one, of) in enumerate(inputs):
-        np.testing.assert_allclose(models.encode(one, of)[0], together[row], atol=1e-5)
-    ids = np.column_stack([np.full(len(itemids), 7), itemids, np.full((len(itemids), 3), -1)])
-    dense = np.zeros((len(itemids), len(DENSE_COLUMNS)), dtype=np.float32)
-    past = items[3:], 5 * (items[3:] > 0)
-    following, like, score = models.rank(together[3:], *past, np.zeros(len(itemids), dtype=np.int64), ids, dense)
-    np.testing.assert_allclose(following, vectors @ together[3], atol=1e-4)
-    assert ((like > 0) & (like < 1)).all() and np.isfinite(score).all()
-    alone = models.rank(together[3:], *past, np.zeros(1, dtype=np.int64), ids[:1], dense[:1])
-    np.testing.assert_allclose(alone[2], score[:1], atol=1e-5)
+    states = [UserState(User(7), [(k, itemid, 5) for k, itemid in enumerate(range(1, n + 1))]) for n in (0, 1, 7, 100)]
+    together = models.encode(Users.of(states, RECENT))
+    for row, state in enumerate(states):
+        np.testing.assert_allclose(models.encode(Users.of([state], RECENT))[0], together[row], atol=1e-5)
+    users, row = Users.of(states[3:], RECENT), np.zeros(len(itemids), dtype=np.int64)
+    pairs = users.pairs_of_rows(row, itemids, np.zeros((len(itemids), len(DENSE_COLUMNS)), dtype=np.float32))
+    ranking = models.rank(RankerInputs.of(together[3:], users, pairs))
+    np.testing.assert_allclose(ranking.next, vectors @ together[3], atol=1e-4)
+    assert ((ranking.like > 0) & (ranking.like < 1)).all() and np.isfinite(ranking.score).all()
+    first = Pairs(pairs.row[:1], pairs.ids[:1], pairs.dense[:1])
+    alone = models.rank(RankerInputs.of(together[3:], users, first))
+    np.testing.assert_allclose(alone.score, ranking.score[:1], atol=1e-5)
 
 
 def test_the_models_beat_popularity(generated: Settings, run: Path) -> None:

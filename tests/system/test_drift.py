@@ -159,18 +159,17 @@ def test_events_are_scored_before_they_are_learned_from(system: System) -> None:
 def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
     start_over(system)
     itemids = system.catalogue_items()
-    items = np.array(itemids[:1], dtype=np.int64)
     partition = system.partition(800_002)
-    counters = EarlierCounters(system.profiles, itemids, clock=iter([0.0, 0.0, 10.0, 10.0]).__next__)
-    assert counters.before(partition, 0, items) is None
+    counters = EarlierCounters(system.profiles, itemids, 30.0, clock=iter([0.0, 0.0, 10.0, 10.0]).__next__)
+    assert counters.before(partition, 0) is None
     counters.read()
     system.send_events([Event(800_002, itemids[0], 5, 1000)])
     # An event is in the feature log, and may be counted there, before it is folded.
     until(lambda: system.profiles.applied()[partition] == 0, WITHIN_S)
     counters.read()
-    before, after = counters.before(partition, 0, items), counters.before(partition, 1, items)
+    before, after = counters.before(partition, 0), counters.before(partition, 1)
     assert before is not None and after is not None
-    assert [int(column[0]) for column in after] == [int(column[0]) + 1 for column in before]
+    assert [int(after.n[0]), int(after.likes[0])] == [int(before.n[0]) + 1, int(before.likes[0]) + 1]
 
 
 def test_a_rating_sent_twice_is_counted_once(system: System) -> None:

@@ -1,0 +1,197 @@
+"""One state, one list: the API, the stream, evaluation and training all make the same."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+import servers
+from features import DENSE_COLUMNS, Event
+from features.columns import ItemTable
+from features.schema import Ints
+from offline.data.history import State, replay
+from offline.data.point_in_time import PriorStates
+from offline.data.split import time_order
+from offline.evaluate.evaluation import Source
+from offline.evaluate.state import Items, Known
+from offline.train.lists import CandidateLists, EncoderRecall
+from scoring import MISSED, RecentCounters, Users, UserState
+from scoring.lists import pairs_of
+from stores import FeatureBatch, Models, Published, Sampled
+from stores.elasticsearch import ItemIndex
+from stream.drift.counterfactual import CounterfactualList
+from stream.drift.earlier import EarlierCounters
+from stream.drift.scoring import Scorer
+from tests.system.conftest import System
+
+NEW, UNKNOWN = 900_001, 900_002
+"""A user who is known from a few events alone, and one who has none."""
+
+SIZE = 40
+CLOSE = 1e-5
+"""Differences of scores that come from the size of a batch alone."""
+
+Listed = list[tuple[int, float]]
+"""(itemid, score), best first."""
+
+
+@dataclass
+class Twin:
+    """The state of the system, folded offline from the same events."""
+
+    source: Source
+    state: State
+
+    @property
+    def table(self) -> ItemTable:
+        return ItemTable(self.source.ratings.catalogue.items)
+
+    @property
+    def counters(self) -> RecentCounters:
+        return Items(self.state, self.source.settings.recall.half_life_days).now()
+
+    def users(self, userids: list[int]) -> list[UserState]:
+        return [self.state.user_state(userid) for userid in userids]
+
+
+@pytest.fixture(scope="module")
+def twin(system: System) -> Iterator[Twin]:
+    """The system after half of the replay and a new user's first events, and its offline twin."""
+    servers.stop(system.settings, ["workers"])
+    subprocess.run([sys.executable, "-m", "cli", "publish", "--reset"], check=True, capture_output=True, timeout=120)
+    servers.start(system.settings, ["workers"])
+    half, items = system.events[: len(system.events) // 2], system.catalogue_items()
+    events = [*half, *(Event(NEW, items[place], rating, half[-1].ts) for place, rating in ((3, 5), (5, 2), (7, 4)))]
+    system.send_events(events)
+    system.wait()
+    source = Source.open(system.settings, None)
+    ratings = source.ratings
+    state = replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue))
+    for event in events:
+        state.step(event)
+    until = time.monotonic() + 60
+    while system.profiles.unpublished():
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    yield Twin(source, state)
+
+
+@pytest.fixture(scope="module")
+def userids(system: System, twin: Twin) -> list[int]:
+    return [*sorted({event.userid for event in system.events})[:4], NEW, UNKNOWN]
+
+
+def offline_lists(twin: Twin, userids: list[int]) -> list[Listed]:
+    """Evaluation's lists, all of them made at once."""
+    known = Known(0, twin.users(userids), RecentCounters.stack([twin.counters] * len(userids)))
+    lists, itemids = twin.source.lists().pipeline(known), twin.table.itemids
+    return [[(int(itemids[column]), score) for column, score in lists.entries(row)] for row in range(len(userids))]
+
+
+def api_list(system: System, userid: int) -> Listed:
+    answer = system.rec(userid=userid, size=SIZE)
+    assert answer["degraded"] == []
+    return [(item["itemid"], item["score"]) for item in answer["item_list"]]
+
+
+def same(one: Listed, other: Listed) -> bool:
+    """Whether two lists hold the same items in the same order, but for items whose scores are as good as equal."""
+    if len(one) != len(other) or not np.allclose(
+        [score for _, score in one], [score for _, score in other], atol=CLOSE
+    ):
+        return False
+    scores = dict(other)
+    return all(
+        itemid == theirs or abs(scores.get(itemid, np.inf) - score) <= CLOSE
+        for (itemid, score), (theirs, _) in zip(one, other, strict=True)
+    )
+
+
+def test_the_api_makes_the_lists_of_evaluation(system: System, twin: Twin, userids: list[int]) -> None:
+    expected = offline_lists(twin, userids)
+    assert all(len(listed) == SIZE for listed in expected)
+    for userid, listed in zip(userids, expected, strict=True):
+        # The API takes over the items' features within a second.
+        until = time.monotonic() + 20
+        while not same(api_list(system, userid), listed):
+            assert time.monotonic() < until, (userid, api_list(system, userid)[:5], listed[:5])
+            time.sleep(0.2)
+    assert system.rec(userid=UNKNOWN)["fallback"] == "unknown_user"
+
+
+def test_an_events_rank_in_the_stream_is_its_place_in_the_apis_list(
+    system: System, twin: Twin, userids: list[int]
+) -> None:
+    run, settings = Published(system.profiles.client).run(), system.settings
+    assert run is not None
+    models, index = Models(settings.triton), ItemIndex(settings.elasticsearch)
+    counters = EarlierCounters(system.profiles, twin.table.itemids.tolist(), settings.recall.half_life_days)
+    try:
+        lists = CounterfactualList(twin.table, system.profiles, counters, index, models, settings.recall)
+        scorer = Scorer(models, lists)
+        counters.read()
+        for userid in userids[:-1]:
+            (listed,) = offline_lists(twin, [userid])
+            unlisted = sorted(set(twin.table.items) - {itemid for itemid, _ in listed} - set(twin.state.seen[userid]))
+            wanted = np.array([*(itemid for itemid, _ in listed[::5]), unlisted[0]], dtype=np.int64)
+            scored = scorer(sampled_events(system, twin, userid, wanted), run)
+            ranks = scored.rank.tolist()
+            assert ranks[-1] == MISSED
+            for rank, place in zip(ranks[:-1], range(0, len(listed), 5), strict=True):
+                assert rank == place or abs(listed[rank][1] - listed[place][1]) <= CLOSE
+            # The prequential score of each event is the one that its item is listed with.
+            assert scored.values[:-1, 2] == pytest.approx([score for _, score in listed[::5]], abs=CLOSE)
+    finally:
+        models.close()
+        index.close()
+
+
+def sampled_events(system: System, twin: Twin, userid: int, wanted: Ints) -> FeatureBatch:
+    """Likes of some items that the user might have done next, as the fold would log them."""
+    (user,), profile, n = twin.users([userid]), twin.state.profile(userid), len(wanted)
+    users = Users.of([user], 1)
+    row, column = np.zeros(n, dtype=np.int64), twin.table.column(wanted)
+    partition = system.partition(userid)
+    offset = system.profiles.applied()[partition]
+    assert offset is not None
+    who = user.user
+    return FeatureBatch(
+        partition=partition,
+        offset=offset + 1 + np.arange(n),
+        ts=np.full(n, profile.last_ts + 1),
+        userid=np.full(n, userid),
+        itemid=wanted,
+        rating=np.full(n, 5),
+        created=np.zeros(n),
+        rows=pairs_of(users, row, column, twin.table, twin.counters).dense,
+        sampled=[
+            Sampled(place, who.gender, who.age, who.occupation, profile.n, list(user.recent), list(user.features))
+            for place in range(n)
+        ],
+    )
+
+
+def test_training_gives_the_ranker_what_the_api_gives_it(system: System, twin: Twin, userids: list[int]) -> None:
+    source, table = twin.source, twin.table
+    recall = EncoderRecall(table, source.vectors, source.models.encode, source.history)
+    for userid in userids[:-1]:
+        answer = system.rec(userid=userid, size=SIZE, explain=True)["item_list"]
+        states = PriorStates(np.zeros(1, dtype=np.int64), twin.users([userid]), twin.counters)
+        lists = CandidateLists.of(states, np.array([answer[0]["itemid"]]), recall)
+        itemids = lists.inputs.ids[:, 1].tolist()
+        assert itemids[int(lists.wanted[0])] == answer[0]["itemid"]
+        ranking = source.models.rank(lists.inputs)
+        for item in answer:
+            place = itemids.index(item["itemid"])
+            assert item["explain"]["features"] == dict(
+                zip(DENSE_COLUMNS, lists.inputs.dense[place].tolist(), strict=True)
+            )
+            for name, values in (("next", ranking.next), ("like", ranking.like)):
+                assert item["explain"][name] == pytest.approx(values[place], abs=CLOSE)
+            assert item["score"] == pytest.approx(ranking.score[place], abs=CLOSE)
