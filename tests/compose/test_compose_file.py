@@ -289,8 +289,9 @@ def test_redis_keeps_its_data_as_it_does_without_docker(settings: Settings) -> N
     redis.component(settings).launch()
     lines = (settings.state / "config" / "redis" / "redis.conf").read_text().splitlines()
     wanted = {name: shlex.split(value)[0] for name, value in (line.split(" ", 1) for line in lines)}
-    words = shlex.split(services()["redis"]["command"][2].replace("\\\n", " ").split("<<")[0])
-    given = {name.removeprefix("--"): value for name, value in zip(words[3::2], words[4::2], strict=True)}
+    _, _, command = services()["redis"]["command"][2].partition("exec ")
+    words = shlex.split(command.replace("\\\n", " ").split("<<")[0])
+    given = {name.removeprefix("--"): value for name, value in zip(words[2::2], words[3::2], strict=True)}
     assert words[:3] == ["exec", "valkey-server", "-"]
     assert given.pop("dir") == mounts("redis")["redis"]
     of_this_machine = ("bind", "dir", "daemonize", "logfile", "set-proc-title", "requirepass")
