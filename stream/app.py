@@ -104,7 +104,7 @@ def check_log(app: App, guard: LogGuard, progress: Progress, assignment: Assignm
     def check(assigned: set[int]) -> None:
         try:
             if guard.watch(assigned):
-                end("a stopped partition can go on, or the state went back to an older one; starting over")
+                end("a stopped partition can continue, or the state is older than it was; starting over")
             read_from = {each.partition: offset or 0 for each, offset in app.read_from.items()}
             if read_from and progress.is_behind(read_from):
                 end("a snapshot was written after the log was read; starting over")

@@ -17,7 +17,7 @@ class Metrics:
         r = self.registry
         self.applied = Counter("reelstream_events_applied", "Events folded into state", registry=r)
         self.redelivered = Counter("reelstream_events_redelivered", "Events that the state held already", registry=r)
-        self.dead = Counter("reelstream_events_dead", "Events that could not be understood", registry=r)
+        self.dead = Counter("reelstream_events_dead", "Records that became dead letters", registry=r)
         self.items = Counter("reelstream_items_published", "Item rows written to the feature store", registry=r)
         self.retries = Counter("reelstream_store_retries", "Tries that a store did not answer", ["what"], registry=r)
         self.troubles = Counter("reelstream_troubles", "Failures that the worker survived", ["kind"], registry=r)

@@ -121,7 +121,7 @@ def compare(source: Source, sample: int, send: Send, recommend: Recommend, progr
     log = Log(settings.kafka)
     try:
         if any(log.ends().values()):
-            raise RunError("the log holds events already; `reelstream publish --reset` begins anew")
+            raise RunError("the log holds events already; `reelstream publish --reset` starts over")
         parts = groups(source, sample)
         batch = _batch(source, parts, progress)
         profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)

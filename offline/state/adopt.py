@@ -49,9 +49,11 @@ class Adopted:
 
     def words(self) -> str:
         """Describe it in one line."""
-        told = [f"partition {self.partition} goes on at offset {self.next}"]
+        told = [f"partition {self.partition} continues at offset {self.next}"]
         if self.lost_after is not None:
-            told.append(f"what was acknowledged after offset {self.lost_after} and is not in this log is lost")
+            told.append(
+                f"every event that was acknowledged after offset {self.lost_after} and is not in this log is lost"
+            )
         told += [f"the events at offsets {first} to {last} are lost" for first, last in self.lost]
         return "; ".join(told)
 

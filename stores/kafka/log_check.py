@@ -15,7 +15,7 @@ from stores.kafka.record import Mark
 NO_TOPIC = "none"
 """In place of a topic's id: there is no such topic."""
 
-WAY_OUT = "restore Kafka's data, or run `reelstream adopt` to keep the profiles and go on with this log"
+WAY_OUT = "restore Kafka's data, or run `reelstream adopt` to keep the profiles and continue with this log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class Checked:
         if self.mismatch is None and self.lost_head is not None:
             return (
                 f"partition {self.bounds.partition}: the log has lost its end: it held a record at offset "
-                f"{self.lost_head.offset} that is gone (the log ends at offset {self.bounds.high}, the state stands at "
+                f"{self.lost_head.offset} that is gone (the log ends at offset {self.bounds.high}, the state is at "
                 f"offset {self.position.applied}); {WAY_OUT}"
             )
         return self.mismatch
@@ -130,6 +130,6 @@ def mismatch(position: ShardPosition, bounds: LogBounds, found: str | None) -> s
     if tail is not None and bounds.start <= tail.offset and found != tail.fingerprint:
         return (
             f"partition {partition}: the record at offset {tail.offset} is not the one that the state was folded "
-            f"from (the state stands at offset {applied}, the log ends at offset {bounds.end}); {WAY_OUT}"
+            f"from (the state is at offset {applied}, the log ends at offset {bounds.end}); {WAY_OUT}"
         )
     return None

@@ -266,7 +266,7 @@ class Drifting:
         except ReferenceError as error:
             name = run.run if run else "none"
             if name != self._unwatched:
-                log.warning("drift of run %s is not watched: %s", name, error)
+                log.warning("drift of run %s is not monitored: %s", name, error)
                 self._unwatched = name
             return None
         self._adopt()

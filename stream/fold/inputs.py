@@ -154,7 +154,9 @@ class Inputs:
                 self._troubles.report(DRIFT, f"the snapshot's counters cannot be read: {error}", error=error)
                 return None
             if self._others[shard] is None:
-                log.warning("drift is not watched: `reelstream publish --reset` writes a snapshot that tells enough")
+                log.warning(
+                    "drift is not monitored: the snapshot lacks counters; `reelstream publish --reset` writes one"
+                )
         return self._others[shard]
 
     def log(self, batches: Sequence[Moments]) -> None:
