@@ -6,9 +6,10 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from scoring import Fallback, Source
+
 Store = Literal["redis", "elasticsearch", "triton", "feast", "stream"]
 Check = Literal["published", "redis", "elasticsearch", "triton", "log"]
-Fallback = Literal["unknown_user", "empty_history", "profile_unavailable"]
 
 
 class AnswerModel(BaseModel):
@@ -26,7 +27,7 @@ class AsOf(AnswerModel):
 class Explanation(AnswerModel):
     """The sources of an item, and what it was ranked by."""
 
-    sources: dict[Literal["vector", "terms", "popular"], float] = Field(description="score from each source")
+    sources: dict[Source, float] = Field(description="score from each source")
     next: float | None = Field(
         None, description="log-odds, up to a constant, that the item is the next one; absent without Triton"
     )

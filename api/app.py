@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
 
-from api.answers import Check, Lives, Readiness, Recommendation
+from api.answers import Check, Lives, Readiness
 from api.drift import add_drift
 from api.http import MAX_FIELDS, add_error_handlers, request_body, respond
 from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
@@ -66,7 +66,7 @@ def _recommendation(app: Flask, services: Services, places: Places) -> None:
             services.metrics.degraded.labels(store).inc()
         if answer.fallback:
             services.metrics.fallback.labels(answer.fallback).inc()
-        return respond(Recommendation.model_validate(answer.as_json()))
+        return respond(answer.finished())
 
     @app.get("/users/<userid>")
     def user(userid: str) -> Response:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Collection
 from dataclasses import replace
 
 from settings import Settings
@@ -49,10 +48,6 @@ class LogWatch:
         """End the thread."""
         self._stopping.set()
         self._thread.join(timeout=10)
-
-    def stopped_partitions(self) -> Collection[int]:
-        """The partitions that are stopped."""
-        return self.stopped.keys()
 
     def position(self, partition: int) -> ShardPosition | None:
         """The shard's place in the log; None if Redis does not answer.

@@ -9,18 +9,20 @@ features follow from the profile and the attributes that Feast last gave.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from api.answers import AsOf, Explanation, ListedItem, Recommendation, Store
 from api.attributes import Attributes
 from api.breakers import Breakers
 from api.live import Follower, Live
+from api.log_watch import LogWatch
 from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
 from features import DENSE_COLUMNS, GENRES, Event, Item, Profile, User, fold
 from features.columns import row_values
-from scoring import Fallback, Lister, Recommendations, UserState
+from scoring import Fallback, Lister, Recommendations, Source, UserState
 from settings import Settings
 from stores import Models, Profiles, Serving, StoreError
 from stores.elasticsearch import ItemIndex
@@ -44,12 +46,12 @@ class Answer:
 
     live: Live
     breakers: Breakers
-    degraded: list[str] = field(default_factory=list)
-    fallback: str | None = None
-    as_of: dict[str, int] | None = None
-    items: list[dict[str, Any]] = field(default_factory=list)
+    degraded: list[Store] = field(default_factory=list)
+    fallback: Fallback | None = None
+    as_of: AsOf | None = None
+    items: list[ListedItem] = field(default_factory=list)
 
-    def attempt(self, store: str, function: Callable[[], T]) -> T | None:
+    def attempt(self, store: Store, function: Callable[[], T]) -> T | None:
         """The function's result; None where the store is away, which the answer then tells."""
         try:
             return self.breakers.call(store, function)
@@ -58,39 +60,43 @@ class Answer:
                 self.degraded.append(store)
             return None
 
-    def as_json(self) -> dict[str, Any]:
+    def finished(self) -> Recommendation:
         """The answer as it is sent."""
-        return {
-            "item_list": self.items,
-            "run": self.live.run.run,
-            "as_of": self.as_of,
-            "degraded": self.degraded,
-            "fallback": self.fallback,
-        }
+        return Recommendation(
+            item_list=self.items,
+            run=self.live.run.run,
+            as_of=self.as_of,
+            degraded=self.degraded,
+            fallback=self.fallback,
+        )
+
+
+@dataclass(frozen=True)
+class ListStores:
+    """The stores that a list is made with.
+
+    Attributes:
+        profiles: Redis.
+        features: Feast.
+        index: Elasticsearch.
+        models: Triton.
+    """
+
+    profiles: Profiles
+    features: Features
+    index: ItemIndex
+    models: Models
 
 
 class Recommender:
     """Makes recommendations; safe to share between threads."""
 
     def __init__(
-        self,
-        settings: Settings,
-        follower: Follower,
-        profiles: Profiles,
-        features: Features,
-        index: ItemIndex,
-        models: Models,
-        waits: Waits,
-        stopped: Callable[[], Collection[int]] = tuple,
+        self, settings: Settings, follower: Follower, stores: ListStores, waits: Waits, log_watch: LogWatch
     ) -> None:
-        self._settings = settings
-        self._stopped = stopped
-        self._follower = follower
-        self._profiles = profiles
-        self._features = features
-        self._index = index
-        self._models = models
-        self._waits = waits
+        self._settings, self._follower, self._waits, self._log_watch = settings, follower, waits, log_watch
+        self._profiles, self._features = stores.profiles, stores.features
+        self._index, self._models = stores.index, stores.models
         self._attributes = Attributes()
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
@@ -110,7 +116,7 @@ class Recommender:
         """
         self._check(request, self._live())
         answer = Answer(self._live(), self._breakers)
-        if request.userid is not None and self._profiles.shard_of(request.userid) in self._stopped():
+        if request.userid is not None and self._profiles.shard_of(request.userid) in self._log_watch.stopped:
             answer.degraded.append("stream")
         elif request.after is not None:
             shard, offset = request.after.partition, request.after.offset
@@ -126,10 +132,11 @@ class Recommender:
         state = self._session(request, answer) if request.userid is None else self._stored(request.userid, answer)
         state = replace(state, exclude={*state.exclude, *request.exclude})
         made = self._lister(answer, request.explain).recommend([state], items.counters, request.size)
-        answer.items = [entry(items.ordered[column], score) for column, score in made.lists.entries(0)]
-        if request.explain and made.pairs is not None:
-            for place, listed in enumerate(answer.items):
-                listed["explain"] = explanation(made, place)
+        explained = request.explain and made.pairs is not None
+        answer.items = [
+            listed_item(items.ordered[column], score, explanation(made, place) if explained else None)
+            for place, (column, score) in enumerate(made.lists.entries(0))
+        ]
         return answer
 
     def _live(self) -> Live:
@@ -171,11 +178,9 @@ class Recommender:
             return UserState(User(userid))
         profile, seen, applied = found
         if applied is not None:
-            answer.as_of = {
-                "partition": self._profiles.shard_of(userid),
-                "offset": applied,
-                "ts": profile.last_ts if profile else 0,
-            }
+            answer.as_of = AsOf(
+                partition=self._profiles.shard_of(userid), offset=applied, ts=profile.last_ts if profile else 0
+            )
         if profile is None or not profile.recent:
             answer.fallback = Fallback.UNKNOWN_USER
             return UserState(User(userid), exclude=seen)
@@ -199,23 +204,27 @@ class Recommender:
         )
 
 
-def entry(item: Item, score: float) -> dict[str, Any]:
-    """An item of a list as it is sent."""
+def listed_item(item: Item, score: float, explain: Explanation | None) -> ListedItem:
+    """An item of a list as it is sent; without `explain` where that is None."""
     genres = [GENRES[genre] for genre in item.genres]
-    return {"itemid": item.itemid, "score": score, "title": item.title, "year": item.year, "genres": genres}
+    if explain is None:
+        return ListedItem(itemid=item.itemid, score=score, title=item.title, year=item.year, genres=genres)
+    return ListedItem(itemid=item.itemid, score=score, title=item.title, year=item.year, genres=genres, explain=explain)
 
 
-def explanation(made: Recommendations, place: int) -> dict[str, Any]:
+def explanation(made: Recommendations, place: int) -> Explanation:
     """Where the entry at a place of the first list came from, and what it was ranked by."""
     assert made.pairs is not None
     number = int(made.place[0, place])
-    found = {name: float(scores[0, number]) for name, scores in made.candidates.sources.items()}
-    told: dict[str, Any] = {"sources": {name: score for name, score in found.items() if not math.isnan(score)}}
-    if made.ranking is not None:
-        told["next"] = float(made.ranking.next[number])
-        told["like"] = float(made.ranking.like[number])
-    told["features"] = dict(zip(DENSE_COLUMNS, made.pairs.dense[number].tolist(), strict=True))
-    return told
+    scores = {Source(name): float(column[0, number]) for name, column in made.candidates.sources.items()}
+    sources = {source: score for source, score in scores.items() if not math.isnan(score)}
+    features = dict(zip(DENSE_COLUMNS, made.pairs.dense[number].tolist(), strict=True))
+    if made.ranking is None:
+        return Explanation(sources=sources, features=features)
+    ranking = made.ranking
+    return Explanation(
+        sources=sources, next=float(ranking.next[number]), like=float(ranking.like[number]), features=features
+    )
 
 
 def session_profile(history: Iterable[Watched], items: Mapping[int, Item]) -> Profile:

@@ -9,7 +9,7 @@ from api.live import Follower
 from api.log_watch import LogWatch
 from api.metrics import Metrics
 from api.positions import LogEnds, Waits
-from api.recommend import Recommender
+from api.recommend import ListStores, Recommender
 from settings import Settings
 from stores import DriftStore, Models, Profiles, Published, connect
 from stores.elasticsearch import ItemIndex
@@ -43,9 +43,8 @@ class Services:
         log_watch = LogWatch(settings, profiles)
         ends = LogEnds(settings.kafka)
         waits = Waits(profiles, ends, settings.api.threads, settings.api.after_timeout_s)
-        recommender = Recommender(
-            settings, follower, profiles, features, index, models, waits, log_watch.stopped_partitions
-        )
+        stores = ListStores(profiles, features, index, models)
+        recommender = Recommender(settings, follower, stores, waits, log_watch)
         ingest = Ingest(settings.kafka, log_watch, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
         return cls(
             settings=settings,

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from api.answers import AsOf, Explanation, ListedItem, Recommendation
 from api.http import respond
+from scoring import Source
 
 ITEM = {"itemid": 1, "score": 0.5, "title": "La Cité des enfants perdus", "year": 1995, "genres": ["Sci-Fi"]}
 
@@ -30,7 +31,7 @@ def test_what_an_answer_was_made_without_is_left_out_and_null_is_kept() -> None:
 
 
 def test_an_explanation_is_sent_with_its_item() -> None:
-    explained = Explanation(sources={"vector": 0.25}, like=0.75, features={"item_year": 0.75})
+    explained = Explanation(sources={Source.VECTOR: 0.25}, like=0.75, features={"item_year": 0.75})
     answer = respond(recommendation(ListedItem(**ITEM, explain=explained), as_of=AsOf(partition=7, offset=3, ts=9)))
     told = json.loads(answer.get_data())
     assert told["item_list"][0]["explain"] == {
