@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 import servers
-from tests.faults.disk import small_disk
+from tests.faults.disk import NO_FREE_ROOM, small_disk
 from tests.faults.faults import FAULTS, Fault, disk_full
 from tests.faults.losses import LOSSES, Loss
 from tests.faults.runner import Outcome, run, run_loss
@@ -50,7 +50,7 @@ def main() -> None:
     with (
         tempfile.TemporaryDirectory(prefix="reelstream-faults-") as folder,
         small_disk(Path(folder) / "state") as small,
-        running_system(Path(folder), users=given.users, items=300, events=30 * given.users) as system,
+        running_system(Path(folder), users=given.users, items=300, events=30 * given.users, **NO_FREE_ROOM) as system,
     ):
         for number, fault in enumerate(chosen):
             if isinstance(fault, Fault) and fault.happen is disk_full and not small:

@@ -135,25 +135,26 @@ class System:
 
 
 @contextmanager
-def running_system(folder: Path, *, users: int, items: int, events: int) -> Iterator[System]:
+def running_system(folder: Path, *, users: int, items: int, events: int, **variables: str) -> Iterator[System]:
     """The whole system on generated ratings in a folder of its own, trained on them; stopped afterwards."""
     generate.make(folder / "data", users=users, items=items, events=events, seed=3)
-    with serving(folder, folder / "data") as running:
+    with serving(folder, folder / "data", **variables) as running:
         yield running
 
 
 @contextmanager
-def serving(folder: Path, data: Path, run: Path | None = None) -> Iterator[System]:
+def serving(folder: Path, data: Path, run: Path | None = None, **variables: str) -> Iterator[System]:
     """The whole system, published and ready; stopped afterwards.
 
     Args:
         folder: for its state.
         data: the ratings.
         run: a run that was trained on them; without one, it is trained.
+        variables: further `REELSTREAM_*` variables.
     """
     from offline.train.pipeline import train
 
-    with own_environment(folder / "state", ML1M_DIR=str(data), **SMALL) as settings:
+    with own_environment(folder / "state", ML1M_DIR=str(data), **SMALL | variables) as settings:
         try:
             servers.up(settings)
             if run is None:
