@@ -191,7 +191,7 @@ class Recommender:
         return UserState(self._attributes.remember(userid, row), profile.recent, row_values(row), seen)
 
     def _lister(self, answer: Answer, explain: bool) -> Lister:
-        """Makes lists with what answers; what does not is named in the answer."""
+        """The path to a list, on which a store that does not answer is named in `answer`."""
         live, limits = answer.live, self._settings.recall
         serving = Serving(live.run, self._models, self._index, live.items.table, limits, sources=explain)
         return Lister(

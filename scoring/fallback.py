@@ -3,7 +3,7 @@
 | missing | instead |
 |---|---|
 | events of the user | the most popular items: `popular` |
-| the user's feature row | the row that follows from the profile: `features.user_row`, by the caller |
+| the user's feature row | the counts that follow from the profile: `UserState.of`, by the caller |
 | the user vector | recall by terms alone, in recall's order: `unranked` |
 | candidates | items that match the user's terms, then the most popular others: `from_memory` |
 | the ranker's scores | recall's order: `unranked` |
@@ -48,11 +48,13 @@ def from_memory(states: Sequence[UserState], counters: RecentCounters, table: It
     matched, place = np.nonzero(by_terms.column != NO_ITEM)
     taken = np.concatenate([row, matched]), np.concatenate([column, by_terms.column[matched, place]])
     others = _best_of(counters.popularity, taken, len(states), limits.vector_k)
-    columns = np.concatenate([by_terms.column, others.column], axis=1)
-    nothing = (np.full(lists.column.shape, np.nan) for lists in (others, by_terms))
+    found = {Source.TERMS: by_terms, Source.POPULAR: others}
+    columns = np.concatenate([lists.column for lists in found.values()], axis=1)
     sources = {
-        Source.TERMS: np.concatenate([by_terms.score, next(nothing)], axis=1),
-        Source.POPULAR: np.concatenate([next(nothing), others.score], axis=1),
+        name: np.concatenate(
+            [lists.score if name == own else np.full_like(lists.score, np.nan) for own, lists in found.items()], axis=1
+        )
+        for name in found
     }
     together = np.argsort(columns == NO_ITEM, axis=1, kind="stable")
     return Candidates(

@@ -67,13 +67,14 @@ class Recommendations:
 
 @dataclass(frozen=True)
 class Lister:
-    """Makes lists.
+    """The path from states to lists.
 
     Attributes:
         table: the catalogue.
         history: events that the models see.
         limits: how many candidates come from which source.
-        encode, recall, rank: the models, and recall.
+        encode, rank: the models.
+        recall: the source of candidates.
     """
 
     table: ItemTable
@@ -84,7 +85,7 @@ class Lister:
     rank: Rank
 
     def recommend(self, states: Sequence[UserState], counters: RecentCounters, size: int) -> Recommendations:
-        """The lists of some users.
+        """Make the lists of some users.
 
         Args:
             states: the users, each as of one moment.
@@ -105,7 +106,7 @@ class Lister:
     def candidates(
         self, states: Sequence[UserState], user_vectors: Floats | None, counters: RecentCounters
     ) -> Candidates:
-        """What recall finds for some users; from memory where it finds nothing."""
+        """The candidates of some users; from memory where recall finds none."""
         recalled = self.recall(states, user_vectors)
         if recalled is None:
             return from_memory(states, counters, self.table, self.limits)

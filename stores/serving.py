@@ -62,5 +62,5 @@ class Serving:
         return self.models.rank(inputs, self.run.version)
 
     def lister(self) -> Lister:
-        """Makes lists; a server that does not answer ends it with Unreachable."""
+        """The path to lists, without a fallback for a server that does not answer."""
         return Lister(self.table, self.run.history, self.limits, self.encode, self.recall, self.rank)

@@ -95,7 +95,7 @@ class Source:
         return np.searchsorted(itemids, self.ratings.itemid[targets])
 
     def lists(self, vectors: Floats | None = None, recall: RecallSettings | None = None) -> SystemLists:
-        """Makes the lists; with other item vectors, FP32 [items, D + 1], or candidates where given."""
+        """The lists of the run; with other item vectors, FP32 [items, D + 1], or candidates where given."""
         own = self.vectors if vectors is None else vectors
         limits = recall or self.settings.recall
         return SystemLists(self.models, own, self.ratings, self.parts, self.history, limits)

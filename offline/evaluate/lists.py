@@ -46,7 +46,7 @@ class RunModels:
 
 
 class SystemLists:
-    """Makes the lists of a run, and those of the systems that it is compared with.
+    """The lists of a run, and those of the systems that it is compared with.
 
     Args:
         models: the models of the run.
