@@ -31,7 +31,10 @@ CHECKS = [
     checks.response_schema_conformance,
     checks.response_headers_conformance,
 ]
-SENTENCES = re.compile(r".+: .+|.* is missing|the body must be a JSON object|give either userid or history", re.DOTALL)
+SENTENCES = re.compile(
+    r".+: .+|.* is missing|the body must be a JSON object|the body may have at most .+|give either userid or history",
+    re.DOTALL,
+)
 """The field, which may be any name that a request makes up, and the rule."""
 EXAMPLES = 60
 
