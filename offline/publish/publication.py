@@ -1,15 +1,18 @@
 """Publishing: a run's models and vectors, and the snapshot of the offline history, put live.
 
-The order of effects, under a lock (`stores.redis.publish_lock`):
+The steps, under a lock (`stores.redis.publish_lock`), numbered as in docs/publishing.md:
 
-    1. the run's models stand in the repository next to those in use, and Triton proves that it has them;
-    2. the run's index stands in Elasticsearch next to that in use, and is proved;
-    3. where there is none, the snapshot is written; `reset` deletes the state, and the log last, before that;
-    4. one key in Redis switches to the run, if the live run is still the one that was there at the beginning;
-    5. the alias of Elasticsearch follows;
-    6. what neither the live run nor the one before needs is removed.
+    1. the run's files and its data are checked;
+    2. a run that is worse on validation data is refused;
+    3. the models are copied next to those in use, and Triton proves that it serves them;
+    4. a new index is filled next to the one in use, and proved;
+    5. without a snapshot, it is written; a reset first deletes the state, then the log;
+    6. one key in Redis switches to the run, if the live run is still the one read at the beginning; then the alias of
+       Elasticsearch follows;
+    7. everything is removed that neither the live run nor the previous one needs.
 
-Ended between any two of them, the live run and the one before are whole, and publishing again completes the rest.
+If publishing ends between any two of them, the live run and the previous one are intact, and publishing again
+completes the rest.
 """
 
 from __future__ import annotations

@@ -20,8 +20,7 @@ GROUP = "reelstream"
 LARGEST = "max.message.bytes"
 TIMESTAMP, APPENDED = "message.timestamp.type", "LogAppendTime"
 DEAD_BYTES = 8 << 20
-"""Largest dead letter: the log takes events of 1 MiB, and of a byte that is no letter six stand in the JSON text."""
-
+"""Largest dead letter: the log takes batches of 1 MiB, and a record in a compressed one may be many times as large."""
 
 LASTING = {
     "cleanup.policy": "delete",
