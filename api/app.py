@@ -103,7 +103,7 @@ def _health(app: Flask, services: Services) -> None:
 
 
 def readiness_of(services: Services) -> Readiness:
-    """Tell whether lists can be made with every store."""
+    """Report whether lists can be made with every store."""
     follower, stopped = services.follower, services.log_watch.stopped
     checks: dict[Check, bool] = {
         "published": follower.live is not None,

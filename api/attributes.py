@@ -34,6 +34,6 @@ class Attributes:
         return user
 
     def of(self, userid: int) -> User:
-        """What is known of a user, or a user of whom nothing is."""
+        """Return the known attributes of a user; unknown ones if there are none."""
         with self._lock:
             return self._known.get(userid) or User(userid, UNKNOWN, UNKNOWN, UNKNOWN)

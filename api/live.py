@@ -1,4 +1,4 @@
-"""What answers are made with: the run in use and the items, kept current by a thread."""
+"""The live run and the items in memory, kept current by a thread."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ class Follower:
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
     def require(self) -> Live:
-        """What answers are made with.
+        """The run and the items that an answer is made with.
 
         Raises:
             RequestError: if there is nothing yet that they can be made with.

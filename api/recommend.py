@@ -213,7 +213,7 @@ def listed_item(item: Item, score: float, explain: Explanation | None) -> Listed
 
 
 def explanation(made: Recommendations, place: int) -> Explanation:
-    """Where the entry at a place of the first list came from, and what it was ranked by."""
+    """Return the sources of the entry at a place of the first list, and what it was ranked by."""
     assert made.pairs is not None
     number = int(made.place[0, place])
     scores = {Source(name): float(column[0, number]) for name, column in made.candidates.sources.items()}

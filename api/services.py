@@ -1,4 +1,4 @@
-"""What the routes of the API work with, and the connections behind it."""
+"""The services behind the routes of the API, and their connections."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from stores.feast.feature_store import Features
 
 @dataclass(frozen=True)
 class Services:
-    """What the routes work with."""
+    """The services behind the routes."""
 
     settings: Settings
     profiles: Profiles

@@ -28,7 +28,7 @@ def user_of(text: str) -> int:
 
 
 def user_state(services: Services, userid: int) -> UserState:
-    """What is known of a user, and as of which event.
+    """Return what is known of a user, and the event up to which it is known.
 
     Raises:
         RequestError: if nothing is known of the user, or nothing is published yet.
@@ -56,7 +56,7 @@ def user_state(services: Services, userid: int) -> UserState:
 
 
 def _tallies(names: Sequence[str], n: Sequence[int], likes: Sequence[int]) -> dict[str, Tally]:
-    """What was rated and liked by name; without names of which nothing was rated."""
+    """Count ratings and likes by name; without names that have no rating."""
     return {name: Tally(n=rated, likes=liked) for name, rated, liked in zip(names, n, likes, strict=True) if rated}
 
 

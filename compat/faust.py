@@ -45,7 +45,7 @@ class Buffer(ThrowableQueue):
         self.bytes = 0
 
     def full(self) -> bool:
-        """Whether the next event must wait."""
+        """Return True if the next event must wait."""
         return bool(super().full()) or self.bytes >= BUFFER_BYTES
 
     def clear(self) -> None:

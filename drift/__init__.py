@@ -1,4 +1,4 @@
-"""How far live features, ratings and scores have drifted from those at training. Pure: no I/O.
+"""Drift: the distance of live features, ratings and scores from those at training. Pure: no I/O.
 
 monitor                                the state machine: events in; windows, alarms and figures out
 series, histogram, layout, reference   what is monitored, its bins, and its distribution at training

@@ -18,7 +18,7 @@ class NotPublished(StoreError):
 
 
 class OtherVersion(NotPublished):
-    """What is stored or live was made with other counts or features than this release declares."""
+    """Stored state or the live run was made with other counts or features than this release declares."""
 
 
 class LockTaken(StoreError):

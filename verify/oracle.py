@@ -224,7 +224,7 @@ class Oracle:
         return sum(part["n"] for part in parts), sum(part["likes"] for part in parts)
 
     def knows(self, userid: int, itemid: int, shard: int, offset: int) -> bool:
-        """Say whether a record is a valid event of a watched user about an item."""
+        """Return True if a record is a valid event of a watched user about an item."""
         known = ((rating.itemid, rating.shard, rating.offset) for rating in self._of_user[userid])
         return (itemid, shard, offset) in known
 

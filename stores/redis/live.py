@@ -1,4 +1,4 @@
-"""What is live: the snapshot that the state began with, and the run that answers are made with."""
+"""The live snapshot, with which the state began, and the live run, which answers requests."""
 
 from __future__ import annotations
 

@@ -55,7 +55,7 @@ if not number or number < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV
 
 @dataclass(frozen=True)
 class LogStart:
-    """Where a shard's log goes on after the state that is written.
+    """The position at which a shard's log continues after the written state.
 
     Attributes:
         log: the log; None where it is not known yet.

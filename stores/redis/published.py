@@ -1,4 +1,4 @@
-"""What is live, in Redis: the catalogue, the snapshot and the run that `publish` wrote.
+"""The catalogue, the snapshot and the run that `publish` wrote into Redis.
 
 reelstream:catalogue   items of the catalogue
 reelstream:snapshot    JSON: data_hash, created, events, users, items

@@ -41,7 +41,7 @@ class Changes:
 
 @dataclass(frozen=True)
 class ShardState:
-    """What a shard holds of some users and items, all of one moment.
+    """The state of some users and items in a shard, all of one moment.
 
     Attributes:
         tag: the shard's hash tag.
@@ -157,7 +157,7 @@ def _values(names: Sequence[int], packed: Any, unpack: Callable[[bytes], T]) -> 
 
 
 def _value(packed: Any, unpack: Callable[[bytes], T]) -> T | Unreadable:
-    """What is stored; the error where it cannot be read."""
+    """Return the stored value, or the error if it cannot be read."""
     try:
         return Unreadable(str(packed)) if isinstance(packed, Exception) else unpack(packed)
     except Unreadable as error:
