@@ -155,6 +155,19 @@ class Supervisor:
             if pending:
                 time.sleep(0.05)
 
+    def remove(self, names: Iterable[str]) -> None:
+        """Stop components and forget them, so that nobody misses them.
+
+        Raises:
+            NotReady: as in `stop`.
+        """
+        names = list(names)
+        self.stop(names)
+        with self._rpc() as rpc:
+            for name in names:
+                with _tolerate(Faults.BAD_NAME):
+                    rpc.supervisor.removeProcessGroup(name)
+
     def shut_down(self) -> None:
         """End the supervisor and whatever of its components is left, also where the supervisor itself has died."""
         with contextlib.suppress(NotRunning), self._rpc() as rpc:

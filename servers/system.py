@@ -73,7 +73,7 @@ def up(
             others = [named(settings, name) for name in running if name in names]
             preflight.require_ports([components[name] for name in missing], others)
         if workers is not None and only is None:
-            supervisor.stop(_surplus(running, workers))
+            supervisor.remove(_surplus(supervisor.processes(), workers))
         for name in names:
             tell(name, "starting" if name in missing else "already running")
         _start(settings, supervisor, [components[name] for name in missing])

@@ -33,8 +33,7 @@ def processes(settings: Settings) -> Iterator[tuple[str, psutil.Process]]:
     assert supervisor is not None
     yield "supervisor", supervisor
     for part in servers.status(settings):
-        if part.pid is None:
-            continue  # a worker that another test stopped
+        assert part.pid is not None, part
         process = psutil.Process(part.pid)
         for each in (process, *process.children(recursive=True)):
             yield part.name.partition("-")[0], each

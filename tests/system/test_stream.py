@@ -234,6 +234,8 @@ def test_two_workers_share_the_partitions_and_hand_them_over_without_loss(system
         assert sorted(held[0] + held[1]) == list(range(system.settings.kafka.partitions))
         time.sleep(1)
         servers.up(system.settings, workers=1)
+        workers = [part.name for part in servers.status(system.settings) if part.name.startswith("worker-")]
+        assert workers == ["worker-0"], "a worker that is not wanted is not missed"
         time.sleep(1)
     finally:
         stopping.set()
