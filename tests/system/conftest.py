@@ -105,9 +105,7 @@ class System:
     def wait_for_items(self) -> None:
         """Wait until the stream has folded the whole log and published the items that it changed."""
         self.wait()
-        tags = [self.profiles.tag(shard) for shard in range(self.settings.kafka.partitions)]
-        keys = [f"{tag}:{name}" for tag in tags for name in ("dirty", "publishing")]
-        until(lambda: not self.profiles.client.exists(*keys))
+        until(lambda: not self.profiles.unpublished())
 
     def wait_for_drift(self, seconds: float = 60.0) -> None:
         """Wait until the stream has folded the whole log, and drift has counted what it folded."""

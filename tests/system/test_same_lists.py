@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
-import servers
 from features import DENSE_COLUMNS, Event
 from features.columns import ItemTable
 from features.schema import Ints
@@ -28,6 +23,7 @@ from stores.elasticsearch import ItemIndex
 from stream.drift.counterfactual import CounterfactualList
 from stream.drift.earlier import EarlierCounters
 from stream.drift.scoring import Scorer
+from tests.polling import until
 from tests.system.conftest import System
 
 NEW, UNKNOWN = 900_001, 900_002
@@ -61,25 +57,19 @@ class Twin:
 
 
 @pytest.fixture(scope="module")
-def twin(system: System) -> Iterator[Twin]:
+def twin(system: System) -> Twin:
     """The system after half of the replay and a new user's first events, and its offline twin."""
-    servers.stop(system.settings, ["workers"])
-    subprocess.run([sys.executable, "-m", "cli", "publish", "--reset"], check=True, capture_output=True, timeout=120)
-    servers.start(system.settings, ["workers"])
+    system.start_over()
     half, items = system.events[: len(system.events) // 2], system.catalogue_items()
     events = [*half, *(Event(NEW, items[place], rating, half[-1].ts) for place, rating in ((3, 5), (5, 2), (7, 4)))]
     system.send_events(events)
-    system.wait()
+    system.wait_for_items()
     source = Source.open(system.settings, None)
     ratings = source.ratings
     state = replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue))
     for event in events:
         state.step(event)
-    until = time.monotonic() + 60
-    while system.profiles.unpublished():
-        assert time.monotonic() < until
-        time.sleep(0.05)
-    yield Twin(source, state)
+    return Twin(source, state)
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +108,10 @@ def test_the_api_makes_the_lists_of_evaluation(system: System, twin: Twin, useri
     assert all(len(listed) == SIZE for listed in expected)
     for userid, listed in zip(userids, expected, strict=True):
         # The API takes over the items' features within a second.
-        until = time.monotonic() + 20
-        while not same(api_list(system, userid), listed):
-            assert time.monotonic() < until, (userid, api_list(system, userid)[:5], listed[:5])
-            time.sleep(0.2)
+        until(
+            lambda userid=userid, listed=listed: same(api_list(system, userid), listed),
+            message=lambda userid=userid, listed=listed: f"{userid}: {api_list(system, userid)[:5]}, {listed[:5]}",
+        )
     assert system.rec(userid=UNKNOWN)["fallback"] == "unknown_user"
 
 
