@@ -12,7 +12,7 @@ import pytest
 import requests
 
 import servers
-from servers import processes
+from servers import components, processes
 from settings import Settings, load
 from stores import connect
 from tests.polling import until
@@ -66,6 +66,16 @@ def test_up_with_more_workers_adds_them_and_leaves_the_others_alone(settings: Se
     assert [component.name for component in workers if component.healthy] == ["worker-0", "worker-1", "worker-2"]
     assert sorted(servers.stop(settings, ["workers"])) == ["worker-0", "worker-1", "worker-2"]
     assert processes_of(settings) != []
+
+
+def test_up_with_fewer_workers_forgets_the_others_and_may_have_them_again(
+    settings: Settings, stub_workers: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(components, "COMPONENTS", {"redis": components.COMPONENTS["redis"]})
+    for workers in (3, 1, 2):
+        servers.up(settings, workers=workers)
+        known = {part.name: part.healthy for part in servers.status(settings)}
+        assert known == {"redis": True, **{f"worker-{index}": True for index in range(workers)}}
 
 
 def test_our_processes_get_the_settings_in_force(
