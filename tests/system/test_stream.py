@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient, TopicPartition
 import servers
 from cli import background
 from features import Event, encode
-from producers import Pace, Recording, dead_events, replay
+from producers import Pace, Recording, Report, dead_events, replay
 from stores import Log, LogError
 from stores.kafka.client import connected
 from tests.polling import until
@@ -174,6 +174,7 @@ def test_an_offset_of_the_group_that_is_ahead_of_the_state_skips_nothing(system:
 
 
 def test_a_worker_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(system: System) -> None:
+    system.start_over()
     stopping = threading.Event()
     worker = servers.pid(system.settings, "worker-0")
     killer = threading.Timer(0.5, lambda: os.kill(worker, signal.SIGKILL))
@@ -194,14 +195,21 @@ def test_a_worker_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(sys
 
 
 def test_a_replay_stopped_and_started_again_goes_on_where_the_topic_ends(system: System) -> None:
+    system.start_over()
+
+    def replayed() -> Report:
+        recording = Recording("tests", system.events)
+        return replay(
+            system.settings.kafka,
+            recording,
+            pace=Pace.MAX,
+            stopping=threading.Event(),
+            progress=lambda report: None,
+        )
+
+    assert replayed().sent == len(system.events)
     before = len(system.log())
-    again = replay(
-        system.settings.kafka,
-        Recording("tests", system.events),
-        pace=Pace.MAX,
-        stopping=threading.Event(),
-        progress=lambda report: None,
-    )
+    again = replayed()
     assert (again.sent, again.present) == (0, len(system.events))
     assert len(system.log()) == before
     with pytest.raises(LogError, match="replay of other data"):
