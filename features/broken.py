@@ -19,7 +19,7 @@ HEADER = "broken"
 
 
 class How(Enum):
-    """What becomes of the value."""
+    """The change to the value."""
 
     CONSTANT = "constant"
     MISSING = "missing"
@@ -35,7 +35,7 @@ class Broken:
 
     @classmethod
     def of(cls, headers: Iterable[tuple[str, bytes | None]]) -> Broken | None:
-        """What an event's headers say; None where they say nothing that is understood.
+        """The change that an event's headers ask for; None if they ask for none that is known.
 
         A header may have no value at all.
 

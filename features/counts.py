@@ -135,7 +135,7 @@ ITEM_COUNTS = (
 
 @dataclass(frozen=True)
 class Attribute:
-    """What the catalogue knows of a user or an item.
+    """An attribute of a user or an item, as the catalogue has it.
 
     Attributes:
         name: of its field in the feature row.

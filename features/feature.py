@@ -34,7 +34,7 @@ INPUTS = {
     **{f"item_{count.name}": ("item", count.name) for count in ITEM_COUNTS if count.in_formulas},
     **{f"item_{attribute.name}": ("item", attribute.name) for attribute in ATTRIBUTES_OF_ITEMS},
 }
-"""What formulas may use, by the name of the parameter: whose it is, and its name there."""
+"""The counts and attributes that formulas may use, by the name of the parameter: the owner, and the name there."""
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ RECENT = 100
 """Events that a profile keeps in full."""
 
 Rated = tuple[int, int]
-"""What is known of a user's rating of an item: (ts, rating)."""
+"""A user's rating of an item, as the seen filter holds it: (ts, rating)."""
 
 Recent = tuple[int, int, int]
 """A kept event: (ts, itemid, rating), in this order of time."""

@@ -21,7 +21,7 @@ TERM_BOOST = 0.01
 
 
 class Source(StrEnum):
-    """Where a candidate comes from."""
+    """The source of a candidate."""
 
     VECTOR = "vector"
     TERMS = "terms"
@@ -29,7 +29,7 @@ class Source(StrEnum):
 
 
 class Limits(Protocol):
-    """How many candidates come from which source."""
+    """The number of candidates from each source."""
 
     @property
     def vector_k(self) -> int:
@@ -91,7 +91,7 @@ class Candidates:
 
     @property
     def length(self) -> Ints:
-        """How many each user has, INT64 [B]."""
+        """The number of candidates of each user, INT64 [B]."""
         length: Ints = (self.column != NO_ITEM).sum(axis=1)
         return length
 

@@ -15,7 +15,7 @@ from scoring.popularity import popularity
 
 @dataclass(frozen=True)
 class Counters:
-    """What the ranker reads of items that events change.
+    """The counters of items that the ranker reads, which events change.
 
     Attributes:
         n, likes: ratings and likes, INT64 [items]; or [B, items] where each user's list is of another moment.

@@ -26,7 +26,7 @@ from scoring.terms import preferences, term_scores, term_weights
 
 
 class Fallback(StrEnum):
-    """Why a list is not made from the user's own events."""
+    """The reason why a list is not made from the user's own events."""
 
     UNKNOWN_USER = "unknown_user"
     EMPTY_HISTORY = "empty_history"

@@ -58,7 +58,7 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True)
 class Users:
-    """What the models read of B users.
+    """The models' inputs that concern B users.
 
     Attributes:
         userid: INT64 [B].

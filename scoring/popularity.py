@@ -14,7 +14,7 @@ DAY = 86_400.0
 
 
 def popularity(recent_likes: Ints, likes: Ints, last_ts: Ints, half_life_days: float) -> Scores:
-    """How popular each item is now.
+    """The popularity of each item now.
 
     Likes of an item's last weeks, halved for each half-life between its latest event and now, plus a tenth of all its
     likes (HR@10 on validation events of MovieLens-1M: 0.052, with a thousandth 0.030). The events tell what is now (see

@@ -1,4 +1,4 @@
-"""What a worker reads and writes in Redis, over one client."""
+"""The stores of a worker in Redis, over one client."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stores import DriftStore, Profiles, Published, connect
 
 @dataclass(frozen=True)
 class RedisStores:
-    """What a worker reads and writes in Redis.
+    """The stores of a worker in Redis.
 
     Attributes:
         profiles: the state, by shard.

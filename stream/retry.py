@@ -51,5 +51,5 @@ class Retrier:
             self._waiting.pop(what, None)
 
     def waits_for(self) -> str | None:
-        """What failed and is being tried again; None while all goes well."""
+        """The operation that failed and is being retried; None if there is none."""
         return "; ".join(f"{what}: {error}" for what, error in list(self._waiting.items())) or None

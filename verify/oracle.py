@@ -41,7 +41,7 @@ USER_ROW = (
     *("last_ts", "genre_n", "genre_likes", "genre_n30", "genre_likes30", "decade_n", "decade_likes"),
 )
 ITEM_ROW = ("version", "n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
-"""What is computed here for the feature rows; `verify` names the declared counts that are not among it."""
+"""The counts of feature rows that are computed here; `verify` names the declared ones that are missing."""
 
 ARCHIVE = -1
 """Stands for the offset of what is in the archive."""

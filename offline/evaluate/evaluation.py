@@ -36,7 +36,7 @@ Progress = Callable[[str, int, int], None]
 Report = dict[str, Any]
 
 PIPELINES = ("live", "frozen", "nightly")
-"""What the whole pipeline knows: all events of earlier seconds, none of the replay, those before the last midnight."""
+"""The events that the pipeline knows: those of earlier seconds, none of the replay, those before the last midnight."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What was measured.
+    """The figures of an evaluation.
 
     Attributes:
         source: of what.

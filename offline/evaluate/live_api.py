@@ -53,7 +53,7 @@ Recommend = Callable[[dict[str, Any]], dict[str, Any]]
 
 @dataclass(frozen=True)
 class Compared:
-    """What a comparison found.
+    """The result of a comparison.
 
     Attributes:
         events: lists compared.
@@ -71,7 +71,7 @@ class Compared:
 
     @property
     def same(self) -> bool:
-        """Whether every position is equal or explained."""
+        """True if every position is equal or explained."""
         return self.equal + self.explained_by_ties == self.positions
 
     def as_json(self) -> dict[str, float]:

@@ -1,4 +1,4 @@
-"""What the system would know at chosen seconds of the replay, in batches.
+"""The state of the system at chosen seconds of the replay, in batches.
 
 The replay begins with the state that `publish` writes: all offline events of all users, those included that happened
 later than the event at hand, for this is what the running system holds. An online event is known from the second after
@@ -56,7 +56,7 @@ class Asked:
 
 @dataclass(frozen=True)
 class Known:
-    """What is known at B moments.
+    """The state at B moments.
 
     Attributes:
         first: place of the first of these moments among the asked; the others follow it.

@@ -1,4 +1,4 @@
-"""What lists are worth: the places of the wanted items, the breadth of the catalogue, the long tail."""
+"""The quality of lists: the places of the wanted items, the breadth of the catalogue, the long tail."""
 
 from __future__ import annotations
 

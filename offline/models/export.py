@@ -23,7 +23,7 @@ from offline.models.ranker import Ranker
 from offline.runs import PROBE, RANKER, USER_ENCODER
 
 OPSET = 18
-"""What the onnxruntime of every Triton release since 2023 reads."""
+"""The opset that the onnxruntime of every Triton release since 2023 reads."""
 
 TOLERANCE = 1e-5
 """Largest difference of an output, absolute and relative added."""

@@ -22,7 +22,7 @@ DAMPING = 5.0
 """Ratings that a mean of deviations is raised by before it is divided, so that few ratings say little."""
 
 NORM = 10.0
-"""What is added to an item's squared norm."""
+"""Added to an item's squared norm."""
 
 HALF_LIFE = 10.0
 """Events in which the weight of an event halves, in the mean that prefers the last ones."""

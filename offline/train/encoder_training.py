@@ -34,7 +34,7 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """How to train: passes over the events, windows of a step, learning rate, seed."""
+    """The schedule of a training: passes over the events, windows in a step, learning rate, seed."""
 
     epochs: int
     batch: int

@@ -89,7 +89,7 @@ class Best:
         self._value, self._weights, self._since = -1.0, model.state_dict(), 0
 
     def goes_on(self, value: float) -> bool:
-        """Whether to go on after an epoch of this value, the larger the better."""
+        """Return whether to continue after an epoch with this value (larger is better)."""
         if value > self._value:
             self._value, self._since = value, 0
             self._weights = {name: weight.clone() for name, weight in self._model.state_dict().items()}

@@ -52,7 +52,7 @@ class Blocks:
 
 @dataclass(frozen=True)
 class Schedule:
-    """How a model is trained.
+    """The settings by which a model is trained.
 
     Attributes:
         history: events that a taste is made of.

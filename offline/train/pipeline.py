@@ -130,7 +130,7 @@ class Training:
         return encoders
 
     def _refit(self, encoders: list[Encoder], ranker: Ranker, likes: PLikeEnsemble) -> Ensemble:
-        """What is served has seen more: P(like) the validation events, on test it is measured; the rest nearly all.
+        """Train the served models on more: P(like) on the validation events too, all else on nearly all offline events.
 
         The events that drift compares live scores with are kept back: a model's scores of what it has learned from are
         not like those of what is to come.

@@ -1,4 +1,4 @@
-"""What a run leaves for drift: how inputs, labels and scores were distributed, and how good the ranker was."""
+"""The reference for drift: the distributions of inputs, labels and scores, and the quality of the ranker."""
 
 from __future__ import annotations
 
@@ -104,7 +104,7 @@ def reference(ratings: Ratings, arrivals: Arrivals, before: Before, scored: Scor
 
 
 def read_scores(path: Path) -> tuple[Ints, Scores]:
-    """What `ScoredArrivals.save` wrote: the events' places in the ratings, and their scores.
+    """The file that `ScoredArrivals.save` wrote: the events' places in the ratings, and their scores.
 
     Raises:
         RunError: the run has none, as those of earlier versions.

@@ -1,4 +1,4 @@
-"""How an encoder does on validation events while it trains, from arrays alone."""
+"""The quality of an encoder on validation events while it trains, from arrays alone."""
 
 from __future__ import annotations
 

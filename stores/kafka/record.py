@@ -32,7 +32,7 @@ class Logged:
     value: bytes | None
     headers: tuple[tuple[str, bytes | None], ...] = ()
     created: float = 0.0
-    """When Kafka appended it, in unix seconds; 0 where the record does not say.
+    """The time at which Kafka appended it, in unix seconds; 0 if the record has none.
 
     The time at which it was sent, by the sender's clock, for a record from before the topic had LogAppendTime.
     """

@@ -1,4 +1,4 @@
-"""How far each partition is folded, and where a worker goes on reading."""
+"""The position up to which each partition is folded, and from which a worker reads on."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stream.troubles import DRIFT, Troubles
 
 
 class Progress:
-    """How far each partition is folded, as far as this worker knows it.
+    """The position up to which each partition is folded, as far as this worker knows.
 
     Args:
         profiles: the state.
@@ -69,7 +69,7 @@ class Progress:
 
 
 class StartPositions:
-    """Where a worker goes on reading, asked each time that it is assigned partitions.
+    """The offsets from which a worker reads on, asked for each time that it is assigned partitions.
 
     Args:
         settings: all settings.

@@ -70,7 +70,7 @@ class Moments:
         self.taken.append((record, event))
 
     def _sample(self, event: Event, profile: Profile, user: User) -> Sampled:
-        """What is needed to score an event, and now and then to make a list before it."""
+        """The facts that scoring an event takes, and now and then those that a list before it takes."""
         listed = event.liked and bool(self._lists.choose(1))
         values = user_values(profile, self._table.items) if listed else []
         return Sampled(len(self.taken), user.gender, user.age, user.occupation, profile.n, list(profile.recent), values)

@@ -25,7 +25,7 @@ ReadRuns = Callable[[int, int, int], Sequence[Run]]
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What makes a record an event.
+    """The rules by which a record is an event.
 
     Attributes:
         items: the catalogue.
@@ -148,7 +148,7 @@ class ShardBatch:
 
 @dataclass(frozen=True, slots=True)
 class ShardFold:
-    """What a batch makes of a shard.
+    """The result of folding a batch into a shard.
 
     Attributes:
         batch: the batch.
@@ -173,7 +173,7 @@ class ShardFold:
 
     @property
     def changed(self) -> bool:
-        """Whether anything is to be committed."""
+        """True if there is anything to commit."""
         return bool(self.applied or self.dead)
 
 

@@ -1,4 +1,4 @@
-"""What a fold writes to: the state, the feature store, and the topics of dead letters and of the ranker's inputs.
+"""The stores that a fold writes to: state, features, and the topics of dead letters and of the ranker's inputs.
 
 What one record or row makes impossible is reported and left out; the others are written.
 """
@@ -26,7 +26,7 @@ DEAD_WITHIN_S = 30.0
 
 
 class FoldStores:
-    """What a fold writes to.
+    """The stores that a fold writes to.
 
     Args:
         items: the catalogue.
