@@ -6,24 +6,24 @@ TOML file named by `REELSTREAM_CONFIG` (else `reelstream.toml` in the working di
 commands need no variable.
 """
 
-from settings.errors import ReelstreamError, SettingsError
-from settings.model import (
+from settings.components import (
     ApiSettings,
     DataSettings,
     DriftSettings,
+    PublishSettings,
+    RecallSettings,
+    StreamSettings,
+    TrainSettings,
+)
+from settings.errors import ReelstreamError, SettingsError
+from settings.model import Settings, bearer, load
+from settings.stores import (
     ElasticsearchSettings,
     FeastSettings,
     KafkaSettings,
-    PublishSettings,
-    RecallSettings,
     RedisSettings,
     ServersSettings,
-    Settings,
-    StreamSettings,
-    TrainSettings,
     TritonSettings,
-    bearer,
-    load,
 )
 from settings.toml import as_toml
 
