@@ -18,6 +18,8 @@ Letters from before this form are JSON objects without headers, with key and val
 from __future__ import annotations
 
 import json
+import math
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -39,6 +41,8 @@ SMALLEST = 1 << 10
 """Bytes of a letter with nothing of its record in it, at most."""
 REASON = 500
 """Most characters of a reason."""
+ROOM_VALID_S = 3.0
+"""Seconds for which the room of a topic is not read again."""
 DEFAULT_BYTES = 1 << 20
 """Room of a topic that does not tell its own: what Kafka takes by default."""
 
@@ -158,6 +162,7 @@ class DeadLetters:
         self._settings = settings
         self._send = Sender(settings, within_s, compression_type="lz4", max_request_size=DEAD_BYTES)
         self._room: int | None = None
+        self._read_at = -math.inf
 
     def __call__(self, dead: Sequence[tuple[Logged, str]]) -> list[tuple[Logged, str, Refused]]:
         """File records with the reasons why they are dead; returns once Kafka has the letters or refuses them for good.
@@ -172,7 +177,7 @@ class DeadLetters:
         """
         if not dead:
             return []
-        topic, room = self._settings.dead_topic, self._room or self._read_room()
+        topic, room = self._settings.dead_topic, self._current_room()
         refused = self._send(topic, [letter_of(record, reason, room) for record, reason in dead])
         if not refused:
             return []
@@ -180,6 +185,12 @@ class DeadLetters:
         left = [dead[place] for place in sorted(refused)]
         again = self._send(topic, [letter_of(record, reason, 0) for record, reason in left])
         return [(*left[place], error) for place, error in sorted(again.items())]
+
+    def _current_room(self) -> int:
+        """The room of a letter, read again after ROOM_VALID_S, since the topic may take more by then."""
+        if self._room is None or time.monotonic() - self._read_at > ROOM_VALID_S:
+            self._room, self._read_at = self._read_room(), time.monotonic()
+        return self._room
 
     def _read_room(self) -> int:
         """Bytes that a letter may have: what the topic takes, less what a batch adds to it."""
@@ -194,5 +205,4 @@ class DeadLetters:
             finally:
                 admin.close()
         limit = min(limit, DEAD_BYTES)
-        self._room = limit - limit // 64 - SMALLEST
-        return self._room
+        return limit - limit // 64 - SMALLEST

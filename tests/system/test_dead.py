@@ -20,8 +20,10 @@ from features import Event, encode
 from producers import dead_events, resend
 from stores import abandon, producer
 from stores.kafka.client import connected
-from stores.kafka.topics import set_config
+from stores.kafka.dead_letters import ROOM_VALID_S
+from stores.kafka.topics import config_of, set_config
 from tests.poison import MIB, send_raw
+from tests.polling import until
 from tests.system.conftest import System
 
 
@@ -181,11 +183,14 @@ def dead_topic_takes(system: System, most: int) -> Iterator[None]:
     topic = system.settings.kafka.dead_topic
     with closing(connected(KafkaAdminClient, system.settings.kafka)) as admin:
         set_config(admin, topic, max_message_bytes=str(most))
-        time.sleep(1)
+        until(lambda: config_of(admin, topic)["max.message.bytes"] == str(most))
+        time.sleep(ROOM_VALID_S)
         try:
             yield
         finally:
             set_config(admin, topic, max_message_bytes=str(8 * MIB))
+            until(lambda: config_of(admin, topic)["max.message.bytes"] == str(8 * MIB))
+            time.sleep(ROOM_VALID_S)
 
 
 def test_a_topic_of_dead_letters_that_takes_less_than_it_did_gets_what_it_takes(system: System) -> None:

@@ -74,7 +74,14 @@ def twin(system: System) -> Twin:
 
 @pytest.fixture(scope="module")
 def userids(system: System, twin: Twin) -> list[int]:
-    return [*sorted({event.userid for event in system.events})[:4], NEW, UNKNOWN]
+    chosen = [*sorted({event.userid for event in system.events})[:4], NEW, UNKNOWN]
+    # The API takes over the items' features within a second.
+    expected = offline_lists(twin, chosen)
+    until(
+        lambda: all(same(api_list(system, userid), listed) for userid, listed in zip(chosen, expected, strict=True)),
+        not_yet=(AssertionError,),
+    )
+    return chosen
 
 
 def offline_lists(twin: Twin, userids: list[int]) -> list[Listed]:
@@ -107,11 +114,7 @@ def test_the_api_makes_the_lists_of_evaluation(system: System, twin: Twin, useri
     expected = offline_lists(twin, userids)
     assert all(len(listed) == SIZE for listed in expected)
     for userid, listed in zip(userids, expected, strict=True):
-        # The API takes over the items' features within a second.
-        until(
-            lambda userid=userid, listed=listed: same(api_list(system, userid), listed),
-            message=lambda userid=userid, listed=listed: f"{userid}: {api_list(system, userid)[:5]}, {listed[:5]}",
-        )
+        assert same(api_list(system, userid), listed), userid
     assert system.rec(userid=UNKNOWN)["fallback"] == "unknown_user"
 
 
