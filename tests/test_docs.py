@@ -25,7 +25,7 @@ NOT_SETTINGS = {"drift.alarms", "recall.live"}
 
 
 def code(page: Path) -> Iterator[str]:
-    """What stands in backquotes on a page."""
+    """The words in backquotes on a page."""
     yield from CODE.findall(page.read_text())
 
 

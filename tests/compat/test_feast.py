@@ -28,7 +28,7 @@ print(json.dumps({{"torch": "torch" in sys.modules, "checked": len(checked)}}))
 
 
 def loaded_with(module: str) -> dict[str, int]:
-    """What a new process loads with a module."""
+    """The modules that a new process loads with a module."""
     command = [sys.executable, "-W", "ignore", "-c", IMPORT.format(module=module)]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300)

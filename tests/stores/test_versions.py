@@ -1,4 +1,4 @@
-"""What was stored or trained with other counts or features is recognised and refused in one line."""
+"""State and runs of other counts or features are recognised and refused in one line."""
 
 from __future__ import annotations
 

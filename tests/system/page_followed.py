@@ -52,7 +52,7 @@ def run(*words: str) -> tuple[int, str, str]:
 
 
 def everything_of(name: str, system: System) -> dict[str, object]:
-    """What each part has of the feature, once the held-out events are folded."""
+    """The feature in each component, once the held-out events are folded."""
     system.send_events(system.events)
     system.wait()
     store, place = DriftStore(system.profiles.client), DENSE_COLUMNS.index(name)
@@ -81,7 +81,7 @@ def everything_of(name: str, system: System) -> dict[str, object]:
 
 
 def another_formula(place: int, system: System) -> list[str]:
-    """What `verify` says where it expects other values of the feature."""
+    """The report of `verify` where it expects other values of the feature."""
     right = verify.inputs.expected_row
 
     def wrong(*arguments: object) -> np.ndarray:
@@ -97,7 +97,7 @@ def another_formula(place: int, system: System) -> list[str]:
 
 
 def older_state(system: System) -> dict[str, object]:
-    """What each part says to a state that has fewer counts than are declared."""
+    """The refusal by each component of a state that has fewer counts than are declared."""
     servers.restart(system.settings, ["workers"])
     system.send_events(system.events[:1])
     worker = f"http://127.0.0.1:{system.settings.stream.metrics_port}/health"
@@ -111,7 +111,7 @@ def older_state(system: System) -> dict[str, object]:
 
 
 def rebuilt_state(system: System) -> dict[str, object]:
-    """What is there once the state is folded again."""
+    """The state once it is folded again."""
     rebuilt = run("-m", "cli", "rebuild")
     system.wait(60)
     userid = system.events[0].userid

@@ -28,7 +28,7 @@ DESCRIPTION = re.findall(r'"""(.*)"""', FORMULA)[0]
 
 @pytest.fixture(scope="module")
 def found(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """What the system in the copy is found to have (see `tests.system.page_followed`)."""
+    """The findings in the system of the copy (see `tests.system.page_followed`)."""
     folder = tmp_path_factory.mktemp("page")
     copy = folder / "source"
     ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info")

@@ -72,15 +72,17 @@ def test_a_run_of_another_width_is_served_beside_the_live_one(system: System, li
     shape = {"dim": settings.train.dim + 8, "encoders": 1, "history": 90, "refit_epochs": 0}
     other = train(settings.model_copy(update={"train": settings.train.model_copy(update=shape)}), quiet).name
     userid = system.events[0].userid
-    publish_run(settings, other, quiet, force=True)
-    for run in (other, live, other):
-        until_run(system, run)
-        assert system.rec(userid=userid)["degraded"] == []
-        rollback(settings)
-    publish_run(settings, live, quiet, force=True)
+    try:
+        publish_run(settings, other, quiet, force=True)
+        for run in (other, live, other):
+            until_run(system, run)
+            assert system.rec(userid=userid)["degraded"] == []
+            rollback(settings)
+    finally:
+        # Other tests publish the newest run.
+        publish_run(settings, live, quiet, force=True)
+        shutil.rmtree(settings.runs / other)
     until_run(system, live)
-    # Others publish the newest run.
-    shutil.rmtree(settings.runs / other)
 
 
 def processes(system: System, version: int) -> set[int]:

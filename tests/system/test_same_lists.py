@@ -98,7 +98,7 @@ def api_list(system: System, userid: int) -> Listed:
 
 
 def same(one: Listed, other: Listed) -> bool:
-    """Whether two lists hold the same items in the same order, but for items whose scores are as good as equal."""
+    """Return whether two lists hold the same items in the same order, except where scores are as good as equal."""
     if len(one) != len(other) or not np.allclose(
         [score for _, score in one], [score for _, score in other], atol=CLOSE
     ):
