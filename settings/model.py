@@ -77,9 +77,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _share_the_state_folder(self) -> Settings:
         for name in ("kafka", "redis", "triton"):
-            part = getattr(self, name).model_copy()
-            part._state = self.state
-            self.__dict__[name] = part
+            self.__dict__[name] = getattr(self, name).within(self.state)
         return self
 
     def quick(self) -> Settings:
