@@ -64,8 +64,8 @@ def replay(
             require_spoiling(settings)
         ratings = readers.load(settings)
         plain, source = _held_out(settings, ratings)
-        told = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
-        recording = Recording.of(source, told).first(limit)
+        messages = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
+        recording = Recording.of(source, messages).first(limit)
         with background.alone(settings), count_bar("replay", len(recording.events)) as count:
 
             def tell(so_far: Report) -> None:
@@ -173,10 +173,10 @@ def call(settings: Settings, method: str, path: str, body: object = None) -> dic
     address = f"http://{settings.api.host}:{settings.api.port}{path}"
     try:
         answer = requests.request(method, address, json=body, headers=bearer(settings.api), timeout=30)
-        told: dict[str, object] = answer.json()
+        fields: dict[str, object] = answer.json()
     except (requests.RequestException, ValueError) as error:
         kind = type(error).__name__
         raise Unreachable(f"the API at {address} does not answer ({kind}); start it with `reelstream up`") from None
     if not answer.ok:
-        raise Unreachable(str(told.get("error", answer.reason)))
-    return told
+        raise Unreachable(str(fields.get("error", answer.reason)))
+    return fields

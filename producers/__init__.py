@@ -2,15 +2,15 @@
 
 from producers.dead import dead_events, resend
 from producers.replay import Pace, Recording, Report, replay
-from producers.scenarios import SCENARIOS, ScenarioName, Told, scenario
+from producers.scenarios import SCENARIOS, Message, ScenarioName, scenario
 
 __all__ = [
     "SCENARIOS",
+    "Message",
     "Pace",
     "Recording",
     "Report",
     "ScenarioName",
-    "Told",
     "dead_events",
     "replay",
     "resend",

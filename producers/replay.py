@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from features import Event, encode
-from producers.scenarios import Headers, Told
+from producers.scenarios import Headers, Message
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
 
@@ -58,6 +58,9 @@ class Report:
 Acknowledged = Callable[[Event, Any], None]
 """Takes an event and kafka-python's RecordMetadata: its partition, offset and timestamp in milliseconds."""
 
+Progress = Callable[[Report], None]
+"""Takes the report of a replay that goes on."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -74,13 +77,17 @@ class Recording:
     headers: Sequence[Headers] = ()
 
     @classmethod
-    def of(cls, source: str, told: Sequence[Told]) -> Recording:
+    def of(cls, source: str, messages: Sequence[Message]) -> Recording:
         """The recording of a scenario."""
-        return cls(source, [each.event for each in told], [each.headers for each in told])
+        return cls(source, [message.event for message in messages], [message.headers for message in messages])
 
     def first(self, events: int | None) -> Recording:
         """Its first events; all where that is None."""
         return replace(self, events=self.events[:events], headers=self.headers[:events])
+
+    def headers_of(self, place: int) -> list[tuple[str, bytes]]:
+        """Headers of the event at a place: that of the replay, then its own."""
+        return [(HEADER, f"{self.source}:{place}".encode()), *(self.headers[place] if self.headers else ())]
 
 
 def replay(
@@ -90,7 +97,7 @@ def replay(
     pace: Pace,
     value: float = 1.0,
     stopping: threading.Event,
-    progress: Callable[[Report], None],
+    progress: Progress,
     acknowledged: Acknowledged = lambda event, position: None,
 ) -> Report:
     """Send the events that the topic does not hold yet.
@@ -101,65 +108,98 @@ def replay(
         pace: what `value` means.
         value: events a second, or times the original speed.
         stopping: ends the replay early when set; what was sent is still waited for.
-        progress: told of how it stands about ten times a second.
+        progress: called with the report about ten times a second.
         acknowledged: called with each event that Kafka has acknowledged and where it then stands.
 
     Raises:
         LogError: if the topic holds a replay of other data.
-        Unreachable: if Kafka does not answer at the start.
+        Unreachable: if Kafka does not answer at the start, or refuses an event.
     """
     ensure_topics(settings)
-    source, events, headers = recording.source, recording.events, recording.headers
-    places = present(settings, source)
-    wanted = [
-        (place, event)
-        for place, event in enumerate(events)
-        if place > places.get(partition_of(event.userid, settings.partitions), -1)
-    ]
-    report = Report(events=len(events), present=len(events) - len(wanted))
-    started = time.monotonic()
+    missing = _missing(settings, recording)
+    report = Report(len(recording.events), present=len(recording.events) - len(missing))
+    in_flight = InFlight(report, acknowledged, progress)
     client = producer(settings, linger_ms=5, delivery_timeout_ms=FOR_EVER_MS)
-
-    def written(event: Event, position: Any) -> None:
-        acknowledged(event, position)
-        report.sent += 1
-
-    def refused(error: BaseException) -> None:
-        report.failed += 1
-        report.error = str(error)
-
-    given = 0
-    told = 0.0
-    for place, event in paced(wanted, pace, value, stopping):
-        while given - report.sent - report.failed >= IN_FLIGHT and not stopping.is_set():
-            time.sleep(0.01)
+    for place, event in paced(missing, pace, value, stopping):
+        in_flight.wait_for_room(stopping)
         if report.failed:
             break
         key, body = encode(event)
-        said = [(HEADER, f"{source}:{place}".encode()), *(headers[place] if headers else ())]
-        future = client.send(settings.topic, key=key, value=body, headers=said)
-        future.add_callback(written, event)
-        future.add_errback(refused)
-        given += 1
-        if time.monotonic() - told > 0.1:
-            told = time.monotonic()
-            report.seconds = told - started
-            progress(report)
-    while given > report.sent + report.failed and not report.failed:
-        time.sleep(0.02)
-        report.seconds = time.monotonic() - started
-        progress(report)
+        headers = recording.headers_of(place)
+        in_flight.add(event, client.send(settings.topic, key=key, value=body, headers=headers))
+    in_flight.wait()
     if report.failed:
         abandon(client)
     else:
         client.close(timeout=10)
-    report.seconds = time.monotonic() - started
-    progress(report)
+    in_flight.show()
     if report.failed:
         raise Unreachable(
             f"Kafka refused an event ({report.error}); run the replay again; it continues where it stopped"
         )
     return report
+
+
+class InFlight:
+    """Events sent that Kafka has neither acknowledged nor refused; those that it has are counted in a report.
+
+    Args:
+        report: of the replay that begins.
+        acknowledged: called with each event that Kafka has acknowledged, in a thread of the producer.
+        progress: called with the report.
+    """
+
+    def __init__(self, report: Report, acknowledged: Acknowledged, progress: Progress) -> None:
+        self._report, self._acknowledged, self._progress = report, acknowledged, progress
+        self._sent = 0
+        self._begun = time.monotonic()
+        self._shown = 0.0
+
+    def __len__(self) -> int:
+        return self._sent - self._report.sent - self._report.failed
+
+    def add(self, event: Event, future: Any) -> None:
+        """Count an event as sent until kafka-python's future for it is done."""
+        future.add_callback(self._write, event)
+        future.add_errback(self._refuse)
+        self._sent += 1
+        if time.monotonic() - self._shown > 0.1:
+            self._shown = time.monotonic()
+            self.show()
+
+    def wait_for_room(self, stopping: threading.Event) -> None:
+        """Wait until fewer than IN_FLIGHT events are in flight, or `stopping` is set."""
+        while len(self) >= IN_FLIGHT and not stopping.is_set():
+            time.sleep(0.01)
+
+    def wait(self) -> None:
+        """Wait until Kafka has acknowledged all events or refused one."""
+        while len(self) > 0 and not self._report.failed:
+            time.sleep(0.02)
+            self.show()
+
+    def show(self) -> None:
+        """Pass on the report, with the seconds since the replay began."""
+        self._report.seconds = time.monotonic() - self._begun
+        self._progress(self._report)
+
+    def _write(self, event: Event, position: Any) -> None:
+        self._acknowledged(event, position)
+        self._report.sent += 1
+
+    def _refuse(self, error: BaseException) -> None:
+        self._report.failed += 1
+        self._report.error = str(error)
+
+
+def _missing(settings: KafkaSettings, recording: Recording) -> list[tuple[int, Event]]:
+    """Events that the topic does not hold yet, each with its place in the replay."""
+    places = present(settings, recording.source)
+    return [
+        (place, event)
+        for place, event in enumerate(recording.events)
+        if place > places.get(partition_of(event.userid, settings.partitions), -1)
+    ]
 
 
 def present(settings: KafkaSettings, source: str) -> dict[int, int]:

@@ -1,8 +1,8 @@
 """Scenarios: known changes of the stream from a given event on, by which the detection of drift can be measured.
 
-A scenario is a pure function of the events and a seed. What it changes, it says in the event's header `scenario`; for a
-broken feature the event stays as it is, and the header `broken` asks the
-stream to spoil the value that it derives; it does so only where `drift.spoil_features` is set.
+A scenario is a pure function of the events and a seed. It marks the events that it changes with the header `scenario`.
+For a broken feature the event stays as it is, and the header `broken` asks the stream to spoil the value that it
+derives, which the stream does only where `drift.spoil_features` is set.
 """
 
 from __future__ import annotations
@@ -49,20 +49,20 @@ ScenarioName = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class Message:
     """An event and the headers that it carries."""
 
     event: Event
     headers: Headers = ()
 
 
-Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[Told]]
+Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[Message]]
 """Takes all events, the catalogue and random numbers; returns all events, each as it is once the scenario has begun."""
 
 
 def scenario(
     name: ScenarioName, events: Sequence[Event], items: Mapping[int, Item], begin: int, seed: int
-) -> list[Told]:
+) -> list[Message]:
     """The events, those from the place `begin` on as the scenario has them.
 
     Args:
@@ -72,7 +72,7 @@ def scenario(
         begin: place of the first event that changes.
         seed: of all random choices; they depend on an event's place, and not on `begin`.
     """
-    plain = [Told(event) for event in events[:begin]]
+    plain = [Message(event) for event in events[:begin]]
     if begin >= len(events):
         return plain
     changed = SCENARIOS[name](events, items, np.random.default_rng(seed))[begin:]
@@ -80,26 +80,26 @@ def scenario(
     return plain + [replace(sent, headers=sent.headers + marks) for sent in changed]
 
 
-def _none(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:
-    return [Told(event) for event in events]
+def _none(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+    return [Message(event) for event in events]
 
 
-def _inverted(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:
+def _inverted(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
     """Who liked films of GENRE now dislikes them, and the other way round."""
     genre = GENRES.index(GENRE)
     return [
-        Told(replace(event, rating=6 - event.rating) if genre in items[event.itemid].genres else event)
+        Message(replace(event, rating=6 - event.rating) if genre in items[event.itemid].genres else event)
         for event in events
     ]
 
 
-def _genre_boom(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:
+def _genre_boom(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
     """Many turn to films of BOOM; which of them, goes by how often they are rated."""
     genre = GENRES.index(BOOM)
     return _other_items(events, {itemid for itemid, item in items.items() if genre in item.genres}, rng)
 
 
-def _popularity_collapse(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:
+def _popularity_collapse(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
     """Many turn to films that hardly anybody rated: of the rarer half of the catalogue, all alike."""
     rated = _popularity(events, items)
     rare = sorted(items, key=lambda itemid: (rated[itemid], itemid))[: len(items) // 2]
@@ -107,16 +107,16 @@ def _popularity_collapse(events: Sequence[Event], items: Mapping[int, Item], rng
     return _with_items(events, taken, drawn)
 
 
-def _new_users(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:
+def _new_users(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
     """Many events are of users whom nobody knows, each with a history of its own."""
     new = rng.random(max(event.userid for event in events) + 1) < SHARE
-    return [Told(replace(event, userid=event.userid + NEW) if new[event.userid] else event) for event in events]
+    return [Message(replace(event, userid=event.userid + NEW) if new[event.userid] else event) for event in events]
 
 
 def _broken(how: How) -> Change:
-    def change(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Told]:
+    def change(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
         header = Broken(FEATURE, how).header()
-        return [Told(event, (header,)) for event in events]
+        return [Message(event, (header,)) for event in events]
 
     return change
 
@@ -128,15 +128,15 @@ def _popularity(events: Sequence[Event], items: Mapping[int, Item]) -> dict[int,
     return rated
 
 
-def _other_items(events: Sequence[Event], chosen: set[int], rng: np.random.Generator) -> list[Told]:
+def _other_items(events: Sequence[Event], chosen: set[int], rng: np.random.Generator) -> list[Message]:
     among = [event.itemid for event in events if event.itemid in chosen] or sorted(chosen)
     taken, drawn = rng.random(len(events)) < SHARE / 2, rng.choice(among, len(events))
     return _with_items(events, taken, drawn)
 
 
-def _with_items(events: Sequence[Event], taken: npt.NDArray[np.bool_], drawn: npt.NDArray[np.integer]) -> list[Told]:
+def _with_items(events: Sequence[Event], taken: npt.NDArray[np.bool_], drawn: npt.NDArray[np.integer]) -> list[Message]:
     return [
-        Told(replace(event, itemid=int(itemid)) if take else event)
+        Message(replace(event, itemid=int(itemid)) if take else event)
         for event, take, itemid in zip(events, taken.tolist(), drawn.tolist(), strict=True)
     ]
 
