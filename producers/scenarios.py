@@ -85,7 +85,7 @@ def _none(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Gen
 
 
 def _inverted(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
-    """Who liked films of GENRE now dislikes them, and the other way round."""
+    """Users who liked films of GENRE now dislike them, and the other way round."""
     genre = GENRES.index(GENRE)
     return [
         Message(replace(event, rating=6 - event.rating) if genre in items[event.itemid].genres else event)
@@ -94,7 +94,7 @@ def _inverted(events: Sequence[Event], items: Mapping[int, Item], rng: np.random
 
 
 def _genre_boom(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
-    """Many turn to films of BOOM; which of them, goes by how often they are rated."""
+    """Many turn to films of BOOM, drawn by how often they are rated."""
     genre = GENRES.index(BOOM)
     return _other_items(events, {itemid for itemid, item in items.items() if genre in item.genres}, rng)
 

@@ -1,4 +1,4 @@
-"""Who may do what."""
+"""Scopes of tokens, and the requests that each allows."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def name(raw: bytes) -> Name:
 
 
 def fetched(batches: list[list[list[tuple[Name, bytes | None]]]], compression: int) -> bytes:
-    """What a fetch brings: batches of records with these headers."""
+    """Bytes that a fetch brings: batches of records with these headers."""
     out, offset = bytearray(), 0
     for records in batches:
         builder = _DefaultRecordBatchBuilderPy(2, compression, 0, -1, -1, 0, 1 << 20)

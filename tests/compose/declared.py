@@ -1,4 +1,4 @@
-"""What compose.yaml and the Dockerfile declare, read as Docker would."""
+"""Declarations of compose.yaml and the Dockerfile, read as Docker would."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def published(service: str) -> list[tuple[str, str, int]]:
 
 
 def mounts(service: str) -> dict[str, str]:
-    """Where each volume or folder of the host is mounted, by its name."""
+    """Path at which each volume or folder of the host is mounted, by its name."""
     found = {}
     for volume in services()[service].get("volumes", []):
         source, target = (volume["source"], volume["target"]) if isinstance(volume, dict) else volume.split(":")[:2]

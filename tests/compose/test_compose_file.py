@@ -46,7 +46,7 @@ BUILDERS = {"reelstream:0.1.0": "feast", "reelstream-train:0.1.0": "train"}
 
 COMPONENTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "api")
 WATCHING = ("prometheus", "grafana")
-"""What watches the system; without Docker the pages of the API do."""
+"""Services that watch the system; without Docker the pages of the API do."""
 
 STAYING = COMPONENTS + WATCHING
 
@@ -116,7 +116,7 @@ def variables_of(section: BaseModel, prefix: str = "REELSTREAM_") -> dict[str, o
 
 
 def components(settings: Settings) -> dict[str, Component]:
-    """What `reelstream up` starts, by the name of the service that does the same."""
+    """Components that `reelstream up` starts, by the name of the service that does the same."""
     return {
         "kafka": kafka.component(settings),
         "elasticsearch": elasticsearch.component(settings),

@@ -1,4 +1,4 @@
-"""What compose.yaml gives to the stock images, given to the same servers on this machine."""
+"""Servers on this machine with the settings that compose.yaml gives to the stock images."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is committed in dashboards/ is what the code makes, and Prometheus and Grafana can read it."""
+"""The files in dashboards/ are those that the code makes, and Prometheus and Grafana can read them."""
 
 from __future__ import annotations
 

@@ -140,7 +140,7 @@ def clock_back(system: System, rng: random.Random) -> None:
 
 
 def nothing(system: System, _: random.Random) -> None:
-    """What breaks is the replayer itself."""
+    """Do nothing to a component: the replayer itself is killed."""
 
 
 def poisoned(system: System, rng: random.Random) -> None:

@@ -29,7 +29,7 @@ LONGEST_S = 120.0
 
 @dataclass
 class Outcome:
-    """What came of a fault.
+    """Counts and figures of a replay with a fault.
 
     Attributes:
         fault: what broke.

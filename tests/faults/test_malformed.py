@@ -1,4 +1,4 @@
-"""What the fault suite sends as malformed is malformed."""
+"""The malformed records of the fault suite are malformed."""
 
 from __future__ import annotations
 

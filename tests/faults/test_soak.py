@@ -1,4 +1,4 @@
-"""What a soak calls a broken promise."""
+"""Broken promises of a soak."""
 
 from __future__ import annotations
 

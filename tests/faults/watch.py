@@ -1,4 +1,4 @@
-"""How far behind the stream is while something breaks."""
+"""Seconds that the stream is behind while something breaks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Watch:
 
     @property
     def started(self) -> bool:
-        """Whether it looks, or has looked."""
+        """True from `start` on."""
         return self._thread.ident is not None
 
     def stop(self) -> None:
@@ -46,7 +46,7 @@ class Watch:
         self._thread.join()
 
     def caught_up(self) -> bool:
-        """Whether all events of the replay can be served."""
+        """Return True if all events of the replay can be served."""
         return self._served() >= self._events
 
     def caught_up_s(self, since: float) -> float:

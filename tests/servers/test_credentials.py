@@ -123,7 +123,7 @@ DESCRIBE_CLUSTER = request(60, 1, flexible=True, body=b"\0\2\0")
 
 
 def answers(port: int, asked: bytes) -> bool:
-    """Whether a listener answers a client that has not shown who it is."""
+    """Return True if a listener answers a client without credentials."""
     with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
         connection.sendall(asked)
         try:
@@ -133,7 +133,7 @@ def answers(port: int, asked: bytes) -> bool:
 
 
 def test_a_broker_without_passwords_answers_everybody(settings: Settings) -> None:
-    """What the setting changes; SECURITY.md says so."""
+    """Show that the setting makes the difference; SECURITY.md says so."""
     servers.up(settings, only=["kafka"])
     assert answers(settings.kafka.controller_port, DESCRIBE_CLUSTER)
     assert Path(settings.state / "config" / "kafka" / "server.properties").stat().st_mode & 0o077 == 0

@@ -1,4 +1,4 @@
-"""What our own processes are started with."""
+"""Arguments and environment of our own processes."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_the_header_that_a_closed_protocol_asks_for_cannot_be_sent(triton_server
 
 
 def answer(settings: Settings, method: str, *headers: tuple[str, str]) -> bytes:
-    """What Triton answers to a request written byte by byte, which a gRPC client would refuse to send."""
+    """Triton's answer to a request written byte by byte, which a gRPC client would refuse to send."""
 
     def field(name: str, value: str) -> bytes:
         return b"\0" + bytes([len(name)]) + name.encode() + bytes([len(value)]) + value.encode()

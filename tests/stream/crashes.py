@@ -20,7 +20,7 @@ class Crash(Exception):
 
 
 class Crashing:
-    """Where the next crash is.
+    """Place of the next crash.
 
     Attributes:
         at: an effect, and whether the worker dies after it; None for nowhere.

@@ -13,7 +13,7 @@ from stream.consume.batches import acknowledge, batches
 
 
 class Waiting:
-    """What `batches` uses of a Faust stream: events that wait, and a note of those that are acknowledged."""
+    """Parts of a Faust stream that `batches` uses: events that wait, and a list of those that are acknowledged."""
 
     def __init__(self, values: list[bytes]) -> None:
         self.channel = SimpleNamespace(queue=asyncio.Queue())

@@ -38,7 +38,7 @@ ITEMS = {1: Item(1, "One", 1994, (0, 3)), 2: Item(2, "Two", 1987, (3,)), 3: Item
 WEEK = 7 * 86_400
 MAX_FUTURE_S = 86_400.0
 APPENDED = 21 * WEEK
-"""When Kafka appended every record."""
+"""Time at which Kafka appended every record."""
 
 EVENTS = st.builds(
     Event,
@@ -176,7 +176,7 @@ class Stream(RuleBasedStateMachine):
             self.acknowledged[shard] += len(batch)
 
     def good(self, shard: int) -> tuple[list[Event], list[tuple[int, int, str]]]:
-        """What is folded of a shard's log: its events, and its dead ones."""
+        """Events and dead letters of the part of a shard's log that is folded."""
         events, dead = [], []
         for record in self.log[shard][: self.applied(shard) + 1]:
             try:

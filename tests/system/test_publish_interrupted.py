@@ -52,7 +52,7 @@ def pair(system: System) -> Iterator[tuple[LiveRun, LiveRun]]:
 
 
 def kept(system: System) -> tuple[int, set[int], set[str]]:
-    """How many indices there are, the versions of the models in the repository, and the references."""
+    """Number of indices, versions of the models in the repository, and runs with a reference."""
     index = ItemIndex(system.settings.elasticsearch)
     indices = len(index.indices())
     index.close()

@@ -15,7 +15,7 @@ from tests.programs import required_program
 NAMES = "chromium chromium-browser google-chrome google-chrome-stable"
 WIDE, NARROW = 1280, 390
 SHOTS = Path(__file__).resolve().parents[3] / ".artifacts" / "pages"
-"""Where screenshots go; not under version control."""
+"""Folder of screenshots; not under version control."""
 
 ARGUMENTS = (
     "--no-sandbox",
@@ -89,7 +89,7 @@ class Visit:
         self.page.screenshot(path=SHOTS / f"{name}.png", full_page=True)
 
     def fits(self) -> bool:
-        """Whether nothing is wider than the window."""
+        """Return True if nothing is wider than the window."""
         return bool(self.page.evaluate("document.documentElement.scrollWidth <= innerWidth"))
 
     def cookies(self) -> list[dict[str, object]]:
