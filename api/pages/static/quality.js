@@ -13,7 +13,7 @@ const FIGURES = [
   ["ece", "Calibration error", (value) => fixed(value, 3), false, "difference between the predicted and the actual share of likes; lower is better"],
   ["hit10", "Hit rate, top 10", (value) => share(value, 1), true, "share of liked films that were among the first 10 of the list just before"],
   ["hit50", "Hit rate, top 50", (value) => share(value, 1), true, "share of liked films that were among the first 50"],
-  ["label_rate", "Likes", (value) => share(value, 1), null, "share of ratings above 3: what the ranker has to deal with"],
+  ["label_rate", "Likes", (value) => share(value, 1), null, "share of ratings above 3, the base rate of the prediction"],
 ];
 
 let windows = [];
@@ -90,13 +90,26 @@ function showChart(element, name, title, write, at) {
   }), `${title} over the stream: now ${write(y.at(-1))}${at === null ? "" : `, ${write(at)} at training`}`);
 }
 
-const SEGMENT = { gender: "Gender", age: "Age from", history: "Films rated before" };
+/** How a group of users is called; a history is the number of ratings before the one predicted. */
+const SEGMENT = {
+  gender: (value) => ({ F: "Women", M: "Men" })[value] ?? value,
+  age: (value) => `Age from ${value}`,
+  history: (value) => `Users with ${value} ratings`,
+};
+/** The groups in the order of the page: by kind, and by the first number in the value ("under 20" comes first). */
+const KINDS = Object.keys(SEGMENT);
+const rank = (value) => (value.startsWith("under") ? -1 : Number.parseInt(value, 10) || 0);
+
+function segmentOrder([left], [right]) {
+  const [kind, value] = left.split(":"), [otherKind, otherValue] = right.split(":");
+  return KINDS.indexOf(kind) - KINDS.indexOf(otherKind) || rank(value) - rank(otherValue);
+}
 
 function showSegments(segments) {
   table(of("segments"), [["Users", false], ["Ratings", true], ["AUC", true], ["Log loss", true], ["Likes", true]],
-    Object.entries(segments).map(([key, each]) => {
+    Object.entries(segments).sort(segmentOrder).map(([key, each]) => {
       const [kind, value] = key.split(":");
-      return { key, cells: [`${SEGMENT[kind] ?? kind} ${value}`, whole(each.scored), fixed(each.auc, 3), fixed(each.logloss, 3), share(each.label_rate, 1)] };
+      return { key, cells: [SEGMENT[kind]?.(value) ?? `${kind} ${value}`, whole(each.scored), fixed(each.auc, 3), fixed(each.logloss, 3), share(each.label_rate, 1)] };
     }));
 }
 
