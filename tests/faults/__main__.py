@@ -59,10 +59,10 @@ def main() -> None:
             try:
                 do = run_loss if isinstance(fault, Loss) else run
                 outcome = do(system, fault, seed=given.seed + number, rate=given.rate)  # type: ignore[operator]
-            except AssertionError as error:
+            except Exception as error:
                 kept = Path(tempfile.mkdtemp(prefix="reelstream-logs-"))
                 shutil.copytree(system.settings.state / "logs", kept, dirs_exist_ok=True)
-                failures.append(f"{fault.name}: {error} (logs in {kept})")
+                failures.append(f"{fault.name}: {type(error).__name__}: {error} (logs in {kept})")
                 print(failures[-1], flush=True)
                 servers.up(system.settings, workers=1)
                 continue

@@ -194,7 +194,11 @@ def publish_all(names: Sequence[str], at_least: int) -> None:
     running = [
         subprocess.Popen(each, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) for each in commands
     ]
-    errors = [process.communicate(timeout=180)[1] for process in running]
+    try:
+        errors = [process.communicate(timeout=180)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
     assert sum(process.returncode == 0 for process in running) >= at_least, errors
     assert all(process.returncode == 0 or "is at work" in error for process, error in zip(running, errors, strict=True))
 

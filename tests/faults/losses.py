@@ -23,6 +23,7 @@ from cli.stream import noter
 from features import Event
 from producers import Pace, Recording, Report, replay
 from stores import Unreachable, delete_topics, ensure_topics
+from tests.faults.happening import Happening
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -69,11 +70,11 @@ def replayed_through(system: System, lose: Lose, seed: int, rate: float) -> tupl
         lose(system, random.Random(seed), acknowledged)
         over.append(time.monotonic())
 
-    happened = threading.Thread(target=happen)
+    happening = Happening(happen)
 
     def tell(report: Report) -> None:
-        if report.present + report.sent > len(system.events) / 3 and happened.ident is None:
-            happened.start()
+        if report.present + report.sent > len(system.events) / 3:
+            happening.begin()
 
     note = noter(system.settings)
 
@@ -95,8 +96,7 @@ def replayed_through(system: System, lose: Lose, seed: int, rate: float) -> tupl
             break
         except Unreachable:
             time.sleep(1.0)
-    happened.join()
-    assert over, "the fault itself failed"
+    happening.wait()
     return acknowledged, over[0]
 
 

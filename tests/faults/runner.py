@@ -16,6 +16,7 @@ from features import Event, EventError
 from producers import Pace, Recording, Report, dead_events, replay
 from stores import Published, decode_event
 from tests.faults.faults import Fault
+from tests.faults.happening import Happening
 from tests.faults.losses import Loss, replayed_through
 from tests.faults.watch import Watch
 from tests.polling import until
@@ -131,30 +132,26 @@ def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> t
         fault.happen(system, random.Random(seed))
         over.append(time.monotonic() if fault.caught_up_within_s else begun)
 
-    happened = threading.Thread(target=happen)
-    watch = Watch(system.profiles, len(system.events), rate)
+    happening = Happening(happen)
+    with Watch(system.profiles, len(system.events), rate) as watch:
 
-    def tell(report: Report) -> None:
-        if not watch.started:
-            watch.start(time.monotonic() - report.seconds)
-        if report.sent > len(system.events) / 3 and happened.ident is None:
-            happened.start()
+        def tell(report: Report) -> None:
+            if not watch.started:
+                watch.start(time.monotonic() - report.seconds)
+            if report.sent > len(system.events) / 3:
+                happening.begin()
 
-    done = replay(
-        system.settings.kafka,
-        Recording("faults", system.events),
-        pace=Pace.RATE,
-        value=rate,
-        stopping=threading.Event(),
-        progress=tell,
-    )
-    happened.join()
-    assert over, f"{fault.name}: the fault itself failed"
-    try:
+        done = replay(
+            system.settings.kafka,
+            Recording("faults", system.events),
+            pace=Pace.RATE,
+            value=rate,
+            stopping=threading.Event(),
+            progress=tell,
+        )
+        happening.wait()
         until(watch.caught_up, LONGEST_S, "the stream does not catch up")
         system.wait(LONGEST_S)
-    finally:
-        watch.stop()
     return done.sent, watch.caught_up_s(over[0])
 
 
@@ -163,10 +160,12 @@ def _replayed_by_two(system: System, rate: float) -> tuple[int, float]:
     command = [sys.executable, "-m", "cli", "replay", "--rate", str(rate), "--json"]
     first = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     begun = len(system.events) / 3
-    until(lambda: len(system.log()) >= begun or first.poll() is not None, LONGEST_S, "the replay does not begin")
-    assert first.poll() is None
-    first.kill()
-    first.wait()
+    try:
+        until(lambda: len(system.log()) >= begun or first.poll() is not None, LONGEST_S, "the replay does not begin")
+        assert first.poll() is None, "the replay ended before it could be killed"
+    finally:
+        first.kill()
+        first.wait()
     second = subprocess.run(command, check=True, capture_output=True, text=True)
     ended = time.monotonic()
     system.wait(LONGEST_S)

@@ -57,16 +57,18 @@ def soak(system: System, seconds: float, rate: float, requests: float) -> dict[s
     memory: dict[str, list[tuple[float, float]]] = {}
     load = Load(system.settings, sorted({event.userid for event in system.events}), requests)
     stopping = threading.Event()
-    watching = threading.Thread(target=_watch, args=(system, memory, stopping, min(5.0, seconds / 15)))
+    watching = threading.Thread(target=_watch, args=(system, memory, stopping, min(5.0, seconds / 15)), daemon=True)
     load.start()
     watching.start()
-    began = time.monotonic()
-    sent = _send(system, seconds, rate)
-    took = time.monotonic() - began
-    system.wait(120)
-    stopping.set()
-    watching.join()
-    made = load.stop()
+    try:
+        began = time.monotonic()
+        sent = _send(system, seconds, rate)
+        took = time.monotonic() - began
+        system.wait(120)
+    finally:
+        stopping.set()
+        watching.join()
+        made = load.stop()
     found = system.verify()
     cuts = quantiles([request.ms for request in made], n=100)
     return {

@@ -15,6 +15,8 @@ BEHIND_S = 1.0
 class Watch:
     """Looks ten times a second, in a thread of its own, at how many events of a replay can be served.
 
+    As a context it stops at the end, also if the replay fails.
+
     Args:
         profiles: the state.
         events: events of the replay.
@@ -26,7 +28,7 @@ class Watch:
         self._events = events
         self._rate = rate
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._look)
+        self._thread = threading.Thread(target=self._look, daemon=True)
         self._began = 0.0
         self._behind: list[tuple[float, float]] = []
 
@@ -40,10 +42,13 @@ class Watch:
         """True from `start` on."""
         return self._thread.ident is not None
 
-    def stop(self) -> None:
-        """End the thread."""
+    def __enter__(self) -> Watch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._stopping.set()
-        self._thread.join()
+        if self.started:
+            self._thread.join()
 
     def caught_up(self) -> bool:
         """Return True if all events of the replay can be served."""
