@@ -84,8 +84,10 @@ function showChart(element, name, title, write, at) {
       line: { color: colour("muted"), width: 1 },
     })),
     annotations: changes.map((window) => ({
-      x: window.events / 1000, y: 1, yref: "paper", xanchor: "left", yanchor: "top", showarrow: false, text: `run ${window.run}`,
-      font: { size: 10.5, color: colour("muted") }, xshift: 2,
+      x: window.events / 1000, y: 1, yref: "paper", yanchor: "top", showarrow: false, text: `run ${window.run}`,
+      font: { size: 10.5, color: colour("muted") },
+      // On the side of the line that has more room, so that it is not cut off.
+      ...(2 * (window.events / 1000 - first) > last - first ? { xanchor: "right", xshift: -2 } : { xanchor: "left", xshift: 2 }),
     })),
   }), `${title} over the stream: now ${write(y.at(-1))}${at === null ? "" : `, ${write(at)} at training`}`);
 }
