@@ -39,7 +39,7 @@ def open_causes(store: DriftStore) -> list[OpenCause]:
             note=known[cause].note if cause in known else None,
             acknowledged_wall_ts=known[cause].wall_ts if cause in known else None,
             alarms=[
-                OpenAlarm(**alarm.model_dump(exclude={"group"}))
+                OpenAlarm(**alarm.model_dump(exclude={"group", "schema_version"}))
                 for alarm in sorted(alarms, key=lambda alarm: alarm.opened)
             ],
         )

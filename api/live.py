@@ -118,7 +118,10 @@ class Follower:
             self._read_at = time.monotonic()
         else:
             self._notice, changed = self._published.changed_items(self._notice)
-            items.update(self._features.items([itemid for itemid in changed if itemid in items.items]))
+            if changed is None:
+                self._read_at = 0.0
+            else:
+                items.update(self._features.items([itemid for itemid in changed if itemid in items.items]))
         self._items = items
         if self.live is None or self.live.run != run or self.live.items is not items:
             self.live = Live(run, items)

@@ -22,7 +22,7 @@ from features import DENSE_COLUMNS
 from features.version import STATE_VERSION
 from settings import ReelstreamError, Settings, load
 from stores import ENCODER, RANKER, Models, Profiles, Published, connect, ensure_topics
-from stores.elasticsearch import ItemIndex
+from stores.elasticsearch import INDEX_VERSION, ItemIndex
 
 STRANGER = "doctor.example"
 """A host that no system allows."""
@@ -144,6 +144,7 @@ def live_run(settings: Settings) -> str:
     try:
         missing = [model for model in (ENCODER, RANKER) if not models.ready(model, run.version)]
         count = index.count(run.index) if run.index in index.indices() else 0
+        version = index.version(run.index) if count else INDEX_VERSION
     finally:
         models.close()
         index.close()
@@ -152,6 +153,11 @@ def live_run(settings: Settings) -> str:
         raise Broken(
             f"run {run.run}: Triton lacks {', '.join(missing) or 'nothing'}, Elasticsearch holds {count} of {items} "
             "items; run `reelstream publish`"
+        )
+    if version != INDEX_VERSION:
+        raise Broken(
+            f"the index of run {run.run} has the version {version} of its layout, this release reads {INDEX_VERSION}; "
+            "run `reelstream publish`"
         )
     return f"run {run.run}, {items:,} items"
 

@@ -1,4 +1,7 @@
-"""Records of drift: what a monitor finds, as it is stored, told and shown."""
+"""Records of drift: what a monitor finds, as it is stored, told and shown.
+
+Those that are stored or told by themselves carry a version (`features.stored`).
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pydantic import AliasChoices, BaseModel, Field
+
+from features.stored import Record
 
 Kind = Literal["feature", "label", "score"]
 THRESHOLD = AliasChoices("threshold", "band")
@@ -44,7 +49,7 @@ class SeriesNow(BaseModel):
         return self.psi / self.threshold if self.threshold > 0 else 0.0
 
 
-class DriftNow(BaseModel):
+class DriftNow(Record):
     """The state of all series after the latest window.
 
     Attributes:
@@ -64,7 +69,7 @@ class DriftNow(BaseModel):
     series: list[SeriesNow]
 
 
-class DriftWindow(BaseModel):
+class DriftWindow(Record):
     """One window in the timeline.
 
     Attributes:
@@ -81,7 +86,7 @@ class DriftWindow(BaseModel):
     threshold: dict[str, float] = Field(validation_alias=THRESHOLD)
 
 
-class SeriesHistogram(BaseModel):
+class SeriesHistogram(Record):
     """A series' latest window next to the reference.
 
     Attributes:
@@ -97,7 +102,7 @@ class SeriesHistogram(BaseModel):
     now: list[float]
 
 
-class Alarm(BaseModel):
+class Alarm(Record):
     """An alarm.
 
     Attributes:
@@ -134,7 +139,7 @@ class Alarm(BaseModel):
         return f"{self.detector}:{self.series}:{self.opened}"
 
 
-class Acknowledgement(BaseModel):
+class Acknowledgement(Record):
     """An operator's acknowledgement of the alarms of one cause; it holds until they change.
 
     Attributes:
@@ -167,7 +172,7 @@ class Segment(BaseModel):
     label_rate: float | None
 
 
-class QualityWindow(BaseModel):
+class QualityWindow(Record):
     """Quality of the ranker on the latest scored events, each scored before it was learned from.
 
     Attributes:
@@ -198,10 +203,10 @@ class QualityWindow(BaseModel):
     label_rate: float | None = None
     hit10: float | None = None
     hit50: float | None = None
-    segments: dict[str, Segment] = {}
+    segments: dict[str, Segment] = Field(default_factory=dict)
 
 
-class TrainedQuality(BaseModel):
+class TrainedQuality(Record):
     """The same figures on validation events at training; None where the run does not tell."""
 
     run: str
@@ -213,7 +218,7 @@ class TrainedQuality(BaseModel):
     hit50: float | None = None
 
 
-class PartitionCounts(BaseModel):
+class PartitionCounts(Record):
     """The counts of a partition of the ratings.
 
     Attributes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +13,12 @@ from drift.histogram import MISSING, Histogram
 from drift.series import LABELS, label_values
 from drift.thresholds import Blocks, Ints, tails
 from features import DENSE_COLUMNS
+from features.stored import FIRST_VERSION, VersionError, require_version
 from features.version import difference
 from settings import ReelstreamError
+
+VERSION = 1
+"""Version of the layout of reference.json; the first was written without a number."""
 
 WINDOW = 1000
 """Events of the windows that thresholds are drawn for."""
@@ -83,21 +88,25 @@ class Reference:
             part: {name: histogram.as_json() for name, histogram in histograms.items()}
             for part, histograms in parts.items()
         }
-        return fields | {"quality": self.quality}
+        return fields | {"quality": self.quality, "schema_version": VERSION}
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Mapping[str, object]]) -> Reference:
+    def from_json(cls, given: Mapping[str, Any]) -> Reference:
         """Read what `as_json` made.
 
         Raises:
-            ReferenceError: it is none, one that was made before references had thresholds, or one of other features.
+            ReferenceError: it is none, one that was made before references had thresholds, one of other features, or
+                one of another version.
         """
         try:
+            require_version(given.get("schema_version", FIRST_VERSION), VERSION)
             features, labels, scores = (
-                {name: Histogram(**histogram) for name, histogram in given[part].items()}  # type: ignore[arg-type]
+                {name: Histogram(**histogram) for name, histogram in given[part].items()}
                 for part in ("features", "labels", "scores")
             )
-            quality = {name: float(value) for name, value in given["quality"].items()}  # type: ignore[arg-type]
+            quality = {name: float(value) for name, value in given["quality"].items()}
+        except VersionError as error:
+            raise ReferenceError(f"its reference is of another release: {error}; train and publish again") from None
         except (KeyError, TypeError, AttributeError):
             raise ReferenceError("reference.json has no thresholds to watch drift by; train again") from None
         if (other := difference(list(features))) is not None:

@@ -12,6 +12,10 @@ MAX_ID = 2**31 - 1
 MAX_TS = 2**32 - 1
 
 
+SCHEMA_VERSION = 1
+"""Version of the layout of an event; one that names none has this."""
+
+
 class EventError(ValueError):
     """An event that cannot be understood; the message names the field and the rule."""
 
@@ -54,6 +58,8 @@ def parse(fields: object) -> Event:
     """
     if not isinstance(fields, dict):
         raise EventError("an event is an object with userid, itemid, rating and ts")
+    if fields.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
+        raise EventError(f"schema_version must be {SCHEMA_VERSION}; resend the event after an upgrade")
     values = []
     for name, (low, high) in RULES.items():
         if name not in fields:

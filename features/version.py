@@ -1,7 +1,8 @@
 """Versions of what is stored, derived from what is declared: of the state of users and items, and of dense inputs.
 
 A version is a fingerprint. It changes when a count, a field of the profile or a column is added, removed or renamed, so
-that what was stored before is recognised and refused, and never misread.
+that what was stored before is recognised and refused, and never misread. It also changes with the constants LAYOUT of
+what is packed, which go up when the same fields are packed in another way.
 """
 
 from __future__ import annotations
@@ -27,6 +28,12 @@ FIRST_PROFILES = "9ab1d8dd"
 FIRST_FEATURE_LOG = "ae527ba0"
 """Version of messages of the feature log that were written before they had versions."""
 
+STATE_LAYOUT = 1
+"""Layout of profiles, counters, seen filters, users and feature rows (`stores.redis.packing`, `compat.feast`)."""
+
+FEATURE_LOG_LAYOUT = 1
+"""Layout of messages of the feature log (`stores.kafka.feature_log`)."""
+
 FIRST_COLUMNS = (
     *("user_log_n", "user_like_rate", "user_like_rate10", "user_like_rate30", "genre_affinity", "genre_exposure"),
     *("genre_affinity30", "genre_exposure30", "item_like_rate", "item_log_n", "item_year", "decade_affinity"),
@@ -41,6 +48,11 @@ def fingerprint(names: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(names).encode()).hexdigest()[:8]
 
 
+def laid_out(layout: int) -> list[str]:
+    """The part of a fingerprint that stands for a layout; the first has none."""
+    return [f"layout {layout}"] if layout > 1 else []
+
+
 def _described(kind: str, declared: Sequence[Count | Attribute]) -> list[str]:
     return [f"{kind} {field.name} {field.length}" for field in declared]
 
@@ -48,7 +60,7 @@ def _described(kind: str, declared: Sequence[Count | Attribute]) -> list[str]:
 PROFILE_FIELDS = [f"profile {field.name}" for field in fields(Profile)]
 COUNTER_FIELDS = [f"counter {field.name}" for field in fields(ItemCounter)]
 
-PROFILES_VERSION = fingerprint([*PROFILE_FIELDS, *COUNTER_FIELDS])
+PROFILES_VERSION = fingerprint([*PROFILE_FIELDS, *COUNTER_FIELDS, *laid_out(STATE_LAYOUT)])
 """Version of profiles and counters, as Redis and the files of a snapshot hold them."""
 
 STATE_VERSION = fingerprint(
@@ -57,11 +69,18 @@ STATE_VERSION = fingerprint(
         *COUNTER_FIELDS,
         *_described("user", [*ATTRIBUTES_OF_USERS, *USER_COUNTS]),
         *_described("item", ITEM_FIELDS),
+        *laid_out(STATE_LAYOUT),
     ]
 )
 """Version of the state: of profiles, counters and feature rows."""
 
-FEATURE_LOG_VERSION = fingerprint([*DENSE_COLUMNS, *(f"{name} {length}" for name, length in USER_COLUMNS.items())])
+FEATURE_LOG_VERSION = fingerprint(
+    [
+        *DENSE_COLUMNS,
+        *(f"{name} {length}" for name, length in USER_COLUMNS.items()),
+        *laid_out(FEATURE_LOG_LAYOUT),
+    ]
+)
 """Version of the messages of the feature log, which hold dense inputs, and counts of users."""
 
 

@@ -37,11 +37,16 @@ class InputSchema(BaseModel):
     history: int
 
 
-class Manifest(BaseModel):
+class Format(BaseModel):
+    """The format of a run folder; the first had no number."""
+
+    format: int = 1
+
+
+class Manifest(Format):
     """The manifest of a run: what it is and how it was made.
 
     Attributes:
-        format: of the run folder; the first had no number.
         run: its id, UTC time and a short hash.
         data_hash: SHA-256 over the three files of ratings.
         train: the settings of training.
@@ -54,7 +59,6 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(populate_by_name=True)
 
-    format: int = 1
     run: str
     created: datetime
     data_hash: str
@@ -98,15 +102,19 @@ def manifest(path: Path) -> Manifest:
         RunError: it is missing or malformed, or of another version or other features of reelstream.
     """
     try:
-        found = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+        text = (path / MANIFEST).read_bytes()
     except OSError:
         raise RunError(f"{path} has no {MANIFEST}; run `reelstream train`") from None
+    try:
+        # Of another format, nothing but its number is known.
+        written = Format.model_validate_json(text)
+        found = Manifest.model_validate_json(text) if written.format == FORMAT else None
     except ValidationError as error:
         where = ".".join(str(part) for part in error.errors()[0]["loc"])
         raise RunError(f"{path.name}/{MANIFEST} is malformed at {where or 'its start'}; train again") from None
-    if found.format != FORMAT:
+    if found is None:
         raise RunError(
-            f"run {found.run} has format {found.format}, but this version of reelstream reads {FORMAT}; "
+            f"run {path.name} has format {written.format}, but this version of reelstream reads {FORMAT}; "
             "run `reelstream train`"
         )
     if (other := difference(found.input_schema.dense)) is not None:

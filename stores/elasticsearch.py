@@ -16,6 +16,7 @@ from elasticsearch.helpers import BulkIndexError, bulk
 
 from features import GENRES, Item
 from features.schema import Floats
+from features.stored import FIRST_VERSION
 from scoring import Candidate, Preferences, Source
 from scoring.candidates import TERM_BOOST
 from settings import ElasticsearchSettings, RecallSettings
@@ -23,6 +24,9 @@ from stores.errors import StoreError, Unreachable
 
 VECTOR = "vector"
 """Field of the vectors."""
+
+INDEX_VERSION = 1
+"""Version of the layout of an index, in its mapping; the first was made without."""
 
 FLAT = 10_000
 """Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
@@ -168,7 +172,7 @@ class ItemIndex:
             patient.indices.create(
                 index=index,
                 settings={"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "-1"},
-                mappings={"dynamic": "strict", "properties": properties},
+                mappings={"dynamic": "strict", "properties": properties, "_meta": {"schema_version": INDEX_VERSION}},
             )
 
     def fill(
@@ -220,6 +224,16 @@ class ItemIndex:
         """
         with self._reachable():
             return int(self._client.count(index=index)["count"])
+
+    def version(self, index: str) -> int:
+        """Version of the layout of an index.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            mapping = self._client.indices.get_mapping(index=index)[index]["mappings"]
+        return int(mapping.get("_meta", {}).get("schema_version", FIRST_VERSION))
 
     def documents(self, index: str) -> Iterator[Document]:
         """All documents of an index, by ascending itemid.

@@ -15,7 +15,7 @@ from offline.errors import RunError
 from offline.publish.probe import prove, prove_index
 from settings import Settings
 from stores import ENCODER, RANKER, LiveRun, Models
-from stores.elasticsearch import ItemIndex
+from stores.elasticsearch import INDEX_VERSION, ItemIndex
 from verify.report import Progress, Verified
 
 FILES = ("model.onnx", "config.pbtxt")
@@ -73,6 +73,7 @@ def compare_index(
             progress(f"comparing {run.index}", result.documents / len(ratings.catalogue.items))
         for itemid in missing:
             result.check(f"document {itemid} of {run.index}", "a document", None)
+        result.check(f"version of {run.index}", INDEX_VERSION, index.version(run.index))
         result.check(f"count of {run.index}", len(ratings.catalogue.items), index.count(run.index))
         if live:
             result.check(f"alias {settings.elasticsearch.alias}", [run.index], index.behind_alias())

@@ -126,7 +126,7 @@ class Oracle:
             fields = json.loads(value or b"")
         except (ValueError, RecursionError):
             return None
-        if not isinstance(fields, dict):
+        if not isinstance(fields, dict) or fields.get("schema_version", 1) != 1:
             return None
         limits = {"userid": (1, LARGEST_ID), "itemid": (1, LARGEST_ID), "rating": (1, 5), "ts": (0, LARGEST_TS)}
         for name, (low, high) in limits.items():

@@ -39,15 +39,17 @@ from stores import (
     RANKER,
     LiveRun,
     Models,
+    OtherVersion,
     Profiles,
     Published,
     PublishLock,
     Snapshot,
     StoreError,
+    Unreachable,
     connect,
     ensure_topics,
 )
-from stores.elasticsearch import ItemIndex
+from stores.elasticsearch import INDEX_VERSION, ItemIndex
 from stores.redis.published import REBUILD
 
 if TYPE_CHECKING:
@@ -151,8 +153,11 @@ class _Publishing:
     def __call__(self, stop_workers: Callable[[], None] | None, force: bool) -> Report:
         """Publish; where `stop_workers` is given, start over."""
         published, reset = self._published, stop_workers is not None
-        before, stored = published.run_to_replace()
-        previous = published.previous_run()
+        before, stored = published.run_to_replace(force)
+        try:
+            previous = published.previous_run()
+        except OtherVersion:
+            previous = None  # nothing of this release can go back to it
         if not reset:
             self._require_own_data()
         if before is not None and not force:
@@ -248,7 +253,8 @@ class _Publishing:
         """Have the run's index filled and proved; one that is whole already is not touched."""
         self._progress(Step.INDEX, 0.0)
         items = self._ratings.catalogue.items
-        if live.index in index.indices() and index.count(live.index) == len(items):
+        whole = live.index in index.indices() and index.count(live.index) == len(items)
+        if whole and index.version(live.index) == INDEX_VERSION:
             try:
                 prove_index(index, live.index, self._run)
                 return
@@ -277,6 +283,7 @@ class _Publishing:
         self._lock.check()
         ensure_topics(self._settings.kafka)
         if self._published.snapshot() is not None:
+            self._mend_catalogue()
             return False
         write_beginning(
             self._settings,
@@ -285,6 +292,15 @@ class _Publishing:
             lambda share: self._progress(Step.SNAPSHOT, share),
         )
         return True
+
+    def _mend_catalogue(self) -> None:
+        """Write the catalogue where what is stored cannot be read, without which no event can be folded."""
+        try:
+            self._published.catalogue()
+        except Unreachable:
+            raise
+        except Exception:
+            self._published.set_catalogue(dict(self._ratings.catalogue.items))
 
     def _deleting(self, log: bool, share: float) -> None:
         self._progress(Step.DELETE_LOG if log else Step.DELETE_STATE, share)

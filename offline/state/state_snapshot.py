@@ -12,11 +12,11 @@ import hashlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Literal
 
 import msgpack
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
+from features.stored import Record, VersionError
 from features.version import FIRST_PROFILES, PROFILES_VERSION
 from offline.errors import DataError
 from offline.state.snapshot import Beginning, Shards
@@ -27,6 +27,7 @@ from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unp
 
 MANIFEST = "manifest.json"
 BATCH = 500
+GO_BACK = "go back to the release that wrote it, or start over with `reelstream publish --reset`"
 
 
 class ShardFile(BaseModel):
@@ -44,11 +45,10 @@ class ShardFile(BaseModel):
     next_offset: int
 
 
-class StateSnapshot(BaseModel):
+class StateSnapshot(Record):
     """The manifest of a snapshot.
 
     Attributes:
-        schema_version: of the snapshot's files.
         profiles_version: of the profiles and counters in them (see `features.version`).
         name: of its folder.
         created: UTC time, ISO 8601.
@@ -57,7 +57,6 @@ class StateSnapshot(BaseModel):
         shards: in order.
     """
 
-    schema_version: Literal[1] = 1
     profiles_version: str = FIRST_PROFILES
     name: str
     created: str
@@ -184,15 +183,17 @@ def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[
 def _manifest(settings: Settings, name: str) -> StateSnapshot:
     folder = settings.state / "snapshots" / name
     try:
-        manifest = StateSnapshot.model_validate_json((folder / MANIFEST).read_text())
-    except (OSError, ValidationError) as error:
+        manifest = StateSnapshot.read((folder / MANIFEST).read_text())
+    except VersionError as error:
+        raise DataError(f"snapshot {name} of the state is of another release: {error}; {GO_BACK}") from error
+    except (OSError, ValueError) as error:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
     if manifest.profiles_version != PROFILES_VERSION:
         raise DataError(
             f"snapshot {name} of the state holds profiles of the version {manifest.profiles_version}, this release has "
-            f"{PROFILES_VERSION}; go back to the release that wrote it, or start over with `reelstream publish --reset`"
+            f"{PROFILES_VERSION}; {GO_BACK}"
         )
     return manifest
 

@@ -58,6 +58,10 @@ Progress = Callable[[str, int, int, str], None]
 """Called with the stage, steps done, steps in all, and a word on how it goes."""
 
 
+CHECKPOINTS = 2
+"""Version of the layout of checkpoints, which names their folder: those of another version are left alone."""
+
+
 class Training:
     """One training run; `train` is its way in."""
 
@@ -79,7 +83,8 @@ class Training:
         self._workers = parallel.Workers(threads)
         self._itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
         self._size = int(self._itemids[-1]) + 1
-        key = hashlib.sha256((self._data_hash + settings.train.model_dump_json()).encode()).hexdigest()[:16]
+        training = f"{CHECKPOINTS} {self._data_hash} {settings.train.model_dump_json()}"
+        key = hashlib.sha256(training.encode()).hexdigest()[:16]
         self._checkpoints = settings.state / "checkpoints" / key
 
     def run(self) -> Path:

@@ -14,6 +14,9 @@
 
 All but the last changes in one transaction for each batch of the feature log, guarded by the position, so that what is
 shown is exact under redelivery.
+
+Every JSON record carries the version of its layout. A record that cannot be read, as one of a later release, is not
+shown; a worker that takes up counting resets drift where it finds one that it would continue from.
 """
 
 from __future__ import annotations
@@ -23,7 +26,6 @@ from contextlib import suppress
 from typing import TypeVar, cast
 
 import redis
-from pydantic import BaseModel, ValidationError
 
 from drift.records import (
     Acknowledgement,
@@ -36,6 +38,7 @@ from drift.records import (
     SeriesHistogram,
     TrainedQuality,
 )
+from features.stored import Record
 from stores.errors import ShardLost
 from stores.redis.connection import Client, reachable
 
@@ -43,7 +46,7 @@ TAG = "{drift}"
 KEPT = 2000
 """Windows and closed alarms kept."""
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M", bound=Record)
 
 
 class DriftStore:
@@ -56,35 +59,36 @@ class DriftStore:
         """Return the state of all series, worst first; None before the first window."""
         with reachable():
             packed = cast("bytes | None", self.client.get(f"{TAG}:now"))
-        return DriftNow.model_validate_json(packed) if packed else None
+        return _readable(packed, DriftNow)
 
     def histogram(self, series: str) -> SeriesHistogram | None:
         """A series' latest window next to the reference; None before the first."""
         with reachable():
             packed = cast("bytes | None", self.client.hget(f"{TAG}:histograms", series))
-        return SeriesHistogram.model_validate_json(packed) if packed else None
+        return _readable(packed, SeriesHistogram)
 
     def timeline(self, last: int = KEPT) -> list[DriftWindow]:
         """The last windows, oldest first."""
         return self._last("timeline", last, DriftWindow)
 
     def alarms(self, last: int = KEPT) -> list[Alarm]:
-        """Open alarms and the last closed ones: the open first, newest first."""
+        """Open alarms and the last closed ones: the open first, newest first.
+
+        Raises:
+            ValueError: if an open alarm cannot be read.
+        """
         with reachable():
             opened = cast("list[bytes]", self.client.hvals(f"{TAG}:open"))
         closed = self._last("closed", last, Alarm) if last else []
-        known = closed + [Alarm.model_validate_json(text) for text in opened]
+        known = closed + [Alarm.read(text) for text in opened]
         return sorted(known, key=lambda alarm: (alarm.closed is None, alarm.opened), reverse=True)
 
     def acknowledged(self) -> dict[str, Acknowledgement]:
         """Acknowledgements by operators, by cause, without those that cannot be read."""
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:acknowledged"))
-        known = {}
-        for cause, text in packed.items():
-            with suppress(ValidationError):
-                known[cause.decode(errors="replace")] = Acknowledgement.model_validate_json(text)
-        return known
+        known = {cause.decode(errors="replace"): _readable(text, Acknowledgement) for cause, text in packed.items()}
+        return {cause: acknowledgement for cause, acknowledgement in known.items() if acknowledgement is not None}
 
     def acknowledge(self, acknowledgement: Acknowledgement) -> None:
         """Keep what an operator has said; it replaces what was said of the cause before."""
@@ -99,13 +103,17 @@ class DriftStore:
         """Quality at training of the run in use."""
         with reachable():
             packed = cast("bytes | None", self.client.get(f"{TAG}:trained"))
-        return TrainedQuality.model_validate_json(packed) if packed else None
+        return _readable(packed, TrainedQuality)
 
     def counts(self) -> dict[int, PartitionCounts]:
-        """Return the counts by partition of the ratings."""
+        """Return the counts by partition of the ratings.
+
+        Raises:
+            ValueError: if some cannot be read.
+        """
         with reachable():
             packed = cast("dict[bytes, bytes]", self.client.hgetall(f"{TAG}:counts"))
-        return {int(partition): PartitionCounts.model_validate_json(text) for partition, text in sorted(packed.items())}
+        return {int(partition): PartitionCounts.read(text) for partition, text in sorted(packed.items())}
 
     def position(self) -> int:
         """Offset in the feature log up to which events are counted, -1 for none."""
@@ -184,10 +192,18 @@ class DriftStore:
     def _last(self, name: str, last: int, model: type[M]) -> list[M]:
         with reachable():
             packed = cast("list[bytes]", self.client.lrange(f"{TAG}:{name}", -last, -1))
-        return [model.model_validate_json(text) for text in packed]
+        records = [_readable(text, model) for text in packed]
+        return [record for record in records if record is not None]
 
 
-def _append(pipe: redis.client.Pipeline, name: str, entries: Iterable[BaseModel]) -> None:
+def _readable(stored: bytes | None, model: type[M]) -> M | None:
+    """A record from what is stored; None where nothing is, or what cannot be read."""
+    with suppress(ValueError):
+        return model.read(stored) if stored else None
+    return None
+
+
+def _append(pipe: redis.client.Pipeline, name: str, entries: Iterable[Record]) -> None:
     lines = [entry.model_dump_json() for entry in entries]
     if lines:
         pipe.rpush(f"{TAG}:{name}", *lines)

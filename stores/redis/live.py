@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel
+from pydantic import Field
 
+from features.stored import Record
 from features.version import FIRST_COLUMNS, difference
 from stores.errors import OtherVersion
 
 
-class Snapshot(BaseModel):
+class Snapshot(Record):
     """The offline history that the state began with.
 
     Attributes:
@@ -29,7 +30,7 @@ class Snapshot(BaseModel):
     base: str | None = None
 
 
-class LiveRun(BaseModel):
+class LiveRun(Record):
     """The run that answers are made with.
 
     Attributes:
@@ -50,7 +51,7 @@ class LiveRun(BaseModel):
     history: int
     quality: float
     data_hash: str = ""
-    dense: list[str] = list(FIRST_COLUMNS)
+    dense: list[str] = Field(default_factory=lambda: list(FIRST_COLUMNS))
 
     def require_columns(self) -> None:
         """Refuse a run whose ranker was trained on other columns than are declared.

@@ -1,19 +1,23 @@
-"""Profiles, item counters and users as bytes in Redis."""
+"""Profiles, item counters, users and the catalogue as bytes in Redis.
+
+Profiles, counters, ratings and users carry no version of their own: that of the state (`features.version`) covers them.
+"""
 
 from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from itertools import chain
 from operator import attrgetter
-from typing import cast
+from typing import Any, cast
 
 import msgpack
 
-from features import RECENT, ItemCounter, Profile, Rated, User
+from features import RECENT, Item, ItemCounter, Profile, Rated, User
 from features.catalogue import UNKNOWN
+from features.stored import FIRST_VERSION, require_version
 from stores.errors import Unreadable
 
 UNREADABLE = (ValueError, TypeError, OverflowError, RecursionError, msgpack.UnpackException)
@@ -23,6 +27,9 @@ SEEN = struct.Struct(">IB")
 """A rating in a seen filter: its time and its stars."""
 USER = struct.Struct(">bbb")
 """A user's attributes."""
+
+CATALOGUE_VERSION, OTHERS_VERSION = 1, 1
+"""Versions of the layouts of the catalogue and of the counters of other shards."""
 
 _FIELDS = [field.name for field in fields(Profile)]
 _EMPTY = Profile(0)
@@ -109,6 +116,48 @@ def unpack_rated(packed: bytes) -> Rated:
     if not 1 <= rating <= 5:
         raise Unreadable("a stored rating is not from 1 to 5")
     return ts, rating
+
+
+def pack_catalogue(items: Iterable[Item]) -> bytes:
+    """The items as they are stored."""
+    return _pack_rows(CATALOGUE_VERSION, [(item.itemid, item.title, item.year, item.genres) for item in items])
+
+
+def unpack_catalogue(packed: bytes) -> dict[int, Item]:
+    """The items by id, from what is stored.
+
+    Raises:
+        VersionError: if it has another version.
+    """
+    rows = _unpack_rows(CATALOGUE_VERSION, packed)
+    return {itemid: Item(itemid, title, year, tuple(genres)) for itemid, title, year, genres in rows}
+
+
+def pack_others(counters: Mapping[int, tuple[int, int]]) -> bytes:
+    """(ratings, likes) of each item in other shards, as they are stored."""
+    return _pack_rows(OTHERS_VERSION, [(itemid, n, likes) for itemid, (n, likes) in counters.items()])
+
+
+def unpack_others(packed: bytes) -> dict[int, tuple[int, int]]:
+    """(ratings, likes) of each item in other shards, from what is stored.
+
+    Raises:
+        VersionError: if it has another version.
+    """
+    return {itemid: (n, likes) for itemid, n, likes in _unpack_rows(OTHERS_VERSION, packed)}
+
+
+def _pack_rows(version: int, rows: list[Any]) -> bytes:
+    return cast(bytes, msgpack.packb({"schema_version": version, "rows": rows}))
+
+
+def _unpack_rows(version: int, packed: bytes) -> Any:
+    """The rows of a table. The first version was packed by itself."""
+    stored = msgpack.unpackb(packed)
+    if isinstance(stored, list):
+        stored = {"schema_version": FIRST_VERSION, "rows": stored}
+    require_version(stored["schema_version"], version)
+    return stored["rows"]
 
 
 def require_counts(*numbers: Iterable[int]) -> None:

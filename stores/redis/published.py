@@ -10,21 +10,25 @@ reelstream:state:version  version of the state (see `features.version`), set bef
 reelstream:snapshot:begun  data hash of a snapshot that is being written; absent once it is complete
 reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
 reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
+
+The run, the snapshot, the references, the catalogue and the counters carry versions of their own (docs/versions.md).
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import msgpack
 
 from features import Item
+from features.stored import Record, VersionError
 from features.version import FIRST_STATE, STATE_VERSION
 from stores.errors import LockLost, NotPublished, OtherVersion
 from stores.redis.connection import Client, reachable
 from stores.redis.live import LiveRun, Snapshot
+from stores.redis.packing import UNREADABLE, pack_catalogue, pack_others, unpack_catalogue, unpack_others
 from stores.redis.publish_lock import LOCK, PublishLock
 
 CATALOGUE = "reelstream:catalogue"
@@ -41,6 +45,11 @@ REBUILD = "rebuild"
 BEGUN = "reelstream:snapshot:begun"
 STATE = "reelstream:state:version"
 KEPT_NOTICES = 10_000
+
+R = TypeVar("R", bound=Record)
+
+REPLACE_RUN = "go back to that release, or replace it with `reelstream publish --force`"
+REPLACE_STATE = "go back to that release, or start over with `reelstream publish --reset`"
 
 SWITCH = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 1 end
@@ -65,33 +74,42 @@ class Published:
         self.client = client
 
     def snapshot(self) -> Snapshot | None:
-        """The snapshot, None before the first."""
-        packed = self._get(SNAPSHOT)
-        return Snapshot.model_validate_json(packed) if packed else None
+        """The snapshot, None before the first.
+
+        Raises:
+            OtherVersion: if it has another version.
+        """
+        return _read(Snapshot, self._get(SNAPSHOT), "the snapshot", REPLACE_STATE)
 
     def run(self) -> LiveRun | None:
-        """The run in use, None before the first."""
-        packed = self._get(RUN)
-        return LiveRun.model_validate_json(packed) if packed else None
+        """The run in use, None before the first.
+
+        Raises:
+            OtherVersion: if it has another version.
+        """
+        return _read(LiveRun, self._get(RUN), "the live run", REPLACE_RUN)
 
     def catalogue(self) -> dict[int, Item]:
         """The items by id.
 
         Raises:
             NotPublished: before the first `publish`.
+            OtherVersion: if it has another version.
         """
         packed = self._get(CATALOGUE)
         if packed is None:
             raise NotPublished("there is no catalogue yet; run `reelstream publish`")
-        return {
-            itemid: Item(itemid, title, year, tuple(genres)) for itemid, title, year, genres in msgpack.unpackb(packed)
-        }
+        try:
+            return unpack_catalogue(packed)
+        except VersionError as error:
+            raise OtherVersion(
+                f"the catalogue in Redis is of another release: {error}; `reelstream publish` writes it again"
+            ) from error
 
     def set_catalogue(self, items: dict[int, Item]) -> None:
         """Write the items."""
-        rows = [(item.itemid, item.title, item.year, item.genres) for item in items.values()]
         with reachable():
-            self.client.set(CATALOGUE, cast(bytes, msgpack.packb(rows)))
+            self.client.set(CATALOGUE, pack_catalogue(items.values()))
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         """Record that the snapshot is complete."""
@@ -102,14 +120,29 @@ class Published:
             write.execute()
 
     def previous_run(self) -> LiveRun | None:
-        """The run that was in use before, None before the second."""
-        packed = self._get(PREVIOUS)
-        return LiveRun.model_validate_json(packed) if packed else None
+        """The run that was in use before, None before the second.
 
-    def run_to_replace(self) -> tuple[LiveRun | None, bytes]:
-        """The run in use, and its stored form, by which `switch` knows it again."""
+        Raises:
+            OtherVersion: if it has another version.
+        """
+        return _read(LiveRun, self._get(PREVIOUS), "the previous run", "publish a run by its name")
+
+    def run_to_replace(self, force: bool = False) -> tuple[LiveRun | None, bytes]:
+        """The run in use, and its stored form, by which `switch` knows it again.
+
+        Args:
+            force: give None in place of a run that cannot be read.
+
+        Raises:
+            OtherVersion: if it has another version, unless forced.
+        """
         packed = self._get(RUN) or b""
-        return (LiveRun.model_validate_json(packed) if packed else None), packed
+        try:
+            return _read(LiveRun, packed, "the live run", REPLACE_RUN), packed
+        except (OtherVersion, ValueError):
+            if not force:
+                raise
+            return None, packed
 
     def switch(self, run: LiveRun, stored: bytes, previous: LiveRun | None, lock: PublishLock) -> None:
         """Switch to a run, in one step with the run that a rollback returns to.
@@ -146,7 +179,10 @@ class Published:
 
     def begin_reset(self) -> None:
         """Note that the state is being deleted, before the first of it goes."""
-        snapshot = self.snapshot()
+        try:
+            snapshot = self.snapshot()
+        except (OtherVersion, ValueError):
+            snapshot = None
         with reachable():
             self.client.set(RESETTING, snapshot.data_hash if snapshot else "", nx=True)
 
@@ -210,18 +246,19 @@ class Published:
                 self.client.hdel(REFERENCE, *stale)
 
     def others(self, shard: int) -> dict[int, tuple[int, int]] | None:
-        """(ratings, likes) of each item in the snapshot's other shards; None where the snapshot does not tell."""
+        """(ratings, likes) of each item in the snapshot's other shards; None where the snapshot does not tell.
+
+        Raises:
+            VersionError: if they have another version.
+        """
         with reachable():
             packed = cast("bytes | None", self.client.hget(OTHERS, str(shard)))
-        if packed is None:
-            return None
-        return {itemid: (n, likes) for itemid, n, likes in msgpack.unpackb(packed)}
+        return None if packed is None else unpack_others(packed)
 
     def set_others(self, shard: int, counters: Mapping[int, tuple[int, int]]) -> None:
         """Write what `others` reads."""
-        rows = [(itemid, n, likes) for itemid, (n, likes) in counters.items()]
         with reachable():
-            self.client.hset(OTHERS, str(shard), cast(Any, msgpack.packb(rows)))
+            self.client.hset(OTHERS, str(shard), cast(Any, pack_others(counters)))
 
     def delete_all(self) -> None:
         """Forget the catalogue, the snapshot and the notices; the run stays."""
@@ -239,16 +276,35 @@ class Published:
             last = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrevrange(ITEMS, count=1))
         return last[0][0].decode() if last else "0-0"
 
-    def changed_items(self, since: str) -> tuple[str, list[int]]:
-        """Items told of after the position `since`, and the position to continue from; does not wait."""
+    def changed_items(self, since: str) -> tuple[str, list[int] | None]:
+        """Items told of after the position `since`, and the position to continue from; does not wait.
+
+        In place of the items, None where a notice cannot be read, as one of another release: any may have changed.
+        """
         with reachable():
             entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
-        itemids: set[int] = set()
+        itemids, readable = set[int](), True
         for position, fields in entries:
             since = position.decode()
-            itemids.update(msgpack.unpackb(fields[b"ids"]))
-        return since, sorted(itemids)
+            try:
+                itemids.update(msgpack.unpackb(fields[b"ids"]))
+            except (KeyError, *UNREADABLE):
+                readable = False
+        return since, sorted(itemids) if readable else None
 
     def _get(self, key: str) -> bytes | None:
         with reachable():
             return cast("bytes | None", self.client.get(key))
+
+
+def _read(model: type[R], packed: bytes | None, what: str, remedy: str) -> R | None:
+    """A record from what is stored; None where nothing is.
+
+    Raises:
+        OtherVersion: if it has another version.
+        ValueError: if it is no such record.
+    """
+    try:
+        return model.read(packed) if packed else None
+    except VersionError as error:
+        raise OtherVersion(f"{what} in Redis is of another release: {error}; {remedy}") from error

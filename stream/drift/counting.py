@@ -32,7 +32,7 @@ from drift.monitor import Monitor, Plan
 from drift.records import Alarm, DriftUpdate
 from features import LIKED
 from settings import DriftSettings
-from stores import DriftTopics, FeatureBatch, LiveRun, ShardLost, StoreError
+from stores import DriftTopics, FeatureBatch, LiveRun, OtherVersion, ShardLost, StoreError
 from stores.kafka.feature_log import FeatureLogError
 from stream.consume.assignment import Assignment
 from stream.drift.failures import DETECTOR, Failures
@@ -184,6 +184,9 @@ class Drifting:
         """The run in use; None where there is none that can be read, so that nothing is watched meanwhile."""
         try:
             return self._published.run()
+        except OtherVersion as error:
+            self._fail(str(error), error)
+            return None
         except StoreError:
             raise
         except Exception as error:
@@ -312,10 +315,11 @@ class Drifting:
         """Take up an alarm about drift itself that is open from before this worker started."""
         try:
             self._failures.adopt(self._store.alarms(0))
+            self._store.counts()
         except StoreError:
             raise
         except Exception as error:
-            self._reset("its open alarms cannot be read", error)
+            self._reset("its open alarms or its counts cannot be read", error)
 
 
 def plan_of(settings: DriftSettings) -> Plan:

@@ -39,6 +39,7 @@ def test_an_encoded_event_decodes_to_itself(event: Event) -> None:
         ({"rating": 6}, "rating must be a whole number from 1 to 5"),
         ({"ts": -1}, "ts must be a whole number from 0"),
         ({"userid": 8}, "key is not the userid"),
+        ({"schema_version": 2}, "schema_version must be 1; resend the event after an upgrade"),
     ],
 )
 def test_an_event_that_breaks_a_rule_is_refused_with_the_rule(change: dict, reason: str) -> None:

@@ -101,7 +101,7 @@ def test_a_run_says_what_is_wrong_with_it(generated: Settings, run: Path, tmp_pa
     (copy / runs.MANIFEST).write_text(json.dumps(told))
     with pytest.raises(RunError, match="has format 1, but this version of reelstream reads 2; run"):
         runs.check(copy)
-    (copy / "manifest.json").write_text(json.dumps({"run": "x"}))
+    (copy / "manifest.json").write_text(json.dumps({"format": runs.FORMAT, "run": "x"}))
     with pytest.raises(RunError, match=r"manifest\.json is malformed at created"):
         runs.check(copy)
 

@@ -189,9 +189,9 @@ def a_profile_in_the_shard_of_another(system: System) -> str:
 def a_letter_of_the_catalogue(system: System) -> str:
     client = system.profiles.client
     items = msgpack.unpackb(client.get(CATALOGUE))
-    items[0][1] += "x"
+    items["rows"][0][1] += "x"
     client.set(CATALOGUE, msgpack.packb(items))
-    return f"item {items[0][0]} in the catalogue"
+    return f"item {items['rows'][0][0]} in the catalogue"
 
 
 @tampering("catalogue")
@@ -205,9 +205,9 @@ def a_bit_of_the_catalogue(system: System) -> str:
 def the_counters_of_the_other_shards(system: System) -> str:
     client = system.profiles.client
     counters = msgpack.unpackb(client.hget(OTHERS, "4"))
-    counters[0][1] += 1
+    counters["rows"][0][1] += 1
     client.hset(OTHERS, "4", msgpack.packb(counters))
-    return f"counters of item {counters[0][0]} in the shards other than 4"
+    return f"counters of item {counters['rows'][0][0]} in the shards other than 4"
 
 
 @tampering()
