@@ -1,0 +1,115 @@
+"""The state of an earlier release, taken over by today's code while requests and events arrive."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import requests
+
+import servers
+from settings import Settings
+from tests.servers_fixture import own_environment
+from tests.upgrade.make_fixture import DEAD, DRIFT, HELD_OUT, NOTE, RATED, REPLAYED, TRAINING, USERS
+
+pytestmark = [pytest.mark.timeout(600), pytest.mark.servers]
+
+FIXTURES = sorted(Path(__file__).parent.glob("state-*.tar.xz"))
+PER_S = 20
+
+
+@contextmanager
+def unpacked(fixture: Path, folder: Path) -> Iterator[Settings]:
+    """Settings of a fixture's state in a folder; what runs there is stopped afterwards."""
+    with tarfile.open(fixture) as packed:
+        packed.extractall(folder, filter="data")
+    data = str(folder / "state" / "data")
+    with own_environment(folder / "state", ML1M_DIR=data, **TRAINING, **DRIFT) as settings:
+        try:
+            yield settings
+        finally:
+            servers.down(settings)
+
+
+def command(*words: str) -> str:
+    """Run a command of today's code; its standard output."""
+    line = [sys.executable, "-m", "cli", *words]
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, f"reelstream {' '.join(words)}: {done.stderr}{done.stdout}"
+    return done.stdout
+
+
+class Requests:
+    """Requests for lists at a steady rate, from the moment that the API is ready."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._address = f"http://127.0.0.1:{settings.api.port}"
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._send, daemon=True)
+        self.answers: Counter[int | str] = Counter()
+
+    def __enter__(self) -> Requests:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Send no more, and wait for the last answer."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _ready(self, session: requests.Session) -> bool:
+        try:
+            return session.get(f"{self._address}/health/ready", timeout=5).ok
+        except requests.RequestException:
+            return False
+
+    def _send(self) -> None:
+        with requests.Session() as session:
+            while not self._stopping.is_set() and not self._ready(session):
+                time.sleep(0.05)
+            sent, began = 0, time.monotonic()
+            while not self._stopping.wait(max(0.0, began + sent / PER_S - time.monotonic())):
+                sent += 1
+                body = {"userid": 1 + sent % USERS, "size": 5}
+                try:
+                    self.answers[session.post(f"{self._address}/ml/rec", json=body, timeout=30).status_code] += 1
+                except requests.RequestException as error:
+                    self.answers[type(error).__name__] += 1
+
+
+@pytest.mark.parametrize("fixture", FIXTURES, ids=lambda path: path.name.removesuffix(".tar.xz"))
+def test_the_state_of_an_earlier_release_is_taken_over_without_a_difference_or_a_failed_request(
+    fixture: Path, tmp_path: Path
+) -> None:
+    with unpacked(fixture, tmp_path) as settings, Requests(settings) as sent:
+        command("up")
+        command("doctor")
+        assert NOTE in {cause["note"] for cause in json.loads(command("drift", "list", "--json"))["causes"]}
+        replayed = json.loads(command("replay", "--rate", "100", "--json"))
+        assert replayed["present"] == REPLAYED and replayed["sent"] == HELD_OUT - REPLAYED
+        listed = json.loads(command("rec", "1", "--json"))
+        command("rate", "1", str(listed["item_list"][0]["itemid"]), "5")
+        command("publish")
+        found = json.loads(command("verify", "--json"))
+        sent.stop()
+        assert found["differences"] == 0
+        assert found["events"] >= HELD_OUT + RATED + 1
+        assert set(sent.answers) == {200} and sent.answers[200] >= PER_S
+        letters = json.loads(command("dead", "list", "--json"))
+        assert letters["events"] == DEAD
+
+
+def test_there_is_a_fixture() -> None:
+    assert FIXTURES
