@@ -129,7 +129,7 @@ class Refusal(AnswerModel):
 
 
 class OpenAlarm(AnswerModel):
-    """An open alarm: `value` is what was measured when it opened, `threshold` what it was over."""
+    """An open alarm: `value` is what was measured when it opened."""
 
     series: str
     detector: str
@@ -137,7 +137,8 @@ class OpenAlarm(AnswerModel):
     opened_wall_ts: float
     opened_event_ts: int
     value: float
-    threshold: float
+    threshold: float | None = Field(description="what normal stays under; null for adwin, kswin and failure")
+    mean_before: float | None = Field(description="mean before the change; null but for adwin and kswin")
     closed: int | None
     closed_wall_ts: float | None
     closed_event_ts: int | None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import typer
@@ -27,8 +28,7 @@ def list_(json: Json = False) -> None:
         said = "not acknowledged" if cause["note"] is None else f"acknowledged: {cause['note']}"
         out.print(f"{cause['cause']}, {said}", highlight=False)
         for alarm in cause["alarms"]:
-            measured = f"{alarm['value']:.3g}, normal is under {alarm['threshold']:.3g}"
-            out.print(f"  {alarm['series']} ({alarm['detector']}): {measured}", highlight=False)
+            out.print(f"  {alarm['series']} ({alarm['detector']}): {_measured(alarm)}", highlight=False)
     if not found["causes"]:
         out.print("no alarm is open")
 
@@ -43,3 +43,18 @@ def ack(
     with one_line():
         done: Any = call(load(), "POST", "/drift/acknowledge", {"alarm": alarm, "note": note})
     report(json, done, f"acknowledged until it changes: {', '.join(done['alarms'])}")
+
+
+def _measured(alarm: Mapping[str, Any]) -> str:
+    """Value of an alarm, and the figure that it is compared with.
+
+    >>> _measured({"value": 0.3125, "threshold": 0.1, "mean_before": None})
+    '0.312, normal is under 0.1'
+    >>> _measured({"value": 0.25, "threshold": None, "mean_before": 0.5})
+    'mean 0.25, before 0.5'
+    """
+    if alarm["threshold"] is not None:
+        return f"{alarm['value']:.3g}, normal is under {alarm['threshold']:.3g}"
+    if alarm["mean_before"] is not None:
+        return f"mean {alarm['value']:.3g}, before {alarm['mean_before']:.3g}"
+    return f"{alarm['value']:.0f} failures; the worker's log says why"

@@ -34,7 +34,7 @@ class AlarmRules:
             over += self._strays(name, number, check, alpha)
         for _, name, detector, value, threshold in sorted(over, reverse=True):
             if (name, detector) not in self._alarms.open:
-                update.opened.append(self._alarms.raised(name, detector, value, threshold, at))
+                update.opened.append(self._alarms.raised(name, detector, value, at, threshold=threshold))
         high = {(name, detector) for _, name, detector, _, _ in over}
         for key in list(self._alarms.open):
             number = names.index(key[0]) if key[0] in names else -1

@@ -40,7 +40,16 @@ class Alarms:
         self.open: dict[Key, Alarm] = {}
         self.calm: dict[Key, int] = {}
 
-    def raised(self, series: str, detector: Detector, value: float, threshold: float, at: Moment) -> Alarm:
+    def raised(
+        self,
+        series: str,
+        detector: Detector,
+        value: float,
+        at: Moment,
+        *,
+        threshold: float | None = None,
+        mean_before: float | None = None,
+    ) -> Alarm:
         """Open an alarm."""
         newest = max(self.open.values(), key=lambda alarm: alarm.opened, default=None)
         joined = newest is not None and at.events - newest.opened <= self._window
@@ -52,6 +61,7 @@ class Alarms:
             opened_event_ts=at.event_ts,
             value=value,
             threshold=threshold,
+            mean_before=mean_before,
             group=newest.cause if newest is not None and joined else "",
         )
         return alarm

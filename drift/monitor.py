@@ -262,7 +262,7 @@ class Monitor:
         self._changed[series] = self.events
         detector: Detector = change.detector
         if (series, detector) not in self._alarms.open:
-            update.opened.append(self._alarms.raised(series, detector, after, before, self._moment()))
+            update.opened.append(self._alarms.raised(series, detector, after, self._moment(), mean_before=before))
 
     def _moment(self) -> Moment:
         return Moment(self.events, self._wall_ts, self._event_ts)

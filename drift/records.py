@@ -5,12 +5,14 @@ Those that are stored or told by themselves carry a version (`features.stored`).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal, Self
 
-from pydantic import AliasChoices, BaseModel, Field
+import pydantic_core
+from pydantic import AliasChoices, BaseModel, Field, model_validator
 
-from features.stored import Record
+from features.stored import FIRST_VERSION, Record
 
 Kind = Literal["feature", "label", "score"]
 THRESHOLD = AliasChoices("threshold", "band")
@@ -111,22 +113,52 @@ class Alarm(Record):
         opened: events counted when it opened.
         opened_wall_ts, opened_event_ts: when, in unix seconds.
         closed, closed_wall_ts, closed_event_ts: the same of its end; None while it is open.
-        value: what the detector measured when it opened; for adwin and kswin the mean after the change.
-        threshold: what normal stays under; for adwin and kswin the mean before the change.
+        value: what the detector measured when it opened; for adwin and kswin the mean after the change, for failure the
+            number of failures.
+        threshold: what normal stays under, for psi, missing and range; None for the others.
+        mean_before: the mean before the change, for adwin and kswin; None for the others.
         group: the key of the first alarm of the same cause; empty where that is this one.
     """
 
+    schema_version: int = 2
     series: str
     detector: Detector
     opened: int
     opened_wall_ts: float
     opened_event_ts: int
     value: float
-    threshold: float = Field(validation_alias=THRESHOLD)
+    threshold: float | None = Field(None, validation_alias=THRESHOLD)
+    mean_before: float | None = None
     closed: int | None = None
     closed_wall_ts: float | None = None
     closed_event_ts: int | None = None
     group: str = ""
+
+    @classmethod
+    def read(cls, stored: bytes | str) -> Self:
+        """The alarm in what is stored; one of the version 1 is migrated.
+
+        Raises:
+            VersionError: if it has any other version.
+            ValueError: if it is no alarm.
+        """
+        fields = pydantic_core.from_json(stored)
+        if isinstance(fields, dict) and fields.get("schema_version", FIRST_VERSION) == FIRST_VERSION:
+            return cls.model_validate(fields)
+        return super().read(stored)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, stored: Any) -> Any:
+        """Read the version 1, in which `threshold` held the mean before a change, and was 0 for a failure."""
+        if not isinstance(stored, Mapping) or stored.get("schema_version", FIRST_VERSION) != FIRST_VERSION:
+            return stored
+        fields = {name: value for name, value in stored.items() if name != "schema_version"}
+        if fields.get("detector") in ("adwin", "kswin", "failure"):
+            older = [fields.pop(name, None) for name in THRESHOLD.choices if isinstance(name, str)]
+            if fields["detector"] != "failure" and fields.get("mean_before") is None:
+                fields["mean_before"] = next((value for value in older if value is not None), None)
+        return fields
 
     @property
     def cause(self) -> str:

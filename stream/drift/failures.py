@@ -61,5 +61,4 @@ def _alarm(failures: int, now: float) -> Alarm:
         opened_wall_ts=now,
         opened_event_ts=int(now),
         value=float(failures),
-        threshold=0.0,
     )

@@ -162,7 +162,11 @@ def test_a_turn_of_the_label_is_seen_by_windows_and_event_by_event() -> None:
     monitor.add(events(1000, 41), Scored.none(), update)
     turned = events(1000, 42, begin=1000)
     monitor.add(replace(turned, liked=np.zeros(1000, dtype=bool)), Scored.none(), update)
-    assert {alarm.detector for alarm in update.opened if alarm.series == "label"} == {"psi", "adwin"}
+    alarms = {alarm.detector: alarm for alarm in update.opened if alarm.series == "label"}
+    assert alarms.keys() == {"psi", "adwin"}
+    windows, change = alarms["psi"], alarms["adwin"]
+    assert windows.threshold is not None and windows.value > windows.threshold and windows.mean_before is None
+    assert change.threshold is None and change.mean_before is not None and change.mean_before > change.value
 
 
 def test_a_pane_ends_by_time_where_events_trickle() -> None:

@@ -24,6 +24,6 @@ export function alarmWords(alarm) {
     case "missing": return `missing in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
     case "range": return `out of range in ${(100 * value).toFixed(1)} %; normal is under ${(100 * threshold).toFixed(1)} %`;
     case "failure": return "drift monitoring has failed in part; the worker's log and the Stream page say why";
-    default: return `mean ${value.toFixed(3)}; before ${threshold.toFixed(3)}`;
+    default: return `mean ${value.toFixed(3)}; before ${alarm.mean_before.toFixed(3)}`;
   }
 }
