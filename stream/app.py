@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import ssl
+import threading
 from contextlib import suppress
 from typing import Any
 
@@ -47,6 +48,7 @@ def make_app(settings: Settings, index: int) -> App:
     async def fold(stream: faust.StreamT[bytes]) -> None:
         await path.follow(stream)
 
+    report_state_version(app, stores, health)
     publish_items(app, settings, path, ItemPublisher(settings, stores, health), assignment)
     check_log(app, guard, progress, assignment)
     backlog = Backlog(assignment, progress)
@@ -85,6 +87,20 @@ def new_app(settings: Settings, index: int) -> App:
         value_serializer="raw",
         key_serializer="raw",
     )
+
+
+def report_state_version(app: App, stores: RedisStores, health: Health) -> None:
+    """Have a worker report a state of another version as soon as it starts, and not only when an event arrives.
+
+    It waits in a daemon thread, which does not keep the worker from being stopped.
+    """
+
+    def wait() -> None:
+        health.retrier("reading the state", stores.published.require_state_version)
+
+    @app.task
+    async def report() -> None:
+        threading.Thread(target=wait, name="state version", daemon=True).start()
 
 
 def publish_items(
