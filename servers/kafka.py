@@ -26,7 +26,7 @@ from servers.component import (
     require_listener,
 )
 from servers.errors import Unsupported
-from servers.paths import Layout, cache
+from servers.paths import Layout, cache, write_private
 from settings import Settings, local
 
 VERSION = "4.3.1"
@@ -34,14 +34,7 @@ COORDINATES = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log
 HEAP_MB = 384
 PLAINTEXT, SASL, MECHANISM = "PLAINTEXT", "SASL_PLAINTEXT", "PLAIN"
 
-LOG4J = """\
-status = error
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.out.ref = out
+LOGGERS = """\
 logger.server.name = kafka.server.KafkaRaftServer
 logger.server.level = info
 """
@@ -88,16 +81,11 @@ def component(settings: Settings) -> Component:
 
 
 def _launch(settings: Settings, port: int) -> Launch:
-    layout = Layout(settings.state)
-    data, config = layout.data("kafka"), layout.config("kafka")
-    data.mkdir(parents=True, exist_ok=True)
-    config.mkdir(parents=True, exist_ok=True)
-    (config / "log4j2.properties").write_text(LOG4J)
+    data, config = Layout(settings.state).make_folders("kafka")
+    (config / "log4j2.properties").write_text(java.LOG4J + LOGGERS)
     properties = config / "server.properties"
     lines = {**_properties(settings, port, data), **_credentials(settings)}
-    properties.touch(mode=0o600)
-    properties.chmod(0o600)
-    properties.write_text("".join(f"{key}={value}\n" for key, value in lines.items()))
+    write_private(properties, "".join(f"{key}={value}\n" for key, value in lines.items()))
     run = [
         str(java.JAVA),
         f"-Xms{HEAP_MB}m",

@@ -45,6 +45,13 @@ def private_folder(folder: Path) -> None:
     folder.chmod(0o700)
 
 
+def write_private(file: Path, text: str) -> None:
+    """Write a file that holds passwords: only its owner can read it."""
+    file.touch(mode=0o600)
+    file.chmod(0o600)
+    file.write_text(text)
+
+
 @dataclass(frozen=True)
 class Layout:
     """The folders and files of one state folder."""
@@ -72,6 +79,13 @@ class Layout:
     def config(self, name: str) -> Path:
         """The folder of a component's generated configuration."""
         return self.state / "config" / name
+
+    def make_folders(self, name: str) -> tuple[Path, Path]:
+        """The folders of a component's data and generated configuration, made where they are missing."""
+        folders = self.data(name), self.config(name)
+        for folder in folders:
+            folder.mkdir(parents=True, exist_ok=True)
+        return folders
 
     def launch(self, name: str) -> Path:
         """The file that says how to run a component."""

@@ -25,7 +25,7 @@ from servers.component import (
     require_loopback,
 )
 from servers.errors import Unsupported
-from servers.paths import Layout
+from servers.paths import Layout, write_private
 from settings import Settings, local
 
 log = logging.getLogger("reelstream.servers")
@@ -53,10 +53,7 @@ def component(settings: Settings) -> Component:
 
 
 def _launch(settings: Settings) -> Launch:
-    layout = Layout(settings.state)
-    data, config = layout.data("redis"), layout.config("redis")
-    data.mkdir(parents=True, exist_ok=True)
-    config.mkdir(parents=True, exist_ok=True)
+    data, config = Layout(settings.state).make_folders("redis")
     repair(data)
     lines = {
         "bind": LOOPBACK,
@@ -75,8 +72,7 @@ def _launch(settings: Settings) -> Launch:
     password = settings.redis.password.get_secret_value() or local.make_secret(settings.state, "redis")
     lines["requirepass"] = _quoted(password)
     file = config / "redis.conf"
-    file.touch(mode=0o600)
-    file.write_text("".join(f"{key} {value}\n" for key, value in lines.items()))
+    write_private(file, "".join(f"{key} {value}\n" for key, value in lines.items()))
     return Launch(argv=[str(get_binary_path()), str(file)], environment={}, directory=data)
 
 

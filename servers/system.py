@@ -15,7 +15,7 @@ from servers.component import Component, Launch
 from servers.components import STORES, WORKERS, chosen, named, order
 from servers.errors import LowResources, NotRunning, Unsupported
 from servers.health import ComponentStatus
-from servers.paths import Layout, cache, locked
+from servers.paths import Layout, cache, locked, write_private
 from servers.readiness import Progress, Started, wait_ready
 from servers.supervisor import ALIVE, Supervisor
 from servers.triton import environment as triton_environment
@@ -214,5 +214,4 @@ def _start(settings: Settings, supervisor: Supervisor, components: Sequence[Comp
 def _write_launch(file: Path, launch: Launch) -> None:
     common = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
     content = {**dataclasses.asdict(launch), "environment": {**common, **launch.environment}}
-    file.touch(mode=0o600)
-    file.write_text(json.dumps(content, default=str, indent=1))
+    write_private(file, json.dumps(content, default=str, indent=1))

@@ -29,14 +29,7 @@ java.version=21
 classname=org.elasticsearch.transport.netty4.Netty4Plugin
 """
 
-LOG4J = """\
-status = error
-appender.out.type = Console
-appender.out.name = out
-appender.out.layout.type = PatternLayout
-appender.out.layout.pattern = %d{ISO8601} %-5p %c{1}: %m%n
-rootLogger.level = warn
-rootLogger.appenderRef.out.ref = out
+LOGGERS = """\
 logger.node.name = org.elasticsearch.node
 logger.node.level = info
 # The native libraries and the vector module are not among the jars; Elasticsearch does without them.
@@ -91,10 +84,8 @@ def component(settings: Settings) -> Component:
 
 def _launch(settings: Settings, port: int) -> Launch:
     layout = Layout(settings.state)
-    data, config = layout.data("elasticsearch"), layout.config("elasticsearch")
-    data.mkdir(parents=True, exist_ok=True)
-    config.mkdir(parents=True, exist_ok=True)
-    (config / "log4j2.properties").write_text(LOG4J)
+    data, config = layout.make_folders("elasticsearch")
+    (config / "log4j2.properties").write_text(java.LOG4J + LOGGERS)
     return Launch(
         argv=[
             sys.executable,
