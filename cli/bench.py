@@ -17,7 +17,7 @@ from offline import runs
 from offline.data import readers
 from offline.data.split import split
 from offline.errors import RunError
-from settings import load
+from settings import Settings, load
 
 app = typer.Typer(help="Run benchmarks, each with its baseline in the same run.", no_args_is_help=True)
 
@@ -42,9 +42,7 @@ def freshness(
 
     with one_line(), bar("rating and requesting lists") as tell:
         settings = load()
-        events, _ = held_out(settings)
-        userids = sorted({event.userid for event in events})[:50]
-        figures = measure(settings, userids, rounds, tell).figures()
+        figures = measure(settings, _userids(settings)[:50], rounds, tell).figures()
     words = (
         f"rating to new list: p50 {figures['total_ms']['p50']} ms, p99 {figures['total_ms']['p99']} ms; "
         f"a list alone: p50 {figures['baseline_ms']['p50']} ms; ratio {figures['ratio_to_baseline']}; "
@@ -67,8 +65,7 @@ def publish(
 
     with one_line(), bar("publishing under load") as tell:
         settings = load()
-        events, _ = held_out(settings)
-        userids = sorted({event.userid for event in events})
+        userids = _userids(settings)
 
         def put_live() -> str:
             tell("publishing", 0.0)
@@ -97,9 +94,7 @@ def attacks_(
 
     with one_line(), bar("requesting lists") as tell:
         settings = load()
-        events, _ = held_out(settings)
-        userids = sorted({event.userid for event in events})
-        figures = attacks(settings, userids, per_s=per_s, seconds=seconds, progress=tell)
+        figures = attacks(settings, _userids(settings), per_s=per_s, seconds=seconds, progress=tell)
     words = "; ".join(
         f"{name}: p99 {figures[name]['p99_ms']} ms (ratio {figures[name].get('ratio_p99', 1.0)}), "
         f"{figures[name]['failed']} failed"
@@ -108,6 +103,12 @@ def attacks_(
     report(json, figures, words)
     if any(figures[kind]["failed"] or figures[kind]["ratio_p99"] > MOST_P99 for kind in KINDS):
         raise typer.Exit(1)
+
+
+def _userids(settings: Settings) -> list[int]:
+    """The users whose last events are held out, in ascending order."""
+    events, _ = held_out(settings)
+    return sorted({event.userid for event in events})
 
 
 def publish_beside(run: str | None) -> str:

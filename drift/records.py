@@ -204,7 +204,24 @@ class Segment(BaseModel):
     label_rate: float | None
 
 
-class QualityWindow(Record):
+class QualityFigures(Record):
+    """Quality of the ranker.
+
+    Attributes:
+        auc, logloss, ece: of P(like); None where there are too few events. ece is the expected calibration error.
+        label_rate: share of likes.
+        hit10, hit50: share of liked events whose item was in the first 10 or 50 of the list; None without lists.
+    """
+
+    auc: float | None = None
+    logloss: float | None = None
+    ece: float | None = None
+    label_rate: float | None = None
+    hit10: float | None = None
+    hit50: float | None = None
+
+
+class QualityWindow(QualityFigures):
     """Quality of the ranker on the latest scored events, each scored before it was learned from.
 
     Attributes:
@@ -215,9 +232,6 @@ class QualityWindow(Record):
         scored: events that the figures are about.
         listed: those for which a list was made too.
         sampling: share of the events since the window before that were scored.
-        auc, logloss, ece: of P(like); None where there are too few events. ece is the expected calibration error.
-        label_rate: share of likes.
-        hit10, hit50: share of liked events whose item was in the first 10 or 50 of the list; None without lists.
         segments: by `gender:F`, `age:25`, `history:20-99`.
     """
 
@@ -229,25 +243,13 @@ class QualityWindow(Record):
     scored: int
     listed: int
     sampling: float
-    auc: float | None = None
-    logloss: float | None = None
-    ece: float | None = None
-    label_rate: float | None = None
-    hit10: float | None = None
-    hit50: float | None = None
     segments: dict[str, Segment] = Field(default_factory=dict)
 
 
-class TrainedQuality(Record):
+class TrainedQuality(QualityFigures):
     """The same figures on validation events at training; None where the run does not tell."""
 
     run: str
-    auc: float | None = None
-    logloss: float | None = None
-    ece: float | None = None
-    label_rate: float | None = None
-    hit10: float | None = None
-    hit50: float | None = None
 
 
 class PartitionCounts(Record):
