@@ -32,8 +32,32 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
         api: the limits.
         guarded: whether requests need a token.
     """
-    schemas = _schemas(api)
-    paths = {
+    paths = _paths()
+    operations = [(path, operation) for path, methods in paths.items() for operation in methods.values()]
+    for _, operation in operations:
+        operation["responses"] |= {str(status): _refusal(status) for status in (403, 431)}
+    described: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "reelstream",
+            "version": "1",
+            "description": "Recommendations that reflect the events of a moment ago.",
+        },
+        "paths": paths,
+        "components": {"schemas": _schemas(api)},
+    }
+    if guarded:
+        described["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
+        for path, operation in operations:
+            if path != "/health/live":
+                operation["security"] = [{"token": []}]
+                operation["responses"]["401"] = _refusal(401)
+    return described
+
+
+def _paths() -> dict[str, dict[str, Any]]:
+    """The operations by path and method."""
+    return {
         "/ml/rec": {
             "post": _operation(
                 "Recommend a list for a user or for a session of events",
@@ -65,27 +89,6 @@ def document(api: ApiSettings, guarded: bool) -> dict[str, Any]:
         },
         "/metrics": {"get": _text("Metrics in the Prometheus text format")},
     }
-    for methods in paths.values():
-        for operation in methods.values():
-            operation["responses"] |= {str(status): _refusal(status) for status in (403, 431)}
-    told: dict[str, Any] = {
-        "openapi": "3.1.0",
-        "info": {
-            "title": "reelstream",
-            "version": "1",
-            "description": "Recommendations that reflect the events of a moment ago.",
-        },
-        "paths": paths,
-        "components": {"schemas": schemas},
-    }
-    if guarded:
-        told["components"]["securitySchemes"] = {"token": {"type": "http", "scheme": "bearer"}}
-        for path, methods in paths.items():
-            for operation in methods.values():
-                if path != "/health/live":
-                    operation["security"] = [{"token": []}]
-                    operation["responses"]["401"] = _refusal(401)
-    return told
 
 
 def _schemas(api: ApiSettings) -> dict[str, Any]:

@@ -3,7 +3,7 @@
     kafka/          the log and its check, dead letters, the feature log, producers, clients
     redis/          profiles, seen filters, counters and offsets; what is published; the state of drift
     feast/          feature rows, and the Feast server
-    elasticsearch   the catalogue: recall by vector and by terms
+    elasticsearch   the catalogue: recall by vector and by terms, with the parts of its search in item_search
     triton          the models
     serving         the models and the index of a run, as `scoring` calls them
     errors          errors of the stores

@@ -18,18 +18,12 @@ from features import GENRES, Item
 from features.schema import Floats
 from features.stored import FIRST_VERSION
 from scoring import Candidate, Preferences, Source
-from scoring.candidates import TERM_BOOST
 from settings import ElasticsearchSettings, RecallSettings
 from stores.errors import StoreError, Unreachable
-
-VECTOR = "vector"
-"""Field of the vectors."""
+from stores.item_search import FLAT, VECTOR, by_terms, named, nearest
 
 INDEX_VERSION = 1
 """Version of the layout of an index, in its mapping; the first was made without."""
-
-FLAT = 10_000
-"""Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
 
 PAGE = 500
 """Documents read at once."""
@@ -93,34 +87,10 @@ class ItemIndex:
         """
         seen = {"bool": {"must_not": {"terms": {"itemid": list(exclude)}}}}
         # Beside the query and not within it, where an index without a graph would give all vectors, not the nearest k.
-        knn: dict[str, Any] | None = None
-        if vector is not None:
-            knn = {
-                "field": VECTOR,
-                "query_vector": vector.tolist(),
-                "k": limits.vector_k,
-                "num_candidates": limits.vector_k if items <= FLAT else max(limits.num_candidates, limits.vector_k),
-                "filter": seen,
-            } | ({"_name": Source.VECTOR} if sources else {})
-        wanted: list[tuple[str, str | int, float]] = [
-            ("genres", GENRES[genre], weight) for genre, weight in preferences["genres"].items()
-        ]
-        wanted += [("decade", decade, weight) for decade, weight in preferences["decades"].items()]
-        query: dict[str, Any] | None = None
-        if wanted and (limits.term_k or vector is None):
-            terms = [
-                {"constant_score": {"filter": {"term": {field: value}}, "boost": weight}}
-                for field, value, weight in wanted
-            ]
-            query = {
-                "function_score": {
-                    "query": {"bool": {"should": terms, "filter": seen, "minimum_should_match": 1}},
-                    "field_value_factor": {"field": "prior"},
-                    "boost_mode": "multiply",
-                    "boost": TERM_BOOST,
-                }
-                | ({"_name": Source.TERMS} if sources else {})
-            }
+        knn = None if vector is None else nearest(vector, items, limits, seen) | named(Source.VECTOR, sources)
+        query = None
+        if any(preferences.values()) and (limits.term_k or vector is None):
+            query = {"function_score": by_terms(preferences, seen) | named(Source.TERMS, sources)}
         if knn is None and query is None:
             return []
         with self._reachable():

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from features import GENRES
+from features import GENRES, Item
 from offline import runs
 from offline.data.readers import Ratings
 from offline.data.split import split
@@ -15,7 +16,7 @@ from offline.errors import RunError
 from offline.publish.probe import prove, prove_index
 from settings import Settings
 from stores import ENCODER, RANKER, LiveRun, Models
-from stores.elasticsearch import INDEX_VERSION, ItemIndex
+from stores.elasticsearch import INDEX_VERSION, Document, ItemIndex
 from verify.report import Progress, Verified
 
 FILES = ("model.onnx", "config.pbtxt")
@@ -48,27 +49,13 @@ def compare_index(
         prior = term_prior(ratings, split(ratings, settings.data).offline)
         missing = set(ratings.catalogue.items)
         for document in index.documents(run.index):
-            itemid = document.itemid
+            item = ratings.catalogue.items.get(document.itemid)
             name = f"document {document.id} of {run.index}"
-            item = ratings.catalogue.items.get(itemid)
-            if item is None or str(itemid) != document.id:
+            if item is None or str(item.itemid) != document.id:
                 result.check(name, None, document.fields)
                 continue
-            missing.discard(itemid)
-            expected = {
-                "itemid": itemid,
-                "title": item.title,
-                "year": item.year,
-                "decade": item.decade,
-                "genres": [GENRES[genre] for genre in item.genres],
-                # As Elasticsearch holds it, in 32 bits.
-                "prior": float(np.float32(prior[itemid])),
-            }
-            held = document.fields["prior"]
-            stored = {**document.fields, "prior": None if held is None else float(np.float32(held))}
-            result.check(name, expected, stored)
-            if not np.array_equal(np.array(document.vector, dtype=np.float32), vector_of[itemid]):
-                result.check(f"vector of {name}", vector_of[itemid].tolist(), document.vector)
+            missing.discard(item.itemid)
+            _compare_document(name, document, item, prior[item.itemid], vector_of[item.itemid], result)
             result.documents += 1
             progress(f"comparing {run.index}", result.documents / len(ratings.catalogue.items))
         for itemid in missing:
@@ -83,6 +70,25 @@ def compare_index(
             result.check(f"search in {run.index}", "the items nearest to the users of the probe", error)
     finally:
         index.close()
+
+
+def _compare_document(
+    name: str, document: Document, item: Item, prior: float, vector: npt.NDArray[np.float32], result: Verified
+) -> None:
+    """Compare a document with the item of its id, and with the item's vector."""
+    expected = {
+        "itemid": item.itemid,
+        "title": item.title,
+        "year": item.year,
+        "decade": item.decade,
+        "genres": [GENRES[genre] for genre in item.genres],
+        # As Elasticsearch holds it, in 32 bits.
+        "prior": float(np.float32(prior)),
+    }
+    held = document.fields["prior"]
+    result.check(name, expected, {**document.fields, "prior": None if held is None else float(np.float32(held))})
+    if not np.array_equal(np.array(document.vector, dtype=np.float32), vector):
+        result.check(f"vector of {name}", vector.tolist(), document.vector)
 
 
 def compare_models(settings: Settings, run: LiveRun, folder: Path, result: Verified) -> None:
