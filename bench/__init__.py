@@ -3,8 +3,9 @@
 freshness        from a rating to a list that reflects it
 hot_publish      latency and failures while a run is published
 attacks          the same while hostile clients (`attacker`) are at work
-detection        events until drift is detected
-false_alarms     false alarms per week, on streams without drift (`stationary`)
+detection        events until drift is detected, on streams without any other drift (`stationary`)
+false_alarms     false alarms per week where nothing drifts (`sample`): of windows (`window_alarms`), and of detectors
+                 that watch event by event (`change_alarms`)
 drift_cost       what drift monitoring costs
 load             a steady load of requests, which others use
 """
@@ -12,10 +13,11 @@ load             a steady load of requests, which others use
 from bench.attacks import attacks
 from bench.detection import detection
 from bench.drift_cost import drift_cost
-from bench.false_alarms import Sample, false_alarms
+from bench.false_alarms import false_alarms
 from bench.freshness import Freshness, freshness
 from bench.hot_publish import hot_publish
 from bench.load import Load, Request
+from bench.sample import Sample
 from bench.stationary import Blocks
 
 __all__ = [
