@@ -22,7 +22,7 @@ from drift.records import DriftUpdate
 from drift.series import SCORES
 from drift.thresholds import PROBABILITIES
 from features import Event, Item
-from producers.scenarios import BOOM, FEATURE, GENRE, SCENARIOS, Message, ScenarioName
+from producers.scenarios import BOOM, FEATURE, GENRE, SCENARIOS, ScenarioEvent, ScenarioName
 
 BEGIN = 1_000
 """Events before a scenario begins; the others of a stream follow it."""
@@ -47,20 +47,20 @@ AFFECTED: dict[ScenarioName, tuple[str, ...]] = {
 """The series that a scenario changes by definition: alarms are looked for in the first, the worst may be any of them.
 A user whom nobody knows has no events, and no days since the first of them."""
 
-Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[Message]]
+Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[ScenarioEvent]]
 
 
-def ratings_up(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+def ratings_up(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
     """Everybody rates one star higher."""
-    return [Message(replace(event, rating=min(5, event.rating + 1))) for event in events]
+    return [ScenarioEvent(replace(event, rating=min(5, event.rating + 1))) for event in events]
 
 
-def old_films(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+def old_films(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
     """Half of the events turn to films from before 1970."""
     old = [itemid for itemid, item in items.items() if item.year < 1970] or sorted(items)
     taken, drawn = rng.random(len(events)) < 0.5, rng.choice(old, len(events)).tolist()
     return [
-        Message(replace(event, itemid=itemid) if take else event)
+        ScenarioEvent(replace(event, itemid=itemid) if take else event)
         for event, take, itemid in zip(events, taken.tolist(), drawn, strict=True)
     ]
 
@@ -112,12 +112,12 @@ def detection(
     false = 0
     for seed in range(seeds):
         events, origins = blocks.stream(seed)
-        plain = blocks.folded([Message(event) for event in events], origins, items)
+        plain = blocks.folded([ScenarioEvent(event) for event in events], origins, items)
         false += len(watched(plain, reference, plan).opened)
         for number, (name, (change, series)) in enumerate(changes.items()):
             progress(f"seed {seed + 1} of {seeds}: {name}", (seed + number / len(changes)) / seeds)
             changed = change(events, items, np.random.default_rng(seed))[BEGIN:]
-            stream = [Message(event) for event in events[:BEGIN]] + changed
+            stream = [ScenarioEvent(event) for event in events[:BEGIN]] + changed
             update = watched(blocks.folded(stream, origins, items), reference, plan)
             delays = [alarm.opened - BEGIN for alarm in update.opened if alarm.series == series[0]]
             found[name].delays.append(min((delay for delay in delays if delay > 0), default=None))

@@ -13,7 +13,7 @@ from typing import Any
 
 from bench.change_alarms import change_alarms
 from bench.sample import Sample
-from bench.window_alarms import Windows
+from bench.window_alarms import DrawnWindows
 from drift import Reference
 from drift.budget import WEEK_S
 from drift.monitor import Plan
@@ -43,7 +43,7 @@ def false_alarms(
     known, drawn = sample.halves(seed)
     figures = dict.fromkeys(("auc", "logloss", "ece", "label_rate", "hit10", "hit50"), 0.5)
     reference = Reference.of(known.block, known.rows, known.liked, known.scored, figures, seed)
-    windows = Windows(reference, drawn, plan)
+    windows = DrawnWindows(reference, drawn, plan)
     found: dict[str, Any] = {}
     changes = change_alarms(drawn, seed, progress)
     for rate in rates:

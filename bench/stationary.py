@@ -22,7 +22,7 @@ from offline.data.arrivals import Arrivals
 from offline.data.history import State, Visitor, replay
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split, time_order
-from producers.scenarios import Message
+from producers.scenarios import ScenarioEvent
 
 GROUPS = 20
 """Streams without a user in common; on MovieLens-1M each has some 3,000 events."""
@@ -87,14 +87,14 @@ class Blocks:
         events = [Event(*fields) for fields in zip(*(column[at].tolist() for column in columns), strict=True)]
         return events, [Origin(block, place) for _, block, place in found]
 
-    def folded(self, messages: Sequence[Message], origins: Sequence[Origin], items: Mapping[int, Item]) -> Events:
+    def folded(self, stream: Sequence[ScenarioEvent], origins: Sequence[Origin], items: Mapping[int, Item]) -> Events:
         """Fold a stream, and give each event with the ranker's input before it."""
         table = ItemTable(items)
         before = Before(table)
         profiles: dict[tuple[int, int], Profile] = {}
         rated: dict[tuple[int, int, int], Rated] = {}
-        for message, origin in zip(messages, origins, strict=True):
-            event = message.event
+        for sent, origin in zip(stream, origins, strict=True):
+            event = sent.event
             key = origin.block, event.userid
             profile = profiles.get(key)
             if profile is None:
@@ -104,14 +104,14 @@ class Blocks:
             pair = (*key, event.itemid)
             if fold(profile, rated.get(pair), event, items[event.itemid]):
                 rated[pair] = (event.ts, event.rating)
-        itemid = np.array([message.event.itemid for message in messages], dtype=np.int64)
+        itemid = np.array([sent.event.itemid for sent in stream], dtype=np.int64)
         inputs = dense(before.columns(), table.columns(itemid, *self._counted(itemid, origins)))
         return Events(
             partition=0,
-            offset=np.arange(len(messages), dtype=np.int64),
-            ts=np.array([message.event.ts for message in messages], dtype=np.int64),
-            liked=np.array([message.event.liked for message in messages]),
-            rows=broken(inputs, messages),
+            offset=np.arange(len(stream), dtype=np.int64),
+            ts=np.array([sent.event.ts for sent in stream], dtype=np.int64),
+            liked=np.array([sent.event.liked for sent in stream]),
+            rows=broken(inputs, stream),
             wall_ts=0.0,
         )
 
@@ -123,10 +123,10 @@ class Blocks:
         return n - own, likes - (own & (self._ratings.rating[place] > 3))
 
 
-def broken(rows: npt.NDArray[np.float32], messages: Sequence[Message]) -> npt.NDArray[np.float32]:
+def broken(rows: npt.NDArray[np.float32], stream: Sequence[ScenarioEvent]) -> npt.NDArray[np.float32]:
     """The rows with what the events' headers break."""
-    for row, message in zip(rows, messages, strict=True):
-        what = Broken.of(message.headers)
+    for row, sent in zip(rows, stream, strict=True):
+        what = Broken.of(sent.headers)
         if what is not None:
             what.apply(row)
     return rows

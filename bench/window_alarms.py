@@ -43,7 +43,7 @@ LINE = 3
 """Multiples, the lowest that have a rate, through which the line is laid: high ones raise an alarm at every check."""
 
 
-class Windows:
+class DrawnWindows:
     """Draws windows of one half, and checks them against the other."""
 
     def __init__(self, reference: Reference, drawn: Sample, plan: Plan) -> None:

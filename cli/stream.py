@@ -64,8 +64,8 @@ def replay(
             require_spoiling(settings)
         ratings = readers.load(settings)
         plain, source = _held_out(settings, ratings)
-        messages = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
-        recording = Recording.of(source, messages).first(limit)
+        events = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
+        recording = Recording.of(source, events).first(limit)
         with background.alone(settings), count_bar("replay", len(recording.events)) as count:
 
             def tell(so_far: Report) -> None:

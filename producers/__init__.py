@@ -2,14 +2,14 @@
 
 from producers.dead import dead_events, resend
 from producers.replay import Pace, Recording, Report, replay
-from producers.scenarios import SCENARIOS, Message, ScenarioName, scenario
+from producers.scenarios import SCENARIOS, ScenarioEvent, ScenarioName, scenario
 
 __all__ = [
     "SCENARIOS",
-    "Message",
     "Pace",
     "Recording",
     "Report",
+    "ScenarioEvent",
     "ScenarioName",
     "dead_events",
     "replay",

@@ -15,7 +15,7 @@ from enum import Enum
 from typing import Any
 
 from features import Event, encode
-from producers.scenarios import Headers, Message
+from producers.scenarios import Headers, ScenarioEvent
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
 
@@ -77,9 +77,9 @@ class Recording:
     headers: Sequence[Headers] = ()
 
     @classmethod
-    def of(cls, source: str, messages: Sequence[Message]) -> Recording:
+    def of(cls, source: str, events: Sequence[ScenarioEvent]) -> Recording:
         """The recording of a scenario."""
-        return cls(source, [message.event for message in messages], [message.headers for message in messages])
+        return cls(source, [sent.event for sent in events], [sent.headers for sent in events])
 
     def first(self, events: int | None) -> Recording:
         """Its first events; all where that is None."""

@@ -49,20 +49,20 @@ ScenarioName = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ScenarioEvent:
     """An event and the headers that it carries."""
 
     event: Event
     headers: Headers = ()
 
 
-Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[Message]]
+Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[ScenarioEvent]]
 """Takes all events, the catalogue and random numbers; returns all events, each as it is once the scenario has begun."""
 
 
 def scenario(
     name: ScenarioName, events: Sequence[Event], items: Mapping[int, Item], begin: int, seed: int
-) -> list[Message]:
+) -> list[ScenarioEvent]:
     """The events, those from the place `begin` on as the scenario has them.
 
     Args:
@@ -72,7 +72,7 @@ def scenario(
         begin: place of the first event that changes.
         seed: of all random choices; they depend on an event's place, and not on `begin`.
     """
-    plain = [Message(event) for event in events[:begin]]
+    plain = [ScenarioEvent(event) for event in events[:begin]]
     if begin >= len(events):
         return plain
     changed = SCENARIOS[name](events, items, np.random.default_rng(seed))[begin:]
@@ -80,26 +80,28 @@ def scenario(
     return plain + [replace(sent, headers=sent.headers + marks) for sent in changed]
 
 
-def _none(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
-    return [Message(event) for event in events]
+def _none(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
+    return [ScenarioEvent(event) for event in events]
 
 
-def _inverted(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+def _inverted(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
     """Users who liked films of GENRE now dislike them, and the other way round."""
     genre = GENRES.index(GENRE)
     return [
-        Message(replace(event, rating=6 - event.rating) if genre in items[event.itemid].genres else event)
+        ScenarioEvent(replace(event, rating=6 - event.rating) if genre in items[event.itemid].genres else event)
         for event in events
     ]
 
 
-def _genre_boom(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+def _genre_boom(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
     """Many turn to films of BOOM, drawn by how often they are rated."""
     genre = GENRES.index(BOOM)
     return _other_items(events, {itemid for itemid, item in items.items() if genre in item.genres}, rng)
 
 
-def _popularity_collapse(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+def _popularity_collapse(
+    events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator
+) -> list[ScenarioEvent]:
     """Many turn to films that hardly anybody rated: of the rarer half of the catalogue, all alike."""
     rated = _popularity(events, items)
     rare = sorted(items, key=lambda itemid: (rated[itemid], itemid))[: len(items) // 2]
@@ -107,16 +109,18 @@ def _popularity_collapse(events: Sequence[Event], items: Mapping[int, Item], rng
     return _with_items(events, taken, drawn)
 
 
-def _new_users(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+def _new_users(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
     """Many events are of users whom nobody knows, each with a history of its own."""
     new = rng.random(max(event.userid for event in events) + 1) < SHARE
-    return [Message(replace(event, userid=event.userid + NEW) if new[event.userid] else event) for event in events]
+    return [
+        ScenarioEvent(replace(event, userid=event.userid + NEW) if new[event.userid] else event) for event in events
+    ]
 
 
 def _broken(how: How) -> Change:
-    def change(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[Message]:
+    def change(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
         header = Broken(FEATURE, how).header()
-        return [Message(event, (header,)) for event in events]
+        return [ScenarioEvent(event, (header,)) for event in events]
 
     return change
 
@@ -128,15 +132,17 @@ def _popularity(events: Sequence[Event], items: Mapping[int, Item]) -> dict[int,
     return rated
 
 
-def _other_items(events: Sequence[Event], chosen: set[int], rng: np.random.Generator) -> list[Message]:
+def _other_items(events: Sequence[Event], chosen: set[int], rng: np.random.Generator) -> list[ScenarioEvent]:
     among = [event.itemid for event in events if event.itemid in chosen] or sorted(chosen)
     taken, drawn = rng.random(len(events)) < SHARE / 2, rng.choice(among, len(events))
     return _with_items(events, taken, drawn)
 
 
-def _with_items(events: Sequence[Event], taken: npt.NDArray[np.bool_], drawn: npt.NDArray[np.integer]) -> list[Message]:
+def _with_items(
+    events: Sequence[Event], taken: npt.NDArray[np.bool_], drawn: npt.NDArray[np.integer]
+) -> list[ScenarioEvent]:
     return [
-        Message(replace(event, itemid=int(itemid)) if take else event)
+        ScenarioEvent(replace(event, itemid=int(itemid)) if take else event)
         for event, take, itemid in zip(events, taken.tolist(), drawn.tolist(), strict=True)
     ]
 
