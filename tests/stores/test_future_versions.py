@@ -57,7 +57,7 @@ RECORDS: dict[str, Record] = {
 
 @dataclass
 class Place:
-    """Where values of a later release are put: an empty Redis, and an empty state folder."""
+    """Stores for values of a later release: an empty Redis, and an empty state folder."""
 
     published: Published
     drift: DriftStore

@@ -31,7 +31,7 @@ def named(kind: str) -> list[re.Pattern[str]]:
 
 
 def unnamed(kind: str, stored: set[str]) -> list[str]:
-    """What is stored and not in the table."""
+    """Names of stored values that the table lacks."""
     known = named(kind)
     return sorted(name for name in stored if not any(each.fullmatch(name) for each in known))
 

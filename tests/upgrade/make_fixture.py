@@ -44,7 +44,7 @@ DRIFT = {
 }
 
 REBUILT = ("api", "checkpoints", "config", "faust", "logs", "replay.lock", "replay.pid", "supervisor", "triton")
-"""What no release reads again: logs, metrics, process ids, sockets, and what `up` generates."""
+"""Files that no release reads again: logs, metrics, process ids, sockets, and what `up` generates."""
 
 
 class Release:
