@@ -16,11 +16,13 @@
     │   └── ExportError      an exported model does not answer as the trained one
     └── StoreError           a server that we talk to                                     stores/
         ├── Unreachable      does not answer (worth trying again)
+        │   └── Trimmed      no longer holds the offset that is read, in a log
         ├── NotPublished     has no snapshot or no run yet
         │   └── OtherVersion has a state or a run of other counts or features than are declared
         ├── LockTaken        another publish, rollback or reset is at work
         ├── LockLost         a publish lost its lock, or the live run changed under it
         ├── Unreadable       holds a value that we did not write
+        ├── ArchiveError     holds an archive that is damaged, incomplete or that of another log
         └── LogError         holds a log that cannot be folded without loss
             ├── Gap          the log lacks events that the state needs next
             ├── Skipped      events that the log holds were not delivered

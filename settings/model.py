@@ -129,6 +129,11 @@ class Settings(BaseSettings):
         return self.state / "log-heads"
 
     @property
+    def archive_folder(self) -> Path:
+        """The folder of the archive."""
+        return self.state / "archive"
+
+    @property
     def feast_registry(self) -> Path:
         """The file of Feast's registry."""
         return Path(self.feast.registry).resolve() if self.feast.registry else self.state / "feast" / "registry.db"

@@ -6,10 +6,11 @@
     elasticsearch   the catalogue: recall by vector and by terms, with the parts of its search in item_search
     triton          the models
     serving         the models and the index of a run, as `scoring` calls them
+    archive/        the log and the offline history as files
     errors          errors of the stores
 
-`stores.feast` and `stores.elasticsearch` are not imported here: Feast takes seconds to load, and the client of
-Elasticsearch nearly one.
+`stores.feast`, `stores.elasticsearch` and `stores.archive` are not imported here: Feast takes seconds to load, the
+client of Elasticsearch nearly one, and PyArrow a moment.
 """
 
 from compat.kafka_python import abandon

@@ -13,6 +13,10 @@ class Unreachable(StoreError):
     """A server does not answer; worth trying again."""
 
 
+class Trimmed(Unreachable):
+    """The log no longer holds the offset that is read; worth trying again with its new bounds."""
+
+
 class NotPublished(StoreError):
     """There is no snapshot, or no run, to serve from yet."""
 
@@ -47,3 +51,7 @@ class Skipped(LogError):
 
 class ShardLost(LogError):
     """Another worker has taken the shard."""
+
+
+class ArchiveError(StoreError):
+    """The archive is damaged, incomplete, or that of another log."""

@@ -35,9 +35,10 @@ class Ratings:
     """All rating events, in the order of the file, and what is known of their users and items.
 
     Attributes:
-        folder: where the three files are.
+        folder: where the files are that they were read from.
         userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
         catalogue: items and users by id.
+        recorded_hash: SHA-256 of the data set, where they were read from the archive; else empty.
     """
 
     folder: Path
@@ -46,18 +47,22 @@ class Ratings:
     rating: Ints
     ts: Ints
     catalogue: Catalogue
+    recorded_hash: str = ""
 
     def __len__(self) -> int:
         return len(self.userid)
 
 
 def load(settings: Settings) -> Ratings:
-    """Read the ratings from `settings.data_folder`.
+    """Read the ratings from `settings.data_folder`; from the archive where that folder has none of the files.
 
     Raises:
+        ArchiveError: the ratings in the archive are damaged.
         DataError: a file is missing, or a line is malformed; the message names the file and the line.
     """
     folder = settings.data_folder
+    if not has_files(folder) and (archived := _archived(settings)) is not None:
+        return archived
     check_files(folder)
     catalogue = Catalogue.of(_items(folder / MOVIES), _users(folder / USERS))
     columns = _ratings(folder / RATINGS)
@@ -65,6 +70,27 @@ def load(settings: Settings) -> Ratings:
     _known(ratings.itemid, list(catalogue.items), "itemid", MOVIES)
     _known(ratings.userid, list(catalogue.users), "userid", USERS)
     return ratings
+
+
+def has_files(folder: Path) -> bool:
+    """Return True if a folder has any of the three files."""
+    return any((folder / name).is_file() for name in FILES)
+
+
+def _archived(settings: Settings) -> Ratings | None:
+    """The ratings in the archive; None where it has none."""
+    if not settings.archive_folder.is_dir():
+        return None
+    # Imported late: PyArrow takes a moment to load, and is needed here only where the data folder is gone.
+    from stores.archive.archive import Archive
+    from stores.archive.history import read_history
+
+    archive = Archive(settings.archive_folder)
+    history = read_history(archive)
+    if history is None:
+        return None
+    columns = history.userid, history.itemid, history.rating, history.ts
+    return Ratings(archive.folder, *columns, history.catalogue, history.data_hash)
 
 
 def check_files(folder: Path) -> None:
@@ -84,6 +110,8 @@ def check_files(folder: Path) -> None:
 
 def data_hash(ratings: Ratings) -> str:
     """SHA-256 over the three files, as hexadecimal digits."""
+    if ratings.recorded_hash:
+        return ratings.recorded_hash
     digest = hashlib.sha256()
     for name in FILES:
         digest.update((ratings.folder / name).read_bytes())

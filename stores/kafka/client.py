@@ -8,11 +8,11 @@ from contextlib import contextmanager
 from typing import Any
 
 from kafka import KafkaConsumer
-from kafka.errors import KafkaError
+from kafka.errors import KafkaError, OffsetOutOfRangeError
 
 from compat import kafka_python
 from settings import KafkaSettings
-from stores.errors import Unreachable
+from stores.errors import Trimmed, Unreachable
 
 kafka_python.tolerate_any_header()
 logging.getLogger("kafka").setLevel(logging.ERROR)
@@ -49,9 +49,11 @@ def connected(kind: Callable[..., Any], settings: KafkaSettings, **options: Any)
 
 @contextmanager
 def reachable(settings: KafkaSettings) -> Iterator[None]:
-    """Turn what kafka-python raises into `Unreachable`."""
+    """Turn what kafka-python raises into `Unreachable`, and an offset beyond the log's bounds into `Trimmed`."""
     try:
         yield
+    except OffsetOutOfRangeError as error:
+        raise Trimmed(f"Kafka no longer holds the offset that is read ({error}); try again") from error
     except (KafkaError, OSError, ValueError) as error:
         reason = str(error) or type(error).__name__
         # A wrong password looks the same to the client: no broker can be had in time.

@@ -1,0 +1,79 @@
+"""The manifest: what an archive belongs to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ValidationError
+
+from stores.archive import durable
+from stores.errors import ArchiveError
+from stores.kafka.log_check import LogIdentity
+
+MANIFEST = "manifest.json"
+
+
+class HistoryManifest(BaseModel):
+    """The offline history in an archive.
+
+    Attributes:
+        data_hash: SHA-256 of the data set.
+        sha256: of each file, by its name.
+        events, users, items: how many it has.
+    """
+
+    data_hash: str
+    sha256: dict[str, str]
+    events: int
+    users: int
+    items: int
+
+
+class Manifest(BaseModel):
+    """The manifest of an archive.
+
+    Attributes:
+        schema_version: of the layout of the archive.
+        cluster, topic: ids of the log whose records it holds; None before the first are archived.
+        partitions: of that log.
+        history: the offline history; None before it is archived.
+    """
+
+    schema_version: Literal[1] = 1
+    cluster: str | None = None
+    topic: str | None = None
+    partitions: int | None = None
+    history: HistoryManifest | None = None
+
+    @property
+    def log(self) -> LogIdentity | None:
+        """The log whose records the archive holds; None before the first are archived."""
+        return None if self.cluster is None or self.topic is None else LogIdentity(self.cluster, self.topic)
+
+    def of_log(self, log: LogIdentity, partitions: int) -> Manifest:
+        """The same for the records of a log."""
+        return self.model_copy(update={"cluster": log.cluster, "topic": log.topic, "partitions": partitions})
+
+
+def read(folder: Path) -> Manifest | None:
+    """Read the manifest of an archive; None where there is no archive.
+
+    Raises:
+        ArchiveError: if it cannot be read, or is of another version.
+    """
+    path = folder / MANIFEST
+    try:
+        return Manifest.model_validate_json(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValidationError) as error:
+        raise ArchiveError(
+            f"{path} cannot be read or is of another version ({type(error).__name__}); restore it from a backup, or "
+            "use the release that wrote it"
+        ) from error
+
+
+def write(folder: Path, manifest: Manifest) -> None:
+    """Write the manifest of an archive."""
+    durable.write(folder / MANIFEST, manifest.model_dump_json(indent=1).encode())
