@@ -282,6 +282,7 @@ CASES: dict[str, Callable[[Place], None]] = {
 
 ELSEWHERE = {
     "ALIAS-VERSION": "tests/system/test_future_release.py",
+    "archive/": "tests/stores/test_archive_files.py",
     "models/MODEL/": "tests/system/test_verify_coverage.py",
     "checkpoints/TRAINING/": "tests/offline/test_run.py",
 }
