@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis_settings
 
 import servers
 from offline.data import generate
@@ -18,6 +20,10 @@ from tests.scale_model import publish_scale
 from tests.servers_fixture import started
 
 USERS, ITEMS, EVENTS = 80, 120, 4000
+
+# A busy machine is slow now and then, which is no failure of what is tested.
+hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis_settings.load_profile("untimed")
 
 
 @pytest.hookimpl(trylast=True)
