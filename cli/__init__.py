@@ -3,7 +3,7 @@
 lifecycle, doctor              up, down, status; doctor
 models, evaluate               train, publish; evaluate
 stream, recommend              replay, rate, verify; rec
-adopt, rebuild                 adopt; rebuild
+adopt, rebuild, archive        adopt; rebuild; archive
 data, bench, dead, drift       groups of commands
 demo                           demo
 console, background, aside     output and progress; the background replay; running at the lowest priority
@@ -49,6 +49,7 @@ COMMANDS = {
     "rate": "stream",
     "verify": "stream",
     "doctor": "doctor",
+    "archive": "archive",
     "adopt": "adopt",
     "rebuild": "rebuild",
     "demo": "demo",

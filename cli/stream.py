@@ -54,6 +54,9 @@ def replay(
     """Send the held-out ratings as a live stream, from where the topic ends. Default: 200 events per second."""
     if sum((rate is not None, speed is not None, maximum)) > 1:
         raise typer.BadParameter("give one of --rate, --speed and --max")
+    # Imported late, for `rate` and others that do without PyArrow.
+    from stores.archive.whole_log import WholeLog
+
     pace = Pace.MAX if maximum else Pace.SPEED if speed is not None else Pace.RATE
     stopping = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -81,6 +84,7 @@ def replay(
                 stopping=stopping,
                 progress=tell,
                 acknowledged=noter(settings),
+                open_log=lambda: WholeLog(settings),
             )
     there = f", {done.present:,} were in the topic already" if done.present else ""
     report(json, dataclasses.asdict(done), f"{done.sent:,} events sent in {done.seconds:.1f} s{there}")

@@ -95,7 +95,7 @@ def _unsendable(letter: DeadLetter) -> str | None:
         if name in letter.cut:
             return (
                 f"it is truncated: its {name} had {letter.cut[name].length:,} bytes; "
-                f"the whole record is in the log at {letter.partition}:{letter.offset}"
+                f"the whole record is in the log or the archive at {letter.partition}:{letter.offset}"
             )
     return "it has neither key nor value" if letter.key is None and letter.value is None else None
 

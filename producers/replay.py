@@ -12,12 +12,15 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from enum import Enum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from features import Event, encode
 from producers.scenarios import Headers, ScenarioEvent
 from settings import KafkaSettings
 from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
+
+if TYPE_CHECKING:
+    from stores.archive.whole_log import WholeLog
 
 HEADER = "replay"
 IN_FLIGHT = 20_000
@@ -61,6 +64,9 @@ Acknowledged = Callable[[Event, Any], None]
 Progress = Callable[[Report], None]
 """Takes the report of a replay that goes on."""
 
+OpenLog = Callable[[], "Log | WholeLog"]
+"""Opens a reader of the events; it is closed afterwards."""
+
 
 @dataclass(frozen=True)
 class Recording:
@@ -99,6 +105,7 @@ def replay(
     stopping: threading.Event,
     progress: Progress,
     acknowledged: Acknowledged = lambda event, position: None,
+    open_log: OpenLog | None = None,
 ) -> Report:
     """Send the events that the topic does not hold yet.
 
@@ -110,13 +117,14 @@ def replay(
         stopping: ends the replay early when set; what was sent is still waited for.
         progress: called with the report about ten times a second.
         acknowledged: called with each event that Kafka has acknowledged and where it then stands.
+        open_log: opens what tells where the replay stands: archive and log, or by default the log alone.
 
     Raises:
         LogError: if the topic holds a replay of other data.
         Unreachable: if Kafka does not answer at the start, or refuses an event.
     """
     ensure_topics(settings)
-    missing = _missing(settings, recording)
+    missing = _missing(settings, recording, open_log or (lambda: Log(settings)))
     report = Report(len(recording.events), present=len(recording.events) - len(missing))
     in_flight = InFlight(report, acknowledged, progress)
     client = producer(settings, linger_ms=5, delivery_timeout_ms=FOR_EVER_MS)
@@ -192,9 +200,9 @@ class InFlight:
         self._report.error = str(error)
 
 
-def _missing(settings: KafkaSettings, recording: Recording) -> list[tuple[int, Event]]:
+def _missing(settings: KafkaSettings, recording: Recording, open_log: OpenLog) -> list[tuple[int, Event]]:
     """Events that the topic does not hold yet, each with its place in the replay."""
-    places = present(settings, recording.source)
+    places = present(settings, recording.source, open_log)
     return [
         (place, event)
         for place, event in enumerate(recording.events)
@@ -202,13 +210,15 @@ def _missing(settings: KafkaSettings, recording: Recording) -> list[tuple[int, E
     ]
 
 
-def present(settings: KafkaSettings, source: str) -> dict[int, int]:
+def present(settings: KafkaSettings, source: str, open_log: OpenLog) -> dict[int, int]:
     """Place of the last event of the replay in each partition of the topic.
+
+    In a partition that was trimmed, no event of the replay may be left; the archive then has the last one.
 
     Raises:
         LogError: if the topic holds a replay of other data.
     """
-    log = Log(settings)
+    log = open_log()
     try:
         last = log.last_header(HEADER)
     finally:

@@ -18,6 +18,7 @@ COMPONENTS: Mapping[str, Callable[[Settings], Component]] = {
     "redis": redis.component,
     "triton": triton.component,
     "feast": processes.feast,
+    processes.ARCHIVER: processes.archiver,
     "api": processes.api,
 }
 
@@ -27,7 +28,7 @@ def chosen(settings: Settings, workers: int | None, only: Sequence[str] | None) 
     count = workers or settings.stream.workers
     numbered = [f"{processes.WORKER}{index}" for index in range(count)]
     if only is None:
-        return sorted([*COMPONENTS, *numbered], key=order)
+        return sorted([*_by_default(settings), *numbered], key=order)
     wanted = set()
     for name in only:
         wanted.update(numbered if name == WORKERS else [name])
@@ -39,8 +40,13 @@ def chosen(settings: Settings, workers: int | None, only: Sequence[str] | None) 
     return sorted(wanted, key=order)
 
 
+def _by_default(settings: Settings) -> list[str]:
+    """The names of the components that are not workers and run unless others are asked for."""
+    return [name for name in COMPONENTS if name != processes.ARCHIVER or settings.archive.enabled]
+
+
 def order(name: str) -> tuple[int, int]:
-    """A key to sort names by: stores, Feast, workers by number, API."""
+    """A key to sort names by: stores, Feast, workers by number, archiver, API."""
     if name.startswith(processes.WORKER):
         return len(STORES) + 1, int(name.removeprefix(processes.WORKER))
     index = list(COMPONENTS).index(name)

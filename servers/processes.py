@@ -1,21 +1,27 @@
-"""Our own processes: the Feast server, the stream workers and the API."""
+"""Our own processes: the Feast server, the stream workers, the archiver and the API."""
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel, SecretStr
 
-from servers.component import Component, Launch, Port
+from servers.component import Component, Launch, NotYet, Port
 from servers.http_probe import expect_ok, told_by
 from servers.paths import REPOSITORY
 from settings import Settings
 
 WORKER = "worker-"
+ARCHIVER = "archiver"
+SILENT_S = 90.0
+"""Seconds for which the archiver may say nothing: it says how it is after each file."""
 
 
 def feast(settings: Settings) -> Component:
@@ -30,6 +36,41 @@ def api(settings: Settings) -> Component:
     component = _component(settings, "api", ["api"], port=port, path="/health/live")
     token = settings.api.token.get_secret_value()
     return replace(component, trouble=lambda: _stopped(port.number, "/health/ready", token))
+
+
+def archiver(settings: Settings) -> Component:
+    """The archiver as a component of the system; it listens on no port, and says in a file how it is."""
+    launch = Launch([sys.executable, "-m", "stream.archive"], _environment(settings), REPOSITORY)
+    return Component(
+        name=ARCHIVER,
+        ports=(),
+        launch=lambda: launch,
+        probe=lambda: _require_archiver(settings),
+        waits_for=lambda: str(_archiver_status(settings)["waits_for"]),
+        trouble=lambda: str(_archiver_status(settings)["stopped"]),
+    )
+
+
+def _require_archiver(settings: Settings) -> None:
+    _archiver_status(settings)
+
+
+def _archiver_status(settings: Settings) -> dict[str, object]:
+    """What the archiver that is running says.
+
+    Raises:
+        NotYet: if none is, or if it has said nothing for a while.
+    """
+    try:
+        status: dict[str, object] = json.loads(settings.archiver_status.read_text())
+    except (OSError, ValueError) as error:
+        raise NotYet("it has not said how it is") from error
+    if not psutil.pid_exists(int(str(status["pid"]))):
+        raise NotYet("it has not said how it is")
+    silent_s = time.time() - float(str(status["at"]))
+    if silent_s > SILENT_S:
+        raise NotYet(f"it has said nothing for {silent_s:.0f} s")
+    return status
 
 
 def worker(settings: Settings, index: int) -> Component:

@@ -72,8 +72,8 @@ def up(
             preflight.require_resources(settings)
             others = [named(settings, name) for name in running if name in names]
             preflight.require_ports([components[name] for name in missing], others)
-        if workers is not None and only is None:
-            supervisor.remove(_surplus(supervisor.processes(), workers))
+        if only is None and (unwanted := _unwanted(settings, supervisor.processes(), workers)):
+            supervisor.remove(unwanted)
         for name in names:
             tell(name, "starting" if name in missing else "already running")
         _start(settings, supervisor, [components[name] for name in missing])
@@ -186,8 +186,14 @@ def _alive(supervisor: Supervisor) -> list[str]:
     return [name for name, process in supervisor.processes().items() if process.state in ALIVE]
 
 
-def _surplus(running: Iterable[str], workers: int) -> list[str]:
-    return [name for name in running if name.startswith(processes.WORKER) and order(name)[1] >= workers]
+def _unwanted(settings: Settings, known: Iterable[str], workers: int | None) -> list[str]:
+    """Workers beyond the number asked for, and the archiver where it is no longer enabled."""
+    return [
+        name
+        for name in known
+        if (name == processes.ARCHIVER and not settings.archive.enabled)
+        or (workers is not None and name.startswith(processes.WORKER) and order(name)[1] >= workers)
+    ]
 
 
 def _stop(settings: Settings, supervisor: Supervisor, names: Iterable[str], tell: Progress) -> None:

@@ -8,6 +8,7 @@ commands need no variable.
 
 from settings.components import (
     ApiSettings,
+    ArchiveSettings,
     DataSettings,
     DriftSettings,
     PublishSettings,
@@ -29,6 +30,7 @@ from settings.toml import as_toml
 
 __all__ = [
     "ApiSettings",
+    "ArchiveSettings",
     "DataSettings",
     "DriftSettings",
     "ElasticsearchSettings",

@@ -36,6 +36,21 @@ class StreamSettings(Section):
     )
 
 
+class ArchiveSettings(Section):
+    """The archive: the log and the offline history as files in the state folder."""
+
+    enabled: bool = Field(False, description="have `reelstream up` start the archiver, which follows the log")
+    events: int = Field(
+        50_000, ge=1, description="offsets in a file; the archiver writes one as soon as so many wait in a partition"
+    )
+    minutes: float = Field(
+        60.0,
+        gt=0,
+        description="age of a partition's newest file, in minutes, after which the archiver writes what waits, however "
+        "little that is",
+    )
+
+
 class DriftSettings(Section):
     """Drift: live features, labels and quality against those at training."""
 

@@ -17,6 +17,7 @@ from pydantic_settings import (
 from settings.components import (
     QUICK,
     ApiSettings,
+    ArchiveSettings,
     DataSettings,
     DriftSettings,
     PublishSettings,
@@ -54,6 +55,7 @@ class Settings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     feast: FeastSettings = FeastSettings()
     stream: StreamSettings = StreamSettings()
+    archive: ArchiveSettings = ArchiveSettings()
     drift: DriftSettings = DriftSettings()
     api: ApiSettings = ApiSettings()
     recall: RecallSettings = RecallSettings()
@@ -132,6 +134,11 @@ class Settings(BaseSettings):
     def archive_folder(self) -> Path:
         """The folder of the archive."""
         return self.state / "archive"
+
+    @property
+    def archiver_status(self) -> Path:
+        """The file in which the running archiver says how it is."""
+        return self.state / "archiver.json"
 
     @property
     def feast_registry(self) -> Path:

@@ -2,6 +2,7 @@
 
 fold/               the path of an event, step by step (`fold.event_path`: start reading there), and its parts
 consume/            reading the log: where to start, what waits, batches, the check of the log
+archive/            the archiver, a process of its own
 drift/              the agent that counts the feature log
 app                 the Faust application: agents, timers and pages
 redis_stores        what a worker reads and writes in Redis

@@ -54,7 +54,13 @@ class LogTail:
             if any(end < self._read.get(partition, 0) for partition, end in ends.items()):
                 # The topic was created again.
                 self._read, self._recent = {}, deque(maxlen=SHOWN)
-            log.seek({partition: max(self._read.get(partition, 0), end - LAST, 0) for partition, end in ends.items()})
+            # A log may be trimmed to fewer events than are shown.
+            log.seek(
+                {
+                    partition: max(self._read.get(partition, 0), ends[partition] - LAST, begin)
+                    for partition, begin in log.begins().items()
+                }
+            )
             events = []
             for records in log.read_to(ends):
                 for record in records:

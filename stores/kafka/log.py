@@ -70,6 +70,37 @@ class Log:
             ends: Mapping[TopicPartition, int] = self._consumer.end_offsets(self._partitions)
         return {partition.partition: end for partition, end in ends.items()}
 
+    def begins(self) -> dict[int, int]:
+        """Offset of the first event of each partition."""
+        with reachable(self._settings):
+            begins: Mapping[TopicPartition, int] = self._consumer.beginning_offsets(self._partitions)
+        return {partition.partition: begin for partition, begin in begins.items()}
+
+    def read_range(self, partition: int, first: int, end: int) -> Iterator[Sequence[Logged]]:
+        """Batches of events of one partition, from offset `first` to the one before `end`.
+
+        Other partitions are not fetched meanwhile. Where the reader stands afterwards is undefined until `seek`.
+
+        Raises:
+            Trimmed: if the log does not hold the offset.
+            Unreachable: if Kafka does not answer, or delivers nothing for a while.
+        """
+        only = TopicPartition(self._topic, partition)
+        progress = Progress()
+        self._consumer.assign([only])
+        self._consumer.seek(only, first)
+        try:
+            while True:
+                with reachable(self._settings):
+                    position = self._consumer.position(only)
+                    if position >= end:
+                        return
+                    progress.require(position)
+                    records = self._consumer.poll(timeout_ms=500).get(only, [])
+                yield [_logged(record) for record in records if record.offset < end]
+        finally:
+            self._consumer.assign(self._partitions)
+
     def last_header(self, name: str) -> dict[int, str]:
         """Value of a header in the last event of each partition that has it; without partitions that have none.
 
@@ -128,22 +159,22 @@ class Log:
                 end = ends.get(partition.partition, 0)
                 if records[-1].offset >= end:
                     self._consumer.seek(partition, end)
-                yield [
-                    Logged(
-                        partition.partition,
-                        record.offset,
-                        record.key,
-                        record.value,
-                        tuple(record.headers),
-                        (record.timestamp or 0) / 1000,
-                    )
-                    for record in records
-                    if record.offset < end
-                ]
+                yield [_logged(record) for record in records if record.offset < end]
 
     def close(self) -> None:
         """Close the connection."""
         self._consumer.close()
+
+
+def _logged(record: Any) -> Logged:
+    return Logged(
+        record.partition,
+        record.offset,
+        record.key,
+        record.value,
+        tuple(record.headers),
+        (record.timestamp or 0) / 1000,
+    )
 
 
 def end_of(settings: KafkaSettings, topic: str) -> int:

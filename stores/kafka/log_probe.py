@@ -13,7 +13,7 @@ from kafka.admin import OffsetSpec
 from kafka.errors import UnknownTopicOrPartitionError
 
 from settings import KafkaSettings
-from stores.errors import Unreachable
+from stores.errors import Trimmed, Unreachable
 from stores.kafka.client import connected, reachable
 from stores.kafka.log_check import NO_TOPIC, Checked, LogBounds, LogIdentity, ShardPosition, mismatch
 from stores.kafka.log_heads import LogHeads
@@ -21,6 +21,9 @@ from stores.kafka.record import Mark, fingerprint
 
 READ_WITHIN_S = 5.0
 """Seconds that Kafka gets to deliver single records."""
+
+TRIMMED_TRIES = 3
+"""Times that a check is made again because the log was trimmed after its bounds were read."""
 
 FETCH_BYTES = 64 << 10
 """Bytes fetched of each partition for a single record; Kafka sends a larger first batch whole."""
@@ -71,6 +74,12 @@ class LogProbe:
         Raises:
             Unreachable: if Kafka does not answer.
         """
+        for _ in range(TRIMMED_TRIES):
+            with suppress(Trimmed):
+                return self._check(positions)
+        return self._check(positions)
+
+    def _check(self, positions: Mapping[int, ShardPosition]) -> dict[int, Checked]:
         heads, bounds = self._heads_and_bounds()
         tails = {shard: position.tail for shard, position in positions.items() if position.tail is not None}
         found_tails = self._read(tails, bounds)

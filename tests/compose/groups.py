@@ -11,12 +11,12 @@ from servers.component import Component
 from settings import Settings
 from tests.compose.declared import REPOSITORY, environment
 
-OURS = ("feast", "worker", "api", "train", "publish", "reelstream")
+OURS = ("feast", "worker", "archiver", "api", "train", "publish", "reelstream")
 ONCE = ("train", "publish", "reelstream")
 BUILDERS = {"reelstream:0.1.0": "feast", "reelstream-train:0.1.0": "train"}
 """The one service that builds each of our images."""
 
-COMPONENTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "api")
+COMPONENTS = ("kafka", "elasticsearch", "redis", "triton", "feast", "worker", "archiver", "api")
 WATCHING = ("prometheus", "grafana")
 """Services that watch the system; without Docker the pages of the API do."""
 
@@ -47,5 +47,6 @@ def components(settings: Settings) -> dict[str, Component]:
         "triton": triton.component(settings),
         "feast": processes.feast(settings),
         "worker": processes.worker(settings, 0),
+        "archiver": processes.archiver(settings),
         "api": processes.api(settings),
     }

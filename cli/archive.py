@@ -1,0 +1,37 @@
+"""`reelstream archive`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cli.console import bar, one_line, report
+from settings import load
+
+
+def archive(
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Write the log up to its end to the archive, in files that are never changed."""
+    from stream.archive.archiver import Archiver
+
+    with one_line():
+        settings = load()
+        archiver = Archiver(settings)
+        try:
+            with bar("archiving the log") as tell:
+                written = archiver.write(
+                    everything=True, progress=lambda done, total: tell("archiving the log", done / max(done, total))
+                )
+            positions = archiver.positions()
+        finally:
+            archiver.close()
+    figures = {
+        "files_written": written,
+        "folder": str(settings.archive_folder),
+        "partitions": [asdict(position) for position in positions],
+    }
+    words = f"{written:,} files written; the archive holds {sum(each.end - each.first for each in positions):,} offsets"
+    report(json, figures, words)
