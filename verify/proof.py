@@ -82,8 +82,9 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
         compare_drift(expected, DriftStore(client), published, settings.drift.spoil_features, result)
         if live:
             _compare_live(settings, published, ratings, wait_s, result, progress)
-        # The oracle counts from single ratings, which a snapshot of the state no longer has.
-        if sample and snapshot.base is None:
+        # The oracle counts from single ratings, which a snapshot of the state no longer has. It reads the data folder
+        # itself, as it shares no code with the rest.
+        if sample and snapshot.base is None and readers.has_files(settings.data_folder):
             rng = random.SystemRandom()
             users = choose(rng, sample, expected.userids_of_log, expected.userids())
             items = choose(rng, sample, expected.itemids_of_log(), expected.items)

@@ -6,7 +6,8 @@ The steps, under a lock (`stores.redis.publish_lock`), numbered as in docs/publi
     2. a run that is worse on validation data is refused;
     3. the models are copied next to those in use, and Triton proves that it serves them;
     4. a new index is filled next to the one in use, and proved;
-    5. without a snapshot, it is written; a reset first deletes the state, then the log;
+    5. without a snapshot, it is written, after the offline history to the archive; a reset first deletes the state,
+       then log and archive;
     6. one key in Redis switches to the run, if the live run is still the one read at the beginning; then the alias of
        Elasticsearch follows;
     7. everything is removed that neither the live run nor the previous one needs.
@@ -49,6 +50,7 @@ from stores import (
     connect,
     ensure_topics,
 )
+from stores.archive import manifest as archive_manifest
 from stores.elasticsearch import INDEX_VERSION, ItemIndex
 from stores.redis.published import REBUILD
 
@@ -282,6 +284,7 @@ class _Publishing:
             snapshot.delete(self._settings, live, self._deleting)
         self._lock.check()
         ensure_topics(self._settings.kafka)
+        self._archive()
         if self._published.snapshot() is not None:
             self._mend_catalogue()
             return False
@@ -301,6 +304,16 @@ class _Publishing:
             raise
         except Exception:
             self._published.set_catalogue(dict(self._ratings.catalogue.items))
+
+    def _archive(self) -> None:
+        """Have the offline history in the archive, also that of a state from before there was one."""
+        data_hash = self._manifest.data_hash
+        found = archive_manifest.read(self._settings.archive_folder)
+        if found is None or found.history is None or found.history.data_hash != data_hash:
+            # Imported late: a swap of models does without PyArrow, whose import takes CPU time from requests.
+            from offline.state.archived_history import archive_history
+
+            archive_history(self._settings, self._ratings, data_hash)
 
     def _deleting(self, log: bool, share: float) -> None:
         self._progress(Step.DELETE_LOG if log else Step.DELETE_STATE, share)

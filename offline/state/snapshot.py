@@ -170,7 +170,7 @@ WAIT_S = 30.0
 
 
 def delete(settings: Settings, live: LiveState, progress: Callable[[bool, float], None]) -> None:
-    """Delete the live state and then the log, so that nothing is folded into the other's remains.
+    """Delete the live state and then log and archive, so that nothing is folded into the other's remains.
 
     What was cut off is noted in Redis until all is gone. Called again, it deletes the rest.
 
@@ -183,6 +183,9 @@ def delete(settings: Settings, live: LiveState, progress: Callable[[bool, float]
         RunError: if a stream worker is running.
         Unreachable: if a store does not answer.
     """
+    # Imported late, as `publish` does without it where it only swaps a model.
+    from stores.archive.archive import Archive
+
     progress(False, 0.0)
     require_no_workers(settings)
     live.published.begin_reset()
@@ -193,7 +196,10 @@ def delete(settings: Settings, live: LiveState, progress: Callable[[bool, float]
     DriftStore(live.profiles.client).delete_all()
     live.published.delete_all()
     progress(True, 0.0)
-    delete_topics(settings.kafka)
+    archive = Archive(settings.archive_folder)
+    with archive.locked():
+        delete_topics(settings.kafka)
+        archive.delete()
     progress(True, 0.9)
     live.published.end_reset()
 
