@@ -10,6 +10,7 @@
     │   ├── NotReady         a component does not answer
     │   └── NotRunning       a component is not there
     ├── Busy                 a replay is running already                                  cli/
+    ├── LifecycleError       a rebuild or a switch of generations that cannot be made     lifecycle/
     ├── OfflineError                                                                      offline/
     │   ├── DataError        the ratings are missing or malformed
     │   ├── RunError         a training run is missing, incomplete or of other data
@@ -27,6 +28,7 @@
             ├── Gap          the log lacks events that the state needs next
             ├── Skipped      events that the log holds were not delivered
             └── ShardLost    another worker has taken the shard
+                └── Closed   nobody may fold into it: another generation of the state goes live
 
 Two stand apart, as they are about one event or one request: `features.EventError`, with which the stream files an event
 as a dead letter, and `api.messages.RequestError`, which becomes the answer to the request.

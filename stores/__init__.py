@@ -15,6 +15,7 @@ client of Elasticsearch nearly one, and PyArrow a moment.
 
 from compat.kafka_python import abandon
 from stores.errors import (
+    Closed,
     Gap,
     LockLost,
     LockTaken,
@@ -34,12 +35,14 @@ from stores.kafka.record import Logged, decode_event, partition_of
 from stores.kafka.topics import delete_topics, ensure_topics
 from stores.redis.connection import connect
 from stores.redis.drift import DriftStore
+from stores.redis.generations import Generations, LiveGeneration, project_of
 from stores.redis.live import LiveRun, Snapshot
 from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import PublishLock
 from stores.redis.published import Published
 from stores.redis.shard_transaction import Changes, ShardState, ShardTransaction
 from stores.redis.shard_view import ShardView, view_shard
+from stores.redis.state_stores import StateStores
 from stores.serving import Serving
 from stores.triton import ENCODER, RANKER, Models
 
@@ -47,10 +50,13 @@ __all__ = [
     "ENCODER",
     "RANKER",
     "Changes",
+    "Closed",
     "DriftStore",
     "DriftTopics",
     "FeatureBatch",
     "Gap",
+    "Generations",
+    "LiveGeneration",
     "LiveRun",
     "LockLost",
     "LockTaken",
@@ -71,6 +77,7 @@ __all__ = [
     "ShardView",
     "Skipped",
     "Snapshot",
+    "StateStores",
     "StoreError",
     "Unreachable",
     "Unreadable",
@@ -81,5 +88,6 @@ __all__ = [
     "ensure_topics",
     "partition_of",
     "producer",
+    "project_of",
     "view_shard",
 ]

@@ -55,3 +55,7 @@ class ShardLost(LogError):
 
 class ArchiveError(StoreError):
     """The archive is damaged, incomplete, or that of another log."""
+
+
+class Closed(ShardLost):
+    """Nobody may fold into the shard: another generation of the state goes live."""

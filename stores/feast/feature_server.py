@@ -2,40 +2,101 @@
 
 Feast's server can also write features, start jobs and chat. Callers outside only read, and need two of its routes:
 everything else is refused before it reaches Feast.
+
+It serves the generation of the state that is live: a thread opens another one when it goes live, and each request is
+answered by the one that is open when Feast asks for its store.
 """
 
 from __future__ import annotations
 
+import logging
+import threading
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
-from typing import Any
+from typing import Any, cast
 
-from compat.feast import read_server
-from settings import FeastSettings, load, logs
+from compat.feast import FeatureStore, read_server
+from settings import FeastSettings, Settings, load, logs
 from settings.hosts import is_known_host, names_of
+from stores.errors import StoreError
 from stores.feast.feature_store import Features
+from stores.redis.connection import connect
+from stores.redis.generations import FIRST, Generations
+
+log = logging.getLogger("reelstream.stores")
 
 ROUTES = {"/get-online-features": "POST", "/health": "GET"}
 """Method of each path that is served."""
 
 REGISTRY_TTL_S = 60
 
+SWITCHED_S = 0.5
+"""Seconds between two looks at which generation of the state is live."""
+
 Message = MutableMapping[str, Any]
 App = Callable[[Message, Callable[[], Awaitable[Message]], Callable[[Message], Awaitable[None]]], Awaitable[None]]
 """An ASGI application."""
 
 
-class ReadOnly:
-    """An ASGI application of which callers reach `ROUTES` alone, and only under names that are its own."""
+class LiveStore:
+    """Feast's store of the live generation of the state, to whoever takes it for a `FeatureStore`.
 
-    def __init__(self, app: App, names: Collection[str]) -> None:
-        self._app = app
-        self._names = names
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._generations = settings, Generations(connect(settings.redis))
+        self._name, self._store = FIRST, Features(settings).store
+        self._thread: threading.Thread | None = None
+        self.look()
+
+    def __getattr__(self, name: str) -> Any:
+        """An attribute of the store that is open."""
+        return getattr(self._store, name)
+
+    def look(self) -> None:
+        """Open the live generation unless it is open; while Redis is away, all stays as it is."""
+        try:
+            live = self._generations.live().name
+        except StoreError as error:
+            log.info("the live generation of the state is not known: %s", error)
+            return
+        if live != self._name:
+            self._store, self._name = Features(self._settings, live).store, live
+
+    def follow(self) -> None:
+        """Look again and again, in a thread of the process that serves."""
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._follow, name="live generation", daemon=True)
+            self._thread.start()
+
+    def _follow(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(SWITCHED_S):
+            try:
+                self.look()
+            except Exception:
+                log.exception("the live generation of the state cannot be opened; trying again")
+
+
+class ReadOnly:
+    """An ASGI application of which callers reach `ROUTES` alone, and only under names that are its own.
+
+    Args:
+        app: the application.
+        names: its own names.
+        started: called in the process that serves, when it starts.
+    """
+
+    def __init__(self, app: App, names: Collection[str], started: Callable[[], None] = lambda: None) -> None:
+        self._app, self._names, self._started = app, names, started
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
     ) -> None:
         """Pass a permitted request on; refuse any other, and every web socket."""
         if scope["type"] == "lifespan":
+            self._started()
             await self._app(scope, receive, send)
             return
         if scope["type"] != "http":
@@ -64,11 +125,11 @@ class ReadOnly:
         return None
 
 
-def server(features: Features, settings: FeastSettings) -> Any:
+def server(store: LiveStore, settings: FeastSettings) -> Any:
     """Create Feast's server with its application read-only."""
     return read_server(
-        features.store,
-        lambda app: ReadOnly(app, names_of(settings.hosts)),
+        cast(FeatureStore, store),
+        lambda app: ReadOnly(app, names_of(settings.hosts), store.follow),
         registry_ttl_sec=REGISTRY_TTL_S,
         bind=f"{settings.host}:{settings.port}",
         workers=1,
@@ -84,7 +145,7 @@ def main() -> None:
     """Serve until stopped."""
     settings = load()
     logs.set_up(settings.log_level)
-    server(Features(settings), settings.feast).run()
+    server(LiveStore(settings), settings.feast).run()
 
 
 if __name__ == "__main__":

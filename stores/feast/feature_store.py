@@ -7,6 +7,7 @@ import logging
 import struct
 from collections.abc import Iterable, Sequence
 from itertools import islice
+from pathlib import Path
 from typing import Any, cast
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
@@ -30,6 +31,7 @@ from features import Row, repository, row_time
 from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
 from settings import RedisSettings, Settings
 from stores.redis.connection import reachable, retry
+from stores.redis.generations import FIRST, project_of
 
 log = logging.getLogger("reelstream.stores")
 
@@ -40,17 +42,28 @@ ROWS = 500
 """Rows written in one pipeline."""
 
 
-def repo_config(settings: Settings) -> RepoConfig:
-    """Feast's configuration."""
-    settings.feast_registry.parent.mkdir(parents=True, exist_ok=True)
+def repo_config(settings: Settings, generation: str = FIRST) -> RepoConfig:
+    """Feast's configuration for a generation of the state."""
+    registry = registry_of(settings, generation)
+    registry.parent.mkdir(parents=True, exist_ok=True)
     return RepoConfig(
-        project=settings.feast.project,
+        project=project_of(settings.feast.project, generation),
         provider="local",
-        registry={"path": str(settings.feast_registry), "cache_ttl_seconds": 0},
+        registry={"path": str(registry), "cache_ttl_seconds": 0},
         online_store=RedisOnlineStoreConfig(connection_string=connection_string(settings.redis)),
         offline_store={"type": "dask"},
         entity_key_serialization_version=ENCODING,
     )
+
+
+def registry_of(settings: Settings, generation: str) -> Path:
+    """The registry of a generation of the state.
+
+    Each has a file of its own: Feast rewrites the whole file in place, and whoever reads it meanwhile, or after the
+    writer was killed, finds a part of it.
+    """
+    registry = settings.feast_registry
+    return registry.with_stem(f"{registry.stem}-{generation}") if generation else registry
 
 
 def connection_string(redis: RedisSettings) -> str:
@@ -76,13 +89,14 @@ def _quoted(value: str) -> str:
 
 
 class Features:
-    """The feature store. Not for use by several threads at once."""
+    """The feature store of a generation of the state. Not for use by several threads at once."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, generation: str = FIRST) -> None:
         """Open the store and make sure that its registry holds the definitions."""
-        self._store = FeatureStore(config=repo_config(settings))
+        self._store = FeatureStore(config=repo_config(settings, generation))
         retry_by(self._store, retry())
-        if not settings.feast_registry.is_file():
+        self._registry = registry_of(settings, generation)
+        if not self._registry.is_file():
             self.apply()
         self._read_views()
         if (self._user_view.features, self._item_view.features) != DECLARED:
@@ -113,6 +127,10 @@ class Features:
         with reachable():
             for view in (self._user_view, self._item_view):
                 delete_rows(self._store, view)
+
+    def forget(self) -> None:
+        """Delete the definitions, once all rows are deleted and nobody reads them any more."""
+        self._registry.unlink(missing_ok=True)
 
     def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
         """Write the rows of users; one that is not later than the stored one changes nothing.

@@ -138,6 +138,27 @@ def group_members(settings: KafkaSettings, group: str, within_s: float) -> int:
             admin.close()
 
 
+def committed_offsets(settings: KafkaSettings, group: str) -> dict[int, int]:
+    """Offset of the first record of each partition of the log that a group has not acknowledged; none where that is
+    not known.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            known = {entry["group_id"] for entry in admin.list_groups()}
+            offsets = admin.list_group_offsets({group: None})[group] if group in known else {}
+        finally:
+            admin.close()
+    return {
+        partition.partition: committed.offset
+        for partition, committed in offsets.items()
+        if partition.topic == settings.topic and committed.offset >= 0
+    }
+
+
 def config_of(admin: Any, topic: str) -> dict[str, str]:
     """The configuration in force for a topic, whether it is set on the topic or comes from the broker.
 

@@ -4,6 +4,7 @@ profiles, shard_transaction   the state by shard; one guarded change of a shard 
 shard_view, shard_log         a shard at one moment; its place in the log
 packing, readable             values as bytes; reading them where some are damaged
 published, live               catalogue, snapshot and live run
+generations, state_stores     which generation of the state is live; the stores of one
 publish_lock                  the lock of publishing
 drift                         what drift monitoring has found
 connection                    connections

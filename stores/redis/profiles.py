@@ -14,10 +14,15 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
     {ratings-3}:dirty          items whose counters changed since they were last published
     {ratings-3}:publishing     items whose new counters are being published
     {ratings-3}:dead           hash reason -> dead letters
+    {ratings-3}:closed         set while nobody may fold into the shard: another generation is about to go live, or is
+
+Those are the keys of the first generation of the state (see `stores.redis.generations`); those of the generation g2
+begin with `g2:`.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -25,8 +30,9 @@ from typing import Any, cast
 from features import ItemCounter, Profile, Rated, User
 from stores.errors import Unreadable
 from stores.kafka.log_check import LogIdentity
-from stores.kafka.record import partition_of
+from stores.kafka.record import Mark, partition_of
 from stores.redis.connection import Client, answers, reachable
+from stores.redis.generations import FIRST, prefix_of
 from stores.redis.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
 from stores.redis.readable import (
     offset_of,
@@ -38,7 +44,7 @@ from stores.redis.readable import (
 )
 from stores.redis.shard_transaction import ShardTransaction
 
-SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead")
+SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead", "closed")
 """Names of a shard's keys."""
 USER_KEYS = ("profile", "seen")
 """Names of the keys that a shard has for each user."""
@@ -61,33 +67,76 @@ class LogStart:
         log: the log; None where it is not known yet.
         applied: offset of the last of its records that the state holds already.
         dead: dead letters up to there, by reason.
+        tail: the last of its records that the state holds; None where that is not known.
+        lost: runs of offsets, as (first, end), that the log is known to lack.
     """
 
     log: LogIdentity | None = None
     applied: int = -1
     dead: Mapping[str, int] = field(default_factory=dict)
+    tail: Mark | None = None
+    lost: Sequence[tuple[int, int]] = ()
+
+    def fields(self) -> dict[str, str]:
+        """What the shard notes of its log."""
+        fields = {"cluster": self.log.cluster, "topic": self.log.topic} if self.log else {}
+        if self.tail is not None:
+            fields["tail"] = str(self.tail)
+        if self.lost:
+            fields["lost"] = json.dumps(self.lost)
+        return fields
 
 
 BEGINNING = LogStart()
 
 
 class Profiles:
-    """The state in Redis.
+    """A generation of the state in Redis.
 
     Args:
         client: Redis.
         topic: name of the topic of the events.
         partitions: its partitions.
+        generation: its name.
     """
 
-    def __init__(self, client: Client, topic: str, partitions: int) -> None:
+    def __init__(self, client: Client, topic: str, partitions: int, generation: str = FIRST) -> None:
         self.client = client
         self.topic = topic
         self.partitions = partitions
+        self.generation = generation
+        self._prefix = prefix_of(generation)
 
     def tag(self, shard: int) -> str:
-        """The hash tag of a shard."""
-        return f"{{{self.topic}-{shard}}}"
+        """The beginning of the keys of a shard, with its hash tag."""
+        return f"{self._prefix}{{{self.topic}-{shard}}}"
+
+    @property
+    def pattern(self) -> str:
+        """The pattern of the keys of all shards, as SCAN takes it."""
+        return f"{self._prefix}{{{self.topic}-*}}:*"
+
+    @property
+    def closed_keys(self) -> list[str]:
+        """The keys that say that the shards are closed."""
+        return [f"{self.tag(shard)}:closed" for shard in range(self.partitions)]
+
+    def close(self, seconds: float) -> None:
+        """Let nobody fold into the shards for some seconds; what is being folded now is not committed.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        write = self.client.pipeline(transaction=False)
+        for key in self.closed_keys:
+            write.set(key, 1, px=int(1000 * seconds))
+        with reachable():
+            write.execute()
+
+    def reopen(self) -> None:
+        """Let events be folded into the shards again; raises Unreachable if Redis does not answer."""
+        with reachable():
+            self.client.delete(*self.closed_keys)
 
     def shard_of(self, userid: int) -> int:
         """The shard of a user."""
@@ -218,8 +267,8 @@ class Profiles:
             pipe = self.client.pipeline(transaction=False)
             for userid, profile in profiles.items():
                 pipe.set(f"{tag}:profile:{userid}", pack_profile(profile))
-                fields = {str(itemid): SEEN.pack(*rated) for itemid, rated in seen[userid].items()}
-                pipe.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
+                filtered = {str(itemid): SEEN.pack(*rated) for itemid, rated in seen[userid].items()}
+                pipe.hset(f"{tag}:seen:{userid}", mapping=cast(Any, filtered))
                 if len(pipe) >= PIPELINE:
                     pipe.execute()
             for itemid, counter in counters.items():
@@ -230,8 +279,8 @@ class Profiles:
             for reason, n in start.dead.items():
                 pipe.hset(f"{tag}:dead", reason, str(n))
             pipe.execute()
-            if start.log is not None:
-                self.client.hset(f"{tag}:log", mapping={"cluster": start.log.cluster, "topic": start.log.topic})
+            if fields := start.fields():
+                self.client.hset(f"{tag}:log", mapping=cast(Any, fields))
             self.client.setnx(f"{tag}:served", start.applied)
             self.client.setnx(f"{tag}:applied", start.applied)
 

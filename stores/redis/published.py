@@ -10,8 +10,12 @@ reelstream:state:version  version of the state (see `features.version`), set bef
 reelstream:snapshot:begun  data hash of a snapshot that is being written; absent once it is complete
 reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
 reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
+reelstream:items       stream: items whose feature rows changed
 
 The run, the snapshot, the references, the catalogue and the counters carry versions of their own (docs/versions.md).
+
+The run and the one before it, their references, `version` and `resetting` belong to the whole system. The others belong
+to a generation of the state (see `stores.redis.generations`), and those of the generation g2 begin with `g2:`.
 """
 
 from __future__ import annotations
@@ -27,6 +31,7 @@ from features.stored import Record, VersionError
 from features.version import FIRST_STATE, STATE_VERSION
 from stores.errors import LockLost, NotPublished, OtherVersion
 from stores.redis.connection import Client, reachable
+from stores.redis.generations import FIRST, prefix_of
 from stores.redis.live import LiveRun, Snapshot
 from stores.redis.packing import UNREADABLE, pack_catalogue, pack_others, unpack_catalogue, unpack_others
 from stores.redis.publish_lock import LOCK, PublishLock
@@ -68,10 +73,11 @@ return version
 
 
 class Published:
-    """Reads and writes what is live."""
+    """Reads and writes the run in use, and the catalogue and the snapshot of a generation of the state."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, generation: str = FIRST) -> None:
         self.client = client
+        self._prefix = prefix_of(generation)
 
     def snapshot(self) -> Snapshot | None:
         """The snapshot, None before the first.
@@ -79,7 +85,7 @@ class Published:
         Raises:
             OtherVersion: if it has another version.
         """
-        return _read(Snapshot, self._get(SNAPSHOT), "the snapshot", REPLACE_STATE)
+        return _read(Snapshot, self._get(self._key(SNAPSHOT)), "the snapshot", REPLACE_STATE)
 
     def run(self) -> LiveRun | None:
         """The run in use, None before the first.
@@ -96,7 +102,7 @@ class Published:
             NotPublished: before the first `publish`.
             OtherVersion: if it has another version.
         """
-        packed = self._get(CATALOGUE)
+        packed = self._get(self._key(CATALOGUE))
         if packed is None:
             raise NotPublished("there is no catalogue yet; run `reelstream publish`")
         try:
@@ -109,13 +115,13 @@ class Published:
     def set_catalogue(self, items: dict[int, Item]) -> None:
         """Write the items."""
         with reachable():
-            self.client.set(CATALOGUE, pack_catalogue(items.values()))
+            self.client.set(self._key(CATALOGUE), pack_catalogue(items.values()))
 
     def set_snapshot(self, snapshot: Snapshot) -> None:
         """Record that the snapshot is complete."""
         write = self.client.pipeline(transaction=True)
-        write.set(SNAPSHOT, snapshot.model_dump_json())
-        write.delete(BEGUN)
+        write.set(self._key(SNAPSHOT), snapshot.model_dump_json())
+        write.delete(self._key(BEGUN))
         with reachable():
             write.execute()
 
@@ -198,13 +204,13 @@ class Published:
 
     def snapshot_begun(self) -> str | None:
         """Data hash of a snapshot whose writing has begun and not ended; None where there is none."""
-        packed = self._get(BEGUN)
+        packed = self._get(self._key(BEGUN))
         return None if packed is None else packed.decode()
 
     def begin_snapshot(self, data_hash: str) -> None:
         """Note that the snapshot of these data is being written, before the first of it is."""
         with reachable():
-            self.client.mset({STATE: STATE_VERSION, BEGUN: data_hash})
+            self.client.mset({self._key(STATE): STATE_VERSION, self._key(BEGUN): data_hash})
 
     def require_state_version(self) -> None:
         """Refuse a state, whole or begun, whose profiles and rows hold other counts than are declared.
@@ -214,7 +220,8 @@ class Published:
             Unreachable: if Redis does not answer.
         """
         with reachable():
-            version, *state = cast("list[bytes | None]", self.client.mget(STATE, SNAPSHOT, BEGUN))
+            keys = [self._key(name) for name in (STATE, SNAPSHOT, BEGUN)]
+            version, *state = cast("list[bytes | None]", self.client.mget(keys))
         stored = version.decode(errors="replace") if version else FIRST_STATE
         if stored != STATE_VERSION and any(state):
             raise OtherVersion(
@@ -252,28 +259,28 @@ class Published:
             VersionError: if they have another version.
         """
         with reachable():
-            packed = cast("bytes | None", self.client.hget(OTHERS, str(shard)))
+            packed = cast("bytes | None", self.client.hget(self._key(OTHERS), str(shard)))
         return None if packed is None else unpack_others(packed)
 
     def set_others(self, shard: int, counters: Mapping[int, tuple[int, int]]) -> None:
         """Write what `others` reads."""
         with reachable():
-            self.client.hset(OTHERS, str(shard), cast(Any, pack_others(counters)))
+            self.client.hset(self._key(OTHERS), str(shard), cast(Any, pack_others(counters)))
 
     def delete_all(self) -> None:
         """Forget the catalogue, the snapshot and the notices; the run stays."""
         with reachable():
-            self.client.delete(SNAPSHOT, BEGUN, STATE, CATALOGUE, ITEMS, OTHERS)
+            self.client.delete(*(self._key(key) for key in (SNAPSHOT, BEGUN, STATE, CATALOGUE, ITEMS, OTHERS)))
 
     def tell_items(self, itemids: Sequence[int]) -> None:
         """Notify holders of item features in memory that these have changed."""
         with reachable():
-            self.client.xadd(ITEMS, {"ids": cast(bytes, msgpack.packb(list(itemids)))}, maxlen=KEPT_NOTICES)
+            self.client.xadd(self._key(ITEMS), {"ids": cast(bytes, msgpack.packb(list(itemids)))}, maxlen=KEPT_NOTICES)
 
     def last_notice(self) -> str:
         """Position of the last notice, to follow from."""
         with reachable():
-            last = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrevrange(ITEMS, count=1))
+            last = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrevrange(self._key(ITEMS), count=1))
         return last[0][0].decode() if last else "0-0"
 
     def changed_items(self, since: str) -> tuple[str, list[int] | None]:
@@ -282,7 +289,8 @@ class Published:
         In place of the items, None where a notice cannot be read, as one of another release: any may have changed.
         """
         with reachable():
-            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", self.client.xrange(ITEMS, min=f"({since}"))
+            stored = self.client.xrange(self._key(ITEMS), min=f"({since}")
+            entries = cast("list[tuple[bytes, dict[bytes, bytes]]]", stored)
         itemids, readable = set[int](), True
         for position, fields in entries:
             since = position.decode()
@@ -291,6 +299,10 @@ class Published:
             except (KeyError, *UNREADABLE):
                 readable = False
         return since, sorted(itemids) if readable else None
+
+    def _key(self, name: str) -> str:
+        """The key of what belongs to the generation."""
+        return self._prefix + name
 
     def _get(self, key: str) -> bytes | None:
         with reachable():

@@ -10,7 +10,7 @@ from typing import Any, TypeVar, cast
 import redis
 
 from features import ItemCounter, Profile, Rated, User
-from stores.errors import NotPublished, ShardLost, Unreadable
+from stores.errors import Closed, NotPublished, ShardLost, Unreadable
 from stores.kafka.record import Mark
 from stores.redis.connection import Client, answers, reachable
 from stores.redis.packing import (
@@ -70,6 +70,7 @@ class ShardState:
         """Read the state of pairs (userid, itemid).
 
         Raises:
+            Closed: if nobody may fold into the shard.
             NotPublished: if the shard has no snapshot.
             Unreadable: if the shard does not say how far it is folded.
             Unreachable: if Redis does not answer.
@@ -82,13 +83,16 @@ class ShardState:
         # In one transaction, so that what is read is of one moment: inputs are logged before the guard is asked.
         read = client.pipeline(transaction=True)
         read.get(f"{tag}:applied")
+        read.exists(f"{tag}:closed")
         if userids:
             read.mget([f"{tag}:profile:{userid}" for userid in userids])
             read.hmget(f"{tag}:users", [str(userid) for userid in userids])
             read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids])
             for userid, items in items_of.items():
                 read.hmget(f"{tag}:seen:{userid}", [str(itemid) for itemid in items])
-        stored, *answered = answers(read)
+        stored, closed, *answered = answers(read)
+        if closed:
+            raise Closed(f"shard {tag} is closed, because another generation of the state goes live")
         if stored is None:
             raise NotPublished("there is no snapshot yet; run `reelstream publish`")
         applied = offset_of(stored, f"{tag}:applied") or 0
@@ -176,7 +180,7 @@ class ShardTransaction:
         self._tag, self._client = tag, client
         with reachable():
             self._write = client.pipeline(transaction=True)
-            self._write.watch(f"{tag}:applied")  # type: ignore[no-untyped-call]
+            self._write.watch(f"{tag}:applied", f"{tag}:closed")  # type: ignore[no-untyped-call]
             try:
                 self.state = ShardState.read(client, tag, pairs)
             except BaseException:
@@ -190,7 +194,7 @@ class ShardTransaction:
             What was lost of them, where a key that is only written holds another type; None where nothing was.
 
         Raises:
-            ShardLost: if another worker has changed the shard since it was read; nothing is written.
+            ShardLost: if another worker has changed the shard since it was read, or it was closed; nothing is written.
             Unreachable: if Redis does not answer; it may or may not have written.
         """
         tag, write = self._tag, self._write

@@ -31,11 +31,22 @@ from offline import runs
 from offline.errors import DataError, RunError
 from offline.state import state_snapshot
 from settings import Settings, load
-from stores import DriftStore, FeatureBatch, LiveRun, Logged, OtherVersion, Published, Snapshot
+from stores import (
+    DriftStore,
+    FeatureBatch,
+    Generations,
+    LiveGeneration,
+    LiveRun,
+    Logged,
+    OtherVersion,
+    Published,
+    Snapshot,
+)
 from stores.kafka.dead_letters import LetterError, letter_of, read_letter
 from stores.kafka.feature_log import FeatureLogError
 from stores.kafka.log_heads import LogHeads
 from stores.kafka.record import Mark
+from stores.redis.generations import LIVE
 from stores.redis.publish_lock import LOCK, holder_of
 from stores.redis.published import CATALOGUE, ITEMS, OTHERS, PREVIOUS, REFERENCE, RUN, SNAPSHOT, STATE
 from tests.drift.stream import PLAN, reference
@@ -251,6 +262,12 @@ def untouched_heads(place: Place) -> None:
     assert other.read_bytes() == b"of a later release"
 
 
+def refused_generation(place: Place) -> None:
+    place.put(LIVE, future(LiveGeneration(name="g2")))
+    with pytest.raises(OtherVersion, match=r"go back to the release that wrote it"):
+        Generations(place.published.client).live()
+
+
 CASES: dict[str, Callable[[Place], None]] = {
     "reelstream:snapshot": refused_snapshot,
     "reelstream:run": refused_run,
@@ -260,6 +277,7 @@ CASES: dict[str, Callable[[Place], None]] = {
     "reelstream:reference": refused_reference,
     "reelstream:items": unread_notice,
     "reelstream:publishing": undescribed_holder,
+    "reelstream:generation": refused_generation,
     "{drift}:state": reset_monitor,
     "{drift}:now": left_out("now", DriftStore.now),
     "{drift}:trained": left_out("trained", DriftStore.trained),

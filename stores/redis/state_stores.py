@@ -1,0 +1,44 @@
+"""The stores of one generation of the state, over one client."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from settings import Settings
+from stores.redis.connection import Client, connect
+from stores.redis.generations import Generations
+from stores.redis.profiles import Profiles
+from stores.redis.published import Published
+
+
+@dataclass(frozen=True)
+class StateStores:
+    """The stores of a generation of the state in Redis.
+
+    Attributes:
+        generation: its name.
+        profiles: its shards.
+        published: its catalogue and snapshot; the run in use, which belongs to all generations.
+    """
+
+    generation: str
+    profiles: Profiles
+    published: Published
+
+    @classmethod
+    def of(cls, settings: Settings, generation: str, client: Client | None = None) -> StateStores:
+        """The stores of a generation; without a client, over one of their own."""
+        client = client or connect(settings.redis)
+        profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions, generation)
+        return cls(generation, profiles, Published(client, generation))
+
+    @classmethod
+    def live(cls, settings: Settings, client: Client | None = None) -> StateStores:
+        """The stores of the generation that is live now.
+
+        Raises:
+            OtherVersion: if another release has written which one is live.
+            Unreachable: if Redis does not answer.
+        """
+        client = client or connect(settings.redis)
+        return cls.of(settings, Generations(client).live().name, client)
