@@ -1,4 +1,4 @@
-"""The live run and the items in memory, kept current by a thread."""
+"""The live run, the live generation of the state and its items in memory, kept current by a thread."""
 
 from __future__ import annotations
 
@@ -10,8 +10,20 @@ from dataclasses import dataclass
 from api.items import LiveItems
 from api.messages import RequestError
 from settings import Settings
-from stores import LiveRun, NotPublished, Published, Unreachable
+from stores import (
+    Generations,
+    LiveGeneration,
+    LiveRun,
+    NotPublished,
+    Profiles,
+    StateStores,
+    StoreError,
+    Unreachable,
+    connect,
+)
 from stores.feast.feature_store import Features
+from stores.redis.connection import Client
+from stores.redis.generations import FIRST
 
 log = logging.getLogger("reelstream.api")
 
@@ -20,6 +32,9 @@ UNPUBLISHED = "nothing is published yet; run `reelstream publish`"
 EVERY_S = 0.5
 """Seconds between two looks at what changed."""
 
+SWITCHED_S = 0.1
+"""Seconds between two looks at which generation of the state is live."""
+
 ROWS = 100
 PAUSE_S = 0.02
 """Rows read at once, and seconds between, when all are read."""
@@ -27,36 +42,107 @@ PAUSE_S = 0.02
 
 @dataclass(frozen=True)
 class Live:
-    """A run and the items; taken once a request, so that an answer is made by one run."""
+    """A run and a generation of the state; taken once a request, so that an answer is made of one of each.
+
+    Attributes:
+        run: the run.
+        items: the items of the generation.
+        profiles: its users, in Redis.
+        features: its feature rows, in Feast.
+    """
 
     run: LiveRun
     items: LiveItems
+    profiles: Profiles
+    features: Features
+
+
+class OpenGeneration:
+    """A generation of the state with its items in memory.
+
+    Args:
+        settings: all settings.
+        name: of the generation.
+        client: Redis.
+        stopping: set when the process ends.
+    """
+
+    def __init__(self, settings: Settings, name: str, client: Client, stopping: threading.Event) -> None:
+        self._settings, self._stopping = settings, stopping
+        self.state = StateStores.of(settings, name, client)
+        self.features = Features(settings, name)
+        self._notice = "0-0"
+        self._read_at = 0.0
+        self._items: LiveItems | None = None
+        self._snapshot: str | None = None
+
+    def look(self) -> LiveItems:
+        """Read what changed since the last look.
+
+        Raises:
+            NotPublished: if the generation has no snapshot.
+            OtherVersion: if it was made with other counts than are declared.
+            Unreachable: if a store does not answer.
+        """
+        published = self.state.published
+        snapshot = published.snapshot()
+        if snapshot is None:
+            raise NotPublished(UNPUBLISHED)
+        published.require_state_version()
+        items = self._items
+        if items is None or snapshot.created != self._snapshot:
+            items = LiveItems(published.catalogue(), self._settings.recall.half_life_days)
+            self._read_at = 0.0
+            self._snapshot = snapshot.created
+        if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
+            self._notice = published.last_notice()
+            self._read_all(items)
+            self._read_at = time.monotonic()
+        else:
+            self._notice, changed = published.changed_items(self._notice)
+            if changed is None:
+                self._read_at = 0.0
+            else:
+                items.update(self.features.items([itemid for itemid in changed if itemid in items.items]))
+        self._items = items
+        return items
+
+    def _read_all(self, items: LiveItems) -> None:
+        """Read every row, with pauses, so that requests beside it are not held up."""
+        itemids = list(items.items)
+        for start in range(0, len(itemids), ROWS):
+            items.update(self.features.items(itemids[start : start + ROWS]))
+            self._stopping.wait(PAUSE_S)
 
 
 class Follower:
     """Keeps `live` current. It stays as it was while the stores are away.
+
+    A generation that is about to go live is opened beforehand, so that the switch takes no longer than a look.
 
     Attributes:
         live: None until a run is published.
         waits_for: what it is missing, None while all is well.
     """
 
-    def __init__(self, settings: Settings, published: Published, features: Features) -> None:
-        self._settings = settings
-        self._published = published
-        self._features = features
-        self._notice = "0-0"
-        self._read_at = 0.0
-        self._items: LiveItems | None = None
-        self._snapshot: str | None = None
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._client = settings, connect(settings.redis)
+        self._generations = Generations(self._client)
+        self._first = StateStores.of(settings, FIRST, self._client).profiles
+        self._open: dict[str, OpenGeneration] = {}
         self.live: Live | None = None
         self.waits_for: str | None = "the first look at what is published"
         self._refusal = UNPUBLISHED
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
 
+    @property
+    def profiles(self) -> Profiles:
+        """The users of the live generation; of the first one until a run is published."""
+        return self.live.profiles if self.live else self._first
+
     def require(self) -> Live:
-        """The run and the items that an answer is made with.
+        """The run and the generation that an answer is made with.
 
         Raises:
             RequestError: if there is nothing yet that they can be made with.
@@ -76,8 +162,18 @@ class Follower:
         self._thread.join(timeout=5)
 
     def _follow(self) -> None:
-        while not self._stopping.wait(EVERY_S):
-            self._look()
+        due = time.monotonic() + EVERY_S
+        while not self._stopping.wait(SWITCHED_S):
+            if time.monotonic() >= due or self._switched():
+                self._look()
+                due = time.monotonic() + EVERY_S
+
+    def _switched(self) -> bool:
+        """Say whether another generation is live than the one that answers are made with."""
+        try:
+            return self._generations.live().name != self.profiles.generation
+        except StoreError:
+            return False
 
     def _look(self) -> None:
         try:
@@ -101,34 +197,28 @@ class Follower:
             OtherVersion: if what is published was made with other counts or features than are declared.
             Unreachable: if a store does not answer.
         """
-        run = self._published.run()
-        snapshot = self._published.snapshot()
-        if run is None or snapshot is None:
+        generation = self._generations.live()
+        opened = self._opened(generation.name)
+        run = opened.state.published.run()
+        if run is None:
             raise NotPublished(UNPUBLISHED)
-        self._published.require_state_version()
+        items = opened.look()
         run.require_columns()
-        items = self._items
-        if items is None or snapshot.created != self._snapshot:
-            items = LiveItems(self._published.catalogue(), self._settings.recall.half_life_days)
-            self._read_at = 0.0
-            self._snapshot = snapshot.created
-        if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
-            self._notice = self._published.last_notice()
-            self._read_all(items)
-            self._read_at = time.monotonic()
-        else:
-            self._notice, changed = self._published.changed_items(self._notice)
-            if changed is None:
-                self._read_at = 0.0
-            else:
-                items.update(self._features.items([itemid for itemid in changed if itemid in items.items]))
-        self._items = items
         if self.live is None or self.live.run != run or self.live.items is not items:
-            self.live = Live(run, items)
+            self.live = Live(run, items, opened.state.profiles, opened.features)
+        self._open_next(generation)
 
-    def _read_all(self, items: LiveItems) -> None:
-        """Read every row, with pauses, so that requests beside it are not held up."""
-        itemids = list(items.items)
-        for start in range(0, len(itemids), ROWS):
-            items.update(self._features.items(itemids[start : start + ROWS]))
-            self._stopping.wait(PAUSE_S)
+    def _opened(self, name: str) -> OpenGeneration:
+        if name not in self._open:
+            self._open[name] = OpenGeneration(self._settings, name, self._client, self._stopping)
+        return self._open[name]
+
+    def _open_next(self, generation: LiveGeneration) -> None:
+        """Open the generation that is about to go live, and forget those that are not needed."""
+        for name in self._open.keys() - {generation.name, generation.next}:
+            del self._open[name]
+        if generation.next is not None:
+            try:
+                self._opened(generation.next).look()
+            except StoreError as error:
+                log.info("generation %s cannot be opened yet: %s", generation.next, error)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import replace
 
 from settings import Settings
@@ -27,15 +28,15 @@ class LogWatch:
 
     Args:
         settings: all settings.
-        profiles: the state.
+        profiles: gives the state that is live.
 
     Attributes:
         stopped: by partition, the reason why it is stopped.
     """
 
-    def __init__(self, settings: Settings, profiles: Profiles) -> None:
+    def __init__(self, settings: Settings, profiles: Callable[[], Profiles]) -> None:
         self._probe = LogProbe(settings.kafka, settings.log_heads)
-        self._logs = ShardLogs(profiles)
+        self._profiles = profiles
         self.stopped: dict[int, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="log watch", daemon=True)
@@ -58,7 +59,7 @@ class LogWatch:
         if why := self.stopped.get(partition):
             raise LogError(why)
         try:
-            position = self._logs.position(partition)
+            position = ShardLogs(self._profiles()).position(partition)
         except StoreError:
             return None
         if position.stopped is not None:
@@ -87,7 +88,8 @@ class LogWatch:
             Unreachable: if Kafka or Redis does not answer.
         """
         # Workers compare the tail; without one no record is read.
-        positions = {partition: replace(each, tail=None) for partition, each in self._logs.positions().items()}
+        stored = ShardLogs(self._profiles()).positions()
+        positions = {partition: replace(each, tail=None) for partition, each in stored.items()}
         stopped = {
             partition: why
             for partition, checked in self._probe.check(positions).items()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from settings import KafkaSettings
@@ -97,13 +97,13 @@ class Waits:
     """Waits of requests for the stream.
 
     Args:
-        profiles: tell how far the stream is.
+        profiles: gives the users of the generation that answers are made with, which tell how far the stream is.
         ends: tell how far the log is.
         places: requests that may wait at once; one more does not wait, so that waiting never takes all threads.
         timeout_s: longest wait.
     """
 
-    def __init__(self, profiles: Profiles, ends: LogEnds, places: int, timeout_s: float) -> None:
+    def __init__(self, profiles: Callable[[], Profiles], ends: LogEnds, places: int, timeout_s: float) -> None:
         self._profiles = profiles
         self._ends = ends
         self._timeout_s = timeout_s
@@ -117,7 +117,7 @@ class Waits:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        if self._profiles.visible_offset(shard) >= offset:
+        if self._profiles().visible_offset(shard) >= offset:
             return True
         if not self._places.acquire(blocking=False):
             return False
@@ -131,7 +131,7 @@ class Waits:
         while True:
             held = self._ends.holds(shard, offset, began)
             # Looked at after the end: what the log holds by then may be served by now.
-            if self._profiles.visible_offset(shard) >= offset:
+            if self._profiles().visible_offset(shard) >= offset:
                 return True
             waited = time.monotonic() - began
             if held is False or waited > self._timeout_s:

@@ -24,9 +24,8 @@ from features import DENSE_COLUMNS, GENRES, Event, Item, Profile, User, fold
 from features.columns import row_values
 from scoring import Fallback, Lister, Recommendations, Source, UserState
 from settings import Settings
-from stores import Models, Profiles, Serving, StoreError
+from stores import Models, Serving, StoreError
 from stores.elasticsearch import ItemIndex
-from stores.feast.feature_store import Features
 
 T = TypeVar("T")
 
@@ -36,7 +35,7 @@ class Answer:
     """An answer in the making.
 
     Attributes:
-        live: the run and the items that it is made with.
+        live: the run and the generation of the state that it is made with.
         breakers: of the stores.
         degraded: names of the stores that were away.
         fallback: why the list is not made from the user's own events; None where it is.
@@ -73,17 +72,13 @@ class Answer:
 
 @dataclass(frozen=True)
 class ListStores:
-    """The stores that a list is made with.
+    """The stores that a list is made with, besides those of the state.
 
     Attributes:
-        profiles: Redis.
-        features: Feast.
         index: Elasticsearch.
         models: Triton.
     """
 
-    profiles: Profiles
-    features: Features
     index: ItemIndex
     models: Models
 
@@ -95,7 +90,6 @@ class Recommender:
         self, settings: Settings, follower: Follower, stores: ListStores, waits: Waits, log_watch: LogWatch
     ) -> None:
         self._settings, self._follower, self._waits, self._log_watch = settings, follower, waits, log_watch
-        self._profiles, self._features = stores.profiles, stores.features
         self._index, self._models = stores.index, stores.models
         self._attributes = Attributes()
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
@@ -114,15 +108,16 @@ class Recommender:
         Raises:
             RequestError: if the request breaks a limit, or nothing is published yet.
         """
-        self._check(request, self._live())
-        answer = Answer(self._live(), self._breakers)
-        if request.userid is not None and self._profiles.shard_of(request.userid) in self._log_watch.stopped:
+        live = self._live()
+        self._check(request, live)
+        answer = Answer(live, self._breakers)
+        if request.userid is not None and live.profiles.shard_of(request.userid) in self._log_watch.stopped:
             answer.degraded.append("stream")
         elif request.after is not None:
             shard, offset = request.after.partition, request.after.offset
             if answer.attempt("redis", lambda: self._waits.wait_for(shard, offset)) is False:
                 answer.degraded.append("stream")
-            # A run may have gone live meanwhile.
+            # A run, or a generation of the state, may have gone live meanwhile.
             answer.live = self._live()
         return answer
 
@@ -157,11 +152,8 @@ class Recommender:
         if request.after is not None:
             if request.userid is None:
                 raise RequestError("after: needs userid")
-            if request.after.partition != self._profiles.shard_of(request.userid):
-                raise RequestError(
-                    f"after.partition: events of user {request.userid} are in partition "
-                    f"{self._profiles.shard_of(request.userid)}"
-                )
+            if request.after.partition != (shard := live.profiles.shard_of(request.userid)):
+                raise RequestError(f"after.partition: events of user {request.userid} are in partition {shard}")
 
     def _session(self, request: RecommendationRequest, answer: Answer) -> UserState:
         assert request.history is not None
@@ -172,19 +164,19 @@ class Recommender:
         return UserState.of(profile, User(profile.userid), answer.live.items.items, exclude)
 
     def _stored(self, userid: int, answer: Answer) -> UserState:
-        found = answer.attempt("redis", lambda: self._profiles.profile(userid))
+        found = answer.attempt("redis", lambda: answer.live.profiles.profile(userid))
         if found is None:
             answer.fallback = Fallback.PROFILE_UNAVAILABLE
             return UserState(User(userid))
         profile, seen, applied = found
         if applied is not None:
             answer.as_of = AsOf(
-                partition=self._profiles.shard_of(userid), offset=applied, ts=profile.last_ts if profile else 0
+                partition=answer.live.profiles.shard_of(userid), offset=applied, ts=profile.last_ts if profile else 0
             )
         if profile is None or not profile.recent:
             answer.fallback = Fallback.UNKNOWN_USER
             return UserState(User(userid), exclude=seen)
-        rows = answer.attempt("feast", lambda: self._features.users([userid]))
+        rows = answer.attempt("feast", lambda: answer.live.features.users([userid]))
         row = rows.get(userid) if rows else None
         if row is None:
             return UserState.of(profile, self._attributes.of(userid), answer.live.items.items, seen)

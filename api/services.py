@@ -11,9 +11,8 @@ from api.metrics import Metrics
 from api.positions import LogEnds, Waits
 from api.recommend import ListStores, Recommender
 from settings import Settings
-from stores import DriftStore, Models, Profiles, Published, connect
+from stores import DriftStore, Models, Profiles, connect
 from stores.elasticsearch import ItemIndex
-from stores.feast.feature_store import Features
 
 
 @dataclass(frozen=True)
@@ -21,7 +20,6 @@ class Services:
     """The services behind the routes."""
 
     settings: Settings
-    profiles: Profiles
     drift: DriftStore
     follower: Follower
     recommender: Recommender
@@ -32,24 +30,26 @@ class Services:
     models: Models
     metrics: Metrics
 
+    @property
+    def profiles(self) -> Profiles:
+        """The users of the live generation of the state."""
+        return self.follower.profiles
+
     @classmethod
     def of(cls, settings: Settings) -> Services:
         """All parts; connections are made when they are first used."""
-        profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
-        features = Features(settings)
-        follower = Follower(settings, Published(profiles.client), features)
+        follower = Follower(settings)
         index = ItemIndex(settings.elasticsearch)
         models = Models(settings.triton)
-        log_watch = LogWatch(settings, profiles)
+        log_watch = LogWatch(settings, lambda: follower.profiles)
         ends = LogEnds(settings.kafka)
-        waits = Waits(profiles, ends, settings.api.threads, settings.api.after_timeout_s)
-        stores = ListStores(profiles, features, index, models)
+        waits = Waits(lambda: follower.profiles, ends, settings.api.threads, settings.api.after_timeout_s)
+        stores = ListStores(index, models)
         recommender = Recommender(settings, follower, stores, waits, log_watch)
         ingest = Ingest(settings.kafka, log_watch, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
         return cls(
             settings=settings,
-            profiles=profiles,
-            drift=DriftStore(profiles.client),
+            drift=DriftStore(connect(settings.redis)),
             follower=follower,
             recommender=recommender,
             ingest=ingest,

@@ -35,7 +35,7 @@ def user_state(services: Services, userid: int) -> UserState:
         StoreError: if Redis does not answer, or holds what cannot be read.
     """
     live = services.follower.require()
-    profile, seen, applied = services.profiles.profile(userid)
+    profile, seen, applied = live.profiles.profile(userid)
     if profile is None:
         raise RequestError(f"userid: user {userid} is not known yet", 404)
     return UserState(
@@ -50,7 +50,7 @@ def user_state(services: Services, userid: int) -> UserState:
         seen=len(seen),
         recent=_recent(profile, live),
         as_of=AsOf(
-            partition=services.profiles.shard_of(userid), offset=-1 if applied is None else applied, ts=profile.last_ts
+            partition=live.profiles.shard_of(userid), offset=-1 if applied is None else applied, ts=profile.last_ts
         ),
     )
 

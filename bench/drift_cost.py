@@ -15,7 +15,7 @@ import servers
 from features import Event
 from producers import Pace, Recording, replay
 from settings import Settings
-from stores import DriftStore, Profiles, Unreachable, connect
+from stores import DriftStore, StateStores, Unreachable, connect
 
 Reset = Callable[[], None]
 """Deletes the live state and starts over, with the workers stopped."""
@@ -136,7 +136,7 @@ def _send(settings: Settings, events: Sequence[Event], pace: Pace, value: float)
 
 
 def _folded(settings: Settings) -> int:
-    profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
+    profiles = StateStores.live(settings).profiles
     return sum(0 if offset is None else offset + 1 for offset in profiles.visible_offsets())
 
 

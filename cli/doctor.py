@@ -21,7 +21,7 @@ from cli.stream import call
 from features import DENSE_COLUMNS
 from features.version import STATE_VERSION
 from settings import ReelstreamError, Settings, load
-from stores import ENCODER, RANKER, Models, Profiles, Published, connect, ensure_topics
+from stores import ENCODER, RANKER, Models, Profiles, Published, StateStores, connect, ensure_topics
 from stores.elasticsearch import INDEX_VERSION, ItemIndex
 
 STRANGER = "doctor.example"
@@ -54,8 +54,8 @@ Check = Callable[[Settings], str]
 
 
 def _state(settings: Settings) -> tuple[Published, Profiles]:
-    client = connect(settings.redis)
-    return Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    state = StateStores.live(settings)
+    return state.published, state.profiles
 
 
 def components(settings: Settings) -> str:

@@ -34,13 +34,14 @@ log = logging.getLogger("reelstream.stream")
 
 def make_app(settings: Settings, index: int) -> App:
     """The application of worker number `index`."""
-    stores, health = RedisStores.of(settings), Health.of(settings.stream)
-    guard, progress = LogGuard(settings, stores.profiles, health.metrics), Progress(stores.profiles)
+    stores, health = RedisStores(settings), Health.of(settings.stream)
+    guard, progress = LogGuard(settings, stores, health.metrics), Progress(stores)
     app = new_app(settings, index)
-    app.positions = StartPositions(settings, progress, stores.drift, guard, health)
+    app.positions = StartPositions(settings, progress, stores, guard, health)
     assignment = Assignment(app, settings.kafka.topic)
     path = EventPath(settings, stores, guard, progress, assignment, health)
     with suppress(StoreError):
+        stores.follow()
         path.prepare()
     topic = app.topic(settings.kafka.topic, key_type=bytes, value_type=bytes, internal=False)
 
@@ -50,7 +51,7 @@ def make_app(settings: Settings, index: int) -> App:
 
     report_state_version(app, stores, health)
     publish_items(app, settings, path, ItemPublisher(settings, stores, health), assignment)
-    check_log(app, guard, progress, assignment)
+    check_log(app, stores, guard, progress, assignment)
     backlog = Backlog(assignment, progress)
     show_health(app, settings.drift, health, guard, assignment, backlog)
     if settings.drift.enabled:
@@ -95,8 +96,12 @@ def report_state_version(app: App, stores: RedisStores, health: Health) -> None:
     It waits in a daemon thread, which does not keep the worker from being stopped.
     """
 
+    def require_version() -> None:
+        # Of the generation that the worker follows by then.
+        stores.state.published.require_state_version()
+
     def wait() -> None:
-        health.retrier("reading the state", stores.published.require_state_version)
+        health.retrier("reading the state", require_version)
 
     @app.task
     async def report() -> None:
@@ -114,11 +119,12 @@ def publish_items(
             await asyncio.to_thread(publisher.publish, path.items)
 
 
-def check_log(app: App, guard: LogGuard, progress: Progress, assignment: Assignment) -> None:
-    """Have an application compare the log with the state while it folds."""
+def check_log(app: App, stores: RedisStores, guard: LogGuard, progress: Progress, assignment: Assignment) -> None:
+    """Have an application follow the live generation, and compare the log with its state, while it folds."""
 
     def check(assigned: set[int]) -> None:
         try:
+            stores.follow()
             if guard.watch(assigned):
                 end("a stopped partition can continue, or the state is older than it was; starting over")
             read_from = {each.partition: offset or 0 for each, offset in app.read_from.items()}

@@ -2,29 +2,43 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import logging
 
 from settings import Settings
-from stores import DriftStore, Profiles, Published, connect
+from stores import DriftStore, Generations, StateStores, connect
+from stores.redis.generations import FIRST
+
+log = logging.getLogger("reelstream.stream")
 
 
-@dataclass(frozen=True)
 class RedisStores:
-    """The stores of a worker in Redis.
+    """The stores of a worker in Redis; the connection is made when it is first used.
+
+    Whoever reads or writes the state takes `state` for as long as an operation lasts, and for the next one again.
+
+    Args:
+        settings: all settings.
+        generation: of the state, until `follow` turns to the one that is live.
 
     Attributes:
-        profiles: the state, by shard.
-        published: the catalogue, the snapshot and the run in use.
-        drift: what drift has counted and found.
+        state: of the generation that the worker follows: the catalogue, the snapshot, and the shards.
+        drift: what drift has counted and found, whatever generation is live.
     """
 
-    profiles: Profiles
-    published: Published
-    drift: DriftStore
+    def __init__(self, settings: Settings, generation: str = FIRST) -> None:
+        self._settings, self._client = settings, connect(settings.redis)
+        self._generations = Generations(self._client)
+        self.state = StateStores.of(settings, generation, self._client)
+        self.drift = DriftStore(self._client)
 
-    @classmethod
-    def of(cls, settings: Settings) -> RedisStores:
-        """The stores; the connection is made when it is first used."""
-        client = connect(settings.redis)
-        profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-        return cls(profiles, Published(client), DriftStore(client))
+    def follow(self) -> None:
+        """Turn to the generation that is live.
+
+        Raises:
+            OtherVersion: if another release has written which one is live.
+            Unreachable: if Redis does not answer.
+        """
+        live = self._generations.live().name
+        if live != self.state.generation:
+            log.info("going on with generation %s of the state", live or "1")
+            self.state = StateStores.of(self._settings, live, self._client)

@@ -5,12 +5,12 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
 from features.broken import HEADER
 from offline.state.snapshot import Beginning
-from stores import Log, decode_event, partition_of
+from stores import Log, Logged, decode_event, partition_of
 
 
 @dataclass
@@ -44,10 +44,12 @@ class Expected:
         dead: by partition, events that are not valid, by reason.
         counted: by partition, the events that came to count.
         userids_of_log: users who have an event in the log.
+        last: by partition, the last record folded; without partitions of which none is.
+        holes: by partition, runs of offsets, as (first, end), between records; a transaction's markers are such.
     """
 
     def __init__(self, beginning: Beginning, items: Mapping[int, Item], log: Log, max_future_s: float) -> None:
-        self._shards = beginning.shards
+        self._beginning, self._shards = beginning, beginning.shards
         self._items = items
         self._log = log
         self._max_future_s = max_future_s
@@ -58,6 +60,13 @@ class Expected:
         log.seek(self.folded)
         self.counted = [Counted() for _ in beginning.shards.states]
         self.userids_of_log: set[int] = set()
+        self.last: dict[int, Logged] = {}
+        self.holes: dict[int, list[tuple[int, int]]] = {}
+
+    @property
+    def reached(self) -> Beginning:
+        """The state as far as it is folded, for a log that goes on from there."""
+        return replace(self._beginning, next_offsets=dict(self.folded), dead=[dict(dead) for dead in self.dead])
 
     @property
     def items(self) -> Mapping[int, Item]:
@@ -89,7 +98,10 @@ class Expected:
                         counted.liked.append(event.liked)
                     self.events += 1
                     self.userids_of_log.add(event.userid)
+                if record.offset > self.folded[record.partition]:
+                    self.holes.setdefault(record.partition, []).append((self.folded[record.partition], record.offset))
                 self.folded[record.partition] = record.offset + 1
+                self.last[record.partition] = record
             folded(sum(self.folded.values()))
         # Behind the last event of a partition there may be a transaction's marker, which no reader is given.
         self.folded = ends

@@ -13,7 +13,19 @@ from offline.state import state_snapshot
 from offline.state.own_log import require_own_log
 from offline.state.snapshot import Beginning
 from settings import Settings
-from stores import DriftStore, Log, NotPublished, Profiles, Published, Snapshot, Unreachable, connect
+from stores import (
+    DriftStore,
+    Generations,
+    Log,
+    NotPublished,
+    Profiles,
+    Published,
+    Snapshot,
+    StateStores,
+    Unreachable,
+    connect,
+    project_of,
+)
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.published import REBUILD
@@ -36,7 +48,15 @@ PAUSE_S = 1.0
 """Seconds between two tries to reach a store."""
 
 
-def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool = True, progress: Progress) -> Verified:
+def verify(
+    settings: Settings,
+    *,
+    wait_s: float,
+    sample: int = 200,
+    live: bool = True,
+    generation: str | None = None,
+    progress: Progress,
+) -> Verified:
     """Fold the archive and the whole log, and compare with everything that is stored.
 
     Args:
@@ -44,6 +64,8 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
         wait_s: seconds that the stream gets to catch up.
         sample: users, and as many items, that are compared with the oracle.
         live: False to leave out what Elasticsearch and Triton hold for the live run.
+        generation: of the state, compared as far as it is folded, without drift, which follows the live one; None for
+            the live one, compared with the whole log.
         progress: told of what is being compared.
 
     Raises:
@@ -54,9 +76,9 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
         Unreachable: if a store does not answer, or the stream stands still.
     """
     client = connect(settings.redis)
-    published = Published(client)
-    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-    snapshot = _require_state(published)
+    state = StateStores.of(settings, Generations(client).live().name if generation is None else generation, client)
+    published, profiles = state.published, state.profiles
+    snapshot = _require_state(published, whole=generation is None)
     progress("folding the archive", 0.0)
     ratings = readers.load(settings)
     if readers.data_hash(ratings) != snapshot.data_hash:
@@ -68,18 +90,20 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
     beginning = _compare_archive(settings, ratings, snapshot, published, profiles, result)
     if snapshot.base is not None:
         beginning = state_snapshot.read(settings, snapshot.base, beginning.archive)
-    features, rows = Features(settings), OnlineRows(client, settings.feast.project)
+    features = Features(settings, state.generation)
+    rows = OnlineRows(client, project_of(settings.feast.project, state.generation))
     log = Log(settings.kafka)
     try:
         expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
-        ends = log.ends()
+        ends = log.ends() if generation is None else _positions(profiles)
         total = max(1, sum(ends.values()))
         expected.fold_to(ends, lambda events: progress("folding the log", events / total))
         StateComparison(expected, profiles, features, rows, wait_s, result).compare(progress)
         progress("looking for stray keys", 0.0)
         look_for_stray_keys(profiles, result)
-        progress("comparing the counts of drift", 0.0)
-        compare_drift(expected, DriftStore(client), published, settings.drift.spoil_features, result)
+        if generation is None:
+            progress("comparing the counts of drift", 0.0)
+            compare_drift(expected, DriftStore(client), published, settings.drift.spoil_features, result)
         if live:
             _compare_live(settings, published, ratings, wait_s, result, progress)
         # The oracle counts from single ratings, which a snapshot of the state no longer has. It reads the data folder
@@ -94,14 +118,19 @@ def verify(settings: Settings, *, wait_s: float, sample: int = 200, live: bool =
         log.close()
 
 
-def _require_state(published: Published) -> Snapshot:
-    """The snapshot that the state began with, where the state is whole and can be compared with the log."""
-    if published.resetting() == REBUILD:
+def _positions(profiles: Profiles) -> dict[int, int]:
+    """Offset of the first record of each partition that is not folded into the state."""
+    return {shard: 0 if applied is None else applied + 1 for shard, applied in enumerate(profiles.applied())}
+
+
+def _require_state(published: Published, whole: bool) -> Snapshot:
+    """The snapshot that the state began with, where the state can be compared; `whole` if it must be the live one."""
+    if whole and published.resetting() == REBUILD:
         raise NotPublished(
             "a `reelstream rebuild` was interrupted and the live state is partly deleted; "
             "run `reelstream rebuild` again"
         )
-    if published.resetting() is not None:
+    if whole and published.resetting() is not None:
         raise NotPublished(
             "a `reelstream publish --reset` was interrupted and the live state is partly deleted; "
             "run `reelstream publish --reset` again"

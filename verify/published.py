@@ -95,9 +95,9 @@ def look_for_stray_keys(profiles: Profiles, result: Verified) -> None:
     client = profiles.client
     tags = {profiles.tag(shard).encode(): shard for shard in range(profiles.partitions)}
     with reachable():
-        for key in client.scan_iter(match=f"{{{profiles.topic}-*}}:*", count=1000):
-            tag, _, name = cast(bytes, key).partition(b":")
-            shard = tags.get(tag)
+        for key in client.scan_iter(match=profiles.pattern, count=1000):
+            tag, _, name = cast(bytes, key).partition(b"}:")
+            shard = tags.get(tag + b"}")
             kind, _, userid = name.partition(b":")
             known = shard is not None and (
                 name.decode("latin-1") in SHARD_KEYS

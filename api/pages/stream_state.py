@@ -48,13 +48,13 @@ class StreamState:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        settings, profiles = services.settings, services.profiles
+        settings = services.settings
         self.audience = Audience()
         self._tail = LogTail(settings.kafka)
         workers = Workers(settings.stream)
         feast = f"http://{settings.feast.host}:{settings.feast.port}/health"
         self.log: Poller[Reach] = self._poller("Kafka", self._ask_log)
-        self.dead: Poller[dict[str, int]] = self._poller("Redis", profiles.dead)
+        self.dead: Poller[dict[str, int]] = self._poller("Redis", self._dead)
         self.workers: Poller[list[WorkerSeen]] = self._poller("stream workers", workers.ask)
         self.stores: list[Poller[Any]] = [
             self.log,
@@ -67,6 +67,10 @@ class StreamState:
         self._written, self._folded, self._freshness = Rate(), Rate(), Freshness()
         self._sampler: threading.Thread | None = None
         self._starting = threading.Lock()
+
+    def _dead(self) -> dict[str, int]:
+        """Dead letters in the generation that is live when it is asked."""
+        return self._services.profiles.dead()
 
     def _poller(self, name: str, ask: Callable[[], Any]) -> Poller[Any]:
         return Poller(name, ask, self.audience)

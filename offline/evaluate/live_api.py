@@ -23,7 +23,7 @@ from offline.evaluate.evaluation import Progress, Source
 from offline.evaluate.state import Asked, Replay
 from scoring import NO_ITEM
 from settings import Settings
-from stores import Log, Profiles, Published, Unreachable, connect
+from stores import Log, Profiles, Published, StateStores, Unreachable, connect
 
 SIZE = 50
 """Items of a list."""
@@ -124,7 +124,7 @@ def compare(source: Source, sample: int, send: Send, recommend: Recommend, progr
             raise RunError("the log holds events already; `reelstream publish --reset` starts over")
         parts = groups(source, sample)
         batch = _batch(source, parts, progress)
-        profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
+        profiles = StateStores.live(settings).profiles
         itemids = sorted(source.ratings.catalogue.items)
         asking = _Asking(recommend, source.manifest.run, {itemid: column for column, itemid in enumerate(itemids)})
         done = 0

@@ -41,13 +41,12 @@ from stores import (
     LiveRun,
     Models,
     OtherVersion,
-    Profiles,
     Published,
     PublishLock,
     Snapshot,
+    StateStores,
     StoreError,
     Unreachable,
-    connect,
     ensure_topics,
 )
 from stores.archive import manifest as archive_manifest
@@ -148,9 +147,7 @@ class _Publishing:
     ) -> None:
         self._settings, self._run, self._manifest, self._ratings = settings, run, manifest, ratings
         self._lock, self._install, self._progress = held, install, progress
-        self._client = connect(settings.redis)
-        self._published = Published(self._client)
-        self._profiles = Profiles(self._client, settings.kafka.topic, settings.kafka.partitions)
+        self._state_stores = StateStores.live(settings)
 
     def __call__(self, stop_workers: Callable[[], None] | None, force: bool) -> Report:
         """Publish; where `stop_workers` is given, start over."""
@@ -173,6 +170,7 @@ class _Publishing:
         try:
             self._fill(index, live)
             written = self._state(stop_workers)
+            published = self._published  # a reset has made another generation of the state live
             snapshot = published.snapshot()
             assert snapshot is not None
             published.set_reference(live.run, (self._run / runs.REFERENCE).read_text())
@@ -188,6 +186,10 @@ class _Publishing:
         finally:
             index.close()
         return Report(live, snapshot, written)
+
+    @property
+    def _published(self) -> Published:
+        return self._state_stores.published
 
     def _live(self, version: int) -> LiveRun:
         return LiveRun(
@@ -280,8 +282,8 @@ class _Publishing:
         if stop_workers is not None:
             self._lock.check()
             stop_workers()
-            live = snapshot.LiveState(self._profiles, self._published, self._features())
-            snapshot.delete(self._settings, live, self._deleting)
+            snapshot.delete(self._settings, self._state_stores, self._deleting)
+            self._state_stores = StateStores.live(self._settings)
         self._lock.check()
         ensure_topics(self._settings.kafka)
         self._archive()
@@ -322,7 +324,7 @@ class _Publishing:
         """The feature store, imported late: a swap of models does without, and loading Feast costs requests 2 s."""
         from stores.feast.feature_store import Features
 
-        return Features(self._settings)
+        return Features(self._settings, self._state_stores.generation)
 
     def _clean(self, index: ItemIndex, keep: list[LiveRun]) -> None:
         """Remove what no run needs that is live or that a rollback returns to, whoever left it."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from offline.errors import RunError
 from offline.state.lock import Progress, lock
 from settings import Settings
-from stores import ENCODER, RANKER, LiveRun, Models, Published, connect
+from stores import ENCODER, RANKER, LiveRun, Models, StateStores
 from stores.elasticsearch import ItemIndex
 
 
@@ -18,7 +18,7 @@ def rollback(settings: Settings, progress: Progress = lambda what, share: None) 
         LockLost: if the live run was changed meanwhile.
         Unreachable: if a store does not answer.
     """
-    published = Published(connect(settings.redis))
+    published = StateStores.live(settings).published
     with lock(settings, "rollback", progress) as held:
         live, stored = published.run_to_replace()
         before = published.previous_run()

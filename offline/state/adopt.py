@@ -10,7 +10,7 @@ from offline.errors import DataError
 from offline.state import state_snapshot
 from offline.state.lock import lock
 from settings import Settings
-from stores import DriftStore, NotPublished, Profiles, Published, connect, ensure_topics
+from stores import DriftStore, NotPublished, Profiles, Published, StateStores, ensure_topics
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, lost, read_runs
 from stores.kafka.log import end_of
@@ -84,8 +84,8 @@ def adopt(settings: Settings, *, progress: Progress) -> Adoption:
 
 
 def _adopt(settings: Settings, progress: Progress) -> Adoption:
-    client = connect(settings.redis)
-    published, profiles = Published(client), Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    state = StateStores.live(settings)
+    published, profiles = state.published, state.profiles
     snapshot = published.snapshot()
     if snapshot is None:
         raise NotPublished("there is no state yet; run `reelstream publish`")
@@ -132,7 +132,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     finally:
         probe.close()
     if any(each.lost_after is not None for each in adopted):
-        DriftStore(client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
+        DriftStore(profiles.client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
     return Adoption(adopted, name)
 
 
@@ -190,7 +190,7 @@ def _holes(first: int, end: int, runs: Sequence[Run], known: Sequence[tuple[int,
 
 def _write_rows(settings: Settings, profiles: Profiles, published: Published) -> None:
     """Write the feature rows of all users: a worker that died may have left the newest unwritten."""
-    features = Features(settings)
+    features = Features(settings, profiles.generation)
     items = published.catalogue()
     userids = sorted(profiles.userids())
     for start in range(0, len(userids), state_snapshot.BATCH):

@@ -10,7 +10,7 @@ from offline.data.split import split
 from offline.state import snapshot, state_snapshot
 from offline.state.snapshot import Beginning
 from settings import Settings
-from stores import LogError, Profiles, Published, Snapshot, connect
+from stores import LogError, Snapshot, StateStores
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.log_probe import LogProbe
 
@@ -65,7 +65,6 @@ def write(
     progress: Callable[[float], None],
 ) -> Snapshot:
     """Write a state that the log follows; raises Unreachable if a store does not answer."""
-    client = connect(settings.redis)
-    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
-    live = snapshot.LiveState(profiles, Published(client), features)
+    state = StateStores.live(settings)
+    live = snapshot.LiveState(state.profiles, state.published, features)
     return snapshot.write(ratings, split(ratings, settings.data).offline, beginning, live, log, progress)

@@ -15,9 +15,10 @@ from offline.data.readers import Ints, Ratings, data_hash
 from offline.data.split import time_order
 from offline.errors import RunError
 from settings import Settings
-from stores import DriftStore, Profiles, Published, Snapshot, delete_topics, partition_of
+from stores import DriftStore, Generations, Profiles, Published, Snapshot, StateStores, delete_topics, partition_of
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.topics import GROUP, group_members
+from stores.redis.generations import FIRST
 from stores.redis.profiles import LogStart
 
 if TYPE_CHECKING:
@@ -97,6 +98,10 @@ class Beginning:
         shards = Shards.after(ratings, places, partitions)
         return cls(shards, shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
 
+    def starts(self, log: LogIdentity) -> list[LogStart]:
+        """By shard, where the log continues."""
+        return [LogStart(log, self.next_offsets[shard] - 1, dead) for shard, dead in enumerate(self.dead)]
+
 
 @dataclass(frozen=True)
 class LiveState:
@@ -136,24 +141,23 @@ def write(
     Raises:
         Unreachable: if a store does not answer.
     """
-    progress(0.0)
-    shards, profiles, published, features = beginning.shards, live.profiles, live.published, live.features
+    snapshot = write_archive(ratings, places, beginning, live.published)
+    write_state(beginning.shards, beginning.starts(log), live, progress)
+    live.published.set_snapshot(snapshot)
+    return snapshot
+
+
+def write_archive(ratings: Ratings, places: Ints, beginning: Beginning, published: Published) -> Snapshot:
+    """Begin a snapshot, and write what of it follows from the offline history alone.
+
+    Returns:
+        The description with which the snapshot is complete, once the state is written.
+    """
     published.begin_snapshot(data_hash(ratings))
-    features.apply()
-    features.write_users(shards.user_rows())
-    features.write_items(shards.item_rows())
-    progress(0.5)
     published.set_catalogue(dict(ratings.catalogue.items))
-    for shard in range(profiles.partitions):
+    for shard in range(len(beginning.archive.states)):
         published.set_others(shard, beginning.archive.others(shard))
-    positions = profiles.applied()
-    for shard, state in enumerate(shards.states):
-        if positions[shard] is None:
-            users = [user for user in ratings.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
-            start = LogStart(log, beginning.next_offsets[shard] - 1, beginning.dead[shard])
-            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, start)
-        progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
-    snapshot = Snapshot(
+    return Snapshot(
         data_hash=data_hash(ratings),
         created=datetime.now(UTC).isoformat(timespec="microseconds"),
         events=len(places),
@@ -161,22 +165,61 @@ def write(
         items=len(ratings.catalogue.items),
         base=beginning.base,
     )
-    published.set_snapshot(snapshot)
-    return snapshot
+
+
+def write_state(shards: Shards, starts: Sequence[LogStart], live: LiveState, progress: Progress) -> None:
+    """Write feature rows and shards; a shard that has an `applied` offset already is left as it is.
+
+    Args:
+        shards: the state.
+        starts: by shard, where the log continues.
+        live: the stores.
+        progress: called with the share that is done.
+    """
+    progress(0.0)
+    profiles, features = live.profiles, live.features
+    features.apply()
+    features.write_users(shards.user_rows())
+    features.write_items(shards.item_rows())
+    progress(0.5)
+    positions = profiles.applied()
+    for shard, state in enumerate(shards.states):
+        if positions[shard] is None:
+            users = [user for user in shards.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
+            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, starts[shard])
+        progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
+
+
+def delete_generation(settings: Settings, name: str) -> None:
+    """Delete a generation of the state; first what workers need, without which none can write to it.
+
+    Raises:
+        Unreachable: if Redis does not answer.
+    """
+    from stores.feast.feature_store import Features
+
+    state = StateStores.of(settings, name)
+    state.profiles.delete_all()
+    features = Features(settings, name)
+    features.delete_all()
+    if name != FIRST:
+        features.forget()
+    state.published.delete_all()
+    Generations(state.profiles.client).forget(name)
 
 
 WAIT_S = 30.0
 """Seconds that Kafka gets to notice that the workers have left: more than the session of one that was killed."""
 
 
-def delete(settings: Settings, live: LiveState, progress: Callable[[bool, float], None]) -> None:
-    """Delete the live state and then log and archive, so that nothing is folded into the other's remains.
+def delete(settings: Settings, live: StateStores, progress: Callable[[bool, float], None]) -> None:
+    """Delete all generations of the state and then log and archive, so that nothing is folded into the other's remains.
 
     What was cut off is noted in Redis until all is gone. Called again, it deletes the rest.
 
     Args:
         settings: all settings.
-        live: the state.
+        live: the live generation.
         progress: told whether the log is being deleted, and the share that is done.
 
     Raises:
@@ -189,12 +232,13 @@ def delete(settings: Settings, live: LiveState, progress: Callable[[bool, float]
     progress(False, 0.0)
     require_no_workers(settings)
     live.published.begin_reset()
-    live.profiles.delete_all()
-    progress(False, 0.4)
-    live.features.delete_all()
-    progress(False, 0.8)
+    generations = Generations(live.profiles.client)
+    names = {live.generation, generations.live().previous or FIRST, *generations.unused()}
+    for place, name in enumerate(sorted(names, key=lambda name: name != live.generation)):
+        delete_generation(settings, name)
+        progress(False, 0.8 * (place + 1) / len(names))
+    generations.delete_all()
     DriftStore(live.profiles.client).delete_all()
-    live.published.delete_all()
     progress(True, 0.0)
     archive = Archive(settings.archive_folder)
     with archive.locked():

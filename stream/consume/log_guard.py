@@ -16,6 +16,7 @@ import math
 import threading
 import time
 from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 
 from settings import Settings
 from stores import Changes, Profiles, ShardLost
@@ -25,6 +26,7 @@ from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark
 from stores.redis.shard_log import ShardLogs
 from stream.metrics import Metrics
+from stream.redis_stores import RedisStores
 
 log = logging.getLogger("reelstream.stream")
 
@@ -43,16 +45,15 @@ class LogGuard:
 
     Args:
         settings: all settings.
-        profiles: the state.
+        stores: the state.
         metrics: of the worker.
 
     Attributes:
         stopped: by partition, the reason why it is stopped.
     """
 
-    def __init__(self, settings: Settings, profiles: Profiles, metrics: Metrics) -> None:
-        self._kafka, self._profiles, self._metrics = settings.kafka, profiles, metrics
-        self._logs = ShardLogs(profiles)
+    def __init__(self, settings: Settings, stores: RedisStores, metrics: Metrics) -> None:
+        self._kafka, self._stores, self._metrics = settings.kafka, stores, metrics
         self._probe = LogProbe(settings.kafka, settings.log_heads)
         self._lock = threading.Lock()
         self._stopped_at: dict[int, int | None] = {}
@@ -61,6 +62,15 @@ class LogGuard:
         self._checked_at = -math.inf
         self._lost: dict[int, tuple[tuple[int, int], ...]] = {}
         self.stopped: dict[int, str] = {}
+
+    @property
+    def _profiles(self) -> Profiles:
+        """The state of the generation that the worker follows."""
+        return self._stores.state.profiles
+
+    @property
+    def _logs(self) -> ShardLogs:
+        return ShardLogs(self._profiles)
 
     def start(self) -> None:
         """Check all partitions before any of them is read; raises Unreachable."""
@@ -168,12 +178,21 @@ class LogGuard:
             runs = self.runs(partition, *hole)
             if holds_events(hole, runs) or lost(hole, runs):
                 continue
-            transaction = self._profiles.begin(partition, [])
-            try:
-                if transaction.state.applied == applied:
-                    transaction.commit(end - 1, Changes({}, {}, {}, {}))
-                    self._profiles.set_visible_offsets({partition: end - 1})
-            except ShardLost:
-                continue
-            finally:
-                transaction.abandon()
+            with suppress(ShardLost):
+                skip_to(self._profiles, partition, applied, end - 1)
+
+
+def skip_to(profiles: Profiles, shard: int, applied: int, offset: int) -> None:
+    """Let a shard that stands at `applied` pass offsets that hold no event.
+
+    Raises:
+        ShardLost: if another worker has changed the shard.
+        Unreachable: if Redis does not answer.
+    """
+    transaction = profiles.begin(shard, [])
+    try:
+        if transaction.state.applied == applied:
+            transaction.commit(offset, Changes({}, {}, {}, {}))
+            profiles.set_visible_offsets({shard: offset})
+    finally:
+        transaction.abandon()

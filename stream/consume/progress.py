@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from faust.types import TP
 
 from settings import Settings
-from stores import DriftStore, Profiles, StoreError
+from stores import DriftStore, StoreError
 from stream.consume.log_guard import LogGuard
 from stream.health import Health
+from stream.redis_stores import RedisStores
 from stream.troubles import DRIFT, Troubles
 
 
@@ -17,17 +18,17 @@ class Progress:
     """The position up to which each partition is folded, as far as this worker knows.
 
     Args:
-        profiles: the state.
+        stores: the state.
     """
 
-    def __init__(self, profiles: Profiles) -> None:
-        self._profiles = profiles
+    def __init__(self, stores: RedisStores) -> None:
+        self._stores = stores
         self._last: dict[int, int] = {}
 
     @property
     def partitions(self) -> int:
         """Partitions of the log."""
-        return self._profiles.partitions
+        return self._stores.state.profiles.partitions
 
     def note(self, partition: int, offset: int) -> None:
         """Note the last offset that was folded just now."""
@@ -45,13 +46,14 @@ class Progress:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        applied = self._profiles.readable_applied()
+        profiles = self._stores.state.profiles
+        applied = profiles.readable_applied()
         for partition, offset in enumerate(applied):
             if offset is not None:
                 self._last[partition] = max(offset, self._last.get(partition, -1))
         return [
             None if offset is None else min(offset, -1 if visible is None else visible)
-            for offset, visible in zip(applied, self._profiles.visible_offsets(), strict=True)
+            for offset, visible in zip(applied, profiles.visible_offsets(), strict=True)
         ]
 
     def is_behind(self, read_from: Mapping[int, int]) -> bool:
@@ -60,7 +62,7 @@ class Progress:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        applied = self._profiles.applied()
+        applied = self._stores.state.profiles.applied()
         return any(
             (stands := applied[partition]) is not None and stands + 1 < offset
             for partition, offset in read_from.items()
@@ -74,15 +76,15 @@ class StartPositions:
     Args:
         settings: all settings.
         progress: of the ratings.
-        drift: of the feature log.
+        stores: which generation of the state is live, and the position in the feature log.
         guard: checks the log before any of it is read.
         health: tries again while a store does not answer.
     """
 
     def __init__(
-        self, settings: Settings, progress: Progress, drift: DriftStore, guard: LogGuard, health: Health
+        self, settings: Settings, progress: Progress, stores: RedisStores, guard: LogGuard, health: Health
     ) -> None:
-        self._settings, self._progress, self._drift = settings, progress, drift
+        self._settings, self._progress, self._stores = settings, progress, stores
         self._guard, self._health = guard, health
 
     def __call__(self) -> dict[TP, int | None]:
@@ -90,11 +92,12 @@ class StartPositions:
         return self._health.retrier("comparing the log with the state", self._read)
 
     def _read(self) -> dict[TP, int | None]:
+        self._stores.follow()
         self._guard.start()
         topic = self._settings.kafka.topic
         positions = {TP(topic, partition): offset for partition, offset in enumerate(self._progress.positions())}
         if self._settings.drift.enabled:
-            positions[TP(self._settings.kafka.features_topic, 0)] = counted(self._drift, self._health.troubles)
+            positions[TP(self._settings.kafka.features_topic, 0)] = counted(self._stores.drift, self._health.troubles)
         return positions
 
 

@@ -13,7 +13,7 @@ import faust
 from drift.events import Scored
 from features.columns import ItemTable
 from settings import Settings
-from stores import DriftTopics, FeatureBatch, LiveRun, Models, StoreError
+from stores import DriftTopics, FeatureBatch, LiveRun, Models, StateStores, StoreError
 from stream.consume.assignment import Assignment, Backlog
 from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.drift.counterfactual import CounterfactualList
@@ -49,7 +49,7 @@ def watch_drift(app: faust.App, settings: Settings, stores: RedisStores, health:
         health: failures, none of which stops the fold, and what the worker waits for.
         backlog: the ratings that wait for this worker.
     """
-    ranker = Ranker(settings, stores)
+    ranker = LiveRanker(settings, stores)
     feature_log = Assignment(app, settings.kafka.features_topic)
     drifting = Drifting(settings.drift, stores, DriftTopics(settings.kafka), ranker, feature_log, health)
 
@@ -77,11 +77,37 @@ def watch_drift(app: faust.App, settings: Settings, stores: RedisStores, health:
         loaded.set()
 
 
-class Ranker:
-    """The live ranker, connected when the first event is scored."""
+class LiveRanker:
+    """The live ranker, with the state of the generation that the worker follows."""
 
     def __init__(self, settings: Settings, stores: RedisStores) -> None:
-        self._settings, self._profiles, self._published = settings, stores.profiles, stores.published
+        self._settings, self._stores = settings, stores
+        self._ranker = Ranker(settings, stores.state)
+
+    def score(self, batch: FeatureBatch, run: LiveRun) -> Scored:
+        """Score the sampled events of a batch."""
+        return self._current().score(batch, run)
+
+    def read_counters(self) -> None:
+        """Read the items' counters before the first event is folded, so that a list can be made for it."""
+        self._current().read_counters()
+
+    def _current(self) -> Ranker:
+        if self._ranker.state is not self._stores.state:
+            self._ranker = Ranker(self._settings, self._stores.state)
+        return self._ranker
+
+
+class Ranker:
+    """The live ranker, connected when the first event is scored.
+
+    Attributes:
+        state: the generation of the state whose users and items the lists are made of.
+    """
+
+    def __init__(self, settings: Settings, state: StateStores) -> None:
+        self._settings, self.state = settings, state
+        self._profiles, self._published = state.profiles, state.published
 
     def score(self, batch: FeatureBatch, run: LiveRun) -> Scored:
         """Score the sampled events of a batch."""

@@ -82,7 +82,8 @@ class Drifting:
         health: Health,
     ) -> None:
         self._plan = plan_of(settings)
-        self._published, self._store, self._topics, self._ranker = stores.published, stores.drift, topics, ranker
+        self._published, self._store = stores.state.published, stores.drift
+        self._topics, self._ranker = topics, ranker
         self._feature_log, self._health = feature_log, health
         self._metrics = DriftMetrics(health.metrics.registry)
         self._failures = Failures()

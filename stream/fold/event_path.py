@@ -13,6 +13,9 @@ The order of effects, for the records of all partitions in a batch together:
                     says that they are there
     7. acknowledge  the records' offsets to Kafka
 
+A shard that is closed refuses the commit, because another generation of the state goes live (`lifecycle.rebuild`); the
+worker turns to the live generation, whose shards stand at the same offsets, and folds the same records into it.
+
 A crash between any two of them leads to redelivery. Records at or below `applied` change nothing, and the rows of their
 users are written again from the state. The feature log may then hold an event twice, identically; its reader goes by
 partition and offset.
@@ -30,14 +33,14 @@ import faust
 
 from features import Item
 from settings import Settings
-from stores import Gap, LogError, Logged, ShardLost, ShardTransaction, Skipped, Unreadable
+from stores import Closed, Gap, LogError, Logged, Profiles, ShardLost, ShardTransaction, Skipped, Unreadable
 from stream.consume.assignment import Assignment
 from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.consume.log_guard import LogGuard
 from stream.consume.progress import Progress
 from stream.exit import end, end_unexpectedly
 from stream.fold.shard_batch import ReadRuns, Rules, ShardBatch, ShardFold, fold_batch
-from stream.fold.stores import FoldStores
+from stream.fold.stores import FoldStores, FoldTopics
 from stream.health import Health
 from stream.redis_stores import RedisStores
 from stream.troubles import STORED_VALUES
@@ -71,6 +74,7 @@ class EventPath:
     ) -> None:
         self._settings, self._stores = settings, stores
         self._guard, self._progress, self._assignment, self._health = guard, progress, assignment, health
+        self._topics = FoldTopics.of(settings)
         self._fold: Fold | None = None
 
     @property
@@ -136,7 +140,9 @@ class EventPath:
         running = self._running(records)
         if not running:
             return {}, {}
-        fold = self._fold or self.prepare()
+        fold = self._fold
+        if fold is None or fold.profiles is not self._stores.state.profiles:
+            fold = self.prepare()
         with self._health.metrics.batch_seconds.time():
             folded, refused = fold(running)
         for partition, shard_fold in folded.items():
@@ -149,6 +155,8 @@ class EventPath:
                 errors[partition] = error
             else:
                 log.info("partition %d has gone to another worker", partition)
+        if any(isinstance(error, Closed) for error in errors.values()):
+            self._stores.follow()
         return folded, errors
 
     def _running(self, records: Mapping[int, Sequence[Logged]]) -> dict[int, Sequence[Logged]]:
@@ -166,13 +174,13 @@ class EventPath:
             self._guard.note({partition: fold.changes.tail})
 
     def prepare(self) -> Fold:
-        """Make ready to fold, which the first batch need not wait for then.
+        """Make ready to fold into the generation that the worker follows; the first batch need not wait for it then.
 
         Raises:
             NotPublished: if there is no catalogue that can be read.
             Unreachable: if Redis does not answer.
         """
-        stores = FoldStores.connect(self._settings, self._stores, self._health.troubles)
+        stores = FoldStores.connect(self._settings, self._stores.state, self._topics, self._health.troubles)
         self._fold = Fold(stores, self._settings.stream.max_future_s, self._guard.runs)
         return self._fold
 
@@ -195,6 +203,11 @@ class Fold:
         """The catalogue."""
         return self._stores.items
 
+    @property
+    def profiles(self) -> Profiles:
+        """The state."""
+        return self._stores.profiles
+
     def __call__(self, records: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, ShardFold], dict[int, LogError]]:
         """Fold consecutive records of some partitions; all partitions wait for Kafka and the feature store together.
 
@@ -203,8 +216,8 @@ class Fold:
 
         Returns:
             What was folded, by partition, and why other records could not be folded: `Gap` if the log lacks records,
-            `Skipped` if some were not delivered, `ShardLost` if another worker has taken the shard. Records before
-            those that are missing are folded.
+            `Skipped` if some were not delivered, `ShardLost` if another worker has taken the shard, `Closed` if
+            another generation of the state goes live. Records before those that are missing are folded.
 
         Raises:
             NotPublished: if a shard has no snapshot.
@@ -247,6 +260,9 @@ class Fold:
                 transaction = self._stores.profiles.begin(batch.shard, batch.pairs)
             except Unreadable as error:
                 refused[batch.shard] = Gap(str(error))
+                continue
+            except Closed as error:
+                refused[batch.shard] = error
                 continue
             transactions.callback(transaction.abandon)
             state = transaction.state

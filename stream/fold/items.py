@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 
 from features import Item, item_row, merge
 from settings import Settings
@@ -27,6 +26,7 @@ class ItemPublisher:
 
     def __init__(self, settings: Settings, stores: RedisStores, health: Health) -> None:
         self._settings, self._stores, self._health = settings, stores, health
+        self._features: tuple[str, Features] | None = None
 
     def publish(self, items: Mapping[int, Item]) -> None:
         """Publish all rows that changed since the last time, however long a store is away.
@@ -34,23 +34,25 @@ class ItemPublisher:
         A failure is reported: items are marked until they are published, and the fold need not end for that.
         """
         try:
-            published = self._health.retrier("publishing item counters", lambda: self._publish(items))
+            published = self._health.retrier("publishing item counters", lambda: self.publish_once(items))
             self._health.metrics.items.inc(published)
         except Exception as error:
             self._health.troubles.report(STORED_VALUES, f"items are not published: {error!r}", error=error)
 
-    @cached_property
-    def _features(self) -> Features:
+    def _features_of(self, generation: str) -> Features:
         """The feature store, of its own: it is not for use by several threads at once."""
-        return Features(self._settings)
+        if self._features is None or self._features[0] != generation:
+            self._features = generation, Features(self._settings, generation)
+        return self._features[1]
 
-    def _publish(self, items: Mapping[int, Item]) -> int:
+    def publish_once(self, items: Mapping[int, Item]) -> int:
         """Publish once; returns how many items.
 
         Raises:
             Unreachable: if a store does not answer; what was not published is published the next time.
         """
-        profiles = self._stores.profiles
+        state = self._stores.state
+        profiles = state.profiles
         dirty = profiles.take_dirty()
         if not dirty:
             return 0
@@ -59,7 +61,8 @@ class ItemPublisher:
         if left := sorted({*dirty} - {*readable}):
             message = f"the stored counters of item {left[0]} cannot be read, so that its row stays as it is"
             self._health.troubles.report(STORED_VALUES, message, len(left))
-        self._features.write_items((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
-        self._stores.published.tell_items(readable)
+        features = self._features_of(state.generation)
+        features.write_items((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
+        state.published.tell_items(readable)
         profiles.published()
         return len(readable)

@@ -7,22 +7,45 @@ from __future__ import annotations
 
 import logging
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from features import Item, Profile, Row, User, user_row
 from settings import Settings
-from stores import DriftTopics, NotPublished, Profiles, StoreError
+from stores import DriftTopics, Logged, NotPublished, Profiles, StateStores, StoreError
 from stores.feast.feature_store import Features
 from stores.kafka.dead_letters import DeadLetters
+from stores.kafka.producer import Refused
 from stream.fold.inputs import Inputs
 from stream.fold.shard_batch import Dead
-from stream.redis_stores import RedisStores
 from stream.troubles import DEAD_LETTERS, STORED_VALUES, Troubles
 
 log = logging.getLogger("reelstream.stream")
 
+FileDead = Callable[[Sequence[Dead]], Sequence[tuple[Logged, str, Refused]]]
+"""Files dead letters; gives those that Kafka refuses for good, with the reason why they are dead and Kafka's."""
+
 DEAD_WITHIN_S = 30.0
 """Seconds that Kafka gets to take a batch's dead letters, before the batch is tried again."""
+
+
+@dataclass(frozen=True)
+class FoldTopics:
+    """The topics that a fold writes to.
+
+    Attributes:
+        dead_letters: takes dead letters.
+        inputs: the feature log; None where drift is not watched.
+    """
+
+    dead_letters: FileDead
+    inputs: DriftTopics | None
+
+    @classmethod
+    def of(cls, settings: Settings) -> FoldTopics:
+        """The topics; the connection is made when it is first used."""
+        inputs = DriftTopics(settings.kafka) if settings.drift.enabled else None
+        return cls(DeadLetters(settings.kafka, DEAD_WITHIN_S), inputs)
 
 
 class FoldStores:
@@ -42,7 +65,7 @@ class FoldStores:
         items: Mapping[int, Item],
         profiles: Profiles,
         features: Features,
-        dead_letters: DeadLetters,
+        dead_letters: FileDead,
         troubles: Troubles,
         inputs: Inputs | None = None,
     ) -> None:
@@ -50,17 +73,18 @@ class FoldStores:
         self._features, self._dead_letters = features, dead_letters
 
     @classmethod
-    def connect(cls, settings: Settings, redis: RedisStores, troubles: Troubles) -> FoldStores:
-        """Connect to the stores.
+    def connect(cls, settings: Settings, state: StateStores, topics: FoldTopics, troubles: Troubles) -> FoldStores:
+        """Connect to the stores of a generation of the state.
 
         Raises:
             NotPublished: if there is no catalogue that can be read.
             OtherVersion: if the state holds other counts than are declared.
             Unreachable: if Redis does not answer.
         """
-        redis.published.require_state_version()
+        published = state.published
+        published.require_state_version()
         try:
-            items = redis.published.catalogue()
+            items = published.catalogue()
         except StoreError:
             raise
         except Exception as error:
@@ -68,10 +92,10 @@ class FoldStores:
                 f"the catalogue in Redis cannot be read ({error!r}); `reelstream publish` writes it again"
             ) from error
         inputs = None
-        if settings.drift.enabled:
-            inputs = Inputs(items, redis.published.others, settings.drift, DriftTopics(settings.kafka), troubles)
-        dead_letters = DeadLetters(settings.kafka, DEAD_WITHIN_S)
-        return cls(items, redis.profiles, Features(settings), dead_letters, troubles, inputs)
+        if topics.inputs is not None:
+            inputs = Inputs(items, published.others, settings.drift, topics.inputs, troubles)
+        features = Features(settings, state.generation)
+        return cls(items, state.profiles, features, topics.dead_letters, troubles, inputs)
 
     def log_dead(self, dead: Sequence[Dead]) -> None:
         """Append dead letters; returns once Kafka has them, or refuses them for good.

@@ -20,7 +20,6 @@ from offline.errors import DataError, RunError
 from offline.state import state_snapshot
 from settings import Settings, load
 from stores import FeatureBatch, LiveRun, OtherVersion, Published, Snapshot, Unreadable
-from stores.feast.feature_store import Features
 from stores.kafka.feature_log import FeatureLogError
 from stores.redis.packing import pack_profile, unpack_profile
 from stores.redis.published import RUN, STATE
@@ -146,8 +145,7 @@ def test_the_api_keeps_its_run_when_one_of_other_features_goes_live_and_a_new_pr
     published.begin_snapshot("a")
     published.set_snapshot(SNAPSHOT)
     published.client.set(RUN, live_run(list(DENSE_COLUMNS)).model_dump_json())
-    features = Features(redis)
-    running, started = (Follower(redis, published, features) for _ in range(2))
+    running, started = (Follower(redis) for _ in range(2))
     running.look()
     published.client.set(RUN, live_run(FEWER).model_copy(update={"run": "two"}).model_dump_json())
     running._look()

@@ -18,7 +18,8 @@ from cli.stream import held_out
 from features import Event, encode
 from offline.data import generate
 from settings import Settings
-from stores import DriftStore, Log, Logged, Profiles, connect, partition_of, producer
+from stores import DriftStore, Log, Logged, Profiles, StateStores, connect, partition_of, producer
+from stores.redis.connection import Client
 from tests.polling import until
 from tests.servers_fixture import own_environment
 from verify import Verified, verify
@@ -42,7 +43,12 @@ class System:
 
     settings: Settings
     events: list[Event]
-    profiles: Profiles
+    client: Client
+
+    @property
+    def profiles(self) -> Profiles:
+        """The users of the generation of the state that is live."""
+        return StateStores.live(self.settings, self.client).profiles
 
     @property
     def api(self) -> str:
@@ -161,8 +167,7 @@ def serving(folder: Path, data: Path, run: Path | None = None, **variables: str)
                 shutil.copytree(run, settings.runs / run.name)
             publish_run(settings, None, lambda *_: None)
             replayed, _ = held_out(settings)
-            profiles = Profiles(connect(settings.redis), settings.kafka.topic, settings.kafka.partitions)
-            running = System(settings, replayed, profiles)
+            running = System(settings, replayed, connect(settings.redis))
             running.wait_until_ready()
             yield running
         finally:

@@ -32,11 +32,9 @@ API = """
 from api.live import Follower
 from api.messages import RequestError
 from settings import load
-from stores import Published, connect
-from stores.feast.feature_store import Features
 
 settings = load()
-follower = Follower(settings, Published(connect(settings.redis)), Features(settings))
+follower = Follower(settings)
 follower._look()
 try:
     follower.require()

@@ -24,7 +24,7 @@ def second(system: System) -> Iterator[tuple[System, subprocess.Popen[bytes]]]:
     """A second API of the same system, and the system as it is seen through it."""
     with second_api(system) as (port, process):
         api = system.settings.api.model_copy(update={"port": port})
-        yield System(system.settings.model_copy(update={"api": api}), system.events, system.profiles), process
+        yield System(system.settings.model_copy(update={"api": api}), system.events, system.client), process
 
 
 def test_workers_are_exchanged_under_requests_without_a_failed_one(
