@@ -23,8 +23,9 @@ from hypothesis.stateful import (
 )
 
 from features import Event, EventError, Item, User, encode, user_row
+from lifecycle.catch_up import without_letters
 from settings import Settings
-from stores import Gap, Logged, ShardLost, connect, decode_event, partition_of
+from stores import Closed, Gap, Logged, ShardLost, connect, decode_event, partition_of
 from stores.feast.feature_store import Features
 from stream.fold.event_path import Fold
 from stream.fold.stores import FoldStores
@@ -65,6 +66,7 @@ class Stream(RuleBasedStateMachine):
         self.crashing = Crashing()
         self.profiles = CrashingProfiles(client, "ratings", SHARDS)
         self.profiles.crashing = self.crashing
+        self.generation = 1
         self.dead = DeadTopic(self.crashing)
         for shard in range(SHARDS):
             self.profiles.write_shard(shard, {}, {}, {}, [])
@@ -150,6 +152,29 @@ class Stream(RuleBasedStateMachine):
         if beyond < len(self.log[shard]):
             folded, refused = self.folds[shard]({shard: self.log[shard][beyond:]})
             assert not folded and isinstance(refused[shard], Gap)
+
+    @rule(shard=SHARD, count=COUNT)
+    def another_generation_of_the_state_goes_live(self, shard: int, count: int) -> None:
+        old, workers = self.profiles, self.folds
+        self.generation += 1
+        self.profiles = CrashingProfiles(old.client, "ratings", SHARDS, f"g{self.generation}")
+        self.profiles.crashing = self.crashing
+        features: Any = self.features
+        stores = FoldStores(ITEMS, self.profiles, features, without_letters, Troubles(lambda kind, n: None))
+        catching_up = Fold(stores, MAX_FUTURE_S, lambda shard, first, end: ())
+        old.close(60)
+        for each in range(SHARDS):
+            self.profiles.write_shard(each, {}, {}, {}, [])
+            if folded := self.log[each][: (old.applied()[each] or 0) + 1]:
+                assert not catching_up({each: folded})[1]
+        assert self.profiles.applied() == old.applied()
+        # A worker that does not know it yet is refused, and folds the same records into the new one.
+        began = self.acknowledged[shard]
+        if batch := self.log[shard][began : began + count]:
+            folds, refused = workers[shard]({shard: batch})
+            assert not folds and isinstance(refused[shard], Closed)
+        self.folds = [self.new_worker() for _ in range(SHARDS)]
+        self.fold(shard, count)
 
     @rule(count=COUNT, effect=st.sampled_from(EFFECTS), times=st.integers(1, 2), after=st.booleans())
     def a_worker_of_both_dies_in_a_batch(self, count: int, effect: str, times: int, after: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,20 @@ from cli.stream import held_out
 from features import Event, encode
 from offline.data import generate
 from settings import Settings
-from stores import DriftStore, Log, Logged, Profiles, StateStores, connect, partition_of, producer
+from stores import (
+    DriftStore,
+    Generations,
+    Log,
+    Logged,
+    Profiles,
+    StateStores,
+    Unreachable,
+    connect,
+    partition_of,
+    producer,
+)
 from stores.redis.connection import Client
+from stores.redis.generations import FIRST
 from tests.polling import until
 from tests.servers_fixture import own_environment
 from verify import Verified, verify
@@ -44,11 +56,14 @@ class System:
     settings: Settings
     events: list[Event]
     client: Client
+    generation: str = FIRST
 
     @property
     def profiles(self) -> Profiles:
-        """The users of the generation of the state that is live."""
-        return StateStores.live(self.settings, self.client).profiles
+        """The users of the generation of the state that is live; while Redis is down, of the one that was last."""
+        with suppress(Unreachable):
+            self.generation = Generations(self.client).live().name
+        return StateStores.of(self.settings, self.generation, self.client).profiles
 
     @property
     def api(self) -> str:

@@ -113,10 +113,14 @@ def rebuilt_state(system: System) -> dict[str, object]:
     rebuilt = run("-m", "cli", "rebuild")
     system.wait(60)
     userid = system.events[0].userid
-    row = "import json; from settings import load; from stores.feast.feature_store import Features; "
+    row = (
+        "import json; from settings import load; from stores import StateStores; "
+        "from stores.feast.feature_store import Features; "
+        "features = Features(load(), StateStores.live(load()).generation); "
+    )
     return {
         "rebuild": rebuilt,
-        "row": run("-c", f"{row} print(json.dumps(Features(load()).users([{userid}])[{userid}]))")[1],
+        "row": run("-c", f"{row} print(json.dumps(features.users([{userid}])[{userid}]))")[1],
         "api": run("-c", API)[1],
         "verify": run("-m", "cli", "verify", "--json"),
     }
