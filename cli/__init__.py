@@ -4,6 +4,7 @@ lifecycle, doctor              up, down, status; doctor
 models, evaluate               train, publish; evaluate
 stream, recommend              replay, rate, verify; rec
 adopt, rebuild, archive        adopt; rebuild; archive
+backup                         backup, restore
 data, bench, dead, drift       groups of commands
 demo                           demo
 console, background, aside     output and progress; the background replay; running at the lowest priority
@@ -50,6 +51,8 @@ COMMANDS = {
     "verify": "stream",
     "doctor": "doctor",
     "archive": "archive",
+    "backup": "backup",
+    "restore": "backup",
     "adopt": "adopt",
     "rebuild": "rebuild",
     "demo": "demo",

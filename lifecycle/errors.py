@@ -6,4 +6,4 @@ from settings import ReelstreamError
 
 
 class LifecycleError(ReelstreamError):
-    """A rebuild, or a switch of generations, that cannot be made."""
+    """A rebuild, a switch of generations, a backup or a restore that cannot be made."""

@@ -10,7 +10,7 @@
     │   ├── NotReady         a component does not answer
     │   └── NotRunning       a component is not there
     ├── Busy                 a replay is running already                                  cli/
-    ├── LifecycleError       a rebuild or a switch of generations that cannot be made     lifecycle/
+    ├── LifecycleError       a rebuild, switch, backup or restore that cannot be made     lifecycle/
     ├── OfflineError                                                                      offline/
     │   ├── DataError        the ratings are missing or malformed
     │   ├── RunError         a training run is missing, incomplete or of other data

@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         return self.state / "archive"
 
     @property
+    def restore_note(self) -> Path:
+        """The file that says which backup is being restored, and how far that is."""
+        return self.state / "restoring.json"
+
+    @property
     def archiver_status(self) -> Path:
         """The file in which the running archiver says how it is."""
         return self.state / "archiver.json"

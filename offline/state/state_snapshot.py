@@ -88,10 +88,7 @@ def write(
         NotPublished: if there is no state.
         Unreachable: if Redis does not answer.
     """
-    now = datetime.now(UTC)
-    name = now.strftime("%Y%m%dT%H%M%S%fZ")
-    folder = settings.state / "snapshots" / name
-    folder.mkdir(parents=True)
+    now, folder = _begin(settings)
     userids = sorted(profiles.userids())
     files = []
     for shard in range(profiles.partitions):
@@ -103,20 +100,59 @@ def write(
         view = view_shard(profiles, shard)
         counters = {itemid: pack_counter(counter) for itemid, counter in view.counters.items()}
         dead = {} if shard in restart else dict(view.dead)
-        packed: bytes = msgpack.packb({"users": users, "counters": counters, "dead": dead})
-        _path(folder, shard).write_bytes(packed)
-        files.append(
-            ShardFile(
-                sha256=hashlib.sha256(packed).hexdigest(),
-                users=len(users),
-                items=len(counters),
-                next_offset=next_offsets[shard],
-            )
-        )
+        files.append(_write_shard(folder, shard, users, counters, dead, next_offsets[shard]))
         progress((shard + 1) / profiles.partitions)
+    return _complete(folder, now, data_hash, log, files)
+
+
+def save(settings: Settings, state: Beginning, data_hash: str, log: LogIdentity) -> str:
+    """Write a state in memory, which a log follows; its name.
+
+    Args:
+        state: the state, and where the log is folded from.
+        data_hash: SHA-256 of the data set that it began with.
+        log: the log that follows.
+    """
+    now, folder = _begin(settings)
+    files = []
+    for shard, of_shard in enumerate(state.shards.states):
+        users = {
+            userid: (pack_profile(profile), dict(of_shard.seen[userid]))
+            for userid, profile in of_shard.profiles.items()
+        }
+        counters = {itemid: pack_counter(counter) for itemid, counter in of_shard.counters.items()}
+        dead, next_offset = dict(state.dead[shard]), state.next_offsets[shard]
+        files.append(_write_shard(folder, shard, users, counters, dead, next_offset))
+    return _complete(folder, now, data_hash, log, files)
+
+
+def _begin(settings: Settings) -> tuple[datetime, Path]:
+    """The time of a new snapshot, and its folder, which is named after it."""
+    now = datetime.now(UTC)
+    folder = settings.state / "snapshots" / now.strftime("%Y%m%dT%H%M%S%fZ")
+    folder.mkdir(parents=True)
+    return now, folder
+
+
+def _write_shard(
+    folder: Path,
+    shard: int,
+    users: Mapping[int, tuple[bytes, dict[int, tuple[int, int]]]],
+    counters: Mapping[int, bytes],
+    dead: Mapping[str, int],
+    next_offset: int,
+) -> ShardFile:
+    packed: bytes = msgpack.packb({"users": users, "counters": counters, "dead": dead})
+    _path(folder, shard).write_bytes(packed)
+    sha256 = hashlib.sha256(packed).hexdigest()
+    return ShardFile(sha256=sha256, users=len(users), items=len(counters), next_offset=next_offset)
+
+
+def _complete(folder: Path, now: datetime, data_hash: str, log: LogIdentity, files: list[ShardFile]) -> str:
+    """Write the manifest, with which a snapshot is complete; its name."""
     manifest = StateSnapshot(
         profiles_version=PROFILES_VERSION,
-        name=name,
+        name=folder.name,
         created=now.isoformat(timespec="seconds"),
         data_hash=data_hash,
         cluster=log.cluster,
@@ -124,7 +160,7 @@ def write(
         shards=files,
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
-    return name
+    return manifest.name
 
 
 def read(settings: Settings, name: str, archive: Shards) -> Beginning:

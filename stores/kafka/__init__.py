@@ -4,6 +4,7 @@ log, record, topics             reading the log; its records and partitions; top
 producer                        appending without losing or repeating a record
 dead_letters, feature_log       the topics `ratings.dead` and `ratings.features`
 log_check, log_probe            the check that the log is the state's own
+new_log                         an empty log that continues at given offsets
 log_heads, batch_headers        the furthest records seen; offsets that never held an event
 client                          clients of kafka-python, which `compat` patches
 """

@@ -6,6 +6,6 @@ packing, readable             values as bytes; reading them where some are damag
 published, live               catalogue, snapshot and live run
 generations, state_stores     which generation of the state is live; the stores of one
 publish_lock                  the lock of publishing
-drift                         what drift monitoring has found
+drift, drift_record           what drift monitoring has found; a copy of it
 connection                    connections
 """

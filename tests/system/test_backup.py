@@ -1,0 +1,294 @@
+"""A backup under load, restored into an empty system; damaged, killed, and made again."""
+
+from __future__ import annotations
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+import servers
+from bench import Load
+from features import Event, encode
+from lifecycle.backup_folder import BackupFolder, BackupManifest
+from offline.data import readers
+from offline.data.split import split
+from offline.state.snapshot import Beginning
+from producers import dead_events
+from settings import Settings
+from stores import Log, Logged, connect, producer
+from stores.archive.archive import Archive
+from tests.servers_fixture import own_environment
+from tests.system.conftest import SMALL, System
+from verify.log import Expected
+
+pytestmark = pytest.mark.timeout(900)
+
+EVENTS_PER_S = 200
+REQUESTS_PER_S = 20
+MALFORMED_EVERY = 100
+
+
+@pytest.fixture(autouse=True)
+def _start_over(system: System) -> Iterator[None]:
+    servers.up(system.settings)
+    system.start_over()
+    system.wait_until_ready()
+    yield
+    system.start_over()
+
+
+def line(*words: str) -> list[str]:
+    return [sys.executable, "-m", "cli", *words]
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(line(*words), check=False, capture_output=True, text=True, timeout=300)
+
+
+def succeed(*words: str) -> dict:
+    done = command(*words, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def refuse(*words: str) -> str:
+    """The one line of a command that must fail."""
+    done = command(*words)
+    assert done.returncode == 1, done.stdout
+    told = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
+    assert len(told) == 1 and "Traceback" not in done.stderr, done.stderr
+    return told[0]
+
+
+class Stream:
+    """Ratings at a steady rate, some of them malformed, until it is stopped.
+
+    Attributes:
+        sent: records that Kafka acknowledged.
+        failure: the error that ended it; None for none.
+    """
+
+    def __init__(self, system: System) -> None:
+        self._system, self._random = system, random.Random(11)
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._send)
+        self.sent = 0
+        self.failure: BaseException | None = None
+
+    def _send(self) -> None:
+        system, every = self._system, 0.1
+        users, items = sorted({event.userid for event in system.events}), system.catalogue_items()
+        ts = max(event.ts for event in system.events)
+        with closing(producer(system.settings.kafka)) as kafka:
+            while not self._stopping.wait(every):
+                ts += 1
+                events = [
+                    Event(self._random.choice(users), self._random.choice(items), self._random.randint(1, 5), ts)
+                    for _ in range(int(EVENTS_PER_S * every))
+                ]
+                records = [(*encode(event), system.partition(event.userid)) for event in events]
+                if ts % (MALFORMED_EVERY * every) == 0:
+                    records.append((b"1", b"not an event", system.partition(1)))
+                try:
+                    system.send(records, kafka)
+                except BaseException as error:
+                    self.failure = error
+                    return
+                self.sent += len(records)
+
+    @contextmanager
+    def running(self) -> Iterator[Stream]:
+        self._thread.start()
+        try:
+            yield self
+        finally:
+            self._stopping.set()
+            self._thread.join()
+
+
+@contextmanager
+def empty_system(folder: Path, events: list[Event]) -> Iterator[System]:
+    """A machine with all servers and nothing in them, not even the ratings."""
+    (folder / "no-data").mkdir()
+    with own_environment(folder / "state", ML1M_DIR=str(folder / "no-data"), **SMALL) as settings:
+        try:
+            servers.up(settings)
+            with closing(connect(settings.redis)) as client:
+                yield System(settings, events, client)
+        finally:
+            servers.down(settings)
+
+
+def letters(settings: Settings) -> list[tuple[int, int, str]]:
+    return sorted((letter.partition, letter.offset, letter.reason) for letter in dead_events(settings.kafka))
+
+
+def position(record: Logged) -> tuple[int, int]:
+    return record.partition, record.offset
+
+
+def require_own_records(settings: Settings, manifest: BackupManifest, original: System) -> None:
+    """The archive of a restored system holds the records of the original below the offsets of the backup."""
+    archive = Archive(settings.archive_folder)
+    restored = [
+        record for shard in range(len(manifest.ends)) for file in archive.files(shard) for record in archive.read(file)
+    ]
+    expected = [record for record in original.log() if record.offset < manifest.ends[record.partition]]
+    assert len(expected) > 0
+    assert restored == sorted(expected, key=position)
+
+
+def require_own_state(restored: System, manifest: BackupManifest, original: System) -> None:
+    """A restored system holds the state that follows from the original's data and log up to the backup."""
+    ratings = readers.load(original.settings)
+    places, partitions = split(ratings, original.settings.data).offline, len(manifest.ends)
+    with closing(Log(original.settings.kafka)) as log:
+        beginning = Beginning.offline(ratings, places, partitions)
+        expected = Expected(beginning, ratings.catalogue.items, log, original.settings.stream.max_future_s)
+        expected.fold_to(dict(enumerate(manifest.ends)))
+    userids = expected.userids()
+    assert restored.profiles.userids() == userids
+    assert restored.profiles.read_users(sorted(userids)) == {userid: expected.user(userid) for userid in userids}
+    for shard in range(partitions):
+        assert restored.profiles.shard_counters(shard) == expected.counters(shard)
+    assert restored.profiles.applied() == [end - 1 for end in manifest.ends]
+    assert restored.profiles.dead() == sum(expected.dead, Counter())
+
+
+def back_up_under_load(system: System, folder: str) -> None:
+    """Make two backups under load, which fail no request, and the second of which copies little."""
+    load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
+    with Stream(system).running() as stream:
+        load.start()
+        time.sleep(3.0)
+        first = succeed("backup", folder)
+        time.sleep(1.0)
+        second = succeed("backup", folder)
+        time.sleep(1.0)
+        answers = load.stop()
+    assert stream.failure is None
+    assert len(answers) > 3 * REQUESTS_PER_S and {request.status for request in answers} == {200}
+    assert 0 < sum(first["ends"]) < sum(second["ends"]) < stream.sent
+    # The second copied the new part of each shard, dead letters and drift, and neither the history nor the run.
+    assert second["files_copied"] <= system.settings.kafka.partitions + 3
+    assert second["bytes_copied"] < first["bytes_copied"] / 2
+    assert BackupFolder(Path(folder)).names() == [first["name"], second["name"]]
+    print(f"first: {first}\nsecond: {second}\nslowest request: {max(request.ms for request in answers):.0f} ms")
+
+
+def require_goes_on(system: System, ends: list[int]) -> None:
+    """A new rating counts, at the offset that follows, and leaves the next list."""
+    userid = system.events[0].userid
+    before = system.profiles.read_users([userid])[userid][0].n
+    item = system.rec(userid=userid, size=1)["item_list"][0]["itemid"]
+    answer = system.rate(userid, item, 5)
+    assert answer["offset"] == ends[answer["partition"]]
+    system.wait()
+    assert system.profiles.read_users([userid])[userid][0].n == before + 1
+    assert item not in {each["itemid"] for each in system.rec(userid=userid)["item_list"]}
+    assert system.verify().differences == 0
+
+
+def test_a_backup_under_load_is_restored_into_an_empty_system_which_goes_on(system: System, tmp_path: Path) -> None:
+    folder = str(tmp_path / "backups")
+    back_up_under_load(system, folder)
+    system.wait(60.0)
+    manifest = BackupFolder(Path(folder)).manifest()
+    mine = [letter for letter in letters(system.settings) if letter[1] < manifest.ends[letter[0]]]
+    assert mine
+    with empty_system(tmp_path, system.events) as other:
+        killed = subprocess.Popen(line("restore", folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(3 + 8 * random.SystemRandom().random())
+        killed.send_signal(signal.SIGKILL)
+        if killed.wait() != 0:
+            done = succeed("restore", folder)
+            assert done["ends"] == manifest.ends and done["run"] == manifest.run
+        # The command that was killed had stopped the worker.
+        servers.up(other.settings)
+        other.wait_until_ready()
+        verified = other.verify()
+        assert verified.differences == 0, verified.differing
+        require_own_state(other, manifest, system)
+        require_own_records(other.settings, manifest, system)
+        assert letters(other.settings) == mine
+        with closing(Log(other.settings.kafka)) as log:
+            assert log.begins() == log.ends() == dict(enumerate(manifest.ends))
+        require_goes_on(other, manifest.ends)
+        # What was restored can be backed up, and is not restored over.
+        assert "not empty" in refuse("restore", folder)
+        assert sum(succeed("backup", folder)["ends"]) == sum(manifest.ends) + 1
+
+
+def test_a_backup_killed_at_any_moment_is_no_backup_and_the_next_one_is_whole(system: System, tmp_path: Path) -> None:
+    folder = BackupFolder(tmp_path / "backups")
+    system.send_events(system.events)
+    system.wait()
+    made = 0
+    for _ in range(4):
+        killed = subprocess.Popen(
+            line("backup", str(folder.folder)), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        time.sleep(1 + 4 * random.SystemRandom().random())
+        killed.send_signal(signal.SIGKILL)
+        made += killed.wait() == 0
+        names = folder.names() if folder.folder.is_dir() else []
+        for name in names:
+            folder.check(folder.manifest(name), lambda share: None)
+    before = len(folder.names()) if folder.folder.is_dir() else 0
+    assert made <= before
+    done = succeed("backup", str(folder.folder))
+    assert len(folder.names()) == before + 1
+    assert succeed("backup", str(folder.folder), "--check")["name"] == done["name"]
+    needed = {stored.sha256 for name in folder.names() for stored in folder.manifest(name).files.values()}
+    assert {path.name for path in (folder.folder / "files").iterdir()} == needed
+    assert sum(done["ends"]) == len(system.events)
+    assert system.verify().differences == 0
+
+
+def test_a_damaged_file_is_found_by_its_hash_and_nothing_is_restored(system: System, tmp_path: Path) -> None:
+    folder = BackupFolder(tmp_path / "backups")
+    system.send_events(system.events[:100])
+    succeed("backup", str(folder.folder))
+    assert "not empty" in refuse("restore", str(folder.folder))
+    path, stored = next(
+        (path, stored) for path, stored in folder.manifest().files.items() if path.startswith("archive/shard=")
+    )
+    content = folder.folder / "files" / stored.sha256
+    content.write_bytes(content.read_bytes()[:-1] + b"?")
+    assert path in refuse("backup", str(folder.folder), "--check")
+    assert path in refuse("restore", str(folder.folder))
+    # As the message says: deleted, it is copied again.
+    content.unlink()
+    succeed("backup", str(folder.folder))
+    assert succeed("backup", str(folder.folder), "--check")["damaged"] == 0
+    # A damaged archive is found before it replaces what is whole.
+    file = next(file for shard in range(8) for file in Archive(system.settings.archive_folder).files(shard))
+    archived = Archive(system.settings.archive_folder).path(file)
+    whole = archived.read_bytes()
+    archived.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    elsewhere = BackupFolder(tmp_path / "elsewhere")
+    assert "hash" in refuse("backup", str(elsewhere.folder))
+    assert elsewhere.names() == []
+    archived.write_bytes(whole)
+    system.wait()
+    assert system.verify().differences == 0
+
+
+def test_a_folder_in_the_state_folder_or_with_other_settings_is_refused(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "in the state folder" in refuse("backup", str(system.settings.state / "backups"))
+    assert "no complete backup" in refuse("restore", str(tmp_path))
+    succeed("backup", str(tmp_path / "backups"))
+    monkeypatch.setenv("REELSTREAM_STREAM__MAX_FUTURE_S", "1")
+    assert "stream.max_future_s" in refuse("restore", str(tmp_path / "backups"))
