@@ -38,6 +38,7 @@ COPY --from=train-packages /opt/venv /opt/venv
 COPY producers ./producers
 COPY offline ./offline
 COPY verify ./verify
+COPY lifecycle ./lifecycle
 COPY servers ./servers
 COPY bench ./bench
 COPY dashboards ./dashboards
