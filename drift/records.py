@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
-import pydantic_core
 from pydantic import AliasChoices, BaseModel, Field, model_validator
 
 from features.stored import FIRST_VERSION, Record
@@ -135,17 +134,9 @@ class Alarm(Record):
     group: str = ""
 
     @classmethod
-    def read(cls, stored: bytes | str) -> Self:
-        """The alarm in what is stored; one of the version 1 is migrated.
-
-        Raises:
-            VersionError: if it has any other version.
-            ValueError: if it is no alarm.
-        """
-        fields = pydantic_core.from_json(stored)
-        if isinstance(fields, dict) and fields.get("schema_version", FIRST_VERSION) == FIRST_VERSION:
-            return cls.model_validate(fields)
-        return super().read(stored)
+    def migrated_versions(cls) -> tuple[int, ...]:
+        """The first version, which `_migrate` reads."""
+        return (FIRST_VERSION,)
 
     @model_validator(mode="before")
     @classmethod

@@ -5,6 +5,7 @@ A record that was stored before records had versions has the version 1.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Self
 
 import pydantic_core
@@ -21,7 +22,8 @@ class VersionError(ValueError):
 class Record(BaseModel):
     """A record with a version.
 
-    A subclass whose layout changes gives `schema_version` another default, and migrates in `read` what it can.
+    A subclass whose layout changes gives `schema_version` another default, and names the older versions that it
+    migrates, in a validator of the mode "before".
 
     Attributes:
         schema_version: of the layout.
@@ -34,13 +36,20 @@ class Record(BaseModel):
         """The record in what is stored.
 
         Raises:
-            VersionError: if it has another version.
+            VersionError: if it has a version that is neither today's nor migrated.
             ValueError: if it is not such a record.
         """
         fields = pydantic_core.from_json(stored)
         if isinstance(fields, dict):
-            require_version(fields.get("schema_version", FIRST_VERSION), cls.current_version())
+            version = fields.get("schema_version", FIRST_VERSION)
+            if type(version) is not int or version not in cls.migrated_versions():
+                require_version(version, cls.current_version())
         return cls.model_validate(fields)
+
+    @classmethod
+    def migrated_versions(cls) -> Collection[int]:
+        """Older versions that this release reads too."""
+        return ()
 
     @classmethod
     def current_version(cls) -> int:
