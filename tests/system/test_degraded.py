@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -105,11 +106,12 @@ def test_without_the_feature_store_the_last_known_attributes_are_used(
         redis = system.settings.redis.model_copy(update={"port": 1})
         nowhere = Features(system.settings.model_copy(update={"redis": redis}))
         recommender: Recommender = parts.recommender
-        monkeypatch.setattr(recommender, "_features", nowhere)
+        live = parts.follower.require()
+        monkeypatch.setattr(parts.follower, "live", replace(live, features=nowhere))
         answer = recommender.recommend(RecommendationRequest(userid=userid, size=20, explain=True))
         assert answer.degraded == ["feast"]
         assert answer.items == whole.items
-        row = Features(system.settings).users([userid])[userid]
+        row = live.features.users([userid])[userid]
         assert [getattr(recommender._attributes.of(userid), name) for name in USER_ATTRIBUTES] == [
             row[name] for name in USER_ATTRIBUTES
         ]
