@@ -136,13 +136,13 @@ def test_drift_state_that_cannot_be_read_is_reset(system: System, key: str, valu
     system.send_events([Event(next(USERS), items[n % len(items)], 1 + n % 5, 1000 + n) for n in range(600)])
     system.wait(60)
     fold_one(system)
-    until(lambda: "drift" in troubles(system), 30)
+    until(lambda: "drift" in troubles(system), 90)
     # In the health, junk of another test may follow, which the reset has counted again.
     reported = [line for line in log.read_bytes()[before:].decode().splitlines() if "drift: " in line]
     assert any("reset" in line or "cannot be read" in line for line in reported), reported
     # It is reported before it is reset, which the next batch does.
     until(lambda: position_of(store) >= 0, 60)
-    until(lambda: events_of(store) > 0, 30)
+    until(lambda: events_of(store) > 0, 90)
 
 
 def test_a_profile_that_cannot_be_read_is_reported_and_its_events_come_back_once_it_is_mended(
