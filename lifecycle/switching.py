@@ -67,7 +67,7 @@ class Switched:
 
 @dataclass(frozen=True)
 class Switching:
-    """What a switch needs, under the lock.
+    """Settings and generations of a switch, made under the lock.
 
     Attributes:
         settings: all settings.

@@ -56,7 +56,7 @@ def _require_archiver(settings: Settings) -> None:
 
 
 def _archiver_status(settings: Settings) -> dict[str, object]:
-    """What the archiver that is running says.
+    """Report of the archiver that is running.
 
     Raises:
         NotYet: if none is, or if it has said nothing for a while.

@@ -1,4 +1,4 @@
-"""What drift has found so far, to be kept where the log and its counts are not: findings, alarms, acknowledgements."""
+"""Findings of drift so far, to be kept where the log and its counts are not: findings, alarms, acknowledgements."""
 
 from __future__ import annotations
 

@@ -78,7 +78,7 @@ class LogStart:
     lost: Sequence[tuple[int, int]] = ()
 
     def fields(self) -> dict[str, str]:
-        """What the shard notes of its log."""
+        """The fields that the shard stores about its log."""
         fields = {"cluster": self.log.cluster, "topic": self.log.topic} if self.log else {}
         if self.tail is not None:
             fields["tail"] = str(self.tail)

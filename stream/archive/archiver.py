@@ -22,7 +22,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class Position:
-    """How far the archive of a partition is.
+    """Progress of the archive of a partition.
 
     Attributes:
         partition: its number.
@@ -90,7 +90,7 @@ class Archiver:
         return full or (waiting > 0 and (everything or self._is_old(partition)))
 
     def positions(self) -> list[Position]:
-        """How far the archive of each partition is, compared with the log as it is now.
+        """Return the progress of the archive of each partition, compared with the log as it is now.
 
         Raises:
             ArchiveError: if the archive is damaged.
