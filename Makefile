@@ -63,7 +63,7 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -r $(PACKAGES)
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadgroup
 
 faults: setup
 	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))
