@@ -35,9 +35,9 @@ class Choice:
             raise ReelstreamError("--at: must be PARTITION:OFFSET, for example 3:17")
 
     def __call__(self, event: DeadLetter) -> bool:
-        """Return whether a letter is selected."""
+        """Return whether a letter is selected. A position never selects a record that is no letter."""
         return (self._reason is None or self._reason in event.reason) and (
-            self._at is None or self._at == f"{event.partition}:{event.offset}"
+            self._at is None or (event.readable and self._at == f"{event.partition}:{event.offset}")
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ import pytest
 import requests
 from kafka import KafkaProducer
 
+import api.live
 import servers
 from cli.models import publish_run
 from cli.stream import held_out
@@ -124,9 +126,10 @@ class System:
         until(folded, seconds, lambda: f"{ends}, {self.profiles.visible_offsets()}")
 
     def wait_for_items(self) -> None:
-        """Wait until the stream has folded the whole log and published the items that it changed."""
+        """Wait until the stream has folded the whole log, and the API has read the items that this changed."""
         self.wait()
         until(lambda: not self.profiles.unpublished())
+        time.sleep(4 * api.live.EVERY_S)  # it looks that often, and a look takes time
 
     def wait_for_drift(self, seconds: float = 60.0) -> None:
         """Wait until the stream has folded the whole log, and drift has counted what it folded."""

@@ -101,7 +101,9 @@ def send_one(system: System, partition: int, value: bytes | None, key: bytes = b
 
 def letter_at(system: System, partition: int, offset: int):
     found = [
-        each for each in dead_events(system.settings.kafka) if (each.partition, each.offset) == (partition, offset)
+        each
+        for each in dead_events(system.settings.kafka)
+        if each.readable and (each.partition, each.offset) == (partition, offset)
     ]
     return found[0] if found else None
 

@@ -80,9 +80,9 @@ export function sync(parent, items, key, make, update = () => {}) {
       child.dataset.key = name;
     }
     known.delete(name);
-    update(child, item, number);
     if (child === place) place = place.nextElementSibling;
     else parent.insertBefore(child, place);
+    update(child, item, number); // on the page by now: a chart drawn before has a width of its own
   }
   for (const child of known.values()) child.remove();
 }

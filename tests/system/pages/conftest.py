@@ -45,3 +45,4 @@ def arriving(system: System) -> Iterator[None]:
         done.set()
         sending.join()
     assert not failed
+    system.wait()

@@ -30,6 +30,7 @@ def test_a_page_loads_without_an_error_while_ratings_arrive(
 ) -> None:
     with Visit(browser, system.api, width, scheme) as visit:
         opened = visit.open(f"/{page}")
+        assert visit.fits()
         opened.wait_for_timeout(1000)
         visit.shoot(f"{page}-{width}-{scheme}")
         assert visit.troubles == []
