@@ -116,7 +116,9 @@ class Readiness(AnswerModel):
 
     status: Literal["ok", "not ready"]
     checks: dict[Check, bool]
-    waits_for: str | None = Field(None, description="what is missing")
+    waits_for: str | None = Field(
+        None, description="what is missing; with the status ok, the reason why lists are not the best ones"
+    )
     stopped: dict[str, str] | None = Field(
         None, description="by partition, the reason why its events are not folded; its ratings are refused with 503"
     )

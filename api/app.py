@@ -113,8 +113,8 @@ def readiness_of(services: Services) -> Readiness:
         "log": not stopped,
     }
     missing: dict[str, Any] = {}
-    if follower.waits_for:
-        missing["waits_for"] = follower.waits_for
+    if waits_for := follower.waits_for or follower.limited_by:
+        missing["waits_for"] = waits_for
     if stopped:
         missing["stopped"] = {str(partition): why for partition, why in sorted(stopped.items())}
     return Readiness(status="ok" if all(checks.values()) else "not ready", checks=checks, **missing)

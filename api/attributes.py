@@ -24,7 +24,7 @@ class Attributes:
 
     def remember(self, userid: int, row: Row) -> User:
         """Remember the attributes in a user's feature row; the user whom they describe."""
-        gender, age, occupation = (cast(int, row[name]) for name in USER_ATTRIBUTES)
+        gender, age, occupation = (cast(int, row.get(name, UNKNOWN)) for name in USER_ATTRIBUTES)
         user = User(userid, gender, age, occupation)
         with self._lock:
             self._known[userid] = user

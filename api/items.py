@@ -35,7 +35,7 @@ class LiveItems:
         self.counters = RecentCounters(**columns, half_life_days=half_life_days)
 
     def update(self, rows: Mapping[int, Row]) -> None:
-        """Take new rows; one that is older than what is held changes nothing."""
+        """Take new rows; one that is older than what is held changes nothing, a count that one lacks is 0."""
         if not rows:
             return
         column = self.table.column(np.array(list(rows), dtype=np.int64))
@@ -44,5 +44,5 @@ class LiveItems:
         self._version[column[newer]] = version[newer]
         columns = {name: getattr(self.counters, name).copy() for name in COLUMNS}
         for name, values in columns.items():
-            values[column[newer]] = np.array([row[name] for row in rows.values()], dtype=np.int64)[newer]
+            values[column[newer]] = np.array([row.get(name, 0) for row in rows.values()], dtype=np.int64)[newer]
         self.counters = RecentCounters(**columns, half_life_days=self.counters.half_life_days)

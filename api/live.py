@@ -15,6 +15,7 @@ from stores import (
     LiveGeneration,
     LiveRun,
     NotPublished,
+    OtherVersion,
     Profiles,
     StateStores,
     StoreError,
@@ -23,6 +24,8 @@ from stores import (
 )
 from stores.feast.feature_store import Features
 from stores.redis.connection import Client
+from stores.redis.earlier_profiles import EarlierProfiles
+from stores.redis.earlier_state import EarlierState
 from stores.redis.generations import FIRST
 
 log = logging.getLogger("reelstream.api")
@@ -49,12 +52,16 @@ class Live:
         items: the items of the generation.
         profiles: its users, in Redis.
         features: its feature rows, in Feast.
+        not_followed: the reason why no worker folds events into the generation; None where they do.
+        not_ranked: the reason why the run's ranker is not asked; None where it is.
     """
 
     run: LiveRun
     items: LiveItems
     profiles: Profiles
     features: Features
+    not_followed: str | None = None
+    not_ranked: str | None = None
 
 
 class OpenGeneration:
@@ -65,12 +72,20 @@ class OpenGeneration:
         name: of the generation.
         client: Redis.
         stopping: set when the process ends.
+
+    Attributes:
+        state: its stores.
+        features: its feature rows, in Feast.
+        profiles: its users, as this release reads them.
+        earlier: its version, if that is not the declared one.
     """
 
     def __init__(self, settings: Settings, name: str, client: Client, stopping: threading.Event) -> None:
         self._settings, self._stopping = settings, stopping
         self.state = StateStores.of(settings, name, client)
         self.features = Features(settings, name)
+        self.profiles = self.state.profiles
+        self.earlier: EarlierState | None = None
         self._notice = "0-0"
         self._read_at = 0.0
         self._items: LiveItems | None = None
@@ -81,14 +96,17 @@ class OpenGeneration:
 
         Raises:
             NotPublished: if the generation has no snapshot.
-            OtherVersion: if it was made with other counts than are declared.
+            OtherVersion: if its snapshot or catalogue is of another version.
             Unreachable: if a store does not answer.
         """
         published = self.state.published
         snapshot = published.snapshot()
         if snapshot is None:
             raise NotPublished(UNPUBLISHED)
-        published.require_state_version()
+        earlier = published.earlier_state()
+        if earlier != self.earlier:
+            self.earlier = earlier
+            self.profiles = EarlierProfiles(self.state.profiles, earlier) if earlier else self.state.profiles
         items = self._items
         if items is None or snapshot.created != self._snapshot:
             items = LiveItems(published.catalogue(), self._settings.recall.half_life_days)
@@ -123,6 +141,10 @@ class Follower:
     Attributes:
         live: None until a run is published.
         waits_for: what it is missing, None while all is well.
+
+    A state of another version, whose counts are not the declared ones, is read as far as its fields are known, until a
+    rebuild puts one of today's in its place. A run that was trained on other features than are declared is not ranked
+    with; a process that has another run keeps that.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -135,6 +157,12 @@ class Follower:
         self._refusal = UNPUBLISHED
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="follower", daemon=True)
+
+    @property
+    def limited_by(self) -> str | None:
+        """The reason why answers are not the best ones although all stores answer; None where they are."""
+        live = self.live
+        return (live.not_followed or live.not_ranked) if live else None
 
     @property
     def profiles(self) -> Profiles:
@@ -194,19 +222,34 @@ class Follower:
 
         Raises:
             NotPublished: if nothing is published yet.
-            OtherVersion: if what is published was made with other counts or features than are declared.
+            OtherVersion: if what is published is of another version, or the run was trained on other features than are
+                declared and another one is in use.
             Unreachable: if a store does not answer.
         """
         generation = self._generations.live()
         opened = self._opened(generation.name)
-        run = opened.state.published.run()
-        if run is None:
+        published = opened.state.published.run()
+        if published is None:
             raise NotPublished(UNPUBLISHED)
         items = opened.look()
-        run.require_columns()
-        if self.live is None or self.live.run != run or self.live.items is not items:
-            self.live = Live(run, items, opened.state.profiles, opened.features)
+        run, refusal = self._usable(published)
+        not_ranked = str(refusal) if refusal is not None and run is published else None
+        not_followed = opened.earlier.refusal if opened.earlier else None
+        live = Live(run, items, opened.profiles, opened.features, not_followed, not_ranked)
+        if live != self.live:
+            self.live = live
         self._open_next(generation)
+        if refusal is not None and not_ranked is None:
+            raise refusal
+
+    def _usable(self, published: LiveRun) -> tuple[LiveRun, OtherVersion | None]:
+        """The run to answer with; the reason why that is another, or is not ranked with, None where it is the best."""
+        try:
+            published.require_columns()
+        except OtherVersion as error:
+            kept = self.live.run if self.live is not None and self.live.not_ranked is None else published
+            return kept, error
+        return published, None
 
     def _opened(self, name: str) -> OpenGeneration:
         if name not in self._open:

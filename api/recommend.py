@@ -22,7 +22,7 @@ from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
 from features import DENSE_COLUMNS, GENRES, Event, Item, Profile, User, fold
 from features.columns import row_values
-from scoring import Fallback, Lister, Recommendations, Source, UserState
+from scoring import Fallback, Lister, Ranking, Recommendations, Source, UserState
 from settings import Settings
 from stores import Models, Serving, StoreError
 from stores.elasticsearch import ItemIndex
@@ -58,6 +58,14 @@ class Answer:
             if store not in self.degraded:
                 self.degraded.append(store)
             return None
+
+    def ranking(self, rank: Callable[[], Ranking]) -> Ranking | None:
+        """What Triton ranks; None where it is away, or ranks by other features than are declared."""
+        if self.live.not_ranked is None:
+            return self.attempt("triton", rank)
+        if "triton" not in self.degraded:
+            self.degraded.append("triton")
+        return None
 
     def finished(self) -> Recommendation:
         """The answer as it is sent."""
@@ -111,7 +119,7 @@ class Recommender:
         live = self._live()
         self._check(request, live)
         answer = Answer(live, self._breakers)
-        if request.userid is not None and live.profiles.shard_of(request.userid) in self._log_watch.stopped:
+        if request.userid is not None and self._is_left_behind(request.userid, live):
             answer.degraded.append("stream")
         elif request.after is not None:
             shard, offset = request.after.partition, request.after.offset
@@ -136,6 +144,10 @@ class Recommender:
 
     def _live(self) -> Live:
         return self._follower.require()
+
+    def _is_left_behind(self, userid: int, live: Live) -> bool:
+        """Say whether no worker folds the events of a user, so that waiting for one is in vain."""
+        return live.not_followed is not None or live.profiles.shard_of(userid) in self._log_watch.stopped
 
     def _check(self, request: RecommendationRequest, live: Live) -> None:
         limits = self._settings.api
@@ -174,13 +186,16 @@ class Recommender:
                 partition=answer.live.profiles.shard_of(userid), offset=applied, ts=profile.last_ts if profile else 0
             )
         if profile is None or not profile.recent:
-            answer.fallback = Fallback.UNKNOWN_USER
+            readable = profile is not None or answer.live.profiles.readable or not seen
+            answer.fallback = Fallback.UNKNOWN_USER if readable else Fallback.PROFILE_UNAVAILABLE
             return UserState(User(userid), exclude=seen)
         rows = answer.attempt("feast", lambda: answer.live.features.users([userid]))
         row = rows.get(userid) if rows else None
-        if row is None:
-            return UserState.of(profile, self._attributes.of(userid), answer.live.items.items, seen)
-        return UserState(self._attributes.remember(userid, row), profile.recent, row_values(row), seen)
+        user = self._attributes.of(userid) if row is None else self._attributes.remember(userid, row)
+        if row is None or answer.live.not_followed is not None:
+            # The row of a state of another version may lack counts.
+            return UserState.of(profile, user, answer.live.items.items, seen)
+        return UserState(user, profile.recent, row_values(row), seen)
 
     def _lister(self, answer: Answer, explain: bool) -> Lister:
         """The path to a list, on which a store that does not answer is named in `answer`."""
@@ -192,7 +207,7 @@ class Recommender:
             limits,
             lambda users: answer.attempt("triton", lambda: serving.encode(users)),
             lambda states, vectors: answer.attempt("elasticsearch", lambda: serving.recall(states, vectors)),
-            lambda inputs: answer.attempt("triton", lambda: serving.rank(inputs)),
+            lambda inputs: answer.ranking(lambda: serving.rank(inputs)),
         )
 
 

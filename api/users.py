@@ -36,6 +36,8 @@ def user_state(services: Services, userid: int) -> UserState:
     """
     live = services.follower.require()
     profile, seen, applied = live.profiles.profile(userid)
+    if profile is None and not live.profiles.readable and seen:
+        raise RequestError(live.not_followed or "the profile cannot be read", 503)
     if profile is None:
         raise RequestError(f"userid: user {userid} is not known yet", 404)
     return UserState(

@@ -31,6 +31,9 @@ FIRST_FEATURE_LOG = "ae527ba0"
 STATE_LAYOUT = 1
 """Layout of profiles, counters, seen filters, users and feature rows (`stores.redis.packing`, `compat.feast`)."""
 
+PROFILE_LAYOUTS = (1,)
+"""Layouts of states in which profiles are packed as they are today, so that lists can be made of them."""
+
 FEATURE_LOG_LAYOUT = 1
 """Layout of messages of the feature log (`stores.kafka.feature_log`)."""
 

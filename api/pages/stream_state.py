@@ -83,7 +83,8 @@ class StreamState:
                 self._sampler = threading.Thread(target=self._sample, name="samples of the page Stream", daemon=True)
                 self._sampler.start()
         reach, workers, dead = self.log.look(), self.workers.look(), self.dead.look()
-        live = self._services.follower.live
+        follower = self._services.follower
+        live = follower.live
         return {
             "now": time.time(),
             "samples": [sample for sample in list(self._samples) if sample["t"] > since],
@@ -94,7 +95,7 @@ class StreamState:
             "dead": dead.fresh,
             "run": live.run.run if live else None,
             "items": len(live.items.items) if live else None,
-            "waits_for": self._services.follower.waits_for,
+            "waits_for": follower.waits_for or follower.limited_by,
         }
 
     def _ask_log(self) -> Reach:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import struct
 from array import array
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 from itertools import chain
 from operator import attrgetter
@@ -53,17 +53,48 @@ def unpack_profile(packed: bytes) -> Profile:
     """
     try:
         values = msgpack.unpackb(packed)
-        profile = Profile(*values)
-        profile.recent = [(ts, itemid, rating) for ts, itemid, rating in profile.recent]
-        lists = _lists(profile)
-        require_counts(_numbers(profile), *lists, *profile.recent)
+        profile, right = _checked(Profile(*values))
         # A profile of fewer fields would take the defaults of those that it lacks.
-        right = len(values) == len(_FIELDS) and [len(counts) for counts in lists] == _LENGTHS
+        right = right and len(values) == len(_FIELDS)
     except UNREADABLE as error:
         raise Unreadable("a stored profile is not one") from error
-    if not right or len(profile.recent) > RECENT:
+    if not right:
         raise Unreadable("a stored profile has other fields, other genres, other decades, or too many events")
     return profile
+
+
+def unpack_earlier_profile(packed: bytes, names: Sequence[str]) -> Profile:
+    """A profile of another version, to make lists of; a count that it lacks has its default.
+
+    Args:
+        packed: what is stored.
+        names: the names of its fields.
+
+    Raises:
+        Unreadable: if it is not such a profile, or lacks the events.
+    """
+    try:
+        values = dict(zip(names, msgpack.unpackb(packed), strict=True))
+        known = {name: value for name, value in values.items() if name in _FIELDS}
+        profile, right = _checked(Profile(**known))
+        right = right and "recent" in known
+    except UNREADABLE as error:
+        raise Unreadable("a profile of another version is not one") from error
+    if not right:
+        raise Unreadable("a profile of another version has no events, other genres or other decades")
+    return profile
+
+
+def _checked(profile: Profile) -> tuple[Profile, bool]:
+    """A profile whose values were unpacked, and whether its lists are as long as they must be.
+
+    Raises:
+        ValueError, TypeError, OverflowError: if a value is not of its kind.
+    """
+    profile.recent = [(ts, itemid, rating) for ts, itemid, rating in profile.recent]
+    lists = _lists(profile)
+    require_counts(_numbers(profile), *lists, *profile.recent)
+    return profile, [len(counts) for counts in lists] == _LENGTHS and len(profile.recent) <= RECENT
 
 
 def pack_counter(counter: ItemCounter) -> bytes:

@@ -93,12 +93,17 @@ BEGINNING = LogStart()
 class Profiles:
     """A generation of the state in Redis.
 
+    Attributes:
+        readable: False if it is of a version whose profiles this release cannot read (`EarlierProfiles`).
+
     Args:
         client: Redis.
         topic: name of the topic of the events.
         partitions: its partitions.
         generation: its name.
     """
+
+    readable = True
 
     def __init__(self, client: Client, topic: str, partitions: int, generation: str = FIRST) -> None:
         self.client = client
@@ -161,10 +166,14 @@ class Profiles:
         packed, seen, applied = answers(read)
         if wrong := next((answer for answer in (packed, seen, applied) if isinstance(answer, Exception)), None):
             raise Unreadable(f"what is stored of user {userid} cannot be read ({wrong})")
-        profile = unpack_profile(packed) if packed else None
+        profile = self._unpack(packed) if packed else None
         if profile is not None and profile.userid != userid:
             raise Unreadable(f"under the key of user {userid} the profile of user {profile.userid} is stored")
         return profile, readable_itemids(seen), None if applied is None else int(applied)
+
+    def _unpack(self, packed: bytes) -> Profile | None:
+        """A user's profile from what is stored; raises Unreadable if it is none."""
+        return unpack_profile(packed)
 
     def applied(self) -> list[int | None]:
         """Last offset folded into each shard; -1 for none, None before the snapshot.

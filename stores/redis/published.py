@@ -7,6 +7,7 @@ reelstream:run:before  JSON: the run that a rollback returns to
 reelstream:version     number of the newest version that a publish was given
 reelstream:resetting   data hash of the state that a reset is deleting; absent once all of it is gone
 reelstream:state:version  version of the state (see `features.version`), set before the first of a snapshot is written
+reelstream:state:fields   JSON: names of the fields that are packed without them (see `features.state_fields`)
 reelstream:snapshot:begun  data hash of a snapshot that is being written; absent once it is complete
 reelstream:reference   hash run -> JSON: what the runs' inputs, labels and scores were like at training
 reelstream:others      hash shard -> the snapshot's counters of each item in all other shards
@@ -27,10 +28,12 @@ from typing import Any, TypeVar, cast
 import msgpack
 
 from features import Item
+from features.state_fields import DECLARED_FIELDS
 from features.stored import Record, VersionError
 from features.version import FIRST_STATE, STATE_VERSION
 from stores.errors import LockLost, NotPublished, OtherVersion
 from stores.redis.connection import Client, reachable
+from stores.redis.earlier_state import EarlierState
 from stores.redis.generations import FIRST, prefix_of
 from stores.redis.live import LiveRun, Snapshot
 from stores.redis.packing import UNREADABLE, pack_catalogue, pack_others, unpack_catalogue, unpack_others
@@ -49,6 +52,7 @@ REBUILD = "rebuild"
 """In place of the data hash: a rebuild is deleting the state, and keeps the log."""
 BEGUN = "reelstream:snapshot:begun"
 STATE = "reelstream:state:version"
+FIELDS = "reelstream:state:fields"
 KEPT_NOTICES = 10_000
 
 R = TypeVar("R", bound=Record)
@@ -210,7 +214,13 @@ class Published:
     def begin_snapshot(self, data_hash: str) -> None:
         """Note that the snapshot of these data is being written, before the first of it is."""
         with reachable():
-            self.client.mset({self._key(STATE): STATE_VERSION, self._key(BEGUN): data_hash})
+            self.client.mset(
+                {
+                    self._key(STATE): STATE_VERSION,
+                    self._key(FIELDS): DECLARED_FIELDS.model_dump_json(),
+                    self._key(BEGUN): data_hash,
+                }
+            )
 
     def require_state_version(self) -> None:
         """Refuse a state, whole or begun, whose profiles and rows hold other counts than are declared.
@@ -219,15 +229,22 @@ class Published:
             OtherVersion: if it is one.
             Unreachable: if Redis does not answer.
         """
+        if (earlier := self.earlier_state()) is not None:
+            raise OtherVersion(earlier.refusal)
+
+    def earlier_state(self) -> EarlierState | None:
+        """The version and fields of a state, whole or begun, that is not of the declared version; None where it is.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
         with reachable():
-            keys = [self._key(name) for name in (STATE, SNAPSHOT, BEGUN)]
-            version, *state = cast("list[bytes | None]", self.client.mget(keys))
+            keys = [self._key(name) for name in (STATE, FIELDS, SNAPSHOT, BEGUN)]
+            version, fields, *state = cast("list[bytes | None]", self.client.mget(keys))
         stored = version.decode(errors="replace") if version else FIRST_STATE
-        if stored != STATE_VERSION and any(state):
-            raise OtherVersion(
-                f"the stored state has the version {stored}, this release has {STATE_VERSION}, as it declares other "
-                "counts; run `reelstream rebuild`, which folds the archive and the log again"
-            )
+        if stored == STATE_VERSION or not any(state):
+            return None
+        return EarlierState.of(stored, fields)
 
     def reference(self, run: str) -> Any:
         """The reference of a run as its folder has it; None where it has none."""
@@ -270,7 +287,7 @@ class Published:
     def delete_all(self) -> None:
         """Forget the catalogue, the snapshot and the notices; the run stays."""
         with reachable():
-            self.client.delete(*(self._key(key) for key in (SNAPSHOT, BEGUN, STATE, CATALOGUE, ITEMS, OTHERS)))
+            self.client.delete(*(self._key(key) for key in (SNAPSHOT, BEGUN, STATE, FIELDS, CATALOGUE, ITEMS, OTHERS)))
 
     def tell_items(self, itemids: Sequence[int]) -> None:
         """Notify holders of item features in memory that these have changed."""

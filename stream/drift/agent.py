@@ -122,6 +122,7 @@ class Ranker:
 
     @cached_property
     def _table(self) -> ItemTable:
+        self._published.require_state_version()
         return ItemTable(self._published.catalogue())
 
     @cached_property

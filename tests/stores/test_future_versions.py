@@ -26,6 +26,7 @@ from drift.records import (
     TrainedQuality,
 )
 from features import DENSE_COLUMNS, EventError, Item, decode
+from features.state_fields import DECLARED_FIELDS
 from features.stored import Record, VersionError
 from offline import runs
 from offline.errors import DataError, RunError
@@ -48,7 +49,7 @@ from stores.kafka.log_heads import LogHeads
 from stores.kafka.record import Mark
 from stores.redis.generations import LIVE
 from stores.redis.publish_lock import LOCK, holder_of
-from stores.redis.published import CATALOGUE, ITEMS, OTHERS, PREVIOUS, REFERENCE, RUN, SNAPSHOT, STATE
+from stores.redis.published import CATALOGUE, FIELDS, ITEMS, OTHERS, PREVIOUS, REFERENCE, RUN, SNAPSHOT, STATE
 from tests.drift.stream import PLAN, reference
 from tests.inventory import Row, rows
 
@@ -268,7 +269,16 @@ def refused_generation(place: Place) -> None:
         Generations(place.published.client).live()
 
 
+def unread_profiles(place: Place) -> None:
+    place.published.begin_snapshot("a")
+    place.put(STATE, "ffffffff")
+    assert (known := place.published.earlier_state()) is not None and known.fields == DECLARED_FIELDS
+    place.put(FIELDS, future(DECLARED_FIELDS))
+    assert (later := place.published.earlier_state()) is not None and later.fields is None
+
+
 CASES: dict[str, Callable[[Place], None]] = {
+    "reelstream:state:fields": unread_profiles,
     "reelstream:snapshot": refused_snapshot,
     "reelstream:run": refused_run,
     "reelstream:run:before": refused_previous_run,

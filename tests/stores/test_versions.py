@@ -5,24 +5,27 @@ from __future__ import annotations
 import json
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import cast
 
 import msgpack
 import numpy as np
 import pytest
 
 from api.live import Follower
-from api.messages import RequestError
 from drift import Reference, ReferenceError
 from features import DENSE_COLUMNS, Item, Profile
-from features.version import STATE_VERSION
+from features.state_fields import DECLARED_FIELDS, StateFields
+from features.version import STATE_LAYOUT, STATE_VERSION
 from offline import runs
 from offline.errors import DataError, RunError
 from offline.state import state_snapshot
 from settings import Settings, load
-from stores import FeatureBatch, LiveRun, OtherVersion, Published, Snapshot, Unreadable
+from stores import FeatureBatch, LiveRun, OtherVersion, Profiles, Published, Snapshot, Unreadable
 from stores.kafka.feature_log import FeatureLogError
+from stores.redis.earlier_profiles import EarlierProfiles
+from stores.redis.earlier_state import EarlierState
 from stores.redis.packing import pack_profile, unpack_profile
-from stores.redis.published import RUN, STATE
+from stores.redis.published import FIELDS, RUN, STATE
 
 SNAPSHOT = Snapshot(data_hash="a", created="2026-01-01T00:00:00+00:00", events=1, users=1, items=1)
 FEWER = list(DENSE_COLUMNS[1:])
@@ -49,7 +52,8 @@ def test_a_state_from_before_there_were_versions_is_taken_for_what_it_is(
 ) -> None:
     published.set_snapshot(SNAPSHOT)
     published.require_state_version()
-    monkeypatch.setattr("stores.redis.published.STATE_VERSION", "11111111")
+    for module in ("published", "earlier_state"):
+        monkeypatch.setattr(f"stores.redis.{module}.STATE_VERSION", "11111111")
     with pytest.raises(OtherVersion, match=f"version {STATE_VERSION}, this release has 11111111"):
         published.require_state_version()
 
@@ -121,6 +125,69 @@ def test_a_message_of_the_feature_log_of_other_features_is_refused(monkeypatch: 
             FeatureBatch.unpack(message)
 
 
+def earlier(published: Published, fields: StateFields | None) -> EarlierProfiles:
+    """A state of another version with a user of today's profile."""
+    published.begin_snapshot("a")
+    published.set_snapshot(SNAPSHOT)
+    published.client.set(STATE, "00000000")
+    if fields is None:
+        published.client.delete(FIELDS)
+    else:
+        published.client.set(FIELDS, fields.model_dump_json())
+    profiles, kept = Profiles(published.client, "ratings", 8), Profile(7, n=2, likes=2, recent=[(1, 1, 5), (2, 2, 5)])
+    profiles.write_shard(profiles.shard_of(7), {7: kept}, {7: {1: (1, 5), 2: (2, 5)}}, {}, [])
+    state = published.earlier_state()
+    assert state is not None and state.version == "00000000"
+    return EarlierProfiles(profiles, state)
+
+
+def test_a_profile_of_a_state_with_other_counts_is_read_by_the_names_of_its_fields(published: Published) -> None:
+    profiles = earlier(published, DECLARED_FIELDS)
+    tag = f"{profiles.tag(profiles.shard_of(7))}:profile:7"
+    names = ["likes", "of_another_release", "userid", "recent"]
+    published.client.set(FIELDS, StateFields(layout=STATE_LAYOUT, profile=names).model_dump_json())
+    published.client.set(tag, cast(bytes, msgpack.packb([2, "?", 7, [(1, 1, 5), (2, 2, 5)]])))
+    profiles = EarlierProfiles(profiles, cast(EarlierState, published.earlier_state()))
+    profile, seen, applied = profiles.profile(7)
+    assert profile == Profile(7, likes=2, recent=[(1, 1, 5), (2, 2, 5)])
+    assert sorted(seen) == [1, 2] and applied == -1
+    published.client.set(tag, cast(bytes, msgpack.packb([2, "?", 7])))
+    with pytest.raises(Unreadable):
+        profiles.profile(7)
+
+
+@pytest.mark.parametrize("fields", [None, StateFields(layout=STATE_LAYOUT + 1, profile=DECLARED_FIELDS.profile)])
+def test_of_a_state_that_is_packed_in_another_way_only_the_seen_items_are_read(
+    published: Published, fields: StateFields | None
+) -> None:
+    profiles = earlier(published, fields)
+    profile, seen, _ = profiles.profile(7)
+    assert not profiles.readable and profile is None and sorted(seen) == [1, 2]
+
+
+def test_nobody_folds_into_a_state_of_another_version(published: Published) -> None:
+    with pytest.raises(OtherVersion, match="run `reelstream rebuild`"):
+        earlier(published, DECLARED_FIELDS).begin(0, [])
+
+
+def test_the_api_serves_from_a_state_of_other_counts_and_says_that_nobody_follows_it(
+    redis: Settings, published: Published
+) -> None:
+    published.set_catalogue({1: Item(1, "One", 1994, (0,))})
+    published.client.set(RUN, live_run(list(DENSE_COLUMNS)).model_dump_json())
+    earlier(published, DECLARED_FIELDS)
+    started = Follower(redis)
+    started._look()
+    live = started.require()
+    assert started.waits_for is None
+    assert live.profiles.profile(7)[0] is not None
+    assert "00000000" in (live.not_followed or "") and started.limited_by == live.not_followed
+    published.begin_snapshot("b")
+    published.set_snapshot(SNAPSHOT.model_copy(update={"created": "2026-02-01T00:00:00+00:00"}))
+    started._look()
+    assert started.require().not_followed is None and started.limited_by is None
+
+
 @pytest.fixture
 def settings(tmp_path: Path) -> Settings:
     return load(state_dir=tmp_path)
@@ -138,7 +205,7 @@ def test_a_snapshot_file_of_other_profiles_is_refused_with_what_to_do(settings: 
     assert "\n" not in str(refused.value)
 
 
-def test_the_api_keeps_its_run_when_one_of_other_features_goes_live_and_a_new_process_refuses_it(
+def test_the_api_keeps_its_run_when_one_of_other_features_goes_live_and_a_new_process_does_not_rank_with_it(
     redis: Settings, published: Published
 ) -> None:
     published.set_catalogue({1: Item(1, "One", 1994, (0,))})
@@ -152,6 +219,8 @@ def test_the_api_keeps_its_run_when_one_of_other_features_goes_live_and_a_new_pr
     started._look()
     assert running.require().run.run == "one"
     assert "run two was trained on other features" in (running.waits_for or "")
-    with pytest.raises(RequestError, match=r"run two was trained on other features .*it lacks user_log_n") as refused:
-        started.require()
-    assert refused.value.status == 503
+    live = started.require()
+    assert live.run.run == "two" and started.waits_for is None
+    assert "run two was trained on other features" in (live.not_ranked or "")
+    started._look()
+    assert started.require() is live

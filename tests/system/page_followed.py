@@ -37,10 +37,12 @@ settings = load()
 follower = Follower(settings)
 follower._look()
 try:
-    follower.require()
+    live = follower.require()
+    print(live.not_followed or "", live.profiles.profile(USERID)[0].n)
 except RequestError as error:
     print(error.status, error)
 """
+"""Prints why the state is not followed, and how many ratings a user of it has."""
 
 
 def run(*words: str) -> tuple[int, str, str]:
@@ -96,13 +98,15 @@ def another_formula(place: int, system: System) -> list[str]:
 
 def older_state(system: System) -> dict[str, object]:
     """The refusal by each component of a state that has fewer counts than are declared."""
-    servers.restart(system.settings, ["workers"])
+    servers.restart(system.settings, ["workers", "api"])
+    system.wait_until_ready()
     system.send_events(system.events[:1])
     worker = f"http://127.0.0.1:{system.settings.stream.metrics_port}/health"
     until(lambda: requests.get(worker, timeout=10).json()["waits_for"] is not None, 60)
     return {
         "worker": requests.get(worker, timeout=10).json()["waits_for"],
-        "api": run("-c", API)[1],
+        "api": run("-c", API.replace("USERID", str(system.events[0].userid)))[1],
+        "lists": system.rec(userid=system.events[0].userid),
         "doctor": json.loads(run("-m", "cli", "doctor", "--json")[1]),
         **{name: run("-m", "cli", name) for name in ("verify", "publish", "adopt")},
     }
@@ -120,8 +124,9 @@ def rebuilt_state(system: System) -> dict[str, object]:
     )
     return {
         "rebuild": rebuilt,
+        "lists": system.rec(userid=userid),
         "row": run("-c", f"{row} print(json.dumps(features.users([{userid}])[{userid}]))")[1],
-        "api": run("-c", API)[1],
+        "api": run("-c", API.replace("USERID", str(system.events[0].userid)))[1],
         "verify": run("-m", "cli", "verify", "--json"),
     }
 

@@ -99,18 +99,24 @@ def test_a_state_from_before_a_new_count_is_refused_in_one_line_that_says_what_t
         assert status == 1, part
         assert "other counts; run `reelstream rebuild`" in line, part
     assert "other counts; run `reelstream rebuild`" in older["worker"]
-    assert older["api"].startswith("503 the stored state has the version ")
+    assert older["api"].startswith("the stored state has the version ")
     (finding,) = (each for each in older["doctor"] if each["promise"] == "state and run are of this release")
     assert not finding["kept"] and "run `reelstream rebuild`" in finding["words"]
+
+
+def test_lists_are_made_of_the_older_state_until_it_is_rebuilt(found: dict[str, Any]) -> None:
+    older, rebuilt = (found[name]["lists"] for name in ("older state", "rebuilt state"))
+    assert older["item_list"] and older["fallback"] is None and older["degraded"] == ["stream"]
+    assert rebuilt["item_list"] and rebuilt["degraded"] == []
 
 
 def test_a_rebuilt_state_has_the_new_count_and_verify_names_what_the_oracle_lacks(found: dict[str, Any]) -> None:
     rebuilt = found["rebuilt state"]
     assert rebuilt["rebuild"][0] == 0, rebuilt["rebuild"]
     row = json.loads(rebuilt["row"])
+    assert rebuilt["api"] == str(row["n"]) and found["older state"]["api"].endswith(f" {row['n']}")
     assert row["n5"] == 5
     assert 0 <= row["likes5"] <= min(5, row["likes10"])
-    assert rebuilt["api"] == ""
     status, output, _ = rebuilt["verify"]
     assert status == 1
     assert json.loads(output)["examples"].keys() == {f"sample: count {name} of the user" for name in ("n5", "likes5")}
