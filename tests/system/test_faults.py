@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.faults.faults import FAULTS
-from tests.faults.losses import LOSSES
-from tests.faults.runner import run, run_loss
+from tests.faults.runner import run
 from tests.system.conftest import System
 
 SHORT = ("worker killed", "redis killed", "kafka killed")
@@ -28,10 +27,3 @@ def test_nothing_is_lost_counted_twice_or_different_and_no_request_fails(system:
     assert (outcome.lost, outcome.twice, outcome.differences) == (0, 0, 0), outcome.line()
     assert outcome.failed == 0, outcome.line()
     assert outcome.answered > 20
-
-
-def test_what_kafka_loses_is_reported_and_nothing_else_is_lost(system: System) -> None:
-    (loss,) = (each for each in LOSSES if each.name == "torn tail")
-    outcome = run_loss(system, loss, seed=3, rate=100.0)
-    assert outcome.sent == len(system.events)
-    assert (outcome.lost, outcome.twice, outcome.differences) == (0, 0, 0), outcome.line()

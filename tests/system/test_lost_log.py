@@ -124,15 +124,15 @@ def test_a_lost_log_is_reported_ratings_are_refused_and_adopt_keeps_the_profiles
 def test_an_older_copy_of_the_log_is_reported_and_what_it_holds_counts_once(system: System) -> None:
     kafka = system.settings.state / "data" / "kafka"
     rate_some(system, 1_000_000_000)
-    servers.down(system.settings)
+    servers.stop(system.settings, ["kafka"])
     shutil.copytree(kafka, kafka.with_name("kafka-copy"))
-    servers.up(system.settings)
+    servers.start(system.settings, ["kafka"])
     positions = rate_some(system, 1_000_000_001)
     before = seen(system)
-    servers.down(system.settings)
+    servers.stop(system.settings, ["kafka"])
     shutil.rmtree(kafka)
     kafka.with_name("kafka-copy").rename(kafka)
-    servers.up(system.settings)
+    servers.start(system.settings, ["kafka"])
     partition = next(iter(positions.values()))["partition"]
     why = until(lambda: stopped(system).get(str(partition)))
     assert "before the state" in why or "another log" in why

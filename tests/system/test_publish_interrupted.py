@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -158,9 +159,9 @@ def test_a_rollback_waits_for_no_publish_that_lives_and_says_who_is_at_work(
 def test_killed_at_any_step_a_reset_can_be_run_again(system: System) -> None:
     newest = runs.folder(system.settings).name
     userid, itemid = system.events[0].userid, system.catalogue_items()[0]
-    for step, share in places(reset=True):
-        if step in (Step.READ, Step.COPY, Step.LOAD, Step.INDEX, Step.ALIAS, Step.CLEAN):
-            continue
+    for step in (Step.DELETE_STATE, Step.DELETE_LOG, Step.SNAPSHOT, Step.SWITCH):
+        # One place in each step; another run of the tests may take another.
+        share = random.choice([share for each, share in places(reset=True) if each is step])
         servers.start(system.settings, ["worker-0"])
         system.rate(userid, itemid, 5)
         system.wait()

@@ -30,7 +30,8 @@ def command(*words: str) -> None:
 
 @pytest.fixture(scope="module", autouse=True)
 def in_order(system: System) -> Iterator[None]:
-    """Leave the system in order to the tests that follow."""
+    """A log and a state of the tests' own, and again for the tests that follow."""
+    start_over(system)
     yield
     start_over(system)
 
@@ -42,8 +43,15 @@ def start_over(system: System) -> None:
 
 
 @pytest.fixture(autouse=True)
-def own_log(system: System) -> None:
-    """An empty log for each test."""
+def all_up(system: System) -> None:
+    """Every component runs, whatever a test that failed left stopped."""
+    servers.up(system.settings)
+
+
+@pytest.fixture
+def other_log(system: System) -> Iterator[None]:
+    """Kafka's data are lost, once the test loses them; afterwards the log and the state begin anew."""
+    yield
     start_over(system)
 
 
@@ -80,11 +88,16 @@ def test_redis_without_its_file_is_folded_again_from_the_log(system: System) -> 
     assert system.rec(userid=next(iter(rated)))["degraded"] == []
 
 
-def test_redis_without_its_file_is_folded_again_from_the_snapshot_that_adopt_left(system: System) -> None:
+@pytest.mark.usefixtures("other_log")
+def test_after_a_lost_log_rebuild_is_refused_and_adopt_leaves_a_snapshot_that_a_lost_redis_is_folded_from(
+    system: System,
+) -> None:
     rated = rate_some(system)
-    servers.down(system.settings)
-    shutil.rmtree(system.settings.state / "data" / "kafka")
-    servers.up(system.settings)
+    lose(system, "kafka")
+    line = [sys.executable, "-m", "cli", "rebuild"]
+    refused = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
+    assert refused.returncode == 1 and "reelstream adopt" in refused.stderr
+    assert system.profiles.profile(next(iter(rated)))[0] is not None
     command("adopt")
     system.wait_until_ready()
     for userid, items in rate_some(system).items():
@@ -104,17 +117,6 @@ def test_differences_are_mended_by_rebuild_and_the_log_is_kept(system: System) -
     command("rebuild")
     assert system.log() == log
     require_all_count(system, rated)
-
-
-def test_rebuild_refuses_a_log_that_is_not_the_states_own(system: System) -> None:
-    rate_some(system)
-    servers.down(system.settings)
-    shutil.rmtree(system.settings.state / "data" / "kafka")
-    servers.up(system.settings)
-    line = [sys.executable, "-m", "cli", "rebuild"]
-    refused = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
-    assert refused.returncode == 1 and "reelstream adopt" in refused.stderr
-    assert system.profiles.profile(next(iter({event.userid for event in system.events})))[0] is not None
 
 
 def test_an_empty_elasticsearch_is_filled_by_publish(system: System) -> None:
