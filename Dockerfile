@@ -20,7 +20,7 @@ FROM python AS reelstream
 RUN groupadd --gid 10001 reelstream \
     && useradd --uid 10001 --gid 10001 --no-log-init --no-create-home --home-dir /state --shell /usr/sbin/nologin reelstream \
     && install -d -o reelstream -g reelstream /state /state/feast /state/models /state/runs \
-        /state/snapshots /state/log-heads /state/archive
+        /state/snapshots /state/log-heads /state/archive /state/evicted
 WORKDIR /app
 COPY reelstream.toml ./
 COPY compat ./compat

@@ -21,6 +21,7 @@ from api.log_watch import LogWatch
 from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
 from features import DENSE_COLUMNS, GENRES, Event, Item, Profile, User, fold
+from features.catalogue import UNKNOWN
 from features.columns import row_values
 from scoring import Fallback, Lister, Ranking, Recommendations, Source, UserState
 from settings import Settings
@@ -191,7 +192,14 @@ class Recommender:
             return UserState(User(userid), exclude=seen)
         rows = answer.attempt("feast", lambda: answer.live.features.users([userid]))
         row = rows.get(userid) if rows else None
-        user = self._attributes.of(userid) if row is None else self._attributes.remember(userid, row)
+        if row is not None:
+            user = self._attributes.remember(userid, row)
+        elif (known := self._attributes.of(userid)).gender != UNKNOWN or "feast" in answer.degraded:
+            user = known
+        else:
+            # A user who was evicted has no row.
+            told = answer.attempt("redis", lambda: answer.live.profiles.attributes([userid]))
+            user = told[userid] if told else known
         if row is None or answer.live.not_followed is not None:
             # The row of a state of another version may lack counts.
             return UserState.of(profile, user, answer.live.items.items, seen)

@@ -7,6 +7,8 @@ detection        events until drift is detected, on streams without any other dr
 false_alarms     false alarms per week where nothing drifts (`sample`): of windows (`window_alarms`), and of detectors
                  that watch event by event (`change_alarms`)
 drift_cost       what drift monitoring costs
+memory           Redis's memory over a year, with and without the eviction of inactive users
+rebuild_time     the time of a rebuild after Redis has lost its data
 load             a steady load of requests, which others use
 """
 
@@ -17,6 +19,8 @@ from bench.false_alarms import false_alarms
 from bench.freshness import Freshness, freshness
 from bench.hot_publish import hot_publish
 from bench.load import Load, Request
+from bench.memory import memory
+from bench.rebuild_time import rebuild_time
 from bench.sample import Sample
 from bench.stationary import Blocks
 
@@ -32,4 +36,6 @@ __all__ = [
     "false_alarms",
     "freshness",
     "hot_publish",
+    "memory",
+    "rebuild_time",
 ]

@@ -105,6 +105,28 @@ def attacks_(
         raise typer.Exit(1)
 
 
+@app.command("memory")
+def memory_(
+    users: Annotated[int, typer.Option(min=100, help="Users who arrive in the simulated year.")] = 10_000,
+    inactive_days: Annotated[float, typer.Option(min=1, help="Days without an event until a user is evicted.")] = 30.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure Redis's memory over a simulated year, with evictions of inactive users and without them (baseline)."""
+    from bench import memory
+
+    with one_line(), bar("folding a year") as tell:
+        figures = memory(load(), users, inactive_days, tell)
+    words = (
+        f"after a year of {figures['users']:,} users and {figures['events']:,} events: "
+        f"{figures['with']['mib'][-1]} MiB with evictions after {figures['inactive_days']:g} days, "
+        f"{figures['without']['mib'][-1]} MiB without (ratio {figures['ratio']}); "
+        f"{figures['evicted']:,} users evicted, {figures['differing_users']} differ"
+    )
+    report(json, figures, words)
+    if figures["differing_users"]:
+        raise typer.Exit(1)
+
+
 def _userids(settings: Settings) -> list[int]:
     """The users whose last events are held out, in ascending order."""
     events, _ = held_out(settings)
@@ -117,11 +139,52 @@ def publish_beside(run: str | None) -> str:
     Raises:
         RunError: it failed; with what it said.
     """
-    command = [sys.executable, "-m", "cli", "publish", *([run] if run else []), "--force", "--json"]
+    return str(command_beside("publish", *([run] if run else []), "--force")["run"])
+
+
+def command_beside(*words: str) -> dict[str, Any]:
+    """Run a command of reelstream in a process of its own; its report.
+
+    Raises:
+        RunError: it failed; with what it said.
+    """
+    command = [sys.executable, "-m", "cli", *words, "--json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise RunError(" ".join(done.stderr.split()) or f"`reelstream publish` exited with {done.returncode}")
-    return str(loads(done.stdout)["run"])
+        raise RunError(" ".join(done.stderr.split()) or f"`reelstream {words[0]}` exited with {done.returncode}")
+    found: dict[str, Any] = loads(done.stdout)
+    return found
+
+
+@app.command("rebuild")
+def rebuild_(
+    events: Annotated[int, typer.Option(min=1000, help="Events in the log.")] = 1_000_000,
+    reset: Annotated[
+        bool, typer.Option("--reset", help="Required: the log, the archive and the live state are deleted.")
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure a rebuild after a loss of Redis's data; baselines: a fold in memory, and the workers' catch-up."""
+    from bench import rebuild_time
+
+    with one_line(), bar("rebuilding") as tell:
+        if not reset:
+            raise RunError("this deletes the log and the live state; run it with --reset on a system for measurements")
+        settings = load()
+
+        def begin_anew() -> None:
+            publish_run(settings, None, lambda what, share: None, reset=True, force=True)
+
+        figures = rebuild_time(settings, events, begin_anew, command_beside, tell)
+    words = (
+        f"{figures['events']:,} events rebuilt in {figures['rebuild_s']} s, of which no worker could fold for "
+        f"{figures['closed_s']} s; in memory alone {figures['fold_s']} s (ratio {figures['ratio_to_fold']}), workers "
+        f"{figures['catch_up_s']} s (ratio {figures['ratio_to_catch_up']}); {figures['differences']} differences, "
+        f"{figures['missing_of_those']} of {figures['rated_through_api']} ratings through the API missing"
+    )
+    report(json, figures, words)
+    if figures["differences"] or figures["missing_of_those"]:
+        raise typer.Exit(1)
 
 
 @app.command()

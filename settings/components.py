@@ -34,6 +34,12 @@ class StreamSettings(Section):
         description="seconds by which the ts of an event may exceed its append time; beyond that, it becomes a dead "
         "letter. `verify` applies the current value to the whole log",
     )
+    inactive_days: float = Field(
+        0.0,
+        ge=0,
+        description="days without an event of a user, up to the newest event of the user's partition, after which the "
+        "profile and the seen filter are moved from Redis into the state folder; 0: never",
+    )
 
 
 class ArchiveSettings(Section):

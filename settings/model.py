@@ -136,6 +136,11 @@ class Settings(BaseSettings):
         return self.state / "archive"
 
     @property
+    def evicted_folder(self) -> Path:
+        """The folder of the profiles that were evicted from Redis."""
+        return self.state / "evicted"
+
+    @property
     def restore_note(self) -> Path:
         """The file that says which backup is being restored, and how far that is."""
         return self.state / "restoring.json"

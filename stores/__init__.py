@@ -7,6 +7,7 @@
     triton          the models
     serving         the models and the index of a run, as `scoring` calls them
     archive/        the log and the offline history as files
+    evicted         profiles of inactive users as files
     errors          errors of the stores
 
 `stores.feast`, `stores.elasticsearch` and `stores.archive` are not imported here: Feast takes seconds to load, the

@@ -25,6 +25,7 @@ from stream.consume.progress import Progress, StartPositions
 from stream.drift.agent import watch_drift
 from stream.exit import end
 from stream.fold.event_path import EventPath
+from stream.fold.evictor import EVERY_S, Evictor
 from stream.fold.items import ItemPublisher
 from stream.health import Health
 from stream.redis_stores import RedisStores
@@ -52,6 +53,8 @@ def make_app(settings: Settings, index: int) -> App:
     report_state_version(app, stores, health)
     publish_items(app, settings, path, ItemPublisher(settings, stores, health), assignment)
     check_log(app, stores, guard, progress, assignment)
+    if settings.stream.inactive_days:
+        evict_users(app, Evictor(settings, stores, health), assignment)
     backlog = Backlog(assignment, progress)
     show_health(app, settings.drift, health, guard, assignment, backlog)
     if settings.drift.enabled:
@@ -117,6 +120,14 @@ def publish_items(
     async def items() -> None:
         if 0 in assignment and path.items is not None:
             await asyncio.to_thread(publisher.publish, path.items)
+
+
+def evict_users(app: App, evictor: Evictor, assignment: Assignment) -> None:
+    """Have the worker evict inactive users of its partitions, one partition at a time."""
+
+    @app.timer(EVERY_S)
+    async def evict() -> None:
+        await asyncio.to_thread(evictor.look, assignment.partitions)
 
 
 def check_log(app: App, stores: RedisStores, guard: LogGuard, progress: Progress, assignment: Assignment) -> None:

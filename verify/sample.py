@@ -147,14 +147,16 @@ class SampleComparison:
             read.get(f"{tag}:profile:{userid}")
             read.hgetall(f"{tag}:seen:{userid}")
             read.hget(f"{tag}:users", str(userid))
+            read.hget(f"{tag}:evicted", str(userid))
         for itemid in self._items:
             read.hget(f"{tag}:items", str(itemid))
         with reachable():
             applied, dead, *stored = read.execute(raise_on_error=False)
         at = int(applied)
         self._read_to({shard: at + 1})
-        of_users, counters = stored[: 3 * len(users)], stored[3 * len(users) :]
-        for userid, profile, seen, attributes in zip(users, of_users[::3], of_users[1::3], of_users[2::3], strict=True):
+        of_users, counters = stored[: 4 * len(users)], stored[4 * len(users) :]
+        kept = self._profiles.stored_users(users, of_users[::4], of_users[1::4], of_users[3::4])
+        for userid, (profile, seen), attributes in zip(users, kept, of_users[2::4], strict=True):
             self._user(userid, at, profile, seen, attributes)
         for itemid, packed in zip(self._items, counters, strict=True):
             counter = read_one(lambda packed=packed: _named(COUNTER, packed))  # type: ignore[misc]
@@ -190,12 +192,13 @@ class SampleComparison:
             progress("comparing feature rows of a sample with the oracle", 1 - len(left) / len(self._users))
             before = [-1 if offset is None else offset for offset in self._profiles.visible_offsets()]
             rows = read_each(self._features.users, sorted(left))
+            evicted = self._profiles.evicted_among(sorted(left))
             after = [-1 if offset is None else offset for offset in self._profiles.applied()]
             self._read_to({shard: at + 1 for shard, at in enumerate(after)})
             for userid in sorted(left):
                 shard = self._profiles.shard_of(userid)
                 least, most = (self._oracle.user_row(userid, offsets[shard]) for offsets in (before, after))
-                if rows.get(userid) in (least, most):
+                if rows.get(userid) in (least, most) or (userid not in rows and userid in evicted):
                     left.remove(userid)
                 elif least == most:
                     left.remove(userid)

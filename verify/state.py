@@ -234,9 +234,11 @@ class StateComparison:
             looked_at = sorted(left - waiting if kind == "item" else left)
             before = {entity: self._row(kind, entity) for entity in looked_at}
             stored = self._stored(kind, looked_at)
+            # The feature row of a user goes with the profile, and comes back with the next event.
+            evicted = self._profiles.evicted_among(looked_at) if kind == "user" else set()
             self._advance()
             for entity in looked_at:
-                if before[entity] == stored.get(entity):
+                if before[entity] == stored.get(entity) or (entity not in stored and entity in evicted):
                     left.remove(entity)
                 elif before[entity] == self._row(kind, entity):
                     left.remove(entity)

@@ -183,6 +183,8 @@ def write_state(shards: Shards, starts: Sequence[LogStart], live: LiveState, pro
     features.write_items(shards.item_rows())
     progress(0.5)
     positions = profiles.applied()
+    if profiles.evicted is not None and not any(position is not None for position in positions):
+        profiles.evicted.delete_all()  # of a state of the same name, which Redis has lost
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
             users = [user for user in shards.catalogue.users.values() if profiles.shard_of(user.userid) == shard]

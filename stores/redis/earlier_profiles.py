@@ -22,7 +22,7 @@ class EarlierProfiles(Profiles):
     """
 
     def __init__(self, profiles: Profiles, earlier: EarlierState) -> None:
-        super().__init__(profiles.client, profiles.topic, profiles.partitions, profiles.generation)
+        super().__init__(profiles.client, profiles.topic, profiles.partitions, profiles.generation, profiles.evicted)
         self._earlier = earlier
         self._fields: StateFields | None = earlier.fields
         self.readable = self._fields is not None

@@ -14,6 +14,7 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
     {ratings-3}:dirty          items whose counters changed since they were last published
     {ratings-3}:publishing     items whose new counters are being published
     {ratings-3}:dead           hash reason -> dead letters
+    {ratings-3}:evicted        hash userid -> offset: users whose profile and filter are in a file (`stores.evicted`)
     {ratings-3}:closed         set while nobody may fold into the shard: another generation is about to go live, or is
 
 Those are the keys of the first generation of the state (see `stores.redis.generations`); those of the generation g2
@@ -29,6 +30,7 @@ from typing import Any, cast
 
 from features import ItemCounter, Profile, Rated, User
 from stores.errors import Unreadable
+from stores.evicted import EvictedUsers, StoredUser, read_marked
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.record import Mark, partition_of
 from stores.redis.connection import Client, answers, reachable
@@ -44,7 +46,7 @@ from stores.redis.readable import (
 )
 from stores.redis.shard_transaction import ShardTransaction
 
-SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead", "closed")
+SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead", "evicted", "closed")
 """Names of a shard's keys."""
 USER_KEYS = ("profile", "seen")
 """Names of the keys that a shard has for each user."""
@@ -101,12 +103,21 @@ class Profiles:
         topic: name of the topic of the events.
         partitions: its partitions.
         generation: its name.
+        evicted: its users that Redis does not hold; None where there can be none.
     """
 
     readable = True
 
-    def __init__(self, client: Client, topic: str, partitions: int, generation: str = FIRST) -> None:
+    def __init__(
+        self,
+        client: Client,
+        topic: str,
+        partitions: int,
+        generation: str = FIRST,
+        evicted: EvictedUsers | None = None,
+    ) -> None:
         self.client = client
+        self.evicted = evicted
         self.topic = topic
         self.partitions = partitions
         self.generation = generation
@@ -149,7 +160,7 @@ class Profiles:
 
     def begin(self, shard: int, pairs: Iterable[tuple[int, int]]) -> ShardTransaction:
         """Read what a batch of events touches, guarded against other writers."""
-        return ShardTransaction(self.client, self.tag(shard), pairs)
+        return ShardTransaction(self.client, self.tag(shard), pairs, self.evicted)
 
     def profile(self, userid: int) -> tuple[Profile | None, list[int], int | None]:
         """A user's profile, rated items and the offset that its shard stands at (None before the snapshot).
@@ -163,7 +174,9 @@ class Profiles:
         read.get(f"{tag}:profile:{userid}")
         read.hkeys(f"{tag}:seen:{userid}")
         read.get(f"{tag}:applied")
-        packed, seen, applied = answers(read)
+        read.hget(f"{tag}:evicted", str(userid))
+        packed, seen, applied, mark = answers(read)
+        ((packed, seen),) = self.stored_users([userid], [packed], [seen], [mark])
         if wrong := next((answer for answer in (packed, seen, applied) if isinstance(answer, Exception)), None):
             raise Unreadable(f"what is stored of user {userid} cannot be read ({wrong})")
         profile = self._unpack(packed) if packed else None
@@ -304,8 +317,40 @@ class Profiles:
             tag = self.tag(self.shard_of(userid))
             pipe.get(f"{tag}:profile:{userid}")
             pipe.hgetall(f"{tag}:seen:{userid}")
+            pipe.hget(f"{tag}:evicted", str(userid))
         values = answers(pipe)
-        return readable_users(userids, values[::2], values[1::2])
+        stored = self.stored_users(userids, values[::3], values[1::3], values[2::3])
+        return readable_users(userids, [packed for packed, _ in stored], [seen for _, seen in stored])
+
+    def stored_users(
+        self, userids: Sequence[int], packed: Sequence[Any], seen: Sequence[Any], marks: Sequence[Any]
+    ) -> list[tuple[Any, Any]]:
+        """Packed profiles and seen filters of users as Redis holds them, or as they were evicted.
+
+        Args:
+            userids: the users.
+            packed, seen: what Redis holds of each.
+            marks: of each, the mark of an eviction.
+
+        Raises:
+            Unreachable: if an evicted user cannot be read.
+        """
+        marked = read_marked(self.evicted, userids, marks)
+        stored: list[tuple[Any, Any]] = []
+        for userid, profile, ratings in zip(userids, packed, seen, strict=True):
+            evicted = marked.get(userid)
+            if isinstance(evicted, StoredUser):
+                stored.append((evicted.profile, evicted.seen))
+            else:
+                stored.append((evicted or profile, ratings))
+        return stored
+
+    def evicted_among(self, userids: Sequence[int]) -> set[int]:
+        """Users that Redis does not hold, among some; raises Unreachable if it does not answer."""
+        pipe = self.client.pipeline(transaction=False)
+        for userid in userids:
+            pipe.hexists(f"{self.tag(self.shard_of(userid))}:evicted", str(userid))
+        return {userid for userid, marked in zip(userids, answers(pipe), strict=True) if marked is True}
 
     def attributes(self, userids: Sequence[int]) -> dict[int, User]:
         """Attributes of users.
@@ -335,6 +380,8 @@ class Profiles:
                     keys = self.client.scan_iter(match=f"{self.tag(shard)}:{kind}:*", count=1000)
                     ids = (key.rsplit(b":", 1)[1] for key in keys)
                     userids.update(int(userid) for userid in ids if userid.isdigit())
+                marked = cast("list[bytes]", self.client.hkeys(f"{self.tag(shard)}:evicted"))
+                userids.update(int(userid) for userid in marked if userid.isdigit())
         return userids
 
     def delete_all(self) -> None:
@@ -350,6 +397,8 @@ class Profiles:
                 for key in self.client.scan_iter(match=f"{self.tag(shard)}:*", count=1000):
                     pipe.delete(key)
                 pipe.execute()
+        if self.evicted is not None:
+            self.evicted.delete_all()
 
     def take_dirty(self) -> list[int]:
         """Items whose counters changed and are not yet published; `published` must follow once they are.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
 
@@ -11,6 +11,7 @@ import redis
 
 from features import ItemCounter, Profile, Rated, User
 from stores.errors import Closed, NotPublished, ShardLost, Unreadable
+from stores.evicted import EvictedUsers, StoredUser, read_marked
 from stores.kafka.record import Mark
 from stores.redis.connection import Client, answers, reachable
 from stores.redis.packing import (
@@ -53,6 +54,7 @@ class ShardState:
         unreadable_users: users whose profile or seen filter cannot be read.
         unreadable_items: items whose counters in the shard cannot be read.
         damaged: other values that cannot be read, in words; the fold goes on without them.
+        evicted: users that Redis does not hold, as they were evicted.
     """
 
     tag: str
@@ -64,9 +66,12 @@ class ShardState:
     unreadable_users: frozenset[int]
     unreadable_items: frozenset[int]
     damaged: Sequence[str]
+    evicted: Mapping[int, StoredUser] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, client: Client, tag: str, pairs: Iterable[tuple[int, int]]) -> ShardState:
+    def read(
+        cls, client: Client, tag: str, pairs: Iterable[tuple[int, int]], evicted: EvictedUsers | None = None
+    ) -> ShardState:
         """Read the state of pairs (userid, itemid).
 
         Raises:
@@ -88,6 +93,7 @@ class ShardState:
             read.mget([f"{tag}:profile:{userid}" for userid in userids])
             read.hmget(f"{tag}:users", [str(userid) for userid in userids])
             read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids])
+            read.hmget(f"{tag}:evicted", [str(userid) for userid in userids])
             for userid, items in items_of.items():
                 read.hmget(f"{tag}:seen:{userid}", [str(itemid) for itemid in items])
         stored, closed, *answered = answers(read)
@@ -96,7 +102,13 @@ class ShardState:
         if stored is None:
             raise NotPublished("there is no snapshot yet; run `reelstream publish`")
         applied = offset_of(stored, f"{tag}:applied") or 0
-        packed, attributes, counts, *seen = answered or ([], [], [])
+        packed, attributes, counts, marks, *seen = answered or ([], [], [], [])
+        marked = read_marked(evicted, userids, [mark for _, mark in _fields(userids, marks)])
+        packed = [_stored_profile(marked.get(userid), value) for userid, value in _fields(userids, packed)]
+        seen = [
+            _stored_ratings(marked.get(userid), items, values)
+            for (userid, items), values in zip(items_of.items(), seen, strict=True)
+        ]
         profiles = _values(userids, packed, unpack_profile)
         users = {
             userid: _value(stored, partial(unpack_user, userid)) for userid, stored in _fields(userids, attributes)
@@ -121,7 +133,18 @@ class ShardState:
             _unreadable_users(client, tag, profiles, rated),
             frozenset(_unreadable(counters)),
             [f"attributes of user {userid} in {tag}: {users[userid]}" for userid in _unreadable(users)],
+            {userid: stored for userid, stored in marked.items() if isinstance(stored, StoredUser)},
         )
+
+
+def _stored_profile(marked: StoredUser | Unreadable | None, packed: Any) -> Any:
+    """The packed profile of a user who may have been evicted."""
+    return marked.profile if isinstance(marked, StoredUser) else marked or packed
+
+
+def _stored_ratings(marked: StoredUser | Unreadable | None, items: Sequence[int], values: Any) -> Any:
+    """The packed ratings of some items by a user who may have been evicted."""
+    return [marked.seen.get(str(itemid).encode()) for itemid in items] if isinstance(marked, StoredUser) else values
 
 
 def _unreadable_users(
@@ -175,14 +198,16 @@ class ShardTransaction:
         state: the state as it was read.
     """
 
-    def __init__(self, client: Client, tag: str, pairs: Iterable[tuple[int, int]]) -> None:
+    def __init__(
+        self, client: Client, tag: str, pairs: Iterable[tuple[int, int]], evicted: EvictedUsers | None = None
+    ) -> None:
         """Read the state of the pairs (userid, itemid); raises as `ShardState.read` does."""
         self._tag, self._client = tag, client
         with reachable():
             self._write = client.pipeline(transaction=True)
             self._write.watch(f"{tag}:applied", f"{tag}:closed")  # type: ignore[no-untyped-call]
             try:
-                self.state = ShardState.read(client, tag, pairs)
+                self.state = ShardState.read(client, tag, pairs, evicted)
             except BaseException:
                 self._write.reset()
                 raise
@@ -206,6 +231,10 @@ class ShardTransaction:
             write.mset(
                 {f"{tag}:profile:{userid}": pack_profile(profile) for userid, profile in changes.profiles.items()}
             )
+        for userid in self.state.evicted.keys() & changes.profiles.keys():
+            if filtered := self.state.evicted[userid].seen:
+                write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, filtered))
+            write.hdel(f"{tag}:evicted", str(userid))
         for userid, fields in seen.items():
             write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
         if changes.counters:

@@ -47,12 +47,14 @@ def view_shard(profiles: Profiles, shard: int, userids: Sequence[int] = ()) -> S
     for userid in userids:
         read.get(f"{tag}:profile:{userid}")
         read.hgetall(f"{tag}:seen:{userid}")
+        read.hget(f"{tag}:evicted", str(userid))
     applied, counters, dead, unpublished, *users = answers(read)
     if applied is None:
         raise NotPublished("there is no snapshot yet; run `reelstream publish`")
+    stored = profiles.stored_users(userids, users[::3], users[1::3], users[2::3])
     return ShardView(
         applied=offset_of(applied, f"{tag}:applied") or 0,
-        users=readable_users(userids, users[::2], users[1::2]),
+        users=readable_users(userids, [packed for packed, _ in stored], [seen for _, seen in stored]),
         counters=readable_counters(counters),
         dead=readable_dead(dead),
         unpublished=frozenset(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from settings import Settings
+from stores.evicted import EvictedUsers
 from stores.redis.connection import Client, connect
 from stores.redis.generations import Generations
 from stores.redis.profiles import Profiles
@@ -29,7 +30,8 @@ class StateStores:
     def of(cls, settings: Settings, generation: str, client: Client | None = None) -> StateStores:
         """The stores of a generation; without a client, over one of their own."""
         client = client or connect(settings.redis)
-        profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions, generation)
+        evicted = EvictedUsers(settings.evicted_folder, generation)
+        profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions, generation, evicted)
         return cls(generation, profiles, Published(client, generation))
 
     @classmethod

@@ -1,4 +1,4 @@
-"""Sequences of events, redeliveries, crashes between any two effects and rebalances, on a real Redis and Feast.
+"""Sequences of events, redeliveries, evictions, crashes between any two effects and rebalances, on a real Redis.
 
 After each step the state is what the folded events say in the order of the log (invariants 3 to 5), and at the end
 nothing is missing.
@@ -26,7 +26,11 @@ from features import Event, EventError, Item, User, encode, user_row
 from lifecycle.catch_up import without_letters
 from settings import Settings
 from stores import Closed, Gap, Logged, ShardLost, connect, decode_event, partition_of
+from stores.evicted import EvictedUsers
 from stores.feast.feature_store import Features
+from stores.feast.online_rows import OnlineRows
+from stores.redis.eviction import evict
+from stores.redis.generations import FIRST
 from stream.fold.event_path import Fold
 from stream.fold.stores import FoldStores
 from stream.troubles import Troubles
@@ -58,15 +62,16 @@ class Stream(RuleBasedStateMachine):
 
     settings: ClassVar[Settings]
     features: ClassVar[Features]
+    rows: ClassVar[OnlineRows]
 
     @initialize()
     def begin(self) -> None:
         client = connect(self.settings.redis)
         client.flushall()
         self.crashing = Crashing()
-        self.profiles = CrashingProfiles(client, "ratings", SHARDS)
-        self.profiles.crashing = self.crashing
-        self.generation = 1
+        self.client, self.generation = client, 1
+        self.profiles = self.profiles_of(FIRST)
+        self.profiles.delete_all()
         self.dead = DeadTopic(self.crashing)
         for shard in range(SHARDS):
             self.profiles.write_shard(shard, {}, {}, {}, [])
@@ -74,6 +79,12 @@ class Stream(RuleBasedStateMachine):
         self.acknowledged = [0] * SHARDS
         self.visible = [-1] * SHARDS
         self.folds = [self.new_worker() for _ in range(SHARDS)]
+
+    def profiles_of(self, generation: str) -> CrashingProfiles:
+        evicted = EvictedUsers(self.settings.evicted_folder, generation)
+        profiles = CrashingProfiles(self.client, "ratings", SHARDS, generation, evicted)
+        profiles.crashing = self.crashing
+        return profiles
 
     def new_worker(self) -> Fold:
         features: Any = CrashingFeatures(self.features, self.crashing)
@@ -145,6 +156,39 @@ class Stream(RuleBasedStateMachine):
         finally:
             self.crashing.meanwhile = None
 
+    @rule(shard=SHARD, userids=st.sets(st.sampled_from(USERS), min_size=1))
+    def users_are_evicted(self, shard: int, userids: set[int]) -> None:
+        self.evict(shard, userids)
+
+    def evict(self, shard: int, userids: set[int]) -> None:
+        of_shard = sorted(userid for userid in userids if partition_of(userid, SHARDS) == shard)
+        in_redis = [userid for userid in of_shard if self.client.exists(self.key(shard, userid))]
+        assert evict(self.profiles, self.rows, shard, of_shard) == len(in_redis)
+        assert not any(self.client.exists(self.key(shard, userid)) for userid in of_shard)
+
+    def key(self, shard: int, userid: int) -> str:
+        return f"{self.profiles.tag(shard)}:profile:{userid}"
+
+    @rule(shard=SHARD, count=COUNT)
+    def users_are_evicted_in_the_middle_of_a_batch(self, shard: int, count: int) -> None:
+        began, before = self.acknowledged[shard], self.applied(shard)
+        batch = self.log[shard][began : began + count]
+        gone: list[bool] = []
+
+        def evict_all() -> None:
+            known = [userid for userid in USERS if self.client.exists(self.key(shard, userid))]
+            self.evict(shard, set(known))
+            gone.append(bool(known))
+
+        self.crashing.meanwhile = evict_all
+        if batch:
+            _, refused = self.folds[shard]({shard: batch})
+            new = any(record.offset > before for record in batch)
+            assert isinstance(refused.get(shard), ShardLost) == (new and gone == [True])
+            if not refused:
+                self.acknowledged[shard] += len(batch)
+        self.crashing.meanwhile = None
+
     @precondition(lambda self: any(len(log) > 1 for log in self.log))
     @rule(shard=SHARD)
     def a_gap_is_refused(self, shard: int) -> None:
@@ -157,8 +201,8 @@ class Stream(RuleBasedStateMachine):
     def another_generation_of_the_state_goes_live(self, shard: int, count: int) -> None:
         old, workers = self.profiles, self.folds
         self.generation += 1
-        self.profiles = CrashingProfiles(old.client, "ratings", SHARDS, f"g{self.generation}")
-        self.profiles.crashing = self.crashing
+        self.profiles = self.profiles_of(f"g{self.generation}")
+        self.profiles.delete_all()
         features: Any = self.features
         stores = FoldStores(ITEMS, self.profiles, features, without_letters, Troubles(lambda kind, n: None))
         catching_up = Fold(stores, MAX_FUTURE_S, lambda shard, first, end: ())
@@ -248,13 +292,18 @@ class Stream(RuleBasedStateMachine):
         self.the_state_is_what_the_folded_events_say()
         assert self.profiles.visible_offsets() == [len(log) - 1 for log in self.log]
         stored = self.profiles.read_users(USERS)
-        rows = self.features.users(USERS)
-        assert rows == {userid: user_row(profile, User(userid), ITEMS) for userid, (profile, _) in stored.items()}
+        rows, evicted = self.features.users(USERS), self.profiles.evicted_among(USERS)
+        assert rows == {
+            userid: user_row(profile, User(userid), ITEMS)
+            for userid, (profile, _) in stored.items()
+            if userid not in evicted or userid in rows
+        }
 
 
 def test_every_event_counts_once_whatever_happens(redis: Settings) -> None:
     Stream.settings = redis
     Stream.features = Features(redis)
+    Stream.rows = OnlineRows(connect(redis.redis), redis.feast.project)
     run_state_machine_as_test(
         Stream,
         settings=settings(
