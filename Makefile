@@ -63,7 +63,7 @@ test: setup
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/bandit -q -ll -r $(PACKAGES)
-	$(BIN)/pytest -n 2 --dist loadgroup
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))

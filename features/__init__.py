@@ -9,6 +9,7 @@ schema                     the ranker's columns, and its dense input from the de
 rows, repository           feature rows, and the Feast repository that holds them
 columns                    counts of many users, items or events at once
 document, version          docs/features.md, and the versions of what is stored, both from the declarations
+state_fields               names of the stored fields, by which another release reads a state
 stored                     records that are stored as JSON, with the version of their layout
 broken                     a feature that a scenario breaks
 """

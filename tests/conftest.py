@@ -1,8 +1,8 @@
 """Servers that tests share, and the order of the tests.
 
-pytest-randomly shuffles modules and the tests in each; `make test` runs them in two processes. A server below is
-started by the first test that needs it, and every test that uses one begins with what it needs there, whatever ran
-before.
+pytest-randomly shuffles modules and the tests in each; `make test` runs the modules in two processes. A server
+below is started by the first test in a process that needs it, and every test that uses one begins with what it needs
+there, whatever ran before.
 """
 
 from __future__ import annotations
@@ -27,15 +27,10 @@ hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_c
 hypothesis_settings.load_profile("untimed")
 
 
-@pytest.hookimpl(tryfirst=True)
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Give the tests of the shared system to one process of `pytest -n`, so that it is started once.
-
-    The others go by module, whose tests share servers.
-    """
-    for item in items:
-        shared = "system" in getattr(item, "fixturenames", ())
-        item.add_marker(pytest.mark.xdist_group("system" if shared else item.location[0]))
+    """Put the tests of the whole system last, so that it does not run beside the servers of other tests."""
+    items.sort(key=lambda item: "system" in getattr(item, "fixturenames", ()))
 
 
 @pytest.fixture(scope="session")

@@ -5,4 +5,5 @@ shard_batch    one partition's records of a batch: validated, folded in memory
 stores         what a fold writes to
 inputs         the ranker's inputs before each event; `sampling` chooses those that are scored
 items          the publication of item counters
+evictor        the eviction of inactive users
 """
