@@ -5,7 +5,8 @@ shard_view, shard_log         a shard at one moment; its place in the log
 packing, readable             values as bytes; reading them where some are damaged
 published, live               catalogue, snapshot and live run
 generations, state_stores     which generation of the state is live; the stores of one
-earlier_state, earlier_profiles   a state of another version, and what requests can read of it
+earlier_state                 which other version a state has
+earlier_profiles              what requests can read of a state of another version
 eviction                      inactive users, moved out of Redis
 publish_lock                  the lock of publishing
 drift, drift_record           what drift monitoring has found; a copy of it
