@@ -12,9 +12,13 @@ from settings import load
 
 
 def archive(
+    trim: Annotated[
+        bool, typer.Option("--trim", help="Then delete from the log what is folded and archived, but the newest part.")
+    ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Write the log up to its end to the archive, in files that are never changed."""
+    from stores.archive.trim import trim as trim_log
     from stream.archive.archiver import Archiver
 
     with one_line():
@@ -25,6 +29,7 @@ def archive(
                 written = archiver.write(
                     everything=True, progress=lambda done, total: tell("archiving the log", done / max(done, total))
                 )
+            trimmed = trim_log(settings) if trim else []
             positions = archiver.positions()
         finally:
             archiver.close()
@@ -32,6 +37,9 @@ def archive(
         "files_written": written,
         "folder": str(settings.archive_folder),
         "partitions": [asdict(position) for position in positions],
+        "trimmed": [asdict(each) for each in trimmed],
     }
     words = f"{written:,} files written; the archive holds {sum(each.end - each.first for each in positions):,} offsets"
+    if trim:
+        words += f"; {sum(each.begins - each.began for each in trimmed):,} offsets deleted from the log"
     report(json, figures, words)

@@ -55,6 +55,17 @@ class ArchiveSettings(Section):
         description="age of a partition's newest file, in minutes, after which the archiver writes what waits, however "
         "little that is",
     )
+    trim: bool = Field(
+        False,
+        description="have the archiver delete from the log what is folded and archived, as `reelstream archive --trim` "
+        "does",
+    )
+    keep_events: int = Field(
+        10_000,
+        ge=1,
+        description="newest offsets of each partition that trimming always leaves in the log, so that a Redis which "
+        "lost its last writes can be caught up from there",
+    )
 
 
 class DriftSettings(Section):

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field, replace
 from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
 from features.broken import HEADER
 from offline.state.snapshot import Beginning
-from stores import Log, Logged, decode_event, partition_of
+from stores import Logged, decode_event, partition_of
+from stores.archive.whole_log import WholeLog
 
 
 @dataclass
@@ -29,12 +30,12 @@ class Counted:
 
 
 class Expected:
-    """The state that follows from archive and log, independent of every store but Kafka.
+    """The state that follows from archive and log, independent of every store but the archive and Kafka.
 
     Args:
         beginning: the state that the log follows; folded further in place.
         items: the catalogue.
-        log: the log.
+        log: archive and log.
         max_future_s: seconds by which an event may be later than its append time.
 
     Attributes:
@@ -48,7 +49,7 @@ class Expected:
         holes: by partition, runs of offsets, as (first, end), between records; a transaction's markers are such.
     """
 
-    def __init__(self, beginning: Beginning, items: Mapping[int, Item], log: Log, max_future_s: float) -> None:
+    def __init__(self, beginning: Beginning, items: Mapping[int, Item], log: WholeLog, max_future_s: float) -> None:
         self._beginning, self._shards = beginning, beginning.shards
         self._items = items
         self._log = log

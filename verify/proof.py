@@ -16,7 +16,6 @@ from settings import Settings
 from stores import (
     DriftStore,
     Generations,
-    Log,
     NotPublished,
     Profiles,
     Published,
@@ -26,6 +25,7 @@ from stores import (
     connect,
     project_of,
 )
+from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.published import REBUILD
@@ -71,6 +71,7 @@ def verify(
     Raises:
         NotPublished: if there is nothing to verify, or a reset has deleted a part of it.
         OtherVersion: if the state was written with other counts than are declared.
+        ArchiveError: if the archive is damaged, or that of another log.
         DataError: if the state began with other data than the data folder holds.
         LogError: if the log is not the one that the state was folded from, or lacks events.
         Unreachable: if a store does not answer, or the stream stands still.
@@ -92,7 +93,7 @@ def verify(
         beginning = state_snapshot.read(settings, snapshot.base, beginning.archive)
     features = Features(settings, state.generation)
     rows = OnlineRows(client, project_of(settings.feast.project, state.generation))
-    log = Log(settings.kafka)
+    log = WholeLog(settings)
     try:
         expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
         ends = log.ends() if generation is None else _positions(profiles)

@@ -18,7 +18,8 @@ import msgpack
 from features import ITEM_FEATURES, USER_FEATURES, ItemCounter, Profile
 from features.broken import HEADER
 from settings import Settings
-from stores import Log, Profiles, Unreachable
+from stores import Profiles, Unreachable
+from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.redis.connection import reachable
 from stores.redis.packing import SEEN, USER
@@ -98,9 +99,10 @@ class SampleComparison:
             items,
             settings.stream.max_future_s,
         )
-        self._settings, self._log = settings, Log(settings.kafka)
+        self._settings, self._log = settings, WholeLog(settings)
         self._broken: set[tuple[int, int]] = set()
         self._read = dict.fromkeys(range(profiles.partitions), 0)
+        self._log.seek(self._read)
 
     def compare(self, progress: Progress) -> None:
         """Compare the sample.

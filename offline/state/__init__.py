@@ -2,6 +2,8 @@
 
 snapshot         the state after the offline history, as the first publish writes it
 beginning        the state that the log follows
+archived_log     the part of the log that only the archive holds
+archive_of_log   the archive as `adopt` sees it
 archived_history the offline history, copied to the archive
 adopt            continuing with another log
 state_snapshot   the state saved in files

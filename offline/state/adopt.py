@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from features import user_row
 from offline.errors import DataError
 from offline.state import state_snapshot
+from offline.state.archive_of_log import ArchiveOfLog
 from offline.state.lock import lock
 from settings import Settings
 from stores import DriftStore, NotPublished, Profiles, Published, StateStores, ensure_topics
@@ -74,7 +75,8 @@ def adopt(settings: Settings, *, progress: Progress) -> Adoption:
     events, those are passed over. May be called again after failing at any step.
 
     Raises:
-        DataError: if stream workers are running.
+        ArchiveError: if the archive is damaged.
+        DataError: if stream workers are running, or if the archive holds the events that the log lacks.
         NotPublished: if there is no state.
         LockTaken: if a publish, rollback or reset is at work.
         Unreachable: if a store does not answer.
@@ -97,13 +99,15 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     logs, probe = ShardLogs(profiles), LogProbe(settings.kafka, settings.log_heads)
     try:
         checks = probe.check(logs.positions())
+        archive = ArchiveOfLog(settings, probe, {shard: checked.bounds for shard, checked in checks.items()})
     finally:
         probe.close()
     begins = state_snapshot.next_offsets(settings, snapshot.base, profiles.partitions)
+    _require_lost(checks, archive)
     adopted = [
         found
         for shard, checked in checks.items()
-        if (found := plan(shard, checked, begins[shard], _rest(settings, shard, checked)))
+        if (found := plan(shard, checked, begins[shard], archive.first[shard], _rest(settings, shard, checked)))
     ]
     if not adopted:
         return Adoption([], None)
@@ -123,6 +127,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     progress("writing feature rows", 0.0)
     _write_rows(settings, profiles, published)
     published.set_snapshot(snapshot.model_copy(update={"base": name}))
+    archive.set_aside_if_other()
     for each in adopted:
         holes = [(first, last + 1) for first, last in each.lost]
         logs.adopt(each.partition, log, each.next - 1, holes)
@@ -136,11 +141,27 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     return Adoption(adopted, name)
 
 
-def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adopted | None:
+def _require_lost(checks: Mapping[int, Checked], archive: ArchiveOfLog) -> None:
+    """Refuse to give up events that the archive holds.
+
+    Raises:
+        DataError: if it does, for a shard whose next events are no longer in the log.
+    """
+    for shard, checked in checks.items():
+        applied, start = checked.position.applied, checked.bounds.start
+        if applied is not None and archive.first[shard] <= applied + 1 < start:
+            raise DataError(
+                f"partition {shard}: the state was folded up to offset {applied}, and the archive holds the events "
+                f"from there to offset {start}, at which the log begins; run `reelstream rebuild`, which loses none"
+            )
+
+
+def plan(shard: int, checked: Checked, begins: int, first: int, runs: Sequence[Run]) -> Adopted | None:
     """Return how a partition continues with its log as it is; None if it needs no help.
 
     Args:
         begins: offset of the first record of the log that the snapshot of the state does not hold.
+        first: offset from which on archive and log hold every record.
         runs: the log from the record that the state needs next to its end.
     """
     position, bounds = checked.position, checked.bounds
@@ -150,7 +171,7 @@ def plan(shard: int, checked: Checked, begins: int, runs: Sequence[Run]) -> Adop
     if bounds.start <= next_offset and (checked.mismatch is not None or _unproved(checked)):
         return Adopted(shard, checked.why or "", position.applied, bounds.start, lost_after=position.applied)
     holes = _holes(next_offset, bounds.end, runs, position.lost)
-    if not holes and bounds.start <= begins and checked.lost_head is None:
+    if not holes and first <= begins and checked.lost_head is None:
         return None
     return Adopted(
         shard,

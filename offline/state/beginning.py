@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from offline.data import readers
 from offline.data.split import split
 from offline.state import snapshot, state_snapshot
+from offline.state.own_log import first_offsets
 from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import LogError, Snapshot, StateStores
@@ -32,28 +33,44 @@ def write_beginning(
 
 
 def beginning_of(settings: Settings, ratings: readers.Ratings) -> tuple[Beginning, LogIdentity]:
-    """Return the state that the log follows, and the log.
+    """Return the state that the log follows, and the log. What only the archive holds is folded into the state.
 
     Raises:
+        ArchiveError: if the log was trimmed, and the archive is damaged or that of another log.
         DataError: if a snapshot of the state is damaged.
-        LogError: if the log does not hold every event that follows.
+        LogError: if archive and log do not hold every event that follows.
         Unreachable: if a store does not answer.
     """
     probe = LogProbe(settings.kafka, settings.log_heads)
     try:
         bounds = probe.bounds()
+        first = first_offsets(settings, probe, bounds)
     finally:
         probe.close()
     log = bounds[0].log
     name = state_snapshot.latest(settings, readers.data_hash(ratings), log)
-    for partition, next_offset in state_snapshot.next_offsets(settings, name, settings.kafka.partitions).items():
-        if bounds[partition].start > next_offset:
+    next_offsets = state_snapshot.next_offsets(settings, name, settings.kafka.partitions)
+    for partition, next_offset in next_offsets.items():
+        if first[partition] > next_offset:
             raise LogError(
-                f"partition {partition}: the log begins at offset {bounds[partition].start}, but the state must be "
-                f"folded from offset {next_offset}; restore Kafka's data"
+                f"partition {partition}: archive and log begin at offset {first[partition]}, but the state must be "
+                f"folded from offset {next_offset}; restore Kafka's data, or the archive from a backup"
             )
+    begins = _beginning(settings, ratings, name)
+    if any(bounds[partition].start > next_offset for partition, next_offset in next_offsets.items()):
+        from offline.state.archived_log import fold_archived
+
+        # Folded in place, while the state after the offline history is still needed as it is.
+        shards = _beginning(settings, ratings, name).shards
+        ends = {partition: each.start for partition, each in bounds.items()}
+        begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends)
+    return begins, log
+
+
+def _beginning(settings: Settings, ratings: readers.Ratings, name: str | None) -> Beginning:
+    """The state in a snapshot; without one, the state after the offline history."""
     offline = Beginning.offline(ratings, split(ratings, settings.data).offline, settings.kafka.partitions)
-    return offline if name is None else state_snapshot.read(settings, name, offline.archive), log
+    return offline if name is None else state_snapshot.read(settings, name, offline.archive)
 
 
 def write(

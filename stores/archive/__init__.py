@@ -8,4 +8,5 @@ history           the offline history and the catalogue
 durable           writing a file exactly once
 whole_log         reading the archive, then the log
 continuation      the check that archive and log belong together
+trim              deleting from the log what is applied and archived
 """

@@ -17,7 +17,7 @@ from stores.kafka.log_check import LogBounds
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark
 
-WAY_OUT = "restore Kafka's data, or move the archive elsewhere to begin a new one"
+WAY_OUT = "restore Kafka's data; or run `reelstream adopt`, which sets these records aside and lets a new archive begin"
 
 
 TRIES = 5

@@ -8,6 +8,7 @@ import threading
 
 from settings import Settings, load, logs
 from stores import StoreError, Unreachable
+from stores.archive.trim import trim
 from stream.archive.archiver import Archiver
 from stream.archive.status import StatusFile
 
@@ -40,7 +41,8 @@ def follow(settings: Settings, stopping: threading.Event) -> None:
         waits_for = stopped = ""
         try:
             status.write()
-            archiver.write(everything=False, progress=lambda done, total: status.write())
+            if archiver.write(everything=False, progress=lambda done, total: status.write()) and settings.archive.trim:
+                trim(settings)
         except Unreachable as error:
             waits_for = str(error)
         except StoreError as error:

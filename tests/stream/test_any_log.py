@@ -269,7 +269,7 @@ class AnyLog(RuleBasedStateMachine):
     def adopt(self, shard: int) -> None:
         checked, log = self.check(shard), self.partitions[shard]
         runs = log.runs(self.applied(shard) + 1, log.end)
-        found = plan(shard, checked, 0, runs)
+        found = plan(shard, checked, 0, checked.bounds.start, runs)
         if found is not None:
             holes = [(first, last + 1) for first, last in found.lost]
             reported = {offset for first, end in holes for offset in range(first, end)}

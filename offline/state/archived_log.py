@@ -1,0 +1,48 @@
+"""The part of the log that only the archive holds, folded into the state that the log follows."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import replace
+
+from features import EventError, Item
+from offline.state.snapshot import Beginning, Shards
+from settings import Settings
+from stores import decode_event
+from stores.archive.whole_log import WholeLog
+
+
+def fold_archived(
+    settings: Settings, beginning: Beginning, shards: Shards, items: Mapping[int, Item], ends: Mapping[int, int]
+) -> Beginning:
+    """Fold what the log no longer holds; workers then go on with the log itself.
+
+    Args:
+        settings: all settings.
+        beginning: the state that archive and log follow.
+        shards: the same state, which is folded in place; not the one in `beginning.archive`.
+        items: the catalogue.
+        ends: by partition, the offset up to before which events are folded.
+
+    Raises:
+        ArchiveError: if the archive is damaged.
+        LogError: if neither archive nor log holds an event.
+        Unreachable: if Kafka does not answer.
+    """
+    dead = [Counter(reasons) for reasons in beginning.dead]
+    log = WholeLog(settings)
+    try:
+        log.seek(beginning.next_offsets)
+        for batch in log.read_to(ends):
+            for record in batch:
+                try:
+                    event = decode_event(record, items, len(ends), settings.stream.max_future_s)
+                except EventError as error:
+                    dead[record.partition][str(error)] += 1
+                else:
+                    shards.states[record.partition].step(event)
+    finally:
+        log.close()
+    nexts = {partition: max(offset, ends[partition]) for partition, offset in beginning.next_offsets.items()}
+    return replace(beginning, shards=shards, next_offsets=nexts, dead=dead)
