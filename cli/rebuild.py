@@ -10,7 +10,6 @@ import typer
 
 from cli.console import bar, one_line, report
 from settings import load
-from stores import Log
 
 Progress = Callable[[str, float], None]
 
@@ -31,9 +30,10 @@ def rebuild(
 
 def _rebuild(tell: Progress) -> tuple[dict[str, object], str]:
     from lifecycle.rebuild import rebuild as rebuild_state
+    from stores.archive.whole_log import WholeLog
 
     settings = load()
-    done = rebuild_state(settings, open_log=lambda: Log(settings.kafka), progress=tell)
+    done = rebuild_state(settings, open_log=lambda: WholeLog(settings), progress=tell)
     words = (
         f"the new state of {done.users:,} users is live, folded from {done.events:,} records of the log in "
         f"{done.seconds:.0f} s; no worker could fold for {1000 * done.closed_s:.0f} ms"
@@ -47,9 +47,10 @@ def _rebuild(tell: Progress) -> tuple[dict[str, object], str]:
 
 def _switch_back(tell: Progress) -> tuple[dict[str, object], str]:
     from lifecycle.switching import back
+    from stores.archive.whole_log import WholeLog
 
     settings = load()
-    done = back(settings, open_log=lambda: Log(settings.kafka), progress=tell)
+    done = back(settings, open_log=lambda: WholeLog(settings), progress=tell)
     return asdict(done), f"the state from before is live again, after {done.events:,} records that it lacked"
 
 

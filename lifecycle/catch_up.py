@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from settings import Settings
-from stores import Log, Logged, StateStores
+from stores import Logged, StateStores
+from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, read_runs
 from stores.kafka.producer import Refused
@@ -32,10 +33,10 @@ class CatchUp:
         settings: all settings.
         state: the generation.
         features: its feature store.
-        log: the log, from the first record that the generation does not hold.
+        log: archive and log, from the first record that the generation does not hold.
     """
 
-    def __init__(self, settings: Settings, state: StateStores, features: Features, log: Log) -> None:
+    def __init__(self, settings: Settings, state: StateStores, features: Features, log: WholeLog) -> None:
         self._settings, self._state, self._log = settings, state, log
         health = Health.of(settings.stream)
         self._items = state.published.catalogue()

@@ -26,7 +26,8 @@ from offline.state.lock import lock
 from offline.state.own_log import require_own_log
 from offline.state.snapshot import LiveState, delete_generation
 from settings import Settings
-from stores import Generations, Log, LogError, OtherVersion, PublishLock, StateStores, StoreError, ensure_topics
+from stores import Generations, LogError, OtherVersion, PublishLock, StateStores, StoreError, ensure_topics
+from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, lost, read_runs
 from stores.kafka.log_check import WAY_OUT, LogIdentity
@@ -72,10 +73,11 @@ def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Reb
 
     Args:
         settings: all settings.
-        open_log: opens the log.
+        open_log: opens archive and log.
         progress: told of each step.
 
     Raises:
+        ArchiveError: if the archive is damaged, or that of another log.
         DataError: if the data folder does not hold the ratings that the state began with, or a snapshot is damaged.
         LifecycleError: if Redis has no room for a second state, or the new one differs from archive and log.
         LockTaken: if a publish, rollback, reset or adopt is at work.
@@ -98,7 +100,9 @@ def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Reb
 class _Rebuild:
     """One rebuild, under the lock."""
 
-    def __init__(self, settings: Settings, ratings: Ratings, log: Log, held: PublishLock, progress: Progress) -> None:
+    def __init__(
+        self, settings: Settings, ratings: Ratings, log: WholeLog, held: PublishLock, progress: Progress
+    ) -> None:
         self._settings, self._ratings, self._log = settings, ratings, log
         self._held, self._progress = held, progress
         self._live = StateStores.live(settings)
@@ -148,7 +152,7 @@ class _Rebuild:
         ensure_topics(settings.kafka)
         if before is None or resetting is not None:
             return False
-        require_own_log(settings, live.profiles, before.base)
+        require_own_log(settings, live.profiles, before.base, fold_again=True)
         return None not in live.profiles.readable_applied()
 
     def _same_counts(self) -> bool:

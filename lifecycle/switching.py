@@ -25,15 +25,16 @@ from offline.state.lock import lock
 from offline.state.own_log import require_own_log
 from offline.state.snapshot import delete_generation
 from settings import Settings
-from stores import DriftStore, Generations, Log, PublishLock, StateStores, StoreError
+from stores import DriftStore, Generations, PublishLock, StateStores, StoreError
+from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.kafka.log import end_of
 
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
 
-OpenLog = Callable[[], Log]
-"""Opens the log, with the archive of what is no longer in it."""
+OpenLog = Callable[[], WholeLog]
+"""Opens archive and log."""
 
 NEAR_S = 1.0
 """Seconds within which a generation follows the live one when that is closed."""

@@ -18,7 +18,6 @@ import pytest
 
 import servers
 from offline.data import readers
-from offline.state.rebuild import rebuild
 from servers.supervisor import ALIVE
 from settings import Settings
 from stores import Log, Logged
@@ -28,6 +27,7 @@ from stores.archive.whole_log import WholeLog
 from stream.archive.archiver import Archiver
 from tests.polling import until
 from tests.system.conftest import System
+from verify import verify
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -108,8 +108,6 @@ def test_publish_archives_the_offline_history_which_reads_back_as_it_was(system:
     # The proof needs no data folder either.
     system.send_events(system.events[:50])
     system.wait()
-    from verify import verify
-
     found = verify(elsewhere, wait_s=60.0, progress=lambda what, share: None)
     assert found.differences == 0 and found.events == 50 and found.sampled == 0
 
@@ -218,13 +216,9 @@ def test_the_state_is_folded_again_from_archive_and_log_whatever_redis_and_the_l
     system.send_events(system.events[300:])
     system.wait()
     assert system.verify().differences == 0
-    stopped: list[str] = []
-    rebuild(
-        settings,
-        stop_workers=lambda: stopped.extend(servers.stop(settings, ["workers"])),
-        progress=lambda what, share: None,
-    )
-    servers.start(settings, stopped)
+    rebuilt = command("rebuild", "--json")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    assert json.loads(rebuilt.stdout)["events"] == len(system.events) + 1
     system.wait(60.0)
     assert system.verify().differences == 0
     # A log that begins where the archive does not reach cannot be folded, and nothing is deleted.
