@@ -15,15 +15,20 @@ from contextlib import closing, contextmanager, suppress
 
 import psutil
 import pytest
+from kafka import KafkaAdminClient, TopicPartition
 
 import servers
 from offline.data import readers
+from offline.state.lock import lock
 from servers.supervisor import ALIVE
 from settings import Settings
-from stores import Log, Logged
+from stores import Generations, Log, Logged
 from stores.archive.archive import Archive
 from stores.archive.trim import trim
 from stores.archive.whole_log import WholeLog
+from stores.errors import ArchiveError
+from stores.kafka.client import connected
+from stores.redis.generations import FIRST
 from stream.archive.archiver import Archiver
 from tests.polling import until
 from tests.system.conftest import System
@@ -75,6 +80,12 @@ def in_kafka(system: System) -> list[Logged]:
 def begins(system: System) -> dict[int, int]:
     with closing(Log(system.settings.kafka)) as log:
         return log.begins()
+
+
+def lose_kafka(system: System) -> None:
+    servers.down(system.settings)
+    shutil.rmtree(system.settings.state / "data" / "kafka")
+    servers.up(system.settings)
 
 
 @contextmanager
@@ -162,6 +173,88 @@ def test_trimming_leaves_what_is_not_folded_or_not_archived(system: System) -> N
     assert begins(system) == left
     path.write_bytes(content)
     assert len(trim(settings)) > 0
+    assert system.verify().differences == 0
+
+
+def test_trimming_follows_the_live_state_and_keeps_what_the_previous_one_folds_when_switched_back_to(
+    system: System,
+) -> None:
+    settings = small(system)
+    system.send_events(system.events[:200])
+    system.wait()
+    previous = system.profiles.applied()
+    rebuilt = command("rebuild")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    system.send_events(system.events[200:400])
+    system.wait()
+    archive_all(settings)
+    trim(settings)
+    kept = {partition: max(0, offset or 0) for partition, offset in enumerate(previous)}
+    assert begins(system) == kept and any(kept.values())
+    back = command("rebuild", "--back", "--json")
+    assert back.returncode == 0, back.stderr
+    assert json.loads(back.stdout)["generation"] == FIRST
+    forth = command("rebuild", "--back")
+    assert forth.returncode == 0, forth.stderr
+    dropped = command("rebuild", "--drop")
+    assert dropped.returncode == 0, dropped.stderr
+    trim(settings)
+    applied = {partition: max(0, offset or 0) for partition, offset in enumerate(system.profiles.applied())}
+    assert begins(system) == applied and any(applied[partition] > kept[partition] for partition in kept)
+    assert system.verify().differences == 0
+
+
+def test_trimming_waits_for_a_state_that_is_being_built_but_not_for_one_whose_rebuild_died(system: System) -> None:
+    settings, generations = small(system), Generations(system.client)
+    system.send_events(system.events[:200])
+    system.wait()
+    archive_all(settings)
+    with lock(settings, "rebuild", lambda what, share: None):
+        name = generations.begin()
+        assert trim(settings) == []
+    assert trim(settings) != []
+    assert generations.unused() == [name]
+
+
+def test_trimming_does_not_wait_for_a_previous_state_of_another_log(system: System) -> None:
+    settings = small(system)
+    system.send_events(system.events[:100])
+    system.wait()
+    rebuilt = command("rebuild")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    lose_kafka(system)
+    adopted = command("adopt")
+    assert adopted.returncode == 0, adopted.stderr
+    system.send_events(system.events[100:300])
+    system.wait()
+    archive_all(settings)
+    assert trim(settings) != []
+    assert system.verify().differences == 0
+
+
+def test_a_loss_that_the_live_state_accepted_does_not_stop_the_archive(system: System) -> None:
+    settings = small(system)
+    system.send_events(system.events[:100])
+    system.wait()
+    rebuilt = command("rebuild")
+    assert rebuilt.returncode == 0, rebuilt.stderr
+    servers.stop(settings, ["workers"])
+    applied = system.profiles.applied()
+    system.send_events(system.events[100:300])
+    with closing(Log(settings.kafka)) as log:
+        partition, end = max(log.ends().items(), key=lambda found: found[1] - (applied[found[0]] or 0))
+    lost = end - 1
+    assert lost > (applied[partition] or 0) + 1
+    with closing(connected(KafkaAdminClient, settings.kafka)) as admin:
+        admin.delete_records({TopicPartition(settings.kafka.topic, partition): lost})
+    with pytest.raises(ArchiveError, match=f"partition {partition}"):
+        archive_all(settings)
+    adopted = command("adopt")
+    assert adopted.returncode == 0, adopted.stderr
+    servers.up(settings)
+    system.wait()
+    archive_all(settings)
+    assert archived(settings) == in_kafka(system)
     assert system.verify().differences == 0
 
 
@@ -267,11 +360,11 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
     system.send_events(system.events[:200])
     system.wait()
     archive_all(settings)
-    servers.down(settings)
-    shutil.rmtree(settings.state / "data" / "kafka")
-    servers.up(settings)
-    with pytest.raises(Exception, match="holds another log"):
+    lose_kafka(system)
+    with pytest.raises(ArchiveError, match="holds another log"):
         archive_all(settings)
+    refused = command("replay", "--max", "--limit", "10")
+    assert refused.returncode == 1 and "reelstream adopt" in " ".join(refused.stderr.split())
     adopted = command("adopt")
     assert adopted.returncode == 0, adopted.stderr
     former = list((settings.archive_folder / "former").iterdir())
@@ -283,6 +376,9 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
     assert archived(settings) == in_kafka(system) and len(archived(settings)) == 100
     trim(settings)
     assert system.verify().differences == 0
+    replayed = command("replay", "--max", "--limit", "10", "--json")
+    assert replayed.returncode == 0, replayed.stderr
+    assert json.loads(replayed.stdout)["sent"] == 10
 
 
 def test_up_starts_the_archiver_where_the_settings_say_so(system: System) -> None:
