@@ -21,7 +21,7 @@ from offline.data.readers import Ratings
 from offline.data.split import split
 from offline.errors import DataError
 from offline.state import snapshot
-from offline.state.beginning import beginning_of
+from offline.state.beginning import beginning_of_archive
 from offline.state.lock import lock
 from offline.state.own_log import require_own_log
 from offline.state.snapshot import LiveState, delete_generation
@@ -167,7 +167,7 @@ class _Rebuild:
         """Write the generation as far as the live one is folded; profiles, and records of the log, in it."""
         settings, ratings = self._settings, self._ratings
         self._progress("folding the archive", 0.0)
-        beginning, log = beginning_of(settings, ratings)
+        beginning, bounds = beginning_of_archive(settings, ratings)
         places = split(ratings, settings.data).offline
         description = snapshot.write_archive(ratings, places, beginning, state.published)
         expected = Expected(beginning, ratings.catalogue.items, self._log, settings.stream.max_future_s)
@@ -176,7 +176,7 @@ class _Rebuild:
         expected.fold_to(ends, lambda events: self._progress("folding the log", events / total))
         accepted = {shard: each.lost for shard, each in ShardLogs(self._live.profiles).positions().items()}
         self._require_no_loss(expected, accepted)
-        self._write_shards(expected, log, accepted, LiveState(state.profiles, state.published, features))
+        self._write_shards(expected, bounds[0].log, accepted, LiveState(state.profiles, state.published, features))
         state.published.set_snapshot(description)
         return len(expected.userids()), expected.events + sum(sum(dead.values()) for dead in expected.dead)
 
@@ -203,25 +203,34 @@ class _Rebuild:
     def _ends(self) -> dict[int, int]:
         """By partition, the offset up to before which records are folded here, whose dead letters are filed already.
 
-        That is where the live state stands; where that is lost, what its workers have acknowledged.
+        That is where the live state stands; where that is lost, what its workers have acknowledged; in either case, as
+        far as the log was trimmed, which happens only to records whose dead letters are filed.
         """
         applied = self._live.profiles.readable_applied()
-        ends, acknowledged = self._log.ends(), dict[int, int]()
+        begins, ends, acknowledged = self._log.begins_in_kafka(), self._log.ends(), dict[int, int]()
         if None in applied:
             acknowledged = committed_offsets(self._settings.kafka, GROUP)
         return {
-            shard: min(ends.get(shard, 0), acknowledged.get(shard, 0) if offset is None else offset + 1)
+            shard: max(
+                begins.get(shard, 0),
+                min(ends.get(shard, 0), acknowledged.get(shard, 0) if offset is None else offset + 1),
+            )
             for shard, offset in enumerate(applied)
         }
 
     def _require_no_loss(self, expected: Expected, accepted: Mapping[int, tuple[tuple[int, int], ...]]) -> None:
-        """Require that the log held every event that was folded, but for losses that were accepted."""
+        """Require that the log held every event that was folded, but for losses that were accepted.
+
+        Nothing is lost of what the archive alone holds: the archiver has looked at that.
+        """
         for shard, holes in expected.holes.items():
             known = [Run(first, end, False) for first, end in accepted.get(shard, ())]
             runs = [*read_runs(self._settings.kafka, shard, holes[0][0], holes[-1][1]), *known]
             runs.sort(key=lambda run: run.first)
-            for hole in holes:
-                if missing := lost(hole, runs):
+            # Read after the log, which may be trimmed meanwhile.
+            begin = self._log.begins_in_kafka()[shard]
+            for first, end in holes:
+                if end > begin and (missing := lost((max(first, begin), end), runs)):
                     raise LogError(
                         f"partition {shard}: the log lacks the events at offsets {missing[0]} to {missing[1] - 1}; "
                         f"{WAY_OUT}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
 from offline.data import readers
@@ -12,7 +12,7 @@ from offline.state.own_log import first_offsets
 from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import LogError, Snapshot, StateStores
-from stores.kafka.log_check import LogIdentity
+from stores.kafka.log_check import LogBounds, LogIdentity
 from stores.kafka.log_probe import LogProbe
 
 if TYPE_CHECKING:
@@ -41,14 +41,33 @@ def beginning_of(settings: Settings, ratings: readers.Ratings) -> tuple[Beginnin
         LogError: if archive and log do not hold every event that follows.
         Unreachable: if a store does not answer.
     """
+    begins, bounds = beginning_of_archive(settings, ratings)
+    if any(bounds[partition].start > next_offset for partition, next_offset in begins.next_offsets.items()):
+        from offline.state.archived_log import fold_archived
+
+        # Folded in place, while the state after the offline history is still needed as it is.
+        shards = _beginning(settings, ratings, begins.base).shards
+        ends = {partition: each.start for partition, each in bounds.items()}
+        begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends)
+    return begins, bounds[0].log
+
+
+def beginning_of_archive(settings: Settings, ratings: readers.Ratings) -> tuple[Beginning, Mapping[int, LogBounds]]:
+    """Return the state that archive and log follow, and the bounds of the log.
+
+    Raises:
+        ArchiveError: if the log was trimmed, and the archive is damaged or that of another log.
+        DataError: if a snapshot of the state is damaged.
+        LogError: if archive and log do not hold every event that follows.
+        Unreachable: if a store does not answer.
+    """
     probe = LogProbe(settings.kafka, settings.log_heads)
     try:
         bounds = probe.bounds()
         first = first_offsets(settings, probe, bounds)
     finally:
         probe.close()
-    log = bounds[0].log
-    name = state_snapshot.latest(settings, readers.data_hash(ratings), log)
+    name = state_snapshot.latest(settings, readers.data_hash(ratings), bounds[0].log)
     next_offsets = state_snapshot.next_offsets(settings, name, settings.kafka.partitions)
     for partition, next_offset in next_offsets.items():
         if first[partition] > next_offset:
@@ -56,15 +75,7 @@ def beginning_of(settings: Settings, ratings: readers.Ratings) -> tuple[Beginnin
                 f"partition {partition}: archive and log begin at offset {first[partition]}, but the state must be "
                 f"folded from offset {next_offset}; restore Kafka's data, or the archive from a backup"
             )
-    begins = _beginning(settings, ratings, name)
-    if any(bounds[partition].start > next_offset for partition, next_offset in next_offsets.items()):
-        from offline.state.archived_log import fold_archived
-
-        # Folded in place, while the state after the offline history is still needed as it is.
-        shards = _beginning(settings, ratings, name).shards
-        ends = {partition: each.start for partition, each in bounds.items()}
-        begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends)
-    return begins, log
+    return _beginning(settings, ratings, name), bounds
 
 
 def _beginning(settings: Settings, ratings: readers.Ratings, name: str | None) -> Beginning:

@@ -12,11 +12,13 @@ from settings import Settings
 from stores.archive.archive import Archive
 from stores.archive.continuation import require_own_archive
 from stores.kafka.client import connected, reachable
-from stores.kafka.log_check import Checked
+from stores.kafka.log_check import Checked, LogIdentity, ShardPosition
 from stores.kafka.log_probe import LogProbe
-from stores.redis.connection import connect
-from stores.redis.profiles import Profiles
+from stores.redis.connection import Client, connect
+from stores.redis.generations import Generations
+from stores.redis.publish_lock import holder_of
 from stores.redis.shard_log import ShardLogs
+from stores.redis.state_stores import StateStores
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,8 @@ def trim(settings: Settings) -> list[Trimming]:
 
     The files that have it are read and their hashes checked before anything is deleted. The last record folded always
     stays, by which a log is recognized as the state's own, and so do the newest `archive.keep_events` offsets. A
-    partition that is stopped is left alone.
+    partition that is stopped is left alone. A generation of the state that can be switched back to, and one that is
+    being built, find in the log what they have not folded.
 
     Returns:
         The partitions of which something was deleted.
@@ -50,18 +53,25 @@ def trim(settings: Settings) -> list[Trimming]:
     """
     archive = Archive(settings.archive_folder)
     client = connect(settings.redis)
-    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     probe = LogProbe(settings.kafka, settings.log_heads)
     try:
         with archive.locked():
+            live = StateStores.live(settings, client)
             # Read first: what is visible only grows, and what is applied is never behind it.
-            visible = profiles.visible_offsets()
-            checks = probe.check(ShardLogs(profiles).positions())
+            visible = live.profiles.visible_offsets()
+            checks = probe.check(ShardLogs(live.profiles).positions())
+            # Read after the live one: a generation that is begun later is folded at least as far.
+            needed = _needed(settings, client, live.generation, {n: each.bounds.log for n, each in checks.items()})
             require_own_archive(archive, probe)
             limits = {
                 partition: limit
                 for partition, checked in checks.items()
-                if (limit := _limit(archive, checked, visible[partition], settings.archive.keep_events))
+                if (
+                    limit := min(
+                        _limit(archive, checked, visible[partition], settings.archive.keep_events),
+                        *needed[partition],
+                    )
+                )
                 > checked.bounds.start
             }
             for partition, limit in limits.items():
@@ -82,6 +92,48 @@ def _limit(archive: Archive, checked: Checked, visible: int | None, keep: int) -
     if position.applied is None or position.tail is None or position.log != bounds.log or visible is None:
         return 0
     return min(position.tail.offset, position.applied, visible, covered[1], bounds.end - keep)
+
+
+def _needed(settings: Settings, client: Client, live: str, logs: Mapping[int, LogIdentity]) -> dict[int, list[int]]:
+    """By partition, offsets from which on generations that are not live need the log.
+
+    A generation whose rebuild has died is never put live and needs nothing: whoever builds one holds the lock.
+    """
+    needed: dict[int, list[int]] = {partition: [] for partition in logs}
+    for name in _others(client, live):
+        profiles = StateStores.of(settings, name, client).profiles
+        visible = profiles.visible_offsets()
+        for partition, position in ShardLogs(profiles).positions().items():
+            if partition in logs and (begin := needs_from(position, visible[partition], logs[partition])) is not None:
+                needed[partition].append(begin)
+    return needed
+
+
+def _others(client: Client, live: str) -> list[str]:
+    """The generations, but `live`, that may be put live."""
+    generations = Generations(client)
+    found, unused = generations.live(), generations.unused()
+    names = {found.name, found.previous, *(unused if holder_of(client) is not None else ())}
+    return sorted(name for name in names if name is not None and name != live)
+
+
+def needs_from(position: ShardPosition, visible: int | None, log: LogIdentity) -> int | None:
+    """Offset from which on a generation needs a partition of the log if it is put live.
+
+    Args:
+        position: the generation's shard.
+        visible: the last offset whose feature rows it has too.
+        log: the log.
+
+    Returns:
+        The offset, 0 or less where it needs all; None where the shard was folded from another log, so that the
+        generation cannot be put live.
+    """
+    if position.log is not None and position.log != log:
+        return None
+    if position.applied is None or visible is None:
+        return 0
+    return min(position.applied, visible, position.applied if position.tail is None else position.tail.offset)
 
 
 def _read_again(archive: Archive, partition: int, first: int, end: int) -> None:

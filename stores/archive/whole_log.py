@@ -44,6 +44,10 @@ class WholeLog:
         """Offset of the first event of each partition in the archive, or in the log where it is in no archive."""
         return {partition: self._begin(partition) for partition in self._bounds}
 
+    def begins_in_kafka(self) -> dict[int, int]:
+        """Offset of the first event of each partition that Kafka holds; the archive alone has those before."""
+        return self._log.begins()
+
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets; partitions that are not named from their beginning.
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from settings import Settings
-from stores import Profiles, connect
+from stores import StateStores
 from stores.archive.archive import Archive
 from stores.archive.archiving import next_offset, write_file
 from stores.archive.continuation import require_own_archive
@@ -142,9 +142,9 @@ class Archiver:
         return file.end - file.first if file else 0
 
     def _accepted(self, partition: int) -> Sequence[tuple[int, int]]:
-        client = connect(self._settings.redis)
+        """Runs of offsets that the live state is known to lack."""
+        profiles = StateStores.live(self._settings).profiles
         try:
-            profiles = Profiles(client, self._settings.kafka.topic, self._settings.kafka.partitions)
             return ShardLogs(profiles).position(partition).lost
         finally:
-            client.close()
+            profiles.client.close()
