@@ -33,4 +33,6 @@ def adopt(json: Annotated[bool, typer.Option("--json", help="Print JSON on stand
         if done.partitions
         else "nothing to adopt: the log of every partition is the one its state was folded from"
     )
+    if done.archive_set_aside:
+        words += "; the archive of the log before is set aside, and a new one begins"
     report(json, dataclasses.asdict(done), words)

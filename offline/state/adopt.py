@@ -61,10 +61,17 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Adoption:
-    """The partitions that continue, and the snapshot of the state from which `verify` folds; None if none had to."""
+    """What `adopt` has done.
+
+    Attributes:
+        partitions: those that continue.
+        snapshot: of the state, from which `verify` folds; None if no partition had to continue.
+        archive_set_aside: whether the archive held the records of another log, which are kept in a folder of their own.
+    """
 
     partitions: list[Adopted]
     snapshot: str | None
+    archive_set_aside: bool = False
 
 
 def adopt(settings: Settings, *, progress: Progress) -> Adoption:
@@ -110,7 +117,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         if (found := plan(shard, checked, begins[shard], archive.first[shard], _rest(settings, shard, checked)))
     ]
     if not adopted:
-        return Adoption([], None)
+        return Adoption([], None, archive.set_aside_if_other())
     nexts = {shard: (checked.position.applied or 0) + 1 for shard, checked in checks.items()}
     nexts |= {each.partition: each.next for each in adopted}
     restart = {each.partition for each in adopted}
@@ -127,7 +134,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     progress("writing feature rows", 0.0)
     _write_rows(settings, profiles, published)
     published.set_snapshot(snapshot.model_copy(update={"base": name}))
-    archive.set_aside_if_other()
+    set_aside = archive.set_aside_if_other()
     for each in adopted:
         holes = [(first, last + 1) for first, last in each.lost]
         logs.adopt(each.partition, log, each.next - 1, holes)
@@ -138,7 +145,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         probe.close()
     if any(each.lost_after is not None for each in adopted):
         DriftStore(profiles.client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
-    return Adoption(adopted, name)
+    return Adoption(adopted, name, set_aside)
 
 
 def _require_lost(checks: Mapping[int, Checked], archive: ArchiveOfLog) -> None:

@@ -36,8 +36,9 @@ class ArchiveOfLog:
             for partition, each in bounds.items()
         }
 
-    def set_aside_if_other(self) -> None:
-        """Keep the records of another log, or of one that has lost its end, out of the way of this one."""
-        if self._other:
-            with self._archive.locked():
-                self._archive.set_aside()
+    def set_aside_if_other(self) -> bool:
+        """Keep the records of another log, or of one that has lost its end, out of the way of this one; True if so."""
+        if not self._other:
+            return False
+        with self._archive.locked():
+            return self._archive.set_aside() is not None

@@ -239,12 +239,14 @@ def test_a_loss_that_the_live_state_accepted_does_not_stop_the_archive(system: S
     rebuilt = command("rebuild")
     assert rebuilt.returncode == 0, rebuilt.stderr
     servers.stop(settings, ["workers"])
-    applied = system.profiles.applied()
+    archive_all(settings)
+    applied = {partition: offset or 0 for partition, offset in enumerate(system.profiles.applied())}
     system.send_events(system.events[100:300])
+    before = in_kafka(system)
     with closing(Log(settings.kafka)) as log:
-        partition, end = max(log.ends().items(), key=lambda found: found[1] - (applied[found[0]] or 0))
+        partition, end = max(log.ends().items(), key=lambda found: found[1] - applied[found[0]])
     lost = end - 1
-    assert lost > (applied[partition] or 0) + 1
+    assert lost > applied[partition] + 1
     with closing(connected(KafkaAdminClient, settings.kafka)) as admin:
         admin.delete_records({TopicPartition(settings.kafka.topic, partition): lost})
     with pytest.raises(ArchiveError, match=f"partition {partition}"):
@@ -254,7 +256,8 @@ def test_a_loss_that_the_live_state_accepted_does_not_stop_the_archive(system: S
     servers.up(settings)
     system.wait()
     archive_all(settings)
-    assert archived(settings) == in_kafka(system)
+    gone = range(applied[partition] + 1, lost)
+    assert archived(settings) == [each for each in before if each.partition != partition or each.offset not in gone]
     assert system.verify().differences == 0
 
 
@@ -365,8 +368,9 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
         archive_all(settings)
     refused = command("replay", "--max", "--limit", "10")
     assert refused.returncode == 1 and "reelstream adopt" in " ".join(refused.stderr.split())
-    adopted = command("adopt")
+    adopted = command("adopt", "--json")
     assert adopted.returncode == 0, adopted.stderr
+    assert json.loads(adopted.stdout)["archive_set_aside"]
     former = list((settings.archive_folder / "former").iterdir())
     assert len(former) == 1
     assert sum(len(Archive(former[0]).read(file)) for p in range(8) for file in Archive(former[0]).files(p)) == 200
@@ -379,6 +383,30 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
     replayed = command("replay", "--max", "--limit", "10", "--json")
     assert replayed.returncode == 0, replayed.stderr
     assert json.loads(replayed.stdout)["sent"] == 10
+
+
+def test_an_archive_that_was_left_behind_by_an_earlier_adoption_is_set_aside_by_the_next(system: System) -> None:
+    settings = small(system)
+    system.send_events(system.events[:100])
+    system.wait()
+    archive_all(settings)
+    copy = settings.state / "archive-copy"
+    shutil.copytree(settings.archive_folder, copy)
+    lose_kafka(system)
+    adopted = command("adopt")
+    assert adopted.returncode == 0, adopted.stderr
+    # As a release left it that did not set the archive aside.
+    shutil.rmtree(settings.archive_folder)
+    copy.rename(settings.archive_folder)
+    with pytest.raises(ArchiveError, match="reelstream adopt"):
+        archive_all(settings)
+    again = command("adopt", "--json")
+    assert again.returncode == 0, again.stderr
+    assert json.loads(again.stdout) == {"partitions": [], "snapshot": None, "archive_set_aside": True}
+    system.send_events(system.events[100:200])
+    system.wait()
+    archive_all(settings)
+    assert archived(settings) == in_kafka(system) and len(archived(settings)) == 100
 
 
 def test_up_starts_the_archiver_where_the_settings_say_so(system: System) -> None:
