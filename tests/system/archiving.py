@@ -1,0 +1,67 @@
+"""What tests of the archive of a running system do with it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+
+import servers
+from settings import Settings
+from stores import Log, Logged
+from stores.archive.archive import Archive
+from stream.archive.archiver import Archiver
+from tests.system.conftest import System
+
+
+def command(*words: str) -> subprocess.CompletedProcess[str]:
+    line = [sys.executable, "-m", "cli", *words]
+    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
+
+
+def small(system: System, events: int = 50, keep: int = 1) -> Settings:
+    """The settings with small files, and an eager trimming."""
+    archive = system.settings.archive.model_copy(update={"events": events, "keep_events": keep})
+    return system.settings.model_copy(update={"archive": archive})
+
+
+def archived(settings: Settings) -> list[Logged]:
+    archive = Archive(settings.archive_folder)
+    return [
+        record
+        for partition in range(settings.kafka.partitions)
+        for file in archive.files(partition)
+        for record in archive.read(file)
+    ]
+
+
+def archive_all(settings: Settings) -> None:
+    with closing(Archiver(settings)) as archiver:
+        archiver.write(everything=True)
+
+
+def in_kafka(system: System) -> list[Logged]:
+    return sorted(system.log(), key=lambda record: (record.partition, record.offset))
+
+
+def begins(system: System) -> dict[int, int]:
+    with closing(Log(system.settings.kafka)) as log:
+        return log.begins()
+
+
+def lose_kafka(system: System) -> None:
+    servers.down(system.settings)
+    shutil.rmtree(system.settings.state / "data" / "kafka")
+    servers.up(system.settings)
+
+
+@contextmanager
+def in_background(work: threading.Thread) -> Iterator[None]:
+    work.start()
+    try:
+        yield
+    finally:
+        work.join()
