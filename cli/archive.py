@@ -29,7 +29,7 @@ def archive(
                 written = archiver.write(
                     everything=True, progress=lambda done, total: tell("archiving the log", done / max(done, total))
                 )
-            trimmed = trim_log(settings) if trim else []
+            trimmed = trim_log(settings) if trim else None
             positions = archiver.positions()
         finally:
             archiver.close()
@@ -37,9 +37,15 @@ def archive(
         "files_written": written,
         "folder": str(settings.archive_folder),
         "partitions": [asdict(position) for position in positions],
-        "trimmed": [asdict(each) for each in trimmed],
+        "trimmed": [asdict(each) for each in trimmed.deleted] if trimmed else [],
+        "kept_for_previous": trimmed.kept_for_previous if trimmed else 0,
     }
     words = f"{written:,} files written; the archive holds {sum(each.end - each.first for each in positions):,} offsets"
-    if trim:
-        words += f"; {sum(each.begins - each.began for each in trimmed):,} offsets deleted from the log"
+    if trimmed is not None:
+        words += f"; {sum(each.begins - each.began for each in trimmed.deleted):,} offsets deleted from the log"
+    if trimmed is not None and trimmed.kept_for_previous:
+        words += (
+            f"; {trimmed.kept_for_previous:,} stay for the state that `reelstream rebuild --back` returns to, until "
+            "`reelstream rebuild --drop` deletes that"
+        )
     report(json, figures, words)

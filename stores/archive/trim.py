@@ -16,6 +16,7 @@ from stores.kafka.log_check import Checked, LogIdentity, ShardPosition
 from stores.kafka.log_probe import LogProbe
 from stores.redis.connection import Client, connect
 from stores.redis.generations import Generations
+from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import holder_of
 from stores.redis.shard_log import ShardLogs
 from stores.redis.state_stores import StateStores
@@ -36,16 +37,27 @@ class Trimming:
     begins: int
 
 
-def trim(settings: Settings) -> list[Trimming]:
+@dataclass(frozen=True)
+class TrimmedLog:
+    """The result of trimming.
+
+    Attributes:
+        deleted: the partitions of which something was deleted.
+        kept_for_previous: offsets that stay only because the state from before a rebuild needs them if it is switched
+            back to; once it is dropped, they can be deleted.
+    """
+
+    deleted: list[Trimming]
+    kept_for_previous: int
+
+
+def trim(settings: Settings) -> TrimmedLog:
     """Delete from the log what is both in the state, with its feature rows, and in the archive.
 
     The files that have it are read and their hashes checked before anything is deleted. The last record folded always
     stays, by which a log is recognized as the state's own, and so do the newest `archive.keep_events` offsets. A
     partition that is stopped is left alone. A generation of the state that can be switched back to, and one that is
     being built, find in the log what they have not folded.
-
-    Returns:
-        The partitions of which something was deleted.
 
     Raises:
         ArchiveError: if the archive is damaged, or that of another log.
@@ -54,6 +66,7 @@ def trim(settings: Settings) -> list[Trimming]:
     archive = Archive(settings.archive_folder)
     client = connect(settings.redis)
     probe = LogProbe(settings.kafka, settings.log_heads)
+    deleted, kept = list[Trimming](), 0
     try:
         with archive.locked():
             live = StateStores.live(settings, client)
@@ -61,26 +74,21 @@ def trim(settings: Settings) -> list[Trimming]:
             visible = live.profiles.visible_offsets()
             checks = probe.check(ShardLogs(live.profiles).positions())
             # Read after the live one: a generation that is begun later is folded at least as far.
-            needed = _needed(settings, client, live.generation, {n: each.bounds.log for n, each in checks.items()})
+            needs = Needs.read(settings, client, live.generation, {n: each.bounds.log for n, each in checks.items()})
             require_own_archive(archive, probe)
-            limits = {
-                partition: limit
-                for partition, checked in checks.items()
-                if (
-                    limit := min(
-                        _limit(archive, checked, visible[partition], settings.archive.keep_events),
-                        *needed[partition],
-                    )
-                )
-                > checked.bounds.start
-            }
-            for partition, limit in limits.items():
-                _read_again(archive, partition, checks[partition].bounds.start, limit)
-            _delete(settings, limits)
+            for partition, checked in checks.items():
+                limit = _limit(archive, checked, visible[partition], settings.archive.keep_events)
+                limit = min(limit, needs.others.get(partition, limit))
+                begin, end = checked.bounds.start, min(limit, needs.previous.get(partition, limit))
+                kept += max(0, limit - max(begin, end))
+                if end > begin:
+                    _read_again(archive, partition, begin, end)
+                    deleted.append(Trimming(partition, begin, end))
+            _delete(settings, {each.partition: each.begins for each in deleted})
     finally:
         probe.close()
         client.close()
-    return [Trimming(partition, checks[partition].bounds.start, limit) for partition, limit in limits.items()]
+    return TrimmedLog(deleted, kept)
 
 
 def _limit(archive: Archive, checked: Checked, visible: int | None, keep: int) -> int:
@@ -94,27 +102,49 @@ def _limit(archive: Archive, checked: Checked, visible: int | None, keep: int) -
     return min(position.tail.offset, position.applied, visible, covered[1], bounds.end - keep)
 
 
-def _needed(settings: Settings, client: Client, live: str, logs: Mapping[int, LogIdentity]) -> dict[int, list[int]]:
-    """By partition, offsets from which on generations that are not live need the log.
+@dataclass(frozen=True)
+class Needs:
+    """What generations of the state that are not live need of the log.
 
-    A generation whose rebuild has died is never put live and needs nothing: whoever builds one holds the lock.
+    Attributes:
+        previous: by partition, the offset from which on the one that can be switched back to needs it.
+        others: by partition, the first offset from which on one that may go live needs it.
     """
-    needed: dict[int, list[int]] = {partition: [] for partition in logs}
-    for name in _others(client, live):
-        profiles = StateStores.of(settings, name, client).profiles
-        visible = profiles.visible_offsets()
-        for partition, position in ShardLogs(profiles).positions().items():
-            if partition in logs and (begin := needs_from(position, visible[partition], logs[partition])) is not None:
-                needed[partition].append(begin)
-    return needed
+
+    previous: dict[int, int]
+    others: dict[int, int]
+
+    @classmethod
+    def read(cls, settings: Settings, client: Client, live: str, logs: Mapping[int, LogIdentity]) -> Needs:
+        """Read them from Redis; raises Unreachable.
+
+        A generation whose rebuild has died is never put live and needs nothing: whoever builds one holds the lock.
+
+        Args:
+            live: the live generation.
+            logs: by partition, the log.
+        """
+        generations = Generations(client)
+        found, unused = generations.live(), generations.unused()
+        building = unused if holder_of(client) is not None else []
+        previous = {found.previous} - {None, live}
+        needs: tuple[dict[int, int], dict[int, int]] = ({}, {})
+        for name in {found.name, found.previous, *building} - {None, live}:
+            of_kind = needs[name not in previous]
+            for partition, begin in _needs_of(StateStores.of(settings, str(name), client).profiles, logs).items():
+                of_kind[partition] = min(begin, of_kind.get(partition, begin))
+        return cls(*needs)
 
 
-def _others(client: Client, live: str) -> list[str]:
-    """The generations, but `live`, that may be put live."""
-    generations = Generations(client)
-    found, unused = generations.live(), generations.unused()
-    names = {found.name, found.previous, *(unused if holder_of(client) is not None else ())}
-    return sorted(name for name in names if name is not None and name != live)
+def _needs_of(profiles: Profiles, logs: Mapping[int, LogIdentity]) -> dict[int, int]:
+    """By partition, the offset from which on a generation needs the log; without partitions that it does not need."""
+    visible = profiles.visible_offsets()
+    begins = {
+        partition: needs_from(position, visible[partition], logs[partition])
+        for partition, position in ShardLogs(profiles).positions().items()
+        if partition in logs
+    }
+    return {partition: begin for partition, begin in begins.items() if begin is not None}
 
 
 def needs_from(position: ShardPosition, visible: int | None, log: LogIdentity) -> int | None:

@@ -38,13 +38,13 @@ def test_trimming_leaves_what_is_not_folded_or_not_archived(system: System) -> N
     settings = small(system)
     system.send_events(system.events[:200])
     system.wait()
-    assert trim(settings) == [], "nothing is archived"
+    assert trim(settings).deleted == [], "nothing is archived"
     archive_all(settings)
     servers.stop(settings, ["workers"])
     applied = system.profiles.applied()
     system.send_events(system.events[200:400])
     archive_all(settings)
-    trimmed = trim(settings)
+    trimmed = trim(settings).deleted
     # The last record folded stays; a partition without events has none.
     left = {partition: max(0, offset or 0) for partition, offset in enumerate(applied)}
     assert {each.partition: each.begins for each in trimmed} == {n: begin for n, begin in left.items() if begin}
@@ -60,14 +60,15 @@ def test_trimming_leaves_what_is_not_folded_or_not_archived(system: System) -> N
         trim(settings)
     assert begins(system) == left
     path.write_bytes(content)
-    assert len(trim(settings)) > 0
+    assert trim(settings).deleted != []
     assert system.verify().differences == 0
 
 
 def test_trimming_follows_the_live_state_and_keeps_what_the_previous_one_folds_when_switched_back_to(
-    system: System,
+    system: System, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = small(system)
+    monkeypatch.setenv("REELSTREAM_ARCHIVE__KEEP_EVENTS", "1")
     system.send_events(system.events[:200])
     system.wait()
     previous = system.profiles.applied()
@@ -76,9 +77,14 @@ def test_trimming_follows_the_live_state_and_keeps_what_the_previous_one_folds_w
     system.send_events(system.events[200:400])
     system.wait()
     archive_all(settings)
-    trim(settings)
+    trimmed = trim(settings)
     kept = {partition: max(0, offset or 0) for partition, offset in enumerate(previous)}
+    applied = {partition: max(0, offset or 0) for partition, offset in enumerate(system.profiles.applied())}
     assert begins(system) == kept and any(kept.values())
+    assert trimmed.kept_for_previous == sum(applied.values()) - sum(kept.values()) > 0
+    told = command("archive", "--trim")
+    assert told.returncode == 0, told.stderr
+    assert f"{trimmed.kept_for_previous:,} stay" in told.stdout and "rebuild --drop" in told.stdout
     back = command("rebuild", "--back", "--json")
     assert back.returncode == 0, back.stderr
     assert json.loads(back.stdout)["generation"] == FIRST
@@ -86,9 +92,8 @@ def test_trimming_follows_the_live_state_and_keeps_what_the_previous_one_folds_w
     assert forth.returncode == 0, forth.stderr
     dropped = command("rebuild", "--drop")
     assert dropped.returncode == 0, dropped.stderr
-    trim(settings)
-    applied = {partition: max(0, offset or 0) for partition, offset in enumerate(system.profiles.applied())}
-    assert begins(system) == applied and any(applied[partition] > kept[partition] for partition in kept)
+    assert trim(settings).kept_for_previous == 0
+    assert begins(system) == applied
     assert system.verify().differences == 0
 
 
@@ -99,8 +104,8 @@ def test_trimming_waits_for_a_state_that_is_being_built_but_not_for_one_whose_re
     archive_all(settings)
     with lock(settings, "rebuild", lambda what, share: None):
         name = generations.begin()
-        assert trim(settings) == []
-    assert trim(settings) != []
+        assert trim(settings).deleted == []
+    assert trim(settings).deleted != []
     assert generations.unused() == [name]
 
 
@@ -116,7 +121,7 @@ def test_trimming_does_not_wait_for_a_previous_state_of_another_log(system: Syst
     system.send_events(system.events[100:300])
     system.wait()
     archive_all(settings)
-    assert trim(settings) != []
+    assert trim(settings).deleted != []
     assert system.verify().differences == 0
 
 
@@ -167,7 +172,7 @@ def test_the_state_is_folded_again_from_archive_and_log_whatever_redis_and_the_l
     system.send([(b"junk", b"junk", 0)])
     system.wait()
     archive_all(settings)
-    assert trim(settings)
+    assert trim(settings).deleted != []
     system.send_events(system.events[300:])
     system.wait()
     assert system.verify().differences == 0
