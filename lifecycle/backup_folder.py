@@ -22,6 +22,7 @@ from typing import Literal
 from pydantic import BaseModel, ValidationError
 
 from lifecycle.errors import LifecycleError
+from settings.locks import locked
 from stores.archive import durable
 
 FILES, BACKUPS, LOCK = "files", "backups", "lock"
@@ -98,7 +99,7 @@ class BackupFolder:
             self.folder.chmod(0o700)
             durable.make_folder(self.folder / FILES)
             durable.make_folder(self.folder / BACKUPS)
-        with durable.locked(self.folder / LOCK):
+        with locked(self.folder / LOCK):
             durable.remove_leftovers(self.folder / FILES)
             durable.remove_leftovers(self.folder / BACKUPS)
             yield

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import stat
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,15 +16,6 @@ def cache() -> Path:
     """The folder of installed jars and environments: `REELSTREAM_CACHE`, else `.reelstream/cache` in the repository."""
     named = os.environ.get("REELSTREAM_CACHE", "")
     return Path(named).expanduser().resolve() if named else REPOSITORY / ".reelstream" / "cache"
-
-
-@contextmanager
-def locked(file: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made where missing, against other processes and threads."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("w") as handle:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def private_folder(folder: Path) -> None:

@@ -15,11 +15,12 @@ from servers.component import Component, Launch
 from servers.components import STORES, WORKERS, chosen, named, order
 from servers.errors import LowResources, NotRunning, Unsupported
 from servers.health import ComponentStatus
-from servers.paths import Layout, cache, locked, write_private
+from servers.paths import Layout, cache, write_private
 from servers.readiness import Progress, Started, wait_ready
 from servers.supervisor import ALIVE, Supervisor
 from servers.triton import environment as triton_environment
 from settings import Settings
+from settings.locks import locked
 
 INSTALL: Mapping[str, Callable[[], None]] = {
     "kafka": kafka.install,

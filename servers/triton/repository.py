@@ -21,7 +21,7 @@ from google.protobuf import text_format  # type: ignore[import-untyped]
 from tritonclient.grpc import model_config_pb2
 
 from servers.errors import ServersError
-from servers.paths import locked
+from settings.locks import locked
 
 MODEL = Path(__file__).with_name("model.py")
 CONFIG = "config.pbtxt"

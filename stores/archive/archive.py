@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
+from settings.locks import locked
 from stores.archive import durable, manifest, record_file
 from stores.archive.manifest import MANIFEST, Manifest
 from stores.archive.record_file import RecordFile
@@ -45,7 +46,7 @@ class Archive:
     def locked(self) -> AbstractContextManager[None]:
         """Hold the right to change the archive, against other processes and threads."""
         durable.make_folder(self.folder)
-        return durable.locked(self.folder / LOCK)
+        return locked(self.folder / LOCK)
 
     def manifest(self) -> Manifest | None:
         """The manifest; None where there is no archive; raises ArchiveError if it cannot be read."""

@@ -24,6 +24,7 @@ from stores.archive.whole_log import WholeLog
 from stores.errors import ArchiveError
 from stores.kafka.client import connected
 from stream.archive.archiver import Archiver
+from tests.archives import archive_all, archived
 from tests.poison import HEADERS, send_raw
 from tests.polling import until
 from tests.servers_fixture import own_environment
@@ -76,21 +77,6 @@ def delete_before(settings: Settings, offsets: dict[int, int]) -> None:
         admin.delete_records(
             {TopicPartition(settings.kafka.topic, partition): offset for partition, offset in offsets.items()}
         )
-
-
-def archive_all(settings: Settings) -> int:
-    with closing(Archiver(settings)) as archiver:
-        return archiver.write(everything=True)
-
-
-def archived(settings: Settings) -> list[Logged]:
-    archive = Archive(settings.archive_folder)
-    return [
-        record
-        for partition in range(settings.kafka.partitions)
-        for file in archive.files(partition)
-        for record in archive.read(file)
-    ]
 
 
 def read(open_log: Callable[[], Log | WholeLog], offsets: dict[int, int] | None = None) -> list[Logged]:

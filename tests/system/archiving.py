@@ -12,8 +12,6 @@ from contextlib import closing, contextmanager
 import servers
 from settings import Settings
 from stores import Log, Logged
-from stores.archive.archive import Archive
-from stream.archive.archiver import Archiver
 from tests.system.conftest import System
 
 
@@ -26,21 +24,6 @@ def small(system: System, events: int = 50, keep: int = 1) -> Settings:
     """The settings with small files, and an eager trimming."""
     archive = system.settings.archive.model_copy(update={"events": events, "keep_events": keep})
     return system.settings.model_copy(update={"archive": archive})
-
-
-def archived(settings: Settings) -> list[Logged]:
-    archive = Archive(settings.archive_folder)
-    return [
-        record
-        for partition in range(settings.kafka.partitions)
-        for file in archive.files(partition)
-        for record in archive.read(file)
-    ]
-
-
-def archive_all(settings: Settings) -> None:
-    with closing(Archiver(settings)) as archiver:
-        archiver.write(everything=True)
 
 
 def in_kafka(system: System) -> list[Logged]:

@@ -24,8 +24,9 @@ from stores.archive.archive import Archive
 from stores.archive.trim import trim
 from stores.errors import ArchiveError
 from stores.kafka.client import connected
+from tests.archives import archive_all, archived, records_of
 from tests.polling import until
-from tests.system.archiving import archive_all, archived, command, in_background, in_kafka, lose_kafka, small
+from tests.system.archiving import command, in_background, in_kafka, lose_kafka, small
 from tests.system.conftest import System
 from verify import verify
 
@@ -135,14 +136,7 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
     assert json.loads(adopted.stdout)["archive_set_aside"]
     former = list((settings.archive_folder / "former").iterdir())
     assert len(former) == 1
-    assert (
-        sum(
-            len(Archive(former[0]).read(file))
-            for p in range(settings.kafka.partitions)
-            for file in Archive(former[0]).files(p)
-        )
-        == 200
-    )
+    assert len(records_of(Archive(former[0]), settings.kafka.partitions)) == 200
     system.send_events(system.events[200:300])
     system.wait()
     archive_all(settings)

@@ -18,7 +18,8 @@ from stores.archive.archive import Archive
 from stores.archive.trim import trim
 from stores.archive.whole_log import WholeLog
 from stores.redis.generations import FIRST
-from tests.system.archiving import archive_all, archived, begins, command, in_background, lose_kafka, small
+from tests.archives import archive_all, archived
+from tests.system.archiving import begins, command, in_background, lose_kafka, small
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.timeout(900)
