@@ -34,5 +34,5 @@ def adopt(json: Annotated[bool, typer.Option("--json", help="Print JSON on stand
         else "nothing to adopt: the log of every partition is the one its state was folded from"
     )
     if done.archive_set_aside:
-        words += "; the archive of the log before is set aside, and a new one begins"
+        words += "; the archive is set aside, since this log does not continue it, and a new one begins"
     report(json, dataclasses.asdict(done), words)

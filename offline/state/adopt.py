@@ -66,7 +66,8 @@ class Adoption:
     Attributes:
         partitions: those that continue.
         snapshot: of the state, from which `verify` folds; None if no partition had to continue.
-        archive_set_aside: whether the archive held the records of another log, which are kept in a folder of their own.
+        archive_set_aside: whether the archive held records that this log does not continue, which are kept in a folder of
+            their own.
     """
 
     partitions: list[Adopted]
@@ -117,7 +118,8 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         if (found := plan(shard, checked, begins[shard], archive.first[shard], _rest(settings, shard, checked)))
     ]
     if not adopted:
-        return Adoption([], None, archive.set_aside_if_other())
+        known = {shard: checked.position.lost for shard, checked in checks.items()}
+        return Adoption([], None, archive.set_aside_unless_continued(known))
     nexts = {shard: (checked.position.applied or 0) + 1 for shard, checked in checks.items()}
     nexts |= {each.partition: each.next for each in adopted}
     restart = {each.partition for each in adopted}
@@ -134,10 +136,11 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     progress("writing feature rows", 0.0)
     _write_rows(settings, profiles, published)
     published.set_snapshot(snapshot.model_copy(update={"base": name}))
-    set_aside = archive.set_aside_if_other()
     for each in adopted:
         holes = [(first, last + 1) for first, last in each.lost]
         logs.adopt(each.partition, log, each.next - 1, holes)
+    known = {shard: position.lost for shard, position in logs.positions().items()}
+    set_aside = archive.set_aside_unless_continued(known)
     probe.forget_heads(each.partition for each in adopted)
     try:
         probe.advance_heads(probe.check(logs.positions()))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from settings import Settings
 from stores.archive.archive import Archive
 from stores.archive.continuation import compare
 from stores.archive.whole_log import first_offset
+from stores.kafka.batch_headers import Run, lost
 from stores.kafka.log_check import LogBounds
 from stores.kafka.log_probe import LogProbe
 
@@ -31,14 +32,34 @@ class ArchiveOfLog:
     def __init__(self, settings: Settings, probe: LogProbe, bounds: Mapping[int, LogBounds]) -> None:
         self._archive = Archive(settings.archive_folder)
         self._other = compare(self._archive, probe)[0] is not None
+        covered = {partition: self._archive.bounds(partition) for partition in bounds}
+        self._gaps = {
+            partition: (found[1], bounds[partition].start)
+            for partition, found in covered.items()
+            if found is not None and found[1] < bounds[partition].start
+        }
         self.first = {
             partition: each.start if self._other else first_offset(self._archive, each)
             for partition, each in bounds.items()
         }
 
-    def set_aside_if_other(self) -> bool:
-        """Keep the records of another log, or of one that has lost its end, out of the way of this one; True if so."""
-        if not self._other:
+    def set_aside_unless_continued(self, accepted: Mapping[int, Sequence[tuple[int, int]]]) -> bool:
+        """Keep records that this log does not continue out of the way of those that it has.
+
+        They are those of another log, of one that has lost its end, or of one that was deleted before it was archived.
+
+        Args:
+            accepted: by partition, runs of offsets, as (first, end), that the state is known to lack.
+
+        Returns:
+            True if there were any.
+        """
+        if not self._other and all(self._only_lacks(gap, accepted[partition]) for partition, gap in self._gaps.items()):
             return False
         with self._archive.locked():
             return self._archive.set_aside() is not None
+
+    @staticmethod
+    def _only_lacks(gap: tuple[int, int], accepted: Sequence[tuple[int, int]]) -> bool:
+        """Return True if the archive goes on behind a gap, since the state lacks the events in it too."""
+        return lost(gap, sorted((Run(*run, False) for run in accepted), key=lambda run: run.first)) is None

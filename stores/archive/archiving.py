@@ -38,8 +38,8 @@ def next_offset(archive: Archive, bounds: LogBounds, accepted: Accepted) -> int:
     if covered[1] < bounds.start and lost((covered[1], bounds.start), _runs(accepted, bounds.partition)):
         raise ArchiveError(
             f"partition {bounds.partition}: the archive ends at offset {covered[1]}, but the log begins at offset "
-            f"{bounds.start}; the events between them are lost to the archive; restore Kafka's data, or move the "
-            f"archive {archive.folder} elsewhere to begin a new one"
+            f"{bounds.start}; the events between them are lost to the archive; restore Kafka's data, or run "
+            "`reelstream adopt`, which saves the state, sets the archive aside and lets a new one begin"
         )
     return covered[1]
 

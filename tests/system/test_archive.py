@@ -121,6 +121,32 @@ def test_a_loss_that_the_live_state_accepted_does_not_stop_the_archive(system: S
     assert system.verify().differences == 0
 
 
+def test_adopt_begins_a_new_archive_where_events_that_the_state_holds_were_deleted_from_the_log(
+    system: System,
+) -> None:
+    settings = small(system)
+    system.send_events(system.events[:100])
+    system.wait()
+    archive_all(settings)
+    system.send_events(system.events[100:300])
+    system.wait()
+    with closing(Log(settings.kafka)) as log:
+        begins = {partition: end - 1 for partition, end in log.ends().items() if end}
+    with closing(connected(KafkaAdminClient, settings.kafka)) as admin:
+        admin.delete_records({TopicPartition(settings.kafka.topic, each): begin for each, begin in begins.items()})
+    with pytest.raises(ArchiveError, match="reelstream adopt"):
+        archive_all(settings)
+    adopted = command("adopt", "--json")
+    assert adopted.returncode == 0, adopted.stderr
+    done = json.loads(adopted.stdout)
+    assert done["archive_set_aside"] and all(each["lost"] == [] for each in done["partitions"])
+    system.send_events(system.events[300:400])
+    system.wait()
+    archive_all(settings)
+    assert archived(settings) == in_kafka(system) and len(archived(settings)) == 100 + len(begins)
+    assert system.verify().differences == 0
+
+
 def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system: System) -> None:
     settings = small(system)
     system.send_events(system.events[:200])
