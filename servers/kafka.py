@@ -138,6 +138,8 @@ def _properties(settings: Settings, port: int, data: Path) -> Mapping[str, objec
         "auto.create.topics.enable": "false",
         "log.retention.ms": -1,
         "log.retention.bytes": -1,
+        # Kafka deletes the files of what was trimmed this often, and each of them a minute later.
+        "log.retention.check.interval.ms": 60_000,
         "offsets.retention.minutes": 2**31 - 1,
         "group.initial.rebalance.delay.ms": 0,
         "offsets.topic.replication.factor": 1,

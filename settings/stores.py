@@ -22,6 +22,13 @@ class KafkaSettings(Section):
     features_keep_h: int = Field(168, ge=1, description="retention of features_topic in hours")
     alarms_topic: str = Field("drift.alarms", description="topic of the drift alarms")
     partitions: int = Field(8, ge=1, description="partitions of the topic; each one is a shard of the state in Redis")
+    segment_mb: int = Field(
+        16,
+        ge=1,
+        le=1024,
+        description="size in MiB of the files in which Kafka keeps a partition of the topic; trimming frees the disk "
+        "file by file, all but the newest of each partition",
+    )
     security_protocol: Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"] = Field(
         "PLAINTEXT", description="PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL"
     )

@@ -66,8 +66,8 @@ class Adoption:
     Attributes:
         partitions: those that continue.
         snapshot: of the state, from which `verify` folds; None if no partition had to continue.
-        archive_set_aside: whether the archive held records that this log does not continue, which are kept in a folder of
-            their own.
+        archive_set_aside: whether the archive held records that this log does not continue; they are kept in a folder
+            of their own.
     """
 
     partitions: list[Adopted]

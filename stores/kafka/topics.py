@@ -19,8 +19,7 @@ GROUP = "reelstream"
 
 LARGEST = "max.message.bytes"
 TIMESTAMP, APPENDED = "message.timestamp.type", "LogAppendTime"
-SEGMENT, SEGMENT_BYTES = "segment.bytes", 64 << 20
-"""Trimming frees the disk in whole segments, of which the newest of each partition stays; by default, one has 1 GiB."""
+SEGMENT = "segment.bytes"
 DEAD_BYTES = 8 << 20
 """Largest dead letter: the log takes batches of 1 MiB, and a record in a compressed one may be many times as large."""
 
@@ -46,7 +45,8 @@ def ensure_topics(settings: KafkaSettings) -> None:
     """
     keep = {"retention.ms": "-1", "retention.bytes": "-1"}
     # Of the time that a client claims, nothing can be concluded: see `decode_event`.
-    keep_appended = keep | {TIMESTAMP: APPENDED, SEGMENT: str(SEGMENT_BYTES)}
+    segment = str(settings.segment_mb << 20)
+    keep_appended = keep | {TIMESTAMP: APPENDED, SEGMENT: segment}
     keep_large = keep | {LARGEST: str(DEAD_BYTES)}
     keep_some = {"retention.ms": str(settings.features_keep_h * 3600 * 1000), "retention.bytes": "-1"}
     with reachable(settings):
@@ -69,8 +69,8 @@ def ensure_topics(settings: KafkaSettings) -> None:
                 set_config(admin, settings.dead_topic, max_message_bytes=str(DEAD_BYTES))
             if config_of(admin, settings.topic)[TIMESTAMP] != APPENDED:
                 set_config(admin, settings.topic, message_timestamp_type=APPENDED)
-            if int(config_of(admin, settings.topic)[SEGMENT]) > SEGMENT_BYTES:
-                set_config(admin, settings.topic, segment_bytes=str(SEGMENT_BYTES))
+            if config_of(admin, settings.topic)[SEGMENT] != segment:
+                set_config(admin, settings.topic, segment_bytes=segment)
             actual = len(admin.describe_topics([settings.topic])[0]["partitions"])
             lasting = {name: config_of(admin, name) for name in (settings.topic, settings.dead_topic)}
         finally:

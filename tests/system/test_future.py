@@ -62,13 +62,14 @@ def test_a_rating_from_the_future_is_refused_at_once(system: System) -> None:
     assert system.post("/ratings", body | {"ts": int(time.time()) + DAY - 600}).status_code == 202
 
 
-def test_a_topic_from_before_gets_append_time_and_keeps_its_configuration(system: System) -> None:
+def test_a_topic_from_before_gets_append_time_and_small_segments_and_keeps_its_configuration(system: System) -> None:
     topic = system.settings.kafka.topic
     with closing(connected(KafkaAdminClient, system.settings.kafka)) as admin:
-        set_config(admin, topic, message_timestamp_type="CreateTime")
+        set_config(admin, topic, message_timestamp_type="CreateTime", segment_bytes=str(1 << 30))
         ensure_topics(system.settings.kafka)
         found = config_of(admin, topic)
     assert found["message.timestamp.type"] == "LogAppendTime"
+    assert found["segment.bytes"] == str(system.settings.kafka.segment_mb << 20)
     assert found["retention.ms"] == "-1"
 
 
