@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults soak audit down lock clean
+.PHONY: help setup demo test faults soak trimming audit down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -29,6 +29,7 @@ help:
 	@echo "make test    style, types, imports between packages, security, tests"
 	@echo "make faults  a replay and verification for each of many faults; JSON=file writes the figures"
 	@echo "make soak    500 events/s and 20 requests/s for MINUTES=60: memory growth, failures, error lines; JSON=file"
+	@echo "make trimming  MINUTES=15 of archiving and trimming under load: differences, Kafka's disk use; JSON=file"
 	@echo "make audit   known vulnerabilities of the dependencies; needs the network"
 	@echo "make down    stop the servers"
 	@echo "make lock    resolve requirements/*.in into requirements/*.txt again"
@@ -70,6 +71,9 @@ faults: setup
 
 soak: setup
 	$(BIN)/python -W ignore -m tests.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(JSON),--json $(JSON))
+
+trimming: setup
+	$(BIN)/python -W ignore -m tests.faults.trimming $(if $(MINUTES),--minutes $(MINUTES)) $(if $(JSON),--json $(JSON))
 
 audit: setup
 	$(BIN)/pip-audit --require-hashes --disable-pip -r requirements/dev.txt

@@ -62,7 +62,7 @@ def soak(system: System, seconds: float, rate: float, requests: float) -> dict[s
     watching.start()
     try:
         began = time.monotonic()
-        sent = _send(system, seconds, rate)
+        sent = send(system, seconds, rate)
         took = time.monotonic() - began
         system.wait(120)
     finally:
@@ -114,7 +114,8 @@ def broken_promises(figures: dict[str, Any]) -> list[str]:
     return broken
 
 
-def _send(system: System, seconds: float, rate: float) -> int:
+def send(system: System, seconds: float, rate: float, padding: bytes = b"") -> int:
+    """Ratings at a steady rate, each followed by `padding`, which is white space; how many."""
     rng = random.Random(1)
     users = sorted({event.userid for event in system.events})
     items = system.catalogue_items()
@@ -124,7 +125,8 @@ def _send(system: System, seconds: float, rate: float) -> int:
         for _ in range(int(now * rate) - sent):
             event = Event(rng.choice(users), rng.choice(items), rng.randint(1, 5), int(time.time()))
             key, value = encode(event)
-            client.send(system.settings.kafka.topic, key=key, value=value, partition=system.partition(event.userid))
+            partition = system.partition(event.userid)
+            client.send(system.settings.kafka.topic, key=key, value=value + padding, partition=partition)
             sent += 1
         time.sleep(0.02)
     client.flush()
