@@ -18,6 +18,7 @@ def archive(
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Write the log up to its end to the archive, in files that are never changed."""
+    from stores.archive.trim import WAITING_FOR_DROP
     from stores.archive.trim import trim as trim_log
     from stream.archive.archiver import Archiver
 
@@ -44,8 +45,5 @@ def archive(
     if trimmed is not None:
         words += f"; {sum(each.begins - each.began for each in trimmed.deleted):,} offsets deleted from the log"
     if trimmed is not None and trimmed.kept_for_previous:
-        words += (
-            f"; {trimmed.kept_for_previous:,} stay for the state that `reelstream rebuild --back` returns to, until "
-            "`reelstream rebuild --drop` deletes that"
-        )
+        words += f", {trimmed.kept_for_previous:,} are not: {WAITING_FOR_DROP}"
     report(json, figures, words)

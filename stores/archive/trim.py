@@ -21,6 +21,10 @@ from stores.redis.publish_lock import holder_of
 from stores.redis.shard_log import ShardLogs
 from stores.redis.state_stores import StateStores
 
+WAITING_FOR_DROP = (
+    "they stay for the state that `reelstream rebuild --back` returns to, until `reelstream rebuild --drop` deletes it"
+)
+
 
 @dataclass(frozen=True)
 class Trimming:

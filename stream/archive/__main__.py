@@ -8,7 +8,7 @@ import threading
 
 from settings import Settings, load, logs
 from stores import StoreError, Unreachable
-from stores.archive.trim import trim
+from stores.archive.trim import WAITING_FOR_DROP, trim
 from stream.archive.archiver import Archiver
 from stream.archive.status import StatusFile
 
@@ -41,8 +41,9 @@ def follow(settings: Settings, stopping: threading.Event) -> None:
         waits_for = stopped = ""
         try:
             status.write()
-            if archiver.write(everything=False, progress=lambda done, total: status.write()) and settings.archive.trim:
-                trim(settings)
+            written = archiver.write(everything=False, progress=lambda done, total: status.write())
+            if written and settings.archive.trim and (kept := trim(settings).kept_for_previous):
+                log.warning("%d offsets of the log are not trimmed; %s", kept, WAITING_FOR_DROP)
         except Unreachable as error:
             waits_for = str(error)
         except StoreError as error:
