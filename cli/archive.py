@@ -43,7 +43,11 @@ def archive(
     }
     words = f"{written:,} files written; the archive holds {sum(each.end - each.first for each in positions):,} offsets"
     if trimmed is not None:
-        words += f"; {sum(each.begins - each.began for each in trimmed.deleted):,} offsets deleted from the log"
+        deleted = sum(each.begins - each.began for each in trimmed.deleted)
+        words += (
+            f"; {deleted:,} offsets are deleted from the log, which keeps the newest "
+            f"{settings.archive.keep_events:,} of each partition"
+        )
     if trimmed is not None and trimmed.kept_for_previous:
-        words += f", {trimmed.kept_for_previous:,} are not: {WAITING_FOR_DROP}"
+        words += f"; {trimmed.kept_for_previous:,} more could be deleted: {WAITING_FOR_DROP}"
     report(json, figures, words)
