@@ -38,13 +38,19 @@ REQUESTS_PER_S = 20
 MALFORMED_EVERY = 100
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _in_order(system: System) -> Iterator[None]:
+    """Leave the system in order to the tests that follow."""
+    yield
+    servers.up(system.settings)
+    system.start_over()
+
+
 @pytest.fixture(autouse=True)
-def _start_over(system: System) -> Iterator[None]:
+def _start_over(system: System) -> None:
     servers.up(system.settings)
     system.start_over()
     system.wait_until_ready()
-    yield
-    system.start_over()
 
 
 def line(*words: str) -> list[str]:

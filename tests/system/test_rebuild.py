@@ -34,15 +34,20 @@ REQUESTS_PER_S = 20
 MALFORMED_EVERY = 50
 
 
-@pytest.fixture(autouse=True)
-def own_state(system: System) -> Iterator[None]:
-    """An empty log and the first generation of the state for each test, and for those that follow."""
-    servers.up(system.settings)
-    system.start_over()
-    system.wait_until_ready()
+@pytest.fixture(scope="module", autouse=True)
+def in_order(system: System) -> Iterator[None]:
+    """Leave the system in order to the tests that follow."""
     yield
     servers.up(system.settings)
     system.start_over()
+
+
+@pytest.fixture(autouse=True)
+def own_state(system: System) -> None:
+    """An empty log and the first generation of the state for each test."""
+    servers.up(system.settings)
+    system.start_over()
+    system.wait_until_ready()
 
 
 def line(*words: str) -> list[str]:
