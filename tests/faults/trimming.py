@@ -28,7 +28,7 @@ SMALL = {
     "REELSTREAM_ARCHIVE__EVENTS": "5000",
     "REELSTREAM_ARCHIVE__KEEP_EVENTS": "1000",
 }
-PADDING = b" " * 400
+PADDING = b" " * 1000
 """Behind each event, so that files fill as quickly as at a higher rate."""
 
 PAUSE_S = 5.0
