@@ -21,6 +21,7 @@ from offline.data.split import split
 from offline.state.snapshot import Beginning
 from settings import Settings, bearer
 from stores import Log, StateStores, Unreachable, partition_of, producer
+from stores.archive.whole_log import WholeLog
 from stores.kafka.topics import GROUP, committed_offsets
 from verify import verify
 from verify.log import Expected
@@ -147,9 +148,9 @@ def _catch_up(settings: Settings) -> float:
 
 
 def _fold(settings: Settings, ratings: readers.Ratings) -> float:
-    """Read and fold the log in memory; seconds."""
+    """Read and fold archive and log in memory; seconds."""
     beginning = Beginning.offline(ratings, split(ratings, settings.data).offline, settings.kafka.partitions)
-    with closing(Log(settings.kafka)) as log:
+    with closing(WholeLog(settings)) as log:
         expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
         began = time.monotonic()
         expected.fold_to(log.ends())
