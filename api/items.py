@@ -30,19 +30,15 @@ class LiveItems:
         self.items = items
         self.table = ItemTable(items)
         self.ordered = [items[itemid] for itemid in self.table.itemids.tolist()]
-        self._version = np.zeros(len(self.table), dtype=np.int64)
         columns = {name: np.zeros(len(self.table), dtype=np.int64) for name in COLUMNS}
         self.counters = RecentCounters(**columns, half_life_days=half_life_days)
 
     def update(self, rows: Mapping[int, Row]) -> None:
-        """Take new rows; one that is older than what is held changes nothing, a count that one lacks is 0."""
+        """Take new rows; a count that one lacks is 0."""
         if not rows:
             return
         column = self.table.column(np.array(list(rows), dtype=np.int64))
-        version = np.array([row["version"] for row in rows.values()], dtype=np.int64)
-        newer = version >= self._version[column]
-        self._version[column[newer]] = version[newer]
         columns = {name: getattr(self.counters, name).copy() for name in COLUMNS}
         for name, values in columns.items():
-            values[column[newer]] = np.array([row.get(name, 0) for row in rows.values()], dtype=np.int64)[newer]
+            values[column] = np.array([row.get(name, 0) for row in rows.values()], dtype=np.int64)
         self.counters = RecentCounters(**columns, half_life_days=self.counters.half_life_days)

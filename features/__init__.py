@@ -2,6 +2,7 @@
 
 event, catalogue           an event; items and users
 profile, counters          the fold of events into a user's profile and an item's counters
+erasure                    the counters without a user who is erased
 windows, tally             what the last events of a user add up to
 counts                     every count, declared once
 declarations, feature      every feature of the ranker's dense input, declared once; how one is declared
@@ -16,9 +17,10 @@ broken                     a feature that a scenario breaks
 
 from features.catalogue import DECADES, GENRES, Catalogue, Item, User
 from features.counters import ItemCounter, count, merge
+from features.erasure import take_out
 from features.event import LIKED, Event, EventError, decode, encode, parse
 from features.profile import RECENT, Profile, Rated, Recent, fold, supersedes
-from features.rows import ITEM_FEATURES, USER_FEATURES, Row, item_row, row_time, user_row
+from features.rows import ITEM_FEATURES, USER_FEATURES, Row, item_row, user_row, user_row_time
 from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, multi_hot
 
 __all__ = [
@@ -50,7 +52,8 @@ __all__ = [
     "merge",
     "multi_hot",
     "parse",
-    "row_time",
     "supersedes",
+    "take_out",
     "user_row",
+    "user_row_time",
 ]

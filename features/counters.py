@@ -2,6 +2,9 @@
 
 Each shard counts the events of its own users; the counters of an item are the sum over the shards. Recent popularity
 is kept as whole weeks of event time, so that it is exact whatever the order of the events.
+
+In a shard, the counters of an item follow from its users' ratings of the item as they are now, in any order, and from
+nothing else. So the ratings of a user can be taken out again, as if they had never been given.
 """
 
 from __future__ import annotations
@@ -22,14 +25,12 @@ class ItemCounter:
     """Counters of an item.
 
     Attributes:
-        version: changes so far.
         n: users who rated it.
         likes: users who like it.
         last_ts: latest event time in unix seconds.
         weeks: week number (ts // WEEK) -> [ratings, likes], for the last WEEKS weeks up to that of `last_ts`.
     """
 
-    version: int = 0
     n: int = 0
     likes: int = 0
     last_ts: int = 0
@@ -59,14 +60,39 @@ def count(counter: ItemCounter, known: Rated | None, event: Event) -> None:
     _add(counter, event.ts, event.rating, 1)
     counter.last_ts = max(counter.last_ts, event.ts)
     _trim(counter)
-    counter.version += 1
+
+
+def subtract(counter: ItemCounter, rated: Rated) -> bool:
+    """Take the rating of a user who is erased out of an item's counters, in place.
+
+    Returns:
+        Whether the counters are those of the other ratings. They are not where the rating was the latest one: those
+        before it, and weeks that were too old to be kept, must then be counted again (see `count_all`).
+    """
+    if rated[0] >= counter.last_ts:
+        return False
+    _add(counter, *rated, -1)
+    return True
+
+
+def count_all(ratings: Iterable[Rated]) -> ItemCounter:
+    """The counters of an item from the ratings that its users have given it.
+
+    >>> count_all([(100, 5), (50, 1)])
+    ItemCounter(n=2, likes=1, last_ts=100, weeks={0: [2, 1]})
+    """
+    counter = ItemCounter()
+    for ts, rating in ratings:
+        _add(counter, ts, rating, 1)
+        counter.last_ts = max(counter.last_ts, ts)
+    _trim(counter)
+    return counter
 
 
 def merge(partials: Iterable[ItemCounter]) -> ItemCounter:
     """The counters of an item from those of each shard."""
     total = ItemCounter()
     for partial in partials:
-        total.version += partial.version
         total.n += partial.n
         total.likes += partial.likes
         total.last_ts = max(total.last_ts, partial.last_ts)

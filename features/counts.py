@@ -108,7 +108,6 @@ USER_COUNTS = (
 """The counts of a user."""
 
 ITEM_COUNTS = (
-    ItemCount("version", "Changes of the counters.", in_formulas=False, value=lambda counter: counter.version),
     ItemCount("n", "Users who have rated the item.", value=lambda counter: counter.n),
     ItemCount("likes", "Users who like the item.", value=lambda counter: counter.likes),
     ItemCount(

@@ -53,11 +53,12 @@ def item_row(counter: ItemCounter, item: Item) -> Row:
     return row | {attribute.name: attribute.value(item) for attribute in ATTRIBUTES_OF_ITEMS if attribute.in_row}
 
 
-def row_time(row: Row) -> datetime:
-    """The row's timestamp in the feature store: the newest event's second plus `version` microseconds.
+def user_row_time(row: Row) -> datetime:
+    """The timestamp of a user's row in the feature store: the newest event's second plus `version` microseconds.
 
     Feast on Redis drops a row whose timestamp is not later than the stored one, and events share seconds; both parts
-    only grow, so that of two states of one row the later always wins.
+    only grow, so that of two states of one row the later always wins. The row of an erased user is deleted. Rows of
+    items have the time of their publication (`stores.redis.publication_clock`).
     """
     last_ts, version = row["last_ts"], row["version"]
     assert isinstance(last_ts, int) and isinstance(version, int)

@@ -40,7 +40,7 @@ USER_ROW = (
     *("gender", "age", "occupation", "version", "n", "likes", "n10", "likes10", "n30", "likes30", "first_ts"),
     *("last_ts", "genre_n", "genre_likes", "genre_n30", "genre_likes30", "decade_n", "decade_likes"),
 )
-ITEM_ROW = ("version", "n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
+ITEM_ROW = ("n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
 """The counts of feature rows that are computed here; `verify` names the declared ones that are missing."""
 
 ARCHIVE = -1
@@ -203,14 +203,11 @@ class Oracle:
         came = [rating for rating in self._of_item[itemid] if rating.shard == shard and rating.offset <= upto]
         if not came:
             return None
-        counts, version = [], 0
+        counts = []
         for userid in {rating.userid for rating in came}:
-            of_user = [rating for rating in came if rating.userid == userid]
-            counts += _counting(of_user)
-            version += sum(1 for change in _changes(of_user) if change is not None)
+            counts += _counting([rating for rating in came if rating.userid == userid])
         last_ts = max(rating.ts for rating in came)
         return {
-            "version": version,
             "n": len(counts),
             "likes": sum(rating.stars > 3 for rating in counts),
             "last_ts": last_ts,
@@ -239,7 +236,6 @@ class Oracle:
         oldest = last_ts // WEEK_S - 7
         weeks = [week for part in parts for week in part["weeks"] if week[0] >= oldest]
         return {
-            "version": sum(part["version"] for part in parts),
             "n": sum(part["n"] for part in parts),
             "likes": sum(part["likes"] for part in parts),
             "recent_n": sum(n for _, n, _ in weeks),

@@ -43,7 +43,7 @@ PROFILE = (
     "decade_likes",
     "recent",
 )
-COUNTER = ("version", "n", "likes", "last_ts", "weeks")
+COUNTER = ("n", "likes", "last_ts", "weeks")
 """Order of what is stored."""
 
 

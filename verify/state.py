@@ -11,14 +11,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
-from features import ItemCounter, Row, row_time
+from features import ItemCounter, Row, user_row_time
 from stores import Profiles, Unreachable, view_shard
-from stores.feast.feature_store import Features
+from stores.feast.feature_store import UNPUBLISHED, Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.connection import reachable
 from stores.redis.packing import unpack_counter
+from stores.redis.publication_clock import PublicationClock
 from stores.redis.shard_view import ShardView
 from verify.log import Expected
 from verify.reading import read_each, read_one
@@ -28,7 +29,10 @@ BATCH = 500
 PAUSE_S = 0.02
 QUIET: Progress = lambda what, share: None  # noqa: E731
 
-StoredRow = tuple[Row, datetime | None]
+BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
+
+StoredRow = tuple[Row, datetime | bool | None]
+"""A feature row with its timestamp; that of an item is True where it is the time of a publication."""
 
 
 @dataclass
@@ -205,7 +209,7 @@ class StateComparison:
     def _row(self, kind: str, entity: int) -> StoredRow | None:
         """The row that an entity must have, with its timestamp."""
         row = self._expected.user_row(entity) if kind == "user" else self._expected.item_row(entity)
-        return None if row is None else (row, row_time(row))
+        return None if row is None else (row, user_row_time(row) if kind == "user" else True)
 
     def _stored(self, kind: str, ids: Sequence[int]) -> dict[int, object]:
         """The rows that entities have, with their timestamps; without those that have none."""
@@ -213,7 +217,9 @@ class StateComparison:
             self._features.users if kind == "user" else self._features.items
         )
         rows = read_each(read, ids)
-        times = self._rows_stored.times(f"{kind}id", ids)
+        stamps = self._rows_stored.times(f"{kind}id", ids)
+        last = max(PublicationClock(self._profiles).last(), UNPUBLISHED) if kind == "item" else BEFORE_ALL
+        times = {entity: stamp <= last or stamp for entity, stamp in stamps.items()}
         return {
             entity: row if isinstance(row, Unreadable) else (row, times.get(entity))
             for entity in rows.keys() | times.keys()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -19,6 +19,7 @@ from features import (
     count,
     dense,
     fold,
+    take_out,
 )
 from features.columns import WIDTH, ItemTable, user_columns, user_values
 from offline.data.readers import Ints, Ratings
@@ -71,6 +72,25 @@ class State:
         seen[event.itemid] = (event.ts, event.rating)
         count(self.counter(event.itemid), known, event)
         return True
+
+    def erase(self, userid: int) -> list[int]:
+        """Forget a user, as if none of the user's events had been folded; the items whose counters changed."""
+        self.profiles.pop(userid, None)
+        seen = self.seen.pop(userid, {})
+        for itemid, counter in take_out(seen, self.counters, self._ratings).items():
+            if counter.n:
+                self.counters[itemid] = counter
+            else:
+                del self.counters[itemid]
+        return list(seen)
+
+    def _ratings(self, itemids: Set[int]) -> dict[int, list[Rated]]:
+        """The ratings of items by all users."""
+        ratings: dict[int, list[Rated]] = {itemid: [] for itemid in itemids}
+        for seen in self.seen.values():
+            for itemid in itemids & seen.keys():
+                ratings[itemid].append(seen[itemid])
+        return ratings
 
     def user_state(self, userid: int) -> UserState:
         """The user as of now, for a list without what the user has rated."""

@@ -23,7 +23,7 @@ from offline.state.snapshot import Beginning, Shards
 from settings import Settings
 from stores import Profiles, view_shard
 from stores.kafka.log_check import LogIdentity
-from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_profile
+from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_first_counter, unpack_profile
 
 MANIFEST = "manifest.json"
 BATCH = 500
@@ -183,7 +183,8 @@ def read(settings: Settings, name: str, archive: Shards) -> Beginning:
         for userid, (profile, seen) in content["users"].items():
             state.profiles[userid] = unpack_profile(profile)
             state.seen[userid] = {itemid: (ts, rating) for itemid, (ts, rating) in seen.items()}
-        state.counters.update((itemid, unpack_counter(counter)) for itemid, counter in content["counters"].items())
+        unpack = unpack_first_counter if manifest.profiles_version == FIRST_PROFILES else unpack_counter
+        state.counters.update((itemid, unpack(counter)) for itemid, counter in content["counters"].items())
         dead.append(content["dead"])
     return Beginning(
         shards, archive, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name
@@ -226,7 +227,7 @@ def _manifest(settings: Settings, name: str) -> StateSnapshot:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
-    if manifest.profiles_version != PROFILES_VERSION:
+    if manifest.profiles_version not in (FIRST_PROFILES, PROFILES_VERSION):
         raise DataError(
             f"snapshot {name} of the state holds profiles of the version {manifest.profiles_version}, this release has "
             f"{PROFILES_VERSION}; {GO_BACK}"

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -27,7 +28,7 @@ from compat.feast import (
     retry_by,
     write_rows,
 )
-from features import Row, repository, row_time
+from features import Row, repository, user_row_time
 from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
 from settings import RedisSettings, Settings
 from stores.redis.connection import reachable, retry
@@ -37,6 +38,9 @@ log = logging.getLogger("reelstream.stores")
 
 DECLARED = (repository.user_view.features, repository.item_view.features)
 """Fields of the views, as they are declared: what a registry of an earlier reelstream may lack."""
+
+UNPUBLISHED = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=1)
+"""Time of an item's row before the first publication; Feast takes the first microsecond for no time."""
 
 ROWS = 500
 """Rows written in one pipeline."""
@@ -138,15 +142,20 @@ class Features:
         Raises:
             Unreachable: if Redis does not answer.
         """
-        self._write(self._user_view, "userid", rows)
+        self._write(self._user_view, "userid", rows, user_row_time)
 
-    def write_items(self, rows: Iterable[tuple[int, Row]]) -> None:
+    def write_items(self, rows: Iterable[tuple[int, Row]], published: datetime = UNPUBLISHED) -> None:
         """Write the rows of items; one that is not later than the stored one changes nothing.
+
+        Args:
+            rows: the rows.
+            published: time of the publication that they belong to (see `stores.redis.publication_clock`); left out for
+                those of a state that no event was folded into.
 
         Raises:
             Unreachable: if Redis does not answer.
         """
-        self._write(self._item_view, "itemid", rows)
+        self._write(self._item_view, "itemid", rows, lambda row: published)
 
     def users(self, userids: Sequence[int]) -> dict[int, Row]:
         """Rows of users; without those that have none that can be read.
@@ -164,14 +173,16 @@ class Features:
         """
         return self._read(self._item_service, "itemid", itemids, ITEM_FEATURES, ITEM_LISTS)
 
-    def _write(self, view: FeatureView, join_key: str, rows: Iterable[tuple[int, Row]]) -> None:
+    def _write(
+        self, view: FeatureView, join_key: str, rows: Iterable[tuple[int, Row]], time_of: Callable[[Row], datetime]
+    ) -> None:
         remaining = iter(rows)
         while batch := list(islice(remaining, ROWS)):
             data = [
                 (
                     EntityKey(join_keys=[join_key], entity_values=[Value(int64_val=entity)]),
                     {name: _value(value) for name, value in row.items()},
-                    row_time(row),
+                    time_of(row),
                     None,
                 )
                 for entity, row in batch
@@ -201,7 +212,7 @@ class Features:
                 value = columns[name][place]
                 if value is not None:
                     row[name] = list(value) if name in lists else value
-            if "version" in row:
+            if row:
                 rows[entity] = row
         return rows
 

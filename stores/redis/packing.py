@@ -100,7 +100,7 @@ def _checked(profile: Profile) -> tuple[Profile, bool]:
 def pack_counter(counter: ItemCounter) -> bytes:
     """An item's counters as they are stored."""
     weeks = sorted((week, n, likes) for week, (n, likes) in counter.weeks.items())
-    return cast(bytes, msgpack.packb([counter.version, counter.n, counter.likes, counter.last_ts, weeks]))
+    return cast(bytes, msgpack.packb([counter.n, counter.likes, counter.last_ts, weeks]))
 
 
 def unpack_counter(packed: bytes) -> ItemCounter:
@@ -110,14 +110,26 @@ def unpack_counter(packed: bytes) -> ItemCounter:
         Unreadable: if it is not the counters of an item.
     """
     try:
-        version, n, likes, last_ts, weeks = msgpack.unpackb(packed)
-        counter = ItemCounter(version, n, likes, last_ts, {week: [events, liked] for week, events, liked in weeks})
-        require_counts([version, n, likes, last_ts, *counter.weeks])
+        n, likes, last_ts, weeks = msgpack.unpackb(packed)
+        counter = ItemCounter(n, likes, last_ts, {week: [events, liked] for week, events, liked in weeks})
+        require_counts([n, likes, last_ts, *counter.weeks])
         # In a week, more ratings may have been replaced than given.
         array("q", chain.from_iterable(counter.weeks.values()))
     except UNREADABLE as error:
         raise Unreadable("stored counters are none") from error
     return counter
+
+
+def unpack_first_counter(packed: bytes) -> ItemCounter:
+    """An item's counters as they were stored while they counted their changes too, which came first.
+
+    Raises:
+        Unreadable: if it is not the counters of an item.
+    """
+    try:
+        return unpack_counter(cast(bytes, msgpack.packb(msgpack.unpackb(packed)[1:])))
+    except UNREADABLE as error:
+        raise Unreadable("stored counters are none") from error
 
 
 def unpack_user(userid: int, packed: bytes | None) -> User:

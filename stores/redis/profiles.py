@@ -15,6 +15,7 @@ Keys of shard 3 of the topic `ratings` (a shard is a partition of the topic):
     {ratings-3}:publishing     items whose new counters are being published
     {ratings-3}:dead           hash reason -> dead letters
     {ratings-3}:evicted        hash userid -> offset: users whose profile and filter are in a file (`stores.evicted`)
+    {ratings-0}:publication    time of the last publication of items (see `stores.redis.publication_clock`)
     {ratings-3}:closed         set while nobody may fold into the shard: another generation is about to go live, or is
 
 Those are the keys of the first generation of the state (see `stores.redis.generations`); those of the generation g2
@@ -46,7 +47,10 @@ from stores.redis.readable import (
 )
 from stores.redis.shard_transaction import ShardTransaction
 
-SHARD_KEYS = ("applied", "log", "served", "users", "items", "dirty", "publishing", "dead", "evicted", "closed")
+SHARD_KEYS = (
+    *("applied", "log", "served", "users", "items", "dirty", "publishing", "dead", "evicted", "publication"),
+    "closed",
+)
 """Names of a shard's keys."""
 USER_KEYS = ("profile", "seen")
 """Names of the keys that a shard has for each user."""

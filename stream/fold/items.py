@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from features import Item, item_row, merge
 from settings import Settings
 from stores.feast.feature_store import Features
+from stores.redis.publication_clock import PublicationClock
 from stream.health import Health
 from stream.redis_stores import RedisStores
 from stream.troubles import STORED_VALUES
@@ -56,13 +57,15 @@ class ItemPublisher:
         dirty = profiles.take_dirty()
         if not dirty:
             return 0
+        published = PublicationClock(profiles).advance()
         partials = profiles.counters(dirty)
         readable = [itemid for itemid in dirty if itemid in partials and itemid in items]
         if left := sorted({*dirty} - {*readable}):
             message = f"the stored counters of item {left[0]} cannot be read, so that its row stays as it is"
             self._health.troubles.report(STORED_VALUES, message, len(left))
         features = self._features_of(state.generation)
-        features.write_items((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
+        rows = ((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
+        features.write_items(rows, published)
         state.published.tell_items(readable)
         profiles.published()
         return len(readable)

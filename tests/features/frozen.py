@@ -24,7 +24,7 @@ USER_ROW = (
     *("gender", "age", "occupation", "version", "n", "likes", "n10", "likes10", "n30", "likes30", "first_ts"),
     *("last_ts", "genre_n", "genre_likes", "genre_n30", "genre_likes30", "decade_n", "decade_likes"),
 )
-ITEM_ROW = ("version", "n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
+ITEM_ROW = ("n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
 
 
 def dense(user: Mapping[str, np.ndarray], item: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -15,7 +15,7 @@ from api.live import Follower
 from drift import Reference, ReferenceError
 from features import DENSE_COLUMNS, Item, Profile
 from features.state_fields import DECLARED_FIELDS, StateFields
-from features.version import STATE_LAYOUT, STATE_VERSION
+from features.version import FIRST_STATE, STATE_LAYOUT, STATE_VERSION
 from offline import runs
 from offline.errors import DataError, RunError
 from offline.state import state_snapshot
@@ -51,11 +51,10 @@ def test_a_state_from_before_there_were_versions_is_taken_for_what_it_is(
     published: Published, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     published.set_snapshot(SNAPSHOT)
-    published.require_state_version()
-    for module in ("published", "earlier_state"):
-        monkeypatch.setattr(f"stores.redis.{module}.STATE_VERSION", "11111111")
-    with pytest.raises(OtherVersion, match=f"version {STATE_VERSION}, this release has 11111111"):
+    with pytest.raises(OtherVersion, match=f"version {FIRST_STATE}, this release has {STATE_VERSION}"):
         published.require_state_version()
+    monkeypatch.setattr("stores.redis.published.STATE_VERSION", FIRST_STATE)
+    published.require_state_version()
 
 
 def test_where_there_is_no_state_any_version_may_begin(published: Published) -> None:

@@ -37,7 +37,7 @@ def profile_of(events: list[Event], items: dict[int, Item]) -> Profile:
 
 
 def counters_of(events: Iterable[Event]) -> dict[int, ItemCounter]:
-    """The counters of each item; `version` is left at 0."""
+    """The counters of each item."""
     found: dict[int, ItemCounter] = {}
     for of_user in ratings_of(events).values():
         for itemid, (ts, rating) in of_user.items():

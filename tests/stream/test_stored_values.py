@@ -224,5 +224,5 @@ def test_what_is_packed_is_readable() -> None:
     full = Profile(2**31 - 1, 2**32 - 1, 5000, 4000, 0, 2**32 - 1, recent=[(2**32 - 1, 2**31 - 1, 5)] * RECENT)
     full = replace(full, genre_n=[9] * len(GENRES), decade_n=[9] * DECADES)
     assert unpack_profile(pack_profile(full)) == full
-    counter = ItemCounter(3, 2, 1, 2**32 - 1, {7101: [2, 1], 7100: [-1, 0]})
+    counter = ItemCounter(2, 1, 2**32 - 1, {7101: [2, 1], 7100: [-1, 0]})
     assert unpack_counter(pack_counter(counter)) == counter

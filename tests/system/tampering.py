@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable
 from typing import Any
 
 import msgpack
 from feast.protos.feast.types.Value_pb2 import Value
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from stores import Published
 from stores.feast.online_rows import OnlineRows
@@ -102,7 +104,7 @@ def a_number_of_an_item_counter(system: System) -> str:
     client, key = system.profiles.client, f"{system.profiles.tag(2)}:items"
     itemid, value = next(iter(client.hgetall(key).items()))
     counter = msgpack.unpackb(value)
-    counter[4][0][1] += 1
+    counter[3][0][1] += 1
     client.hset(key, itemid, msgpack.packb(counter))
     return f"item {int(itemid)} in shard 2"
 
@@ -154,6 +156,14 @@ def the_time_of_a_feature_row(system: System) -> str:
     client, key = system.profiles.client, rows(system).key("userid", userid)
     client.hset(key, "_ts:user", flipped(client.hget(key, "_ts:user"), 1))
     return f"feature row of user {userid}"
+
+
+@tampering()
+def the_time_of_the_feature_row_of_an_item(system: System) -> str:
+    itemid = system.catalogue_items()[1]
+    later = Timestamp(seconds=int(time.time()) + 86_400).SerializeToString()
+    system.profiles.client.hset(rows(system).key("itemid", itemid), "_ts:item", later)
+    return f"feature row of item {itemid}"
 
 
 @tampering()

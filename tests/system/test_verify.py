@@ -83,7 +83,7 @@ def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
         "dead letters of shard 3",
     }
     itemid, counter = next(iter(client.hgetall(counters).items()))
-    client.hset(counters, itemid, pack_counter(ItemCounter(version=10**6)))
+    client.hset(counters, itemid, pack_counter(ItemCounter(n=10**6)))
     assert f"item {int(itemid)} in shard 2" in system.verify().differing
     client.hset(counters, itemid, counter)
     assert system.verify().differing == {}
