@@ -45,6 +45,7 @@ __all__ = [
     "RedisOnlineStoreConfig",
     "RepoConfig",
     "Value",
+    "delete_entities",
     "delete_rows",
     "entity_of",
     "read_server",
@@ -78,6 +79,12 @@ def write_rows(store: FeatureStore, view: FeatureView, rows: Rows) -> None:
 def delete_rows(store: FeatureStore, view: FeatureView) -> None:
     """Delete all rows of a view."""
     store._get_provider().online_store.delete_table(store.config, view)
+
+
+def delete_entities(store: FeatureStore, join_key: str, entities: Sequence[int]) -> None:
+    """Delete the rows of entities in all views."""
+    client = cast(RedisOnlineStore, store._get_provider().online_store)._get_client(store.config.online_store)
+    client.delete(*(row_key(store.project, join_key, entity) for entity in entities))
 
 
 def row_key(project: str, join_key: str, entity: int) -> bytes:

@@ -18,7 +18,7 @@ broken                     a feature that a scenario breaks
 from features.catalogue import DECADES, GENRES, Catalogue, Item, User
 from features.counters import ItemCounter, count, merge
 from features.erasure import take_out
-from features.event import LIKED, Event, EventError, decode, encode, parse
+from features.event import LIKED, Erasure, Event, EventError, decode, encode, parse
 from features.profile import RECENT, Profile, Rated, Recent, fold, supersedes
 from features.rows import ITEM_FEATURES, USER_FEATURES, Row, item_row, user_row, user_row_time
 from features.schema import DENSE, DENSE_COLUMNS, IDS, dense, multi_hot
@@ -34,6 +34,7 @@ __all__ = [
     "RECENT",
     "USER_FEATURES",
     "Catalogue",
+    "Erasure",
     "Event",
     "EventError",
     "Item",

@@ -62,17 +62,13 @@ def count(counter: ItemCounter, known: Rated | None, event: Event) -> None:
     _trim(counter)
 
 
-def subtract(counter: ItemCounter, rated: Rated) -> bool:
-    """Take the rating of a user who is erased out of an item's counters, in place.
+def subtract(counter: ItemCounter, rated: Rated) -> None:
+    """Take a rating that is not the latest one out of an item's counters, in place.
 
-    Returns:
-        Whether the counters are those of the other ratings. They are not where the rating was the latest one: those
-        before it, and weeks that were too old to be kept, must then be counted again (see `count_all`).
+    Without the latest one, the time of the one before it, and weeks that were too old to be kept, must be known, so
+    that the item is counted again (see `count_all`).
     """
-    if rated[0] >= counter.last_ts:
-        return False
     _add(counter, *rated, -1)
-    return True
 
 
 def count_all(ratings: Iterable[Rated]) -> ItemCounter:

@@ -1,4 +1,4 @@
-"""The event: one rating of one item by one user at one second."""
+"""The events: one rating of one item by one user at one second, and the erasure of a user."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ MAX_TS = 2**32 - 1
 
 
 SCHEMA_VERSION = 1
-"""Version of the layout of an event; one that names none has this."""
+"""Version of the layout of a rating; an event that names none has this."""
+
+ERASURE_VERSION = 2
+"""Version of the layout of an erasure. A release that does not know it refuses it, and never takes it for a rating."""
 
 
 class EventError(ValueError):
@@ -42,6 +45,17 @@ class Event:
         return self.rating >= LIKED
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """The erasure of a user: from here on the user is unknown, as if no event before had been.
+
+    Attributes:
+        userid: 1 to 2**31 - 1.
+    """
+
+    userid: int
+
+
 RULES: dict[str, tuple[int, int]] = {
     "userid": (1, MAX_ID),
     "itemid": (1, MAX_ID),
@@ -50,7 +64,7 @@ RULES: dict[str, tuple[int, int]] = {
 }
 
 
-def parse(fields: object) -> Event:
+def parse(fields: object) -> Event | Erasure:
     """Check the fields of an event.
 
     Raises:
@@ -58,24 +72,40 @@ def parse(fields: object) -> Event:
     """
     if not isinstance(fields, dict):
         raise EventError("an event is an object with userid, itemid, rating and ts")
-    if fields.get("schema_version", SCHEMA_VERSION) != SCHEMA_VERSION:
-        raise EventError(f"schema_version must be {SCHEMA_VERSION}; resend the event after an upgrade")
-    values = []
-    for name, (low, high) in RULES.items():
-        if name not in fields:
-            raise EventError(f"{name} is missing")
-        value = fields[name]
-        if type(value) is not int or not low <= value <= high:
-            raise EventError(f"{name} must be a whole number from {low} to {high}")
-        values.append(value)
-    return Event(*values)
+    version = fields.get("schema_version", SCHEMA_VERSION)
+    if version == ERASURE_VERSION and type(version) is int:
+        return _erasure(fields)
+    if version != SCHEMA_VERSION:
+        raise EventError(
+            f"schema_version must be {SCHEMA_VERSION}, or {ERASURE_VERSION} for an erasure; resend the event after an "
+            "upgrade"
+        )
+    return Event(*[_number(fields, name) for name in RULES])
 
 
-def decode(key: bytes | None, value: bytes | None) -> Event:
+def _erasure(fields: dict[str, object]) -> Erasure:
+    userid = _number(fields, "userid")
+    if fields.get("erase") is not True:
+        raise EventError(f"erase must be true in an event of the schema_version {ERASURE_VERSION}")
+    return Erasure(userid)
+
+
+def _number(fields: dict[str, object], name: str) -> int:
+    if name not in fields:
+        raise EventError(f"{name} is missing")
+    value, (low, high) = fields[name], RULES[name]
+    if type(value) is not int or not low <= value <= high:
+        raise EventError(f"{name} must be a whole number from {low} to {high}")
+    return value
+
+
+def decode(key: bytes | None, value: bytes | None) -> Event | Erasure:
     """Read an event as it stands in the log: key = userid in ASCII digits, value = JSON.
 
     >>> decode(b"7", b'{"userid": 7, "itemid": 1, "rating": 5, "ts": 978300760}')
     Event(userid=7, itemid=1, rating=5, ts=978300760)
+    >>> decode(*encode(Erasure(7)))
+    Erasure(userid=7)
 
     Raises:
         EventError: naming the field and the rule.
@@ -90,7 +120,10 @@ def decode(key: bytes | None, value: bytes | None) -> Event:
     return event
 
 
-def encode(event: Event) -> tuple[bytes, bytes]:
+def encode(event: Event | Erasure) -> tuple[bytes, bytes]:
     """Key and value of an event as they stand in the log."""
-    fields = {"userid": event.userid, "itemid": event.itemid, "rating": event.rating, "ts": event.ts}
+    if isinstance(event, Erasure):
+        fields = {"schema_version": ERASURE_VERSION, "userid": event.userid, "erase": True}
+    else:
+        fields = {"userid": event.userid, "itemid": event.itemid, "rating": event.rating, "ts": event.ts}
     return str(event.userid).encode(), json.dumps(fields, separators=(",", ":")).encode()

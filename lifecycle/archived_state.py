@@ -49,6 +49,6 @@ def fold_archive(
                 except EventError as error:
                     dead[partition][str(error)] += 1
                 else:
-                    state.step(event)
+                    state.take(event)
         progress((partition + 1) / partitions)
     return replace(beginning, next_offsets=dict(enumerate(ends)), dead=dead)

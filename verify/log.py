@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import dataclass, field, replace
 
-from features import EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
+from features import Event, EventError, Item, ItemCounter, Profile, Rated, Row, item_row, merge, user_row
 from features.broken import HEADER
 from offline.state.snapshot import Beginning
 from stores import Logged, decode_event, partition_of
@@ -93,7 +93,7 @@ class Expected:
                 except EventError as error:
                     self.dead[record.partition][str(error)] += 1
                 else:
-                    if self._shards.states[record.partition].step(event):
+                    if self._shards.states[record.partition].take(event) and isinstance(event, Event):
                         counted.offset.append(record.offset)
                         counted.itemid.append(event.itemid)
                         counted.liked.append(event.liked)
@@ -137,7 +137,11 @@ class Expected:
         """A user's feature row."""
         state = self._shards.states[self.shard_of(userid)]
         profile = state.profiles.get(userid)
-        return None if profile is None else user_row(profile, self._shards.catalogue.user(userid), self._items)
+        return None if profile is None else user_row(profile, state.user(userid), self._items)
+
+    def erased(self, shard: int) -> Set[int]:
+        """Users of a shard who were erased."""
+        return self._shards.states[shard].erased
 
     def counters(self, shard: int) -> Mapping[int, ItemCounter]:
         """A shard's part of the item counters."""

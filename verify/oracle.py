@@ -12,6 +12,7 @@ The rules that it goes by, each of which the documentation states:
 * Of several ratings of an item by a user the latest in time counts; of those at the same second the last that came.
 * A record that is not a valid event, whose item is unknown, that is in another partition than its key says, or whose
   time is more than `max_future_s` after Kafka appended it (where the record says when), counts for nothing.
+* From the record on that erases a user, nothing before it counts, and the user's attributes are unknown for good.
 * An item is recently popular by the ratings of the eight weeks that end with the week of its latest rating.
 """
 
@@ -98,6 +99,7 @@ class Oracle:
             self._attributes[int(userid)] = ["FM".index(gender), AGES.index(int(age)), int(occupation)]
         self._of_user: dict[int, list[Rating]] = {userid: [] for userid in self._users}
         self._of_item: dict[int, list[Rating]] = {itemid: [] for itemid in self._items}
+        self._erasures: dict[int, list[int]] = {}
         self.dead: list[list[int]] = [[] for _ in range(partitions)]
         self._read_archive(folder / "ratings.dat", online_events)
 
@@ -113,11 +115,36 @@ class Oracle:
 
     def take(self, shard: int, offset: int, key: bytes | None, value: bytes | None, appended_s: float) -> None:
         """Take the next record of a partition."""
+        erased = self._erases(shard, key, value)
         event = self._valid(shard, key, value, appended_s)
-        if event is None:
+        if erased is not None:
+            self._erasures.setdefault(erased, []).append(offset)
+        elif event is None:
             self.dead[shard].append(offset)
         else:
             self._keep(Rating(shard, offset, *event))
+
+    def _erases(self, shard: int, key: bytes | None, value: bytes | None) -> int | None:
+        """The user whom a record erases; None where it erases none."""
+        try:
+            fields = json.loads(value or b"")
+        except (ValueError, RecursionError):
+            return None
+        if not isinstance(fields, dict) or fields.get("schema_version") != 2 or fields.get("erase") is not True:
+            return None
+        userid = fields.get("userid")
+        if not isinstance(userid, int) or isinstance(userid, bool) or not 1 <= userid <= LARGEST_ID:
+            return None
+        return userid if key == str(userid).encode() and partition(key, self._partitions) == shard else None
+
+    def _came(self, ratings: Iterable[Rating], upto: int) -> list[Rating]:
+        """Those ratings that came up to an offset, without those of users who were erased after them."""
+        return [
+            rating
+            for rating in ratings
+            if rating.offset <= upto
+            and not any(rating.offset < erased <= upto for erased in self._erasures.get(rating.userid, ()))
+        ]
 
     def _valid(
         self, shard: int, key: bytes | None, value: bytes | None, appended_s: float
@@ -148,7 +175,7 @@ class Oracle:
 
     def profile(self, userid: int, upto: int) -> Row | None:
         """A user's profile after the offset `upto`; None where there is none."""
-        came = [rating for rating in self._of_user[userid] if rating.offset <= upto]
+        came = self._came(self._of_user[userid], upto)
         if not came:
             return None
         counts = self.user_counts(userid, upto)
@@ -160,7 +187,7 @@ class Oracle:
 
     def user_counts(self, userid: int, upto: int) -> Row:
         """The counts of a user after the offset `upto`; all 0 where there is no event."""
-        came = [rating for rating in self._of_user[userid] if rating.offset <= upto]
+        came = self._came(self._of_user[userid], upto)
         counts = _counting(came)
         last30, last10 = counts[-30:], counts[-10:]
         liked, liked30 = ([rating for rating in some if rating.stars > 3] for some in (counts, last30))
@@ -183,7 +210,7 @@ class Oracle:
 
     def seen(self, userid: int, upto: int) -> dict[int, tuple[int, int]]:
         """(seconds, stars) of each item that the user has rated."""
-        counts = _counting([rating for rating in self._of_user[userid] if rating.offset <= upto])
+        counts = _counting(self._came(self._of_user[userid], upto))
         return {rating.itemid: (rating.ts, rating.stars) for rating in counts}
 
     def user_row(self, userid: int, upto: int) -> Row | None:
@@ -191,16 +218,17 @@ class Oracle:
         profile = self.profile(userid, upto)
         if profile is None:
             return None
-        attributes = zip(USER_ROW, self.attributes(userid) or [-1, -1, -1], strict=False)
+        attributes = zip(USER_ROW, self.attributes(userid, upto) or [-1, -1, -1], strict=False)
         return self.user_counts(userid, upto) | {"version": profile["version"], **dict(attributes)}
 
-    def attributes(self, userid: int) -> list[int] | None:
-        """[gender, age, occupation] of a user; None where nothing is known."""
-        return self._attributes.get(userid)
+    def attributes(self, userid: int, upto: int) -> list[int] | None:
+        """[gender, age, occupation] of a user after the offset `upto`; None where nothing is known."""
+        erased = any(at <= upto for at in self._erasures.get(userid, ()))
+        return None if erased else self._attributes.get(userid)
 
     def counter(self, shard: int, itemid: int, upto: int) -> Row | None:
         """A shard's part of an item's counters after the offset `upto`; None where it has none."""
-        came = [rating for rating in self._of_item[itemid] if rating.shard == shard and rating.offset <= upto]
+        came = self._came((rating for rating in self._of_item[itemid] if rating.shard == shard), upto)
         if not came:
             return None
         counts = []

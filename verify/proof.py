@@ -100,6 +100,7 @@ def verify(
         total = max(1, sum(ends.values()))
         expected.fold_to(ends, lambda events: progress("folding the log", events / total))
         StateComparison(expected, profiles, features, rows, wait_s, result).compare(progress)
+        compare_attributes(ratings, expected, profiles, result)
         progress("looking for stray keys", 0.0)
         look_for_stray_keys(profiles, result)
         if generation is None:
@@ -158,7 +159,6 @@ def _compare_archive(
     profiled = sum(len(state.profiles) for state in shards.states)
     compare_snapshot(snapshot, len(places), profiled, len(ratings.catalogue.items), result)
     compare_catalogue(ratings, published, result)
-    compare_attributes(ratings, profiles, result)
     compare_others(shards, published, result)
     return beginning
 

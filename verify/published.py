@@ -14,6 +14,7 @@ from stores import LiveRun, Profiles, Published, Snapshot
 from stores.redis.connection import reachable
 from stores.redis.packing import USER
 from stores.redis.profiles import SHARD_KEYS, USER_KEYS
+from verify.log import Expected
 from verify.reading import read_one
 from verify.report import Unreadable, Verified
 
@@ -28,23 +29,31 @@ def compare_catalogue(ratings: Ratings, published: Published, result: Verified) 
         result.check(f"item {itemid} in the catalogue", ratings.catalogue.items.get(itemid), stored.get(itemid))
 
 
-def compare_attributes(ratings: Ratings, profiles: Profiles, result: Verified) -> None:
-    """Compare the attributes of each user, in the shard of the user."""
+def compare_attributes(ratings: Ratings, expected: Expected, profiles: Profiles, result: Verified) -> None:
+    """Compare the attributes of each user, in the shard of the user; those of an erased user must be gone.
+
+    Raises:
+        Unreachable: if a store does not answer.
+    """
     for shard in range(profiles.partitions):
+        read = profiles.client.pipeline(transaction=True)
+        read.get(f"{profiles.tag(shard)}:applied")
+        read.hgetall(f"{profiles.tag(shard)}:users")
         with reachable():
-            packed = cast("dict[bytes, bytes]", profiles.client.hgetall(f"{profiles.tag(shard)}:users"))
+            applied, packed = cast("tuple[bytes, dict[bytes, bytes]]", read.execute())
+        expected.fold_to({shard: int(applied) + 1})
         stored: dict[str, object] = {
             name.decode("latin-1"): read_one(lambda value=value: USER.unpack(value))  # type: ignore[misc]
             for name, value in packed.items()
         }
-        expected = {
-            str(user.userid): (user.gender, user.age, user.occupation)
-            for user in ratings.catalogue.users.values()
-            if profiles.shard_of(user.userid) == shard
+        wanted = {
+            str(userid): (user.gender, user.age, user.occupation)
+            for userid, user in ratings.catalogue.users.items()
+            if profiles.shard_of(userid) == shard and userid not in expected.erased(shard)
         }
-        for userid in expected.keys() | stored.keys():
-            result.check(f"attributes of user {userid} in shard {shard}", expected.get(userid), stored.get(userid))
-        result.attributes += len(expected)
+        for name in wanted.keys() | stored.keys():
+            result.check(f"attributes of user {name} in shard {shard}", wanted.get(name), stored.get(name))
+        result.attributes += len(wanted)
 
 
 def compare_others(archive: Shards, published: Published, result: Verified) -> None:

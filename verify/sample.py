@@ -184,7 +184,7 @@ class SampleComparison:
         )
         check(
             f"sample: attributes of {name}",
-            self._oracle.attributes(userid),
+            self._oracle.attributes(userid, at),
             read_one(lambda: list(USER.unpack(attributes)) if attributes is not None else None),
         )
 

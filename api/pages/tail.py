@@ -65,9 +65,11 @@ class LogTail:
             for records in log.read_to(ends):
                 for record in records:
                     try:
-                        events.append(decode(record.key, record.value))
+                        event = decode(record.key, record.value)
                     except EventError:
                         continue
+                    if isinstance(event, Event):
+                        events.append(event)
             self._read = dict(ends)
             self._recent.extendleft(sorted(events, key=lambda event: event.ts))
         except StoreError:

@@ -12,10 +12,12 @@ import numpy.typing as npt
 from features import (
     DENSE_COLUMNS,
     Catalogue,
+    Erasure,
     Event,
     ItemCounter,
     Profile,
     Rated,
+    User,
     count,
     dense,
     fold,
@@ -40,12 +42,14 @@ class State:
         profiles: by userid.
         seen: by userid, what is known of the user's rating of each item.
         counters: by itemid.
+        erased: users who were erased, whose attributes are unknown from then on.
     """
 
     catalogue: Catalogue
     profiles: dict[int, Profile] = field(default_factory=dict)
     seen: dict[int, dict[int, Rated]] = field(default_factory=dict)
     counters: dict[int, ItemCounter] = field(default_factory=dict)
+    erased: set[int] = field(default_factory=set)
 
     def profile(self, userid: int) -> Profile:
         """The user's profile, empty for a new user."""
@@ -54,6 +58,10 @@ class State:
             found = self.profiles[userid] = Profile(userid)
             self.seen[userid] = {}
         return found
+
+    def user(self, userid: int) -> User:
+        """The user's attributes; of one who was erased nothing is known."""
+        return User(userid) if userid in self.erased else self.catalogue.user(userid)
 
     def counter(self, itemid: int) -> ItemCounter:
         """The item's counter, empty for a new item."""
@@ -73,16 +81,24 @@ class State:
         count(self.counter(event.itemid), known, event)
         return True
 
-    def erase(self, userid: int) -> list[int]:
-        """Forget a user, as if none of the user's events had been folded; the items whose counters changed."""
+    def take(self, event: Event | Erasure) -> bool:
+        """Fold an event of the log; whether it is now its user's rating of an item."""
+        if isinstance(event, Event):
+            return self.step(event)
+        self.erase(event.userid)
+        return False
+
+    def erase(self, userid: int) -> None:
+        """Forget a user, as if none of the user's events had been folded."""
+        self.erased.add(userid)
         self.profiles.pop(userid, None)
         seen = self.seen.pop(userid, {})
-        for itemid, counter in take_out(seen, self.counters, self._ratings).items():
+        ratings = {itemid: [rated] for itemid, rated in seen.items()}
+        for itemid, counter in take_out(ratings, self.counters, self._ratings).items():
             if counter.n:
                 self.counters[itemid] = counter
             else:
                 del self.counters[itemid]
-        return list(seen)
 
     def _ratings(self, itemids: Set[int]) -> dict[int, list[Rated]]:
         """The ratings of items by all users."""
@@ -95,7 +111,7 @@ class State:
     def user_state(self, userid: int) -> UserState:
         """The user as of now, for a list without what the user has rated."""
         profile, catalogue = self.profile(userid), self.catalogue
-        return UserState.of(profile, catalogue.user(userid), catalogue.items, list(self.seen[userid]))
+        return UserState.of(profile, self.user(userid), catalogue.items, list(self.seen[userid]))
 
     def user_values(self, userid: int) -> list[int]:
         """The user's counts (see `features.columns.user_values`)."""

@@ -65,7 +65,7 @@ class Shards:
         """Feature rows of all users that have events."""
         for state in self.states:
             for userid, profile in state.profiles.items():
-                yield userid, user_row(profile, self.catalogue.user(userid), self.catalogue.items)
+                yield userid, user_row(profile, state.user(userid), self.catalogue.items)
 
     def item_rows(self) -> Iterator[tuple[int, Row]]:
         """Feature rows of all items of the catalogue."""
@@ -187,7 +187,11 @@ def write_state(shards: Shards, starts: Sequence[LogStart], live: LiveState, pro
         profiles.evicted.delete_all()  # of a state of the same name, which Redis has lost
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
-            users = [user for user in shards.catalogue.users.values() if profiles.shard_of(user.userid) == shard]
+            users = [
+                user
+                for userid, user in shards.catalogue.users.items()
+                if profiles.shard_of(userid) == shard and userid not in state.erased
+            ]
             profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, starts[shard])
         progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
 

@@ -24,6 +24,7 @@ from compat.feast import (
     RedisOnlineStoreConfig,
     RepoConfig,
     Value,
+    delete_entities,
     delete_rows,
     retry_by,
     write_rows,
@@ -156,6 +157,16 @@ class Features:
             Unreachable: if Redis does not answer.
         """
         self._write(self._item_view, "itemid", rows, lambda row: published)
+
+    def delete_users(self, userids: Sequence[int]) -> None:
+        """Delete the rows of users.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        if userids:
+            with reachable():
+                delete_entities(self._store, "userid", userids)
 
     def users(self, userids: Sequence[int]) -> dict[int, Row]:
         """Rows of users; without those that have none that can be read.

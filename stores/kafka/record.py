@@ -9,7 +9,7 @@ from hashlib import blake2b
 
 from kafka.partitioner.default import murmur2
 
-from features import Event, EventError, decode
+from features import Erasure, Event, EventError, decode
 
 
 @lru_cache(maxsize=1_000_000)
@@ -38,7 +38,7 @@ class Logged:
     """
 
 
-def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event:
+def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event | Erasure:
     """The event of a record.
 
     Args:
@@ -51,12 +51,12 @@ def decode_event(record: Logged, items: Container[int], partitions: int, max_fut
         EventError: if it is not an event of a known item in the partition of its key, or lies in the future.
     """
     event = decode(record.key, record.value)
-    if event.itemid not in items:
+    if isinstance(event, Event) and event.itemid not in items:
         raise EventError("itemid is not in the catalogue")
     if partition_of(event.userid, partitions) != record.partition:
         raise EventError("event is in another partition than its key says")
     # By the record's own time, so that whoever folds the log decides alike, whenever that is.
-    if record.created > 0 and event.ts > record.created + max_future_s:
+    if isinstance(event, Event) and record.created > 0 and event.ts > record.created + max_future_s:
         raise EventError("ts is later than the event was appended by more than stream.max_future_s")
     return event
 

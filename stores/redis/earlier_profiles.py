@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import NoReturn
 
 from features import Profile
@@ -27,7 +27,7 @@ class EarlierProfiles(Profiles):
         self._fields: StateFields | None = earlier.fields
         self.readable = self._fields is not None
 
-    def begin(self, shard: int, pairs: Iterable[tuple[int, int]]) -> NoReturn:
+    def begin(self, shard: int, pairs: Iterable[tuple[int, int]], userids: Collection[int] = ()) -> NoReturn:
         """Refuse to fold.
 
         Raises:

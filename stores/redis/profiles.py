@@ -25,7 +25,7 @@ begin with `g2:`.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -162,9 +162,9 @@ class Profiles:
         """The shard of a user."""
         return partition_of(userid, self.partitions)
 
-    def begin(self, shard: int, pairs: Iterable[tuple[int, int]]) -> ShardTransaction:
-        """Read what a batch of events touches, guarded against other writers."""
-        return ShardTransaction(self.client, self.tag(shard), pairs, self.evicted)
+    def begin(self, shard: int, pairs: Iterable[tuple[int, int]], userids: Collection[int] = ()) -> ShardTransaction:
+        """Read what a batch of events touches, and the profiles of further users, guarded against other writers."""
+        return ShardTransaction(self.client, self.tag(shard), pairs, self.evicted, userids)
 
     def profile(self, userid: int) -> tuple[Profile | None, list[int], int | None]:
         """A user's profile, rated items and the offset that its shard stands at (None before the snapshot).
@@ -254,11 +254,11 @@ class Profiles:
         return readable_counters(packed)
 
     def counters(self, itemids: Sequence[int]) -> dict[int, list[ItemCounter]]:
-        """Each shard's part of the counters of some items, at least one; without those with an unreadable part."""
+        """Each shard's part of the counters of some items, at least one, that has any; without unreadable items."""
         read = self.client.pipeline(transaction=False)
         for shard in range(self.partitions):
             read.hmget(f"{self.tag(shard)}:items", [str(itemid) for itemid in itemids])
-        counters: dict[int, list[ItemCounter]] = {}
+        counters: dict[int, list[ItemCounter]] = {itemid: [] for itemid in itemids}
         unreadable: set[int] = set()
         for answer in answers(read):
             if isinstance(answer, Exception):
@@ -266,7 +266,7 @@ class Profiles:
             for itemid, value in zip(itemids, answer, strict=True):
                 try:
                     if value is not None:
-                        counters.setdefault(itemid, []).append(unpack_counter(value))
+                        counters[itemid].append(unpack_counter(value))
                 except Unreadable:
                     unreadable.add(itemid)
         return {itemid: partials for itemid, partials in counters.items() if itemid not in unreadable}

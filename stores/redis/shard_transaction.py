@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, TypeVar, cast
@@ -31,13 +31,23 @@ T = TypeVar("T")
 
 @dataclass
 class Changes:
-    """Changes that one batch of events makes in a shard; `tail` is its last record."""
+    """Changes that one batch of events makes in a shard.
+
+    Attributes:
+        profiles: changed profiles.
+        rated: changed ratings of the seen filters, by (userid, itemid).
+        counters: changed counters; those without a rating are deleted.
+        dead: new dead letters, by reason.
+        tail: the last record of the batch.
+        erased: users of whom everything is deleted.
+    """
 
     profiles: Mapping[int, Profile]
     rated: Mapping[tuple[int, int], Rated]
     counters: Mapping[int, ItemCounter]
     dead: Mapping[str, int]
     tail: Mark | None = None
+    erased: Collection[int] = ()
 
 
 @dataclass(frozen=True)
@@ -70,9 +80,14 @@ class ShardState:
 
     @classmethod
     def read(
-        cls, client: Client, tag: str, pairs: Iterable[tuple[int, int]], evicted: EvictedUsers | None = None
+        cls,
+        client: Client,
+        tag: str,
+        pairs: Iterable[tuple[int, int]],
+        evicted: EvictedUsers | None = None,
+        userids: Collection[int] = (),
     ) -> ShardState:
-        """Read the state of pairs (userid, itemid).
+        """Read the state of pairs (userid, itemid), and the profiles of further users.
 
         Raises:
             Closed: if nobody may fold into the shard.
@@ -83,7 +98,7 @@ class ShardState:
         items_of: dict[int, list[int]] = {}
         for userid, itemid in pairs:
             items_of.setdefault(userid, []).append(itemid)
-        userids = list(items_of)
+        userids = [*items_of, *(userid for userid in userids if userid not in items_of)]
         itemids = sorted({itemid for items in items_of.values() for itemid in items})
         # In one transaction, so that what is read is of one moment: inputs are logged before the guard is asked.
         read = client.pipeline(transaction=True)
@@ -92,7 +107,7 @@ class ShardState:
         if userids:
             read.mget([f"{tag}:profile:{userid}" for userid in userids])
             read.hmget(f"{tag}:users", [str(userid) for userid in userids])
-            read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids])
+            read.hmget(f"{tag}:items", [str(itemid) for itemid in itemids] or ["-"])
             read.hmget(f"{tag}:evicted", [str(userid) for userid in userids])
             for userid, items in items_of.items():
                 read.hmget(f"{tag}:seen:{userid}", [str(itemid) for itemid in items])
@@ -113,7 +128,7 @@ class ShardState:
         users = {
             userid: _value(stored, partial(unpack_user, userid)) for userid, stored in _fields(userids, attributes)
         }
-        counters = _values(itemids, counts, unpack_counter)
+        counters = _values(itemids, counts[: len(itemids)] if isinstance(counts, list) else counts, unpack_counter)
         rated = {
             (userid, itemid): _value(stored, unpack_rated)
             for (userid, items), values in zip(items_of.items(), seen, strict=True)
@@ -199,15 +214,20 @@ class ShardTransaction:
     """
 
     def __init__(
-        self, client: Client, tag: str, pairs: Iterable[tuple[int, int]], evicted: EvictedUsers | None = None
+        self,
+        client: Client,
+        tag: str,
+        pairs: Iterable[tuple[int, int]],
+        evicted: EvictedUsers | None = None,
+        userids: Collection[int] = (),
     ) -> None:
-        """Read the state of the pairs (userid, itemid); raises as `ShardState.read` does."""
+        """Read the state of the pairs (userid, itemid) and of further users; raises as `ShardState.read` does."""
         self._tag, self._client = tag, client
         with reachable():
             self._write = client.pipeline(transaction=True)
             self._write.watch(f"{tag}:applied", f"{tag}:closed")  # type: ignore[no-untyped-call]
             try:
-                self.state = ShardState.read(client, tag, pairs, evicted)
+                self.state = ShardState.read(client, tag, pairs, evicted, userids)
             except BaseException:
                 self._write.reset()
                 raise
@@ -223,24 +243,9 @@ class ShardTransaction:
             Unreachable: if Redis does not answer; it may or may not have written.
         """
         tag, write = self._tag, self._write
-        seen: dict[int, dict[str, bytes]] = {}
-        for (userid, itemid), (ts, rating) in changes.rated.items():
-            seen.setdefault(userid, {})[str(itemid)] = SEEN.pack(ts, rating)
         write.multi()
-        if changes.profiles:
-            write.mset(
-                {f"{tag}:profile:{userid}": pack_profile(profile) for userid, profile in changes.profiles.items()}
-            )
-        for userid in self.state.evicted.keys() & changes.profiles.keys():
-            if filtered := self.state.evicted[userid].seen:
-                write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, filtered))
-            write.hdel(f"{tag}:evicted", str(userid))
-        for userid, fields in seen.items():
-            write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
-        if changes.counters:
-            packed = {str(itemid): pack_counter(counter) for itemid, counter in changes.counters.items()}
-            write.hset(f"{tag}:items", mapping=cast(Any, packed))
-            write.sadd(f"{tag}:dirty", *changes.counters)
+        self._write_users(changes)
+        self._write_counters(changes)
         for reason, n in changes.dead.items():
             write.hincrby(f"{tag}:dead", reason, n)
         write.set(f"{tag}:applied", applied)
@@ -261,6 +266,35 @@ class ShardTransaction:
         finally:
             write.reset()
         return None
+
+    def _write_users(self, changes: Changes) -> None:
+        tag, write = self._tag, self._write
+        seen: dict[int, dict[str, bytes]] = {}
+        for (userid, itemid), (ts, rating) in changes.rated.items():
+            seen.setdefault(userid, {})[str(itemid)] = SEEN.pack(ts, rating)
+        if changes.profiles:
+            write.mset(
+                {f"{tag}:profile:{userid}": pack_profile(profile) for userid, profile in changes.profiles.items()}
+            )
+        for userid in self.state.evicted.keys() & changes.profiles.keys():
+            if filtered := self.state.evicted[userid].seen:
+                write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, filtered))
+            write.hdel(f"{tag}:evicted", str(userid))
+        for userid, fields in seen.items():
+            write.hset(f"{tag}:seen:{userid}", mapping=cast(Any, fields))
+        if changes.erased:
+            write.delete(*(f"{tag}:{kind}:{userid}" for userid in changes.erased for kind in ("profile", "seen")))
+            for name in ("users", "evicted"):
+                write.hdel(f"{tag}:{name}", *map(str, changes.erased))
+
+    def _write_counters(self, changes: Changes) -> None:
+        tag, write, counters = self._tag, self._write, changes.counters
+        if packed := {str(itemid): pack_counter(counter) for itemid, counter in counters.items() if counter.n}:
+            write.hset(f"{tag}:items", mapping=cast(Any, packed))
+        if gone := [str(itemid) for itemid, counter in counters.items() if not counter.n]:
+            write.hdel(f"{tag}:items", *gone)
+        if counters:
+            write.sadd(f"{tag}:dirty", *counters)
 
     def abandon(self) -> None:
         """Give the connection back without writing."""

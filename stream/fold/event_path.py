@@ -4,7 +4,7 @@ The order of effects, for the records of all partitions in a batch together:
 
     1. read         records that wait, from the topic
     2. validate     each record: an event, or a dead letter
-    3. fold         the events into the state of their shard, which is read for that; in memory
+    3. fold         the events, or the erasures, into the state of their shard, which is read for that; in memory
     4. log          dead letters to `ratings.dead`, then the ranker's inputs as they stood before each event to the
                     feature log; Kafka acknowledges both
     5. commit       one Redis transaction for each partition, guarded by the shard's `applied`: profiles, seen filters,
@@ -39,6 +39,7 @@ from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.consume.log_guard import LogGuard
 from stream.consume.progress import Progress
 from stream.exit import end, end_unexpectedly
+from stream.fold.erasures import erase_users
 from stream.fold.shard_batch import ReadRuns, Rules, ShardBatch, ShardFold, fold_batch
 from stream.fold.stores import FoldStores, FoldTopics
 from stream.health import Health
@@ -224,7 +225,19 @@ class Fold:
             Unreachable: if a store does not answer; the same records may be given again.
         """
         # 2. Validate.
-        validated = [ShardBatch.validate(shard, batch, self._rules) for shard, batch in records.items()]
+        left = {shard: ShardBatch.validate(shard, batch, self._rules).runs() for shard, batch in records.items()}
+        folded: dict[int, ShardFold] = {}
+        refused: dict[int, LogError] = {}
+        while left:
+            folds, errors = self._effect([runs[0] for runs in left.values()])
+            for shard, fold in folds.items():
+                folded[shard] = folded[shard].followed_by(fold) if shard in folded else fold
+            refused |= errors
+            left = {shard: runs[1:] for shard, runs in left.items() if runs[1:] and shard not in errors}
+        return folded, refused
+
+    def _effect(self, validated: Sequence[ShardBatch]) -> tuple[dict[int, ShardFold], dict[int, LogError]]:
+        """Fold batches, each of events or of erasures alone, and have all effects of it; see `__call__`."""
         with ExitStack() as transactions:
             # 3. Fold.
             uncommitted, refused = self._fold(validated, transactions)
@@ -257,7 +270,7 @@ class Fold:
         refused: dict[int, LogError] = {}
         for batch in validated:
             try:
-                transaction = self._stores.profiles.begin(batch.shard, batch.pairs)
+                transaction = self._stores.profiles.begin(batch.shard, batch.pairs, batch.userids)
             except Unreadable as error:
                 refused[batch.shard] = Gap(str(error))
                 continue
@@ -273,7 +286,9 @@ class Fold:
             complete, missing = readable.to_first_missing(state.applied, self._read_runs)
             if missing is not None:
                 refused[batch.shard] = missing
-            if complete.records:
+            if complete.erased:
+                folds.append((transaction, erase_users(self._stores.profiles, state, complete)))
+            elif complete.records:
                 new, inputs = complete.offsets_after(state.applied), self._stores.inputs
                 moments = inputs.begin(batch.shard, new) if inputs and new else None
                 folds.append((transaction, fold_batch(state, complete, self.items, moments)))

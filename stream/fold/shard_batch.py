@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from features import Event, EventError, Item, ItemCounter, Profile, Rated, User, count, fold, supersedes
+from features import Erasure, Event, EventError, Item, ItemCounter, Profile, Rated, User, count, fold, supersedes
 from stores import Changes, Gap, LogError, Logged, ShardState, Skipped, decode_event
 from stores.kafka.batch_headers import Run, holds_events, lost
 from stores.kafka.log_check import WAY_OUT
@@ -15,6 +15,9 @@ from stream.fold.inputs import Moments
 
 Valid = tuple[Logged, Event]
 """A record and its event."""
+
+Erased = tuple[Logged, Erasure]
+"""A record and the erasure that it is."""
 
 Dead = tuple[Logged, str]
 """A record that cannot be folded, and the reason."""
@@ -47,12 +50,14 @@ class ShardBatch:
         records: consecutive records.
         valid: those that are events.
         dead: the others.
+        erased: those that are erasures; a batch that is folded has either these or events (see `runs`).
     """
 
     shard: int
     records: Sequence[Logged]
     valid: Sequence[Valid]
     dead: Sequence[Dead]
+    erased: Sequence[Erased] = ()
 
     @classmethod
     def validate(cls, shard: int, records: Sequence[Logged], rules: Rules) -> ShardBatch:
@@ -60,17 +65,42 @@ class ShardBatch:
         items, partitions, max_future_s = rules.items, rules.partitions, rules.max_future_s
         valid: list[Valid] = []
         dead: list[Dead] = []
+        erased: list[Erased] = []
         for record in records:
             try:
-                valid.append((record, decode_event(record, items, partitions, max_future_s)))
+                event = decode_event(record, items, partitions, max_future_s)
             except EventError as error:
                 dead.append((record, str(error)))
-        return cls(shard, records, valid, dead)
+            else:
+                if isinstance(event, Event):
+                    valid.append((record, event))
+                else:
+                    erased.append((record, event))
+        return cls(shard, records, valid, dead, erased)
+
+    def runs(self) -> list[ShardBatch]:
+        """The batch in parts, each without an event or without an erasure, in the order of the log.
+
+        An erasure needs all that the shard holds of its user, and so the events before it must be committed.
+        """
+        if not self.erased:
+            return [self]
+        kinds = sorted(
+            [(record.offset, False) for record, _ in self.valid] + [(record.offset, True) for record, _ in self.erased]
+        )
+        cuts = [offset for (offset, erases), (_, before) in zip(kinds[1:], kinds, strict=False) if erases != before]
+        begins, ends = [self.records[0].offset, *cuts], [*cuts, self.last + 1]
+        return [self.between(begin, end) for begin, end in zip(begins, ends, strict=True)]
 
     @property
     def pairs(self) -> set[tuple[int, int]]:
         """The pairs (userid, itemid) of the events, whose state the fold needs."""
         return {(event.userid, event.itemid) for _, event in self.valid}
+
+    @property
+    def userids(self) -> list[int]:
+        """The users who are erased."""
+        return sorted({erasure.userid for _, erasure in self.erased})
 
     @property
     def last(self) -> int:
@@ -81,13 +111,14 @@ class ShardBatch:
         """Offsets of the events after an offset."""
         return [record.offset for record, _ in self.valid if record.offset > applied]
 
-    def before(self, offset: int) -> ShardBatch:
-        """The records before an offset."""
+    def between(self, begin: int, end: int) -> ShardBatch:
+        """The records from an offset up to before another."""
         return replace(
             self,
-            records=[record for record in self.records if record.offset < offset],
-            valid=[(record, event) for record, event in self.valid if record.offset < offset],
-            dead=[(record, reason) for record, reason in self.dead if record.offset < offset],
+            records=[record for record in self.records if begin <= record.offset < end],
+            valid=[(record, event) for record, event in self.valid if begin <= record.offset < end],
+            dead=[(record, reason) for record, reason in self.dead if begin <= record.offset < end],
+            erased=[(record, erasure) for record, erasure in self.erased if begin <= record.offset < end],
         )
 
     def quarantine(self, state: ShardState, items: Mapping[int, Item]) -> tuple[ShardBatch, Sequence[Dead]]:
@@ -136,13 +167,13 @@ class ShardBatch:
                     f"partition {self.shard}: the events at offsets {hole[0]} to {hole[1] - 1} were read before the "
                     "state went back to an older one; they are read again"
                 )
-                return self.before(hole[0]), skipped
+                return self.between(0, hole[0]), skipped
             if missing := lost(hole, runs):
                 gap = Gap(
                     f"partition {self.shard}: the log lacks the events at offsets {missing[0]} to {missing[1] - 1}, "
                     f"which the state needs next; {WAY_OUT}"
                 )
-                return self.before(hole[0]), gap
+                return self.between(0, hole[0]), gap
         return self, None
 
 
@@ -153,8 +184,9 @@ class ShardFold:
     Attributes:
         batch: the batch.
         changes: what is to be committed.
-        users: the users of all its events, redelivered ones too, each as after the batch; their rows are to be written.
-        applied: events that the state had not folded yet.
+        users: the users of all its events, redelivered ones too, each as after the batch; their rows are to be written,
+            and deleted where the user has no profile.
+        applied: events and erasures that the state had not folded yet.
         dead: dead letters that the state had not counted yet.
         moments: the ranker's inputs before each event that counts; None where drift is not watched.
     """
@@ -175,6 +207,11 @@ class ShardFold:
     def changed(self) -> bool:
         """True if there is anything to commit."""
         return bool(self.applied or self.dead)
+
+    def followed_by(self, later: ShardFold) -> ShardFold:
+        """The result of both folds, to be reported as one."""
+        batch = replace(later.batch, records=[*self.batch.records, *later.batch.records])
+        return replace(later, batch=batch, applied=self.applied + later.applied, dead=[*self.dead, *later.dead])
 
 
 def fold_batch(state: ShardState, batch: ShardBatch, items: Mapping[int, Item], moments: Moments | None) -> ShardFold:

@@ -118,11 +118,16 @@ class FoldStores:
             )
 
     def write_rows(self, users: Sequence[tuple[Profile, User]]) -> None:
-        """Write the feature rows of users.
+        """Write the feature rows of users; a user without a profile has none.
 
         Raises:
             Unreachable: if Redis does not answer.
         """
+        if gone := [user.userid for profile, user in users if not profile.version]:
+            self._features.delete_users(gone)
+            if self.profiles.evicted is not None:
+                self.profiles.evicted.erase(gone)
+        users = [(profile, user) for profile, user in users if profile.version]
         try:
             self._features.write_users([self._row(*user) for user in users])
             return

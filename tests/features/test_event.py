@@ -39,7 +39,11 @@ def test_an_encoded_event_decodes_to_itself(event: Event) -> None:
         ({"rating": 6}, "rating must be a whole number from 1 to 5"),
         ({"ts": -1}, "ts must be a whole number from 0"),
         ({"userid": 8}, "key is not the userid"),
-        ({"schema_version": 2}, "schema_version must be 1; resend the event after an upgrade"),
+        ({"schema_version": 3}, "schema_version must be 1, or 2 for an erasure; resend the event after an upgrade"),
+        ({"schema_version": 2}, "erase must be true in an event of the schema_version 2"),
+        ({"schema_version": 2, "erase": 1}, "erase must be true"),
+        ({"schema_version": 2, "erase": True, "userid": 8}, "key is not the userid"),
+        ({"schema_version": 2, "erase": True, "userid": "7"}, "userid must be a whole number"),
     ],
 )
 def test_an_event_that_breaks_a_rule_is_refused_with_the_rule(change: dict, reason: str) -> None:

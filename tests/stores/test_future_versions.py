@@ -213,7 +213,7 @@ def dead_event(place: Place) -> None:
     assert decode(b"7", json.dumps(fields | {"schema_version": 1}).encode()) == decode(
         b"7", json.dumps(fields).encode()
     )
-    with pytest.raises(EventError, match="schema_version must be 1; resend"):
+    with pytest.raises(EventError, match="schema_version must be 1, or 2 for an erasure; resend"):
         decode(b"7", json.dumps(fields | {"schema_version": FUTURE}).encode())
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from features import Row
@@ -12,7 +12,7 @@ from stores.kafka.producer import Refused
 
 T = TypeVar("T")
 
-EFFECTS = ("log_dead", "commit", "write_rows", "set_served")
+EFFECTS = ("log_dead", "commit", "write_rows", "delete_rows", "set_served")
 
 
 class Crash(Exception):
@@ -56,8 +56,8 @@ class CrashingProfiles(Profiles):
 
     crashing: Crashing
 
-    def begin(self, shard: int, pairs: Iterable[tuple[int, int]]) -> ShardTransaction:
-        transaction = super().begin(shard, pairs)
+    def begin(self, shard: int, pairs: Iterable[tuple[int, int]], userids: Collection[int] = ()) -> ShardTransaction:
+        transaction = super().begin(shard, pairs, userids)
         commit = transaction.commit
 
         def crash(applied: int, changes: Changes) -> str | None:
@@ -81,6 +81,10 @@ class CrashingFeatures:
 
     def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
         self._crashing.around("write_rows", lambda: self._features.write_users(rows))
+
+    def delete_users(self, userids: Sequence[int]) -> None:
+        if userids:
+            self._crashing.around("delete_rows", lambda: self._features.delete_users(userids))
 
 
 class DeadTopic:

@@ -22,7 +22,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from features import Event, EventError, Item, User, encode, user_row
+from features import Erasure, Event, EventError, Item, User, encode, user_row
 from lifecycle.catch_up import without_letters
 from settings import Settings
 from stores import Closed, Gap, Logged, ShardLost, connect, decode_event, partition_of
@@ -105,6 +105,10 @@ class Stream(RuleBasedStateMachine):
         for event in events:
             self.append(partition_of(event.userid, SHARDS), *encode(event))
 
+    @rule(userid=st.sampled_from(USERS))
+    def a_user_is_erased(self, userid: int) -> None:
+        self.append(partition_of(userid, SHARDS), *encode(Erasure(userid)))
+
     @rule(event=EVENTS, shard=SHARD, value=BAD)
     def a_bad_event_arrives(self, event: Event, shard: int, value: bytes | None) -> None:
         self.append(shard, str(event.userid).encode(), value)
@@ -150,7 +154,9 @@ class Stream(RuleBasedStateMachine):
             _, refused = old({each: records for each, records in batches.items() if records})
             # What the state held before changes nothing, and so does not meet the other worker.
             new = any(record.offset > before for record in batch)
-            assert isinstance(refused.get(shard), ShardLost) == (new and wrote == [True])
+            # Erasures in a batch are folded by themselves, and the worker may have been done with what came before.
+            lost = isinstance(refused.get(shard), ShardLost)
+            assert lost == (new and wrote == [True]) or (self.erases(batch) and not refused)
             assert other not in refused
             self.acknowledged[other] += len(batches[other])
         finally:
@@ -159,6 +165,10 @@ class Stream(RuleBasedStateMachine):
     @rule(shard=SHARD, userids=st.sets(st.sampled_from(USERS), min_size=1))
     def users_are_evicted(self, shard: int, userids: set[int]) -> None:
         self.evict(shard, userids)
+
+    @staticmethod
+    def erases(batch: list[Logged]) -> bool:
+        return any(record.value is not None and b'"erase"' in record.value for record in batch)
 
     def evict(self, shard: int, userids: set[int]) -> None:
         of_shard = sorted(userid for userid in userids if partition_of(userid, SHARDS) == shard)
@@ -184,7 +194,8 @@ class Stream(RuleBasedStateMachine):
         if batch:
             _, refused = self.folds[shard]({shard: batch})
             new = any(record.offset > before for record in batch)
-            assert isinstance(refused.get(shard), ShardLost) == (new and gone == [True])
+            lost = isinstance(refused.get(shard), ShardLost)
+            assert lost == (new and gone == [True]) or (self.erases(batch) and not refused)
             if not refused:
                 self.acknowledged[shard] += len(batch)
         self.crashing.meanwhile = None
@@ -245,11 +256,16 @@ class Stream(RuleBasedStateMachine):
             self.acknowledged[shard] += len(batch)
 
     def good(self, shard: int) -> tuple[list[Event], list[tuple[int, int, str]]]:
-        """Events and dead letters of the part of a shard's log that is folded."""
-        events, dead = [], []
+        """Events, without those of users who were erased later, and dead letters of what is folded of a shard's log."""
+        events: list[Event] = []
+        dead: list[tuple[int, int, str]] = []
         for record in self.log[shard][: self.applied(shard) + 1]:
             try:
-                events.append(decode_event(record, ITEMS, SHARDS, MAX_FUTURE_S))
+                event = decode_event(record, ITEMS, SHARDS, MAX_FUTURE_S)
+                if isinstance(event, Erasure):
+                    events = [each for each in events if each.userid != event.userid]
+                else:
+                    events.append(event)
             except EventError as error:
                 dead.append((shard, record.offset, str(error)))
         return events, dead

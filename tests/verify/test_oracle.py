@@ -13,6 +13,7 @@ from features import (
     DENSE_COLUMNS,
     ITEM_FEATURES,
     USER_FEATURES,
+    Erasure,
     Event,
     EventError,
     dense,
@@ -59,9 +60,15 @@ BAD = st.sampled_from(
         (b"1", b'{"userid": 1, "itemid": 1, "rating": 6, "ts": 1}'),
         (b"1", b'{"userid": 1, "itemid": 1, "rating": 5, "ts": 4294967296}'),
         (None, b'{"userid": 1, "itemid": 1, "rating": 5, "ts": 1}'),
+        (b"1", b'{"schema_version": 2, "userid": 1, "itemid": 1, "rating": 5, "ts": 1}'),
+        (b"2", b'{"schema_version": 2, "userid": 1, "erase": true}'),
+        (b"1", b'{"schema_version": 2, "userid": 1, "erase": 1}'),
     ]
 )
-RECORDS = st.lists(st.one_of(EVENTS.map(encode), BAD), max_size=60)
+ERASURES = st.builds(Erasure, st.sampled_from((*USERS, 9)))
+RECORDS = st.lists(
+    st.one_of(EVENTS.map(encode), EVENTS.map(encode), EVENTS.map(encode), BAD, ERASURES.map(encode)), max_size=60
+)
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +104,7 @@ def folded(ratings: Ratings, shards: Shards, records: list[tuple[bytes | None, b
         except EventError:
             dead += 1
         else:
-            shards.states[shard].step(event)
+            shards.states[shard].take(event)
     return dead
 
 
@@ -124,7 +131,7 @@ def test_two_folds_that_share_no_code_give_one_state(
         told["recent"] = [tuple(each) for each in told["recent"]]
         assert told == {name: getattr(profile, name) for name in PROFILE}
         assert oracle.seen(userid, at) == state.seen[userid]
-        assert oracle.user_row(userid, at) == user_row(profile, ratings.catalogue.user(userid), ratings.catalogue.items)
+        assert oracle.user_row(userid, at) == user_row(profile, state.user(userid), ratings.catalogue.items)
     for itemid in ITEMS:
         for shard, state in enumerate(shards.states):
             counter = state.counters.get(itemid)
@@ -176,6 +183,9 @@ def test_inputs_from_the_oracles_counts_are_those_that_the_fold_logs(
         except EventError:
             continue
         state = shards.states[shard]
+        if isinstance(event, Erasure):
+            state.erase(event.userid)
+            continue
         before = Before(table)
         before.take(state.profile(event.userid))
         counter, (n, likes) = state.counter(event.itemid), others[shard].get(event.itemid, (0, 0))
