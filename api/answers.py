@@ -66,6 +66,13 @@ class Accepted(AnswerModel):
     ts: int = Field(ge=0, description="the event's time, unix seconds")
 
 
+class ErasureAccepted(AnswerModel):
+    """The position of the erasure in the log; all replicas hold it. From there on the user is unknown."""
+
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+
+
 class Tally(AnswerModel):
     """Items rated and liked."""
 
@@ -103,6 +110,42 @@ class UserState(AnswerModel):
     seen: int = Field(description="items rated")
     recent: list[RecentRating] = Field(description="newest first")
     as_of: AsOf
+
+
+class UserAttributes(AnswerModel):
+    """Attributes of a user as numbers, as the catalogue has them; -1 where one is not known."""
+
+    gender: int
+    age: int
+    occupation: int
+
+
+class StoredRating(AnswerModel):
+    """A user's rating of an item, as the seen filter has it."""
+
+    itemid: int
+    rating: int = Field(ge=1, le=5)
+    ts: int = Field(ge=0, description="unix seconds")
+
+
+class StoredRecord(AnswerModel):
+    """A record of the user in the archive or the log."""
+
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    appended: float = Field(description="unix seconds; 0 if the record has no time")
+    value: str | None = Field(description="the value; bytes that are no UTF-8 are escaped")
+
+
+class UserExport(AnswerModel):
+    """All that is stored about a user."""
+
+    userid: int
+    attributes: UserAttributes
+    profile: dict[str, int | list[int] | list[list[int]]] | None = Field(description="its counts and last events")
+    ratings: list[StoredRating] = Field(description="the latest rating of each item, by item")
+    features: dict[str, int | list[int]] | None = Field(description="the feature row")
+    records: list[StoredRecord] = Field(description="the user's records in the archive and the log, oldest first")
 
 
 class Lives(AnswerModel):

@@ -17,7 +17,7 @@ from api.pages import add_pages
 from api.security.tokens import OPEN, guard, is_guarded
 from api.services import Services
 from api.shedding import ARRIVED, Overloaded, Places
-from api.users import user_of, user_state
+from api.users import user_export, user_of, user_state
 from settings import Settings
 
 RATING_BYTES = 4096
@@ -41,7 +41,9 @@ def create_app(settings: Settings) -> Flask:
     tokens = guard(app, settings.api)
     _recommendation(app, services, Places(settings.api.threads, settings.api.queue_s))
     # Places of their own, so that ratings that wait for Kafka leave room for lists.
-    _events(app, services, Places(settings.api.threads, settings.api.queue_s))
+    for_events = Places(settings.api.threads, settings.api.queue_s)
+    _events(app, services, for_events)
+    _erasures(app, services, for_events)
     add_drift(app, services.drift)
     _health(app, services)
     add_pages(app, services, tokens)
@@ -85,6 +87,25 @@ def _events(app: Flask, services: Services, places: Places) -> None:
             accepted = services.ingest.send(rating)
         services.ends.note(accepted.partition, accepted.offset)
         return respond(accepted, 202)
+
+
+def _erasures(app: Flask, services: Services, places: Places) -> None:
+    # One at a time: a whole partition of the log is read.
+    exports = Places(1, services.settings.api.queue_s)
+
+    @app.delete("/users/<userid>")
+    def erase(userid: str) -> Response:
+        wanted = user_of(userid)
+        with places.one():
+            accepted = services.ingest.erase(wanted)
+        services.ends.note(accepted.partition, accepted.offset)
+        return respond(accepted, 202)
+
+    @app.get("/users/<userid>/export")
+    def export(userid: str) -> Response:
+        wanted = user_of(userid)
+        with exports.one():
+            return respond(user_export(services, wanted))
 
 
 def _health(app: Flask, services: Services) -> None:

@@ -1,4 +1,4 @@
-"""Appending ratings to the log."""
+"""Appending ratings and erasures to the log."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import threading
 import time
 from typing import Any
 
-from api.answers import Accepted
+from api.answers import Accepted, ErasureAccepted
 from api.log_watch import LogWatch
 from api.messages import RatingRequest, RequestError
-from features import Event, encode
+from features import Erasure, Event, encode
 from settings import KafkaSettings
 from stores import Unreachable, abandon, partition_of, producer
 from stores.kafka.record import Mark, fingerprint
@@ -47,6 +47,22 @@ class Ingest:
         if rating.ts is not None and rating.ts > now + self._max_future_s:
             raise RequestError(f"ts: must be at most {self._max_future_s:.0f} s later than now ({now:.0f})")
         event = Event(rating.userid, rating.itemid, rating.rating, int(now) if rating.ts is None else rating.ts)
+        partition, offset = self._append(event, f"send it again with ts {event.ts}")
+        return Accepted(partition=partition, offset=offset, ts=event.ts)
+
+    def erase(self, userid: int) -> ErasureAccepted:
+        """Put the erasure of a user on the topic; its partition and offset.
+
+        Raises:
+            LogError: as `send` does.
+            Unreachable: if Kafka does not acknowledge in time. The erasure may or may not be in the log; it can be sent
+                again.
+        """
+        partition, offset = self._append(Erasure(userid), "send it again")
+        return ErasureAccepted(partition=partition, offset=offset)
+
+    def _append(self, event: Event | Erasure, advice: str) -> tuple[int, int]:
+        """Append an event; its partition and offset."""
         key, value = encode(event)
         partition = partition_of(event.userid, self._settings.partitions)
         before = self._log_watch.position(partition)
@@ -57,12 +73,10 @@ class Ingest:
             position = future.get(timeout=self._timeout_s)
         except Exception as error:
             self._abandon(client)
-            raise Unreachable(
-                f"Kafka did not acknowledge the event ({type(error).__name__}); send it again with ts {event.ts}"
-            ) from error
+            raise Unreachable(f"Kafka did not acknowledge the event ({type(error).__name__}); {advice}") from error
         mark = Mark(position.offset, fingerprint(position.timestamp / 1000, key, value))
         self._log_watch.require_new(partition, mark, before)
-        return Accepted(partition=position.partition, offset=position.offset, ts=event.ts)
+        return position.partition, position.offset
 
     def _connected(self) -> Any:
         with self._lock:

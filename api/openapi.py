@@ -7,7 +7,18 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from api.answers import Accepted, Acknowledged, Lives, OpenCauses, Readiness, Recommendation, Refusal, UserState
+from api.answers import (
+    Accepted,
+    Acknowledged,
+    ErasureAccepted,
+    Lives,
+    OpenCauses,
+    Readiness,
+    Recommendation,
+    Refusal,
+    UserExport,
+    UserState,
+)
 from api.messages import AcknowledgeRequest, RatingRequest, RecommendationRequest
 from features.event import MAX_ID
 from settings import ApiSettings
@@ -70,7 +81,15 @@ def _paths() -> dict[str, dict[str, Any]]:
             "post": _operation("Append a rating to the log", RatingRequest, {202: Accepted}, [413, 503]),
         },
         "/users/{userid}": {
-            "get": _operation("Return what is known of a user", None, {200: UserState}, [404, 503], path_id="userid")
+            "get": _operation("Return what is known of a user", None, {200: UserState}, [404, 503], path_id="userid"),
+            "delete": _operation(
+                "Append the erasure of a user to the log", None, {202: ErasureAccepted}, [404, 503], path_id="userid"
+            ),
+        },
+        "/users/{userid}/export": {
+            "get": _operation(
+                "Return all that is stored about a user", None, {200: UserExport}, [404, 503], path_id="userid"
+            )
         },
         "/drift/alarms": {"get": _operation("List the open drift alarms by cause", None, {200: OpenCauses}, [503])},
         "/drift/acknowledge": {
@@ -93,7 +112,10 @@ def _paths() -> dict[str, dict[str, Any]]:
 
 def _schemas(api: ApiSettings) -> dict[str, Any]:
     requests = (AcknowledgeRequest, RecommendationRequest, RatingRequest)
-    answers = (Accepted, Acknowledged, Lives, OpenCauses, Readiness, Recommendation, Refusal, UserState)
+    answers = (
+        *(Accepted, Acknowledged, ErasureAccepted, Lives, OpenCauses, Readiness, Recommendation, Refusal, UserExport),
+        UserState,
+    )
     _, made = models_json_schema(
         [(each, "validation") for each in requests] + [(each, "serialization") for each in answers],
         ref_template="#/components/schemas/{model}",

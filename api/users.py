@@ -1,18 +1,32 @@
-"""`GET /users/{userid}`: what is known of a user."""
+"""`GET /users/{userid}`, `GET /users/{userid}/export`: what is known of a user, and all that is stored."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import fields
 
-from api.answers import AsOf, RecentRating, Tally, Terms, UserState
+from api.answers import (
+    AsOf,
+    RecentRating,
+    StoredRating,
+    StoredRecord,
+    Tally,
+    Terms,
+    UserAttributes,
+    UserExport,
+    UserState,
+)
 from api.live import Live
 from api.messages import RequestError
 from api.services import Services
-from features import DECADES, GENRES
+from features import DECADES, GENRES, User
 from features.catalogue import decade_name
 from features.event import MAX_ID
 from features.profile import Profile
 from scoring import preferences
+from stores import Logged
+from stores.archive.user_records import records_of
+from stores.feast.feature_store import Features
 
 
 def user_of(text: str) -> int:
@@ -55,6 +69,35 @@ def user_state(services: Services, userid: int) -> UserState:
             partition=live.profiles.shard_of(userid), offset=-1 if applied is None else applied, ts=profile.last_ts
         ),
     )
+
+
+def user_export(services: Services, userid: int) -> UserExport:
+    """Return all that is stored about a user.
+
+    Raises:
+        RequestError: if nothing is stored, or nothing is published yet.
+        StoreError: if a store does not answer, or holds what cannot be read.
+    """
+    live = services.follower.require()
+    profile, seen = live.profiles.read_users([userid]).get(userid, (None, {}))
+    user = live.profiles.attributes([userid])[userid]
+    records = list(records_of(services.settings, userid))
+    features = Features(services.settings, live.profiles.generation).users([userid]).get(userid)
+    if profile is None and not records and features is None and user == User(userid):
+        raise RequestError(f"userid: nothing is stored of user {userid}", 404)
+    return UserExport(
+        userid=userid,
+        attributes=UserAttributes(gender=user.gender, age=user.age, occupation=user.occupation),
+        profile=None if profile is None else {field.name: getattr(profile, field.name) for field in fields(profile)},
+        ratings=[StoredRating(itemid=itemid, rating=rating, ts=ts) for itemid, (ts, rating) in sorted(seen.items())],
+        features=features,
+        records=[_record(record) for record in records],
+    )
+
+
+def _record(record: Logged) -> StoredRecord:
+    value = None if record.value is None else record.value.decode(errors="backslashreplace")
+    return StoredRecord(partition=record.partition, offset=record.offset, appended=record.created, value=value)
 
 
 def _tallies(names: Sequence[str], n: Sequence[int], likes: Sequence[int]) -> dict[str, Tally]:

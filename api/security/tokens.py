@@ -20,6 +20,8 @@ SCOPES = (READ, WRITE, METRICS, ADMIN)
 NEEDED = {
     "recommend": READ,
     "user": READ,
+    "export": READ,
+    "erase": WRITE,
     "rate": WRITE,
     "drift_alarms": READ,
     "acknowledge_drift": WRITE,

@@ -23,6 +23,8 @@ def test_without_a_token_only_liveness_answers(system: System, public: str) -> N
         ("POST", "/ml/rec"),
         ("POST", "/ratings"),
         ("GET", "/users/1"),
+        ("DELETE", "/users/1"),
+        ("GET", "/users/1/export"),
         ("GET", "/health/ready"),
         ("GET", "/metrics"),
         ("GET", "/nowhere"),
@@ -41,5 +43,8 @@ def test_a_reader_reads_and_does_not_write(system: System, public: str) -> None:
     rating = {"userid": 600_001, "itemid": system.catalogue_items()[0], "rating": 5}
     assert requests.post(f"{public}/ratings", json=rating, headers=bearer("reader"), timeout=10).status_code == 403
     assert requests.post(f"{public}/ratings", json=rating, headers=bearer("writer"), timeout=10).status_code == 202
+    erased = f"{public}/users/600001"
+    assert requests.delete(erased, headers=bearer("reader"), timeout=10).status_code == 403
+    assert requests.delete(erased, headers=bearer("writer"), timeout=10).status_code == 202
     assert requests.get(f"{public}/metrics", headers=bearer("writer"), timeout=10).status_code == 403
     assert requests.get(f"{public}/metrics", headers=bearer("boss"), timeout=10).status_code == 200
