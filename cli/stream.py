@@ -13,6 +13,7 @@ import typer
 from cli import background
 from cli.console import bar, count_bar, one_line, out, report
 from features import Event, encode
+from features.event import MAX_ID
 from offline.data import readers
 from offline.data.split import online_events, split
 from producers import Pace, Recording, Report, ScenarioName, scenario
@@ -148,9 +149,19 @@ def verify(
     sample: Annotated[
         int, typer.Option(min=0, help="Number of users, and of items, to compare with a second, slow fold.")
     ] = 200,
+    forgotten: Annotated[
+        int | None,
+        typer.Option(metavar="ID", min=1, max=MAX_ID, help="Search every store and file for this user instead."),
+    ] = None,
     json: Json = False,
 ) -> None:
-    """Fold the whole log again and compare it with all stored data, even while events arrive; exit 1 on a mismatch."""
+    """Fold the whole log again and compare it with all stored data, even while events arrive; exit 1 on a mismatch.
+
+    With --forgotten, search for a user who was erased; exit 1 if anything is found.
+    """
+    if forgotten is not None:
+        _search(forgotten, json)
+        return
     from verify import verify as verify_all
 
     with one_line(), bar("folding the archive") as tell:
@@ -165,6 +176,21 @@ def verify(
         if not json:
             for name, difference in list(found.differing.items())[:5]:
                 out.print(f"{name}: {difference}", highlight=False)
+        raise typer.Exit(1)
+
+
+def _search(userid: int, json: bool) -> None:
+    """Search every store and file for a user, and exit 1 if anything is found."""
+    from lifecycle.forgotten import search
+
+    with one_line(), bar("searching") as tell:
+        hits = search(load(), userid, tell)
+    figures = {"userid": userid, "hits": [{"store": hit.store, "place": hit.place} for hit in hits]}
+    report(json, figures, f"user {userid}: {len(hits)} hits")
+    if hits:
+        if not json:
+            for hit in hits:
+                out.print(f"{hit.store}: {hit.place}", highlight=False, soft_wrap=True)
         raise typer.Exit(1)
 
 

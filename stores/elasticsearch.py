@@ -272,6 +272,16 @@ class ItemIndex:
         with self._reachable():
             return sorted(self._client.indices.get(index=f"{self._settings.alias}-*"))
 
+    def naming(self, field: str, value: int) -> int:
+        """Count the documents of all runs in which a field has a value.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            answer = self._client.count(index=f"{self._settings.alias}-*", query={"term": {field: value}})
+        return int(answer["count"])
+
     def delete(self, index: str) -> None:
         """Delete an index.
 

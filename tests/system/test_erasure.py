@@ -7,6 +7,7 @@ import requests
 
 from features import Event
 from features.counters import ItemCounter
+from lifecycle.forgotten import search
 from stores.feast.feature_store import Features
 from tests.polling import until
 from tests.system.conftest import System
@@ -96,3 +97,25 @@ def test_a_user_who_cannot_be_is_refused(system: System, method: str, path: str)
 
 def test_nothing_is_exported_of_a_user_of_whom_nothing_is_stored(system: System) -> None:
     assert system.get("/users/799999999/export").status_code == 404
+
+
+def test_the_search_finds_a_user_in_every_store_until_the_erasure(system: System) -> None:
+    wanted = 700_003
+    assert search(system.settings, wanted, lambda what, share: None) == []
+    system.send_events(events_of(system, wanted))
+    system.send([(b"700003", b"no event of user 700003", system.partition(wanted))])
+    system.wait()
+    shard = system.profiles.tag(system.partition(wanted))
+    before = {(hit.store, hit.place) for hit in search(system.settings, wanted, lambda what, share: None)}
+    assert {
+        ("Redis", f"{shard}:profile:{wanted}"),
+        ("Redis", f"{shard}:seen:{wanted}"),
+        ("Redis", "feature row reelstream"),
+        ("Kafka", f"topic ratings, partition {system.partition(wanted)}: 6 records"),
+        ("Kafka", "topic ratings.dead, partition 0: 1 records"),
+    } <= before
+    assert any(place.startswith("topic ratings.features") for _, place in before)
+    erase(system, wanted)
+    system.wait()
+    after = search(system.settings, wanted, lambda what, share: None)
+    assert "Redis" not in {hit.store for hit in after}

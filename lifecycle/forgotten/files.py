@@ -1,0 +1,103 @@
+"""The search for a user in the files of the state folder, and in the data folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pyarrow.parquet as pq
+
+from lifecycle.forgotten.mentions import Mentions
+from lifecycle.forgotten.servers import is_of_user
+from settings import Settings
+from stores.archive import record_file
+from stores.evicted import EvictedUsers
+
+OF_SERVERS = ("data/kafka", "data/redis", "data/elasticsearch")
+"""Files that the servers write; what they hold is searched through the servers."""
+
+DERIVED = ("triton", "models", "config", "supervisor", "cache")
+"""Folders of models and configuration, in which no user occurs."""
+
+UNREAD = (".sock", ".pid", ".onnx", ".db", ".pt", ".sqlite-wal", ".sqlite-shm")
+"""Ends of the names of files without text: sockets, models, and what belongs to another file."""
+
+LARGEST = 1 << 30
+"""Bytes of the largest file that is read."""
+
+
+def in_files(settings: Settings, mentions: Mentions) -> Iterator[str]:
+    """The files that name a user, with the number of places in each.
+
+    Raises:
+        OSError: if a file cannot be read.
+    """
+    folders = {settings.state, settings.data_folder}
+    for folder in sorted(folders):
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            inside = path.relative_to(folder).as_posix()
+            if folder == settings.state and inside.startswith((*OF_SERVERS, *(f"{name}/" for name in DERIVED))):
+                continue
+            try:
+                n = _count(path, mentions)
+            except FileNotFoundError:
+                continue  # of a process that has ended meanwhile
+            if n:
+                yield f"{path}: {n} places"
+
+
+def _count(path: Path, mentions: Mentions) -> int:
+    """The places in a file that name the user."""
+    if path.suffix in UNREAD or path.stat().st_size > LARGEST:
+        return 0
+    return READERS.get(path.suffix, _in_text)(path, mentions)
+
+
+def _in_text(path: Path, mentions: Mentions) -> int:
+    return mentions.count(path.read_bytes())
+
+
+def _in_ratings(path: Path, mentions: Mentions) -> int:
+    """The lines of a file of the data set that are the user's."""
+    return len(re.findall(mentions.line, path.read_bytes()))
+
+
+def _in_evicted(path: Path, mentions: Mentions) -> int:
+    """The rows of an evicted user."""
+    return EvictedUsers(path.parent, "" if path.stem == "first" else path.stem).rows_of(mentions.userid)
+
+
+def _in_snapshot(path: Path, mentions: Mentions) -> int:
+    """The profiles of the user in the state that `adopt` saved."""
+    return int(mentions.userid in msgpack.unpackb(path.read_bytes(), strict_map_key=False).get("users", {}))
+
+
+def _in_parquet(path: Path, mentions: Mentions) -> int:
+    """The rows of a file of the archive that name the user."""
+    if (named := record_file.RecordFile.parse(0, path.name)) is not None:
+        records = record_file.unpack(named.partition, path.read_bytes(), path.name)
+        return sum(is_of_user(record, mentions) for record in records)
+    if "userid" not in pq.read_schema(path).names:
+        return 0
+    return int(np.sum(pq.read_table(path, columns=["userid"]).column(0).to_numpy() == mentions.userid))
+
+
+def _in_arrays(path: Path, mentions: Mentions) -> int:
+    """The values of arrays of users that are the user."""
+    loaded = np.load(path, allow_pickle=False)
+    arrays = {path.stem: loaded} if path.suffix == ".npy" else {name: loaded[name] for name in loaded.files}
+    return sum(int(np.sum(values == mentions.userid)) for name, values in arrays.items() if "user" in name)
+
+
+READERS = {
+    ".parquet": _in_parquet,
+    ".sqlite": _in_evicted,
+    ".dat": _in_ratings,
+    ".npy": _in_arrays,
+    ".npz": _in_arrays,
+    ".msgpack": _in_snapshot,
+}
+"""How a file is read, by the end of its name; any other as text."""

@@ -1,0 +1,84 @@
+"""The search for a user in files finds each mention, and nothing that is not one."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgpack
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from features import Erasure, Event, encode
+from lifecycle.forgotten.files import in_files
+from lifecycle.forgotten.mentions import Mentions
+from settings import Settings, load
+from stores import Logged
+from stores.archive.archive import Archive
+from stores.evicted import EvictedUsers, StoredUser
+
+USER, OTHER = 77, 7
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Settings:
+    folder = tmp_path / "ratings"
+    folder.mkdir()
+    return load(state_dir=tmp_path / "state", data={"folder": str(folder)})
+
+
+def places(settings: Settings, userid: int) -> list[str]:
+    found = []
+    for place in in_files(settings, Mentions(userid)):
+        path, _, n = place.partition(": ")
+        root = settings.state if path.startswith(str(settings.state)) else settings.data_folder
+        found.append(f"{Path(path).relative_to(root)}: {n}")
+    return found
+
+
+def write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+
+
+def archived(settings: Settings, records: list[tuple[bytes, bytes]], shard: int = 0) -> None:
+    archive = Archive(settings.archive_folder)
+    with archive.locked():
+        archive.append(shard, 0, len(records), [Logged(shard, at, *record) for at, record in enumerate(records)])
+
+
+def test_each_kind_of_file_is_searched(settings: Settings) -> None:
+    state = settings.state
+    archived(settings, [encode(Event(USER, 1, 5, 1)), encode(Event(OTHER, USER, 5, 1)), encode(Erasure(USER))])
+    history = state / "archive" / "history"
+    history.mkdir()
+    pq.write_table(pa.table({"userid": [OTHER, USER, USER]}), history / "events.parquet")
+    pq.write_table(pa.table({"itemid": [USER]}), history / "items.parquet")
+    write(settings.data_folder / "ratings.dat", b"7::77::5::77\n77::1::5::1\n77::2::5::1\n")
+    write(state / "logs" / "api.log", b"DELETE /users/77 202\nitem 77\nuser 7\n")
+    write(state / "runs" / "one" / "manifest.json", b'{"users": 77, "userid": 77}')
+    write(state / "snapshots" / "one" / "shard-0.msgpack", msgpack.packb({"users": {USER: []}, "counters": {}}))
+    (state / "runs" / "one").mkdir(exist_ok=True)
+    np.savez(state / "runs" / "one" / "arrays.npz", userid=np.array([USER, OTHER]), itemid=np.array([USER]))
+    EvictedUsers(settings.evicted_folder, "").put(5, {USER: StoredUser(b"", {})})
+    shard = next((state / "archive").rglob("shard=0/*.parquet")).relative_to(state)
+    assert sorted(places(settings, USER)) == sorted(
+        [
+            f"{shard}: 2 places",
+            "archive/history/events.parquet: 2 places",
+            "ratings.dat: 2 places",
+            "logs/api.log: 1 places",
+            "runs/one/manifest.json: 2 places",
+            "runs/one/arrays.npz: 1 places",
+            "snapshots/one/shard-0.msgpack: 1 places",
+            "evicted/first.sqlite: 1 places",
+        ]
+    )
+
+
+def test_a_user_who_was_never_here_is_found_nowhere(settings: Settings) -> None:
+    archived(settings, [encode(Event(OTHER, USER, 5, USER))])
+    write(settings.data_folder / "ratings.dat", b"7::77::5::77\n177::1::5::1\n")
+    write(settings.state / "logs" / "worker.log", b"user 7, item 77, users/770, 77 users, userid: 7.77\n")
+    assert places(settings, USER) == []
