@@ -7,6 +7,7 @@ manifest          what the archive belongs to
 history           the offline history and the catalogue
 durable           writing a file exactly once
 whole_log         reading the archive, then the log
+user_records      the records of one user in both
 continuation      the check that archive and log belong together
 trim              deleting from the log what is applied and archived
 """
