@@ -29,7 +29,7 @@ class Mentions:
         >>> mentions = Mentions(7)
         >>> [mentions.within(text) for text in (b'{"userid": 7}', b"GET /users/7 200", b"of user 7 cannot")]
         [True, True, True]
-        >>> [mentions.within(text) for text in (b'{"userid": 77}', b"7 users", b"user_7d", None)]
+        >>> [mentions.within(text) for text in (b'{"userid": 77}', b'{"users": 7}', b"user_7d", None)]
         [False, False, False, False]
         """
         return value is not None and re.search(self._pattern, value) is not None
@@ -40,7 +40,8 @@ class Mentions:
 
     @property
     def _pattern(self) -> bytes:
-        return rb"(?i)(?<![a-z])(?:users?|user_?id)[\"']?[\s:=/]{1,3}[\"']?%d(?![\w.])" % self.userid
+        # `"users": 7` is a count.
+        return rb"(?i)(?<![a-z])(?:users/|user(?:_?id)?[\"']?[\s:=/]{1,3}[\"']?)%d(?![\w.])" % self.userid
 
     @property
     def line(self) -> bytes:
