@@ -286,6 +286,9 @@ class Fold:
             complete, missing = readable.to_first_missing(state.applied, self._read_runs)
             if missing is not None:
                 refused[batch.shard] = missing
+            if complete.erased and (damaged := len(state.unreadable_users)):
+                message = "what is stored of erased users cannot be read; if counters kept ratings, `verify` says so"
+                self._stores.troubles.report(STORED_VALUES, message, damaged)
             if complete.erased:
                 folds.append((transaction, erase_users(self._stores.profiles, state, complete)))
             elif complete.records:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import RECENT, Event, Item, ItemCounter, Profile, encode
+from features import RECENT, Erasure, Event, Item, ItemCounter, Profile, encode
 from features.catalogue import DECADES, GENRES
 from settings import Settings
 from stores import Gap, Logged, Profiles, Unreadable, connect, view_shard
@@ -68,7 +68,7 @@ class Folding:
         self.dead += [(record.offset, reason) for record, reason in dead]
         return ()
 
-    def send(self, *events: Event) -> None:
+    def send(self, *events: Event | Erasure) -> None:
         records = []
         for event in events:
             self.offset += 1
@@ -129,6 +129,20 @@ def test_events_of_a_user_whose_state_cannot_be_read_are_dead_letters(folding: F
         if "nobody knows" not in name:
             assert found.get(BAD, (Profile(BAD), {}))[0] == Profile(BAD), "nothing is made up"
     assert sum(folding.profiles.dead().values()) == 2
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_a_user_whose_state_cannot_be_read_is_erased_all_the_same(folding: Folding, name: str) -> None:
+    key, value = VALUES[name]
+    folding.client.delete(f"{TAG}:{key}")
+    if value is None:
+        folding.client.rpush(f"{TAG}:{key}", "junk")
+    elif value != b"deleted":
+        folding.client.set(f"{TAG}:{key}", value)
+    folding.send(Event(GOOD, 2, 4, 20), Erasure(BAD), Event(GOOD, 1, 4, 20))
+    assert folding.profiles.userids() == {GOOD} and not folding.dead
+    assert folding.features.users([BAD, GOOD]).keys() == {GOOD}
+    assert folding.profiles.shard_counters(0).keys() == {1, 2}
 
 
 @pytest.mark.parametrize("value", [b"", b"123", SEEN.pack(1, 9)], ids=["empty", "short", "9 stars"])
