@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 from features import Erasure, Event, EventError, Item, ItemCounter, Profile, Rated, User, count, fold, supersedes
 from stores import Changes, Gap, LogError, Logged, ShardState, Skipped, decode_event
@@ -88,7 +89,7 @@ class ShardBatch:
         kinds = sorted(
             [(record.offset, False) for record, _ in self.valid] + [(record.offset, True) for record, _ in self.erased]
         )
-        cuts = [offset for (offset, erases), (_, before) in zip(kinds[1:], kinds, strict=False) if erases != before]
+        cuts = [offset for (_, before), (offset, erases) in pairwise(kinds) if erases != before]
         begins, ends = [self.records[0].offset, *cuts], [*cuts, self.last + 1]
         return [self.between(begin, end) for begin, end in zip(begins, ends, strict=True)]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import DENSE_COLUMNS, Event, Item, ItemCounter, Profile, User, count, encode, fold
+from features import DENSE_COLUMNS, Erasure, Event, Item, ItemCounter, Profile, User, count, encode, fold
 from features.columns import ItemTable
 from stores import Gap, Logged, ShardState, Skipped
 from stores.kafka.batch_headers import Run
@@ -108,3 +109,19 @@ def test_records_up_to_the_first_that_is_missing_are_kept() -> None:
     assert [record.offset for record in kept.records] == [4, 5]
     assert isinstance(missing, Skipped) and "offsets 6 to 6" in str(missing)
     assert batch.to_first_missing(9, lambda shard, first, end: ()) == (batch, None)
+
+
+@given(st.lists(st.one_of(EVENTS, st.builds(Erasure, st.sampled_from([1, 2])), st.just(None)), min_size=1, max_size=12))
+def test_erasures_are_folded_apart_from_events_in_the_order_of_the_log(steps: list[Event | Erasure | None]) -> None:
+    logged = [
+        Logged(0, offset, *((b"1", b"no event") if step is None else encode(step)), (), 1e9)
+        for offset, step in enumerate(steps)
+    ]
+    batch = ShardBatch.validate(0, logged, RULES)
+    runs = batch.runs()
+    assert [record for run in runs for record in run.records] == logged
+    assert not any(run.valid and run.erased for run in runs)
+    kinds = [bool(run.erased) for run in runs if run.valid or run.erased]
+    assert all(one != other for one, other in pairwise(kinds))
+    for name in ("valid", "dead", "erased"):
+        assert [each for run in runs for each in getattr(run, name)] == list(getattr(batch, name))
