@@ -41,7 +41,7 @@ def fold_archived(
                 except EventError as error:
                     dead[record.partition][str(error)] += 1
                 else:
-                    shards.states[record.partition].step(event)
+                    shards.states[record.partition].take(event)
     finally:
         log.close()
     nexts = {partition: max(offset, ends[partition]) for partition, offset in beginning.next_offsets.items()}
