@@ -10,6 +10,7 @@ A row outlives the return of its user: a Redis that loses its last second of wri
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -100,13 +101,18 @@ class EvictedUsers:
             return int(client.execute(query, (userid,)).fetchone()[0])
 
     def erase(self, userids: Iterable[int]) -> None:
-        """Delete all rows of some users, and overwrite what they held."""
+        """Delete all rows of some users, and overwrite what they held, in the journal too."""
         if not self._path.exists():
             return
         with self._connected() as client:
             with client:
                 client.executemany("DELETE FROM evicted WHERE userid = ?", [(userid,) for userid in userids])
-            client.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            until = time.monotonic() + BUSY_S
+            # Whoever reads at this moment keeps the journal as it is.
+            while client.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]:
+                if time.monotonic() > until:
+                    raise sqlite3.OperationalError("the journal is in use")
+                time.sleep(0.05)
 
     def delete_all(self) -> None:
         """Delete the file."""
