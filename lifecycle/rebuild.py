@@ -26,7 +26,16 @@ from offline.state.lock import lock
 from offline.state.own_log import require_own_log
 from offline.state.snapshot import LiveState, delete_generation
 from settings import Settings
-from stores import Generations, LogError, OtherVersion, PublishLock, StateStores, StoreError, ensure_topics
+from stores import (
+    Generations,
+    LogError,
+    OtherVersion,
+    PublishLock,
+    StateStores,
+    StoreError,
+    Unreachable,
+    ensure_topics,
+)
 from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, lost, read_runs
@@ -41,6 +50,9 @@ from verify.log import Expected
 
 WAIT_S = 60.0
 """Seconds that the comparison of the new generation waits for a store."""
+
+TRIES, PAUSE_S = 30, 1.0
+"""Tries to write the new generation while a store does not answer, and seconds between two of them."""
 
 
 @dataclass(frozen=True)
@@ -189,7 +201,18 @@ class _Rebuild:
             replace(start, tail=tails.get(shard), lost=accepted.get(shard, ()))
             for shard, start in enumerate(reached.starts(log))
         ]
-        snapshot.write_state(reached.shards, starts, live, self._telling("writing the state"))
+        self._patiently(lambda: snapshot.write_state(reached.shards, starts, live, self._telling("writing the state")))
+
+    def _patiently(self, step: Callable[[], None]) -> None:
+        """Do a step that may be done twice, again while a store does not answer; what was folded need not be lost."""
+        for _ in range(TRIES):
+            try:
+                step()
+                return
+            except Unreachable:
+                self._progress("waiting for Redis", 0.0)
+                time.sleep(PAUSE_S)
+        step()
 
     def _telling(self, words: str) -> Callable[[float], None]:
         """Progress of a step that may take long; the lock must still be held."""
