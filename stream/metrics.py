@@ -19,6 +19,7 @@ class Metrics:
         self.redelivered = Counter("reelstream_events_redelivered", "Events that the state held already", registry=r)
         self.dead = Counter("reelstream_events_dead", "Records that became dead letters", registry=r)
         self.items = Counter("reelstream_items_published", "Item rows written to the feature store", registry=r)
+        self.evicted = Counter("reelstream_users_evicted", "Inactive users moved from Redis to files", registry=r)
         self.retries = Counter("reelstream_store_retries", "Tries that a store did not answer", ["what"], registry=r)
         self.troubles = Counter("reelstream_troubles", "Failures that the worker survived", ["kind"], registry=r)
         for kind in KINDS:

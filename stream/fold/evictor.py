@@ -46,6 +46,7 @@ class Evictor:
             state = self._stores.state
             state.published.require_state_version()
             if evicted := evict_inactive(self._settings, state, shard):
+                self._health.metrics.evicted.inc(evicted)
                 log.info("evicted %d inactive users of partition %d", evicted, shard)
         except Exception as error:
             self._health.troubles.report(STORED_VALUES, f"inactive users stay in Redis: {error}", error=error)
