@@ -1,4 +1,4 @@
-"""A state of another version, as an upgrade that changes the counts finds it: served from until it is rebuilt."""
+"""A state of other counts, or a run of other features, as an upgrade finds it: served from until it is replaced."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import servers
 from bench import Load
 from features.state_fields import DECLARED_FIELDS
 from features.version import STATE_LAYOUT
-from stores.redis.published import FIELDS, STATE
+from stores import LiveRun
+from stores.redis.published import FIELDS, RUN, STATE
 from tests.polling import until
 from tests.system.conftest import System
+from tests.system.second_api import second_api
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -38,7 +40,7 @@ def test_an_upgrade_that_changes_the_counts_fails_no_request_and_loses_no_rating
     servers.stop(system.settings, ["workers"])
     system.client.set(STATE, "00000000")
     servers.start(system.settings, ["workers"])
-    load = Load(system.settings, sorted({event.userid for event in system.events}), 20)
+    load = Load(system.settings, sorted({event.userid for event in system.events}), 5)
     load.start()
     try:
         until(lambda: "00000000" in str(system.get("/health/ready").json().get("waits_for")))
@@ -68,7 +70,28 @@ def test_an_upgrade_that_changes_the_counts_fails_no_request_and_loses_no_rating
         assert "waits_for" not in system.get("/health/ready").json()
     finally:
         answers = load.stop()
-    assert {answer.status for answer in answers} == {200} and len(answers) > 20
+    assert {answer.status for answer in answers} == {200} and len(answers) > 10
     assert rated in system.profiles.profile(event.userid)[1]
     verified = system.verify()
     assert verified.differences == 0, verified.differing
+
+
+def test_a_new_api_process_answers_with_a_run_of_other_features_in_the_order_of_recall(system: System) -> None:
+    client, userid = system.client, system.events[0].userid
+    before = client.get(RUN)
+    assert before is not None
+    run = LiveRun.model_validate_json(before)
+    client.set(RUN, run.model_copy(update={"dense": [*run.dense[1:], "of_another_release"]}).model_dump_json())
+    try:
+        with second_api(system) as (port, _):
+            address = f"http://127.0.0.1:{port}"
+            answer = requests.post(f"{address}/ml/rec", json={"userid": userid, "explain": True}, timeout=10).json()
+            ready = requests.get(f"{address}/health/ready", timeout=10).json()
+    finally:
+        client.set(RUN, before)
+    assert (answer["degraded"], answer["fallback"]) == (["triton"], None)
+    scores = [item["score"] for item in answer["item_list"]]
+    assert len(scores) > 10 and scores == sorted(scores, reverse=True) and max(scores) <= 0
+    assert all("next" not in item["explain"] for item in answer["item_list"])
+    assert {"vector", "terms"} <= {source for item in answer["item_list"] for source in item["explain"]["sources"]}
+    assert ready["status"] == "ok" and " has of_another_release" in ready["waits_for"]
