@@ -7,6 +7,5 @@ backup           everything that a system is restored from, copied into a folder
 backup_folder    the folder: files by their hash, and a manifest for each backup
 dead_letters     dead letters in a backup, and those that a restored system must file
 forgotten        the search for a user in every store and file
-archived_state   the state that follows from history and archive
 restore          an empty system, made as it was at a backup
 """

@@ -1,14 +1,14 @@
 """An empty system, made as it was at a backup.
 
 The restored log is empty and continues at the offsets of the backup (`stores.kafka.new_log`); its records are in the
-archive, as they were appended. So positions keep their meaning. The state is folded from the archive and saved as a
-snapshot that the log follows, from which `publish` writes it, as on any system without a state. The order of the steps:
+archive, as they were appended. So positions keep their meaning, and `publish` folds the state from archive and log, as
+on any system without a state. The order of the steps:
 
     1. every file of the backup is compared with its hash, and the system must be empty;
     2. a note in the state folder says which backup is being restored;
     3. the files are copied;
-    4. the log is made, the archive is said to belong to it, and the snapshot, dead letters and findings of drift are
-       written; then the note says which log that is;
+    4. the log is made, and the archive and the snapshot that it follows, if there is one, are said to belong to it;
+       dead letters and findings of drift are written; then the note says which log that is;
     5. the previous run and the live run are published, the first of which writes the state; the note is removed.
 
 A restore that was killed is run again: it begins again before step 4 is done, and continues behind that.
@@ -25,7 +25,6 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from lifecycle.archived_state import fold_archive
 from lifecycle.backup import ARCHIVE, DRIFT, LETTERS, RUNS, SNAPSHOTS, SPLIT, Progress
 from lifecycle.backup_folder import BackupFolder, BackupManifest
 from lifecycle.dead_letters import file_missing, write_letters
@@ -211,17 +210,14 @@ class _Restore:
         with self._archive.locked():
             archived = Manifest.model_validate_json(packed)
             self._archive.write_manifest(archived.of_log(log, len(manifest.ends)) if archived.log else archived)
-        ratings = readers.load(settings)
-        state = fold_archive(settings, ratings, manifest.base, manifest.ends, self._folding)
-        state_snapshot.save(settings, state, manifest.data_hash, log)
+        if manifest.base is not None:
+            state_snapshot.set_log(settings, manifest.base, log)
+        items = readers.load(settings).catalogue.items
         known = write_letters(settings, self._source.content(files[LETTERS]))
-        filed = file_missing(settings, self._archive, ratings.catalogue.items, manifest.filed_to, known)
+        filed = file_missing(settings, self._archive, items, manifest.filed_to, known)
         write_record(self._client, self._source.content(files[DRIFT]))
         DriftStore(self._client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
         return Note(backup=manifest.name, cluster=log.cluster, topic=log.topic, letters=len(known) + filed)
-
-    def _folding(self, share: float) -> None:
-        self._progress("folding the archive", share)
 
 
 MANIFEST_PATH = f"{ARCHIVE}/manifest.json"

@@ -22,6 +22,7 @@ from offline.errors import DataError
 from offline.state.snapshot import Beginning, Shards
 from settings import Settings
 from stores import Profiles, view_shard
+from stores.archive import durable
 from stores.kafka.log_check import LogIdentity
 from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_first_counter, unpack_profile
 
@@ -105,25 +106,14 @@ def write(
     return _complete(folder, now, data_hash, log, files)
 
 
-def save(settings: Settings, state: Beginning, data_hash: str, log: LogIdentity) -> str:
-    """Write a state in memory, which a log follows; its name.
+def set_log(settings: Settings, name: str, log: LogIdentity) -> None:
+    """Have another log follow a snapshot, one that goes on where the one before ended.
 
-    Args:
-        state: the state, and where the log is folded from.
-        data_hash: SHA-256 of the data set that it began with.
-        log: the log that follows.
+    Raises:
+        DataError: if the snapshot is missing or of another version.
     """
-    now, folder = _begin(settings)
-    files = []
-    for shard, of_shard in enumerate(state.shards.states):
-        users = {
-            userid: (pack_profile(profile), dict(of_shard.seen[userid]))
-            for userid, profile in of_shard.profiles.items()
-        }
-        counters = {itemid: pack_counter(counter) for itemid, counter in of_shard.counters.items()}
-        dead, next_offset = dict(state.dead[shard]), state.next_offsets[shard]
-        files.append(_write_shard(folder, shard, users, counters, dead, next_offset))
-    return _complete(folder, now, data_hash, log, files)
+    manifest = _manifest(settings, name).model_copy(update={"cluster": log.cluster, "topic": log.topic})
+    durable.write(settings.state / "snapshots" / name / MANIFEST, manifest.model_dump_json(indent=1).encode())
 
 
 def _begin(settings: Settings) -> tuple[datetime, Path]:
