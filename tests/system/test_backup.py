@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -18,18 +17,14 @@ import pytest
 
 import servers
 from bench import Load
-from features import Event, encode
-from lifecycle.backup_folder import BackupFolder, BackupManifest
-from offline.data import readers
-from offline.data.split import split
-from offline.state.snapshot import Beginning
-from producers import dead_events
-from settings import Settings
-from stores import Log, Logged, connect, producer
+from features import Event
+from lifecycle.backup_folder import BackupFolder
+from stores import Log, connect
 from stores.archive.archive import Archive
 from tests.servers_fixture import own_environment
 from tests.system.conftest import SMALL, System
-from verify.log import Expected
+from tests.system.rating_load import RatingLoad
+from tests.system.restored import letters, require_own_records, require_own_state, require_proved
 
 pytestmark = pytest.mark.timeout(900)
 
@@ -76,52 +71,6 @@ def refuse(*words: str) -> str:
     return told[0]
 
 
-class Stream:
-    """Ratings at a steady rate, some of them malformed, until it is stopped.
-
-    Attributes:
-        sent: records that Kafka acknowledged.
-        failure: the error that ended it; None for none.
-    """
-
-    def __init__(self, system: System) -> None:
-        self._system, self._random = system, random.Random(11)
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._send)
-        self.sent = 0
-        self.failure: BaseException | None = None
-
-    def _send(self) -> None:
-        system, every = self._system, 0.1
-        users, items = sorted({event.userid for event in system.events}), system.catalogue_items()
-        ts = max(event.ts for event in system.events)
-        with closing(producer(system.settings.kafka)) as kafka:
-            while not self._stopping.wait(every):
-                ts += 1
-                events = [
-                    Event(self._random.choice(users), self._random.choice(items), self._random.randint(1, 5), ts)
-                    for _ in range(int(EVENTS_PER_S * every))
-                ]
-                records = [(*encode(event), system.partition(event.userid)) for event in events]
-                if ts % (MALFORMED_EVERY * every) == 0:
-                    records.append((b"1", b"not an event", system.partition(1)))
-                try:
-                    system.send(records, kafka)
-                except BaseException as error:
-                    self.failure = error
-                    return
-                self.sent += len(records)
-
-    @contextmanager
-    def running(self) -> Iterator[Stream]:
-        self._thread.start()
-        try:
-            yield self
-        finally:
-            self._stopping.set()
-            self._thread.join()
-
-
 @contextmanager
 def empty_system(folder: Path, events: list[Event]) -> Iterator[System]:
     """A machine with all servers and nothing in them, not even the ratings."""
@@ -135,46 +84,10 @@ def empty_system(folder: Path, events: list[Event]) -> Iterator[System]:
             servers.down(settings)
 
 
-def letters(settings: Settings) -> list[tuple[int, int, str]]:
-    return sorted((letter.partition, letter.offset, letter.reason) for letter in dead_events(settings.kafka))
-
-
-def position(record: Logged) -> tuple[int, int]:
-    return record.partition, record.offset
-
-
-def require_own_records(settings: Settings, manifest: BackupManifest, original: System) -> None:
-    """The archive of a restored system holds the records of the original below the offsets of the backup."""
-    archive = Archive(settings.archive_folder)
-    restored = [
-        record for shard in range(len(manifest.ends)) for file in archive.files(shard) for record in archive.read(file)
-    ]
-    expected = [record for record in original.log() if record.offset < manifest.ends[record.partition]]
-    assert len(expected) > 0
-    assert restored == sorted(expected, key=position)
-
-
-def require_own_state(restored: System, manifest: BackupManifest, original: System) -> None:
-    """A restored system holds the state that follows from the original's data and log up to the backup."""
-    ratings = readers.load(original.settings)
-    places, partitions = split(ratings, original.settings.data).offline, len(manifest.ends)
-    with closing(Log(original.settings.kafka)) as log:
-        beginning = Beginning.offline(ratings, places, partitions)
-        expected = Expected(beginning, ratings.catalogue.items, log, original.settings.stream.max_future_s)
-        expected.fold_to(dict(enumerate(manifest.ends)))
-    userids = expected.userids()
-    assert restored.profiles.userids() == userids
-    assert restored.profiles.read_users(sorted(userids)) == {userid: expected.user(userid) for userid in userids}
-    for shard in range(partitions):
-        assert restored.profiles.shard_counters(shard) == expected.counters(shard)
-    assert restored.profiles.applied() == [end - 1 for end in manifest.ends]
-    assert restored.profiles.dead() == sum(expected.dead, Counter())
-
-
 def back_up_under_load(system: System, folder: str) -> None:
     """Make two backups under load, which fail no request, and the second of which copies little."""
     load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
-    with Stream(system).running() as stream:
+    with RatingLoad(system, EVENTS_PER_S, MALFORMED_EVERY).running() as stream:
         load.start()
         time.sleep(3.0)
         first = succeed("backup", folder)
@@ -184,7 +97,7 @@ def back_up_under_load(system: System, folder: str) -> None:
         answers = load.stop()
     assert stream.failure is None
     assert len(answers) > 3 * REQUESTS_PER_S and {request.status for request in answers} == {200}
-    assert 0 < sum(first["ends"]) < sum(second["ends"]) < stream.sent
+    assert 0 < sum(first["ends"]) < sum(second["ends"]) <= len(stream.sent) + stream.malformed
     # The second copied the new part of each shard, dead letters and drift, and neither the history nor the run.
     assert second["files_copied"] <= system.settings.kafka.partitions + 3
     assert second["bytes_copied"] < first["bytes_copied"] / 2
@@ -212,6 +125,7 @@ def test_a_backup_under_load_is_restored_into_an_empty_system_which_goes_on(syst
     manifest = BackupFolder(Path(folder)).manifest()
     mine = [letter for letter in letters(system.settings) if letter[1] < manifest.ends[letter[0]]]
     assert mine
+    ratings = system.settings.data_folder
     with empty_system(tmp_path, system.events) as other:
         killed = subprocess.Popen(line("restore", folder), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         time.sleep(3 + 8 * random.SystemRandom().random())
@@ -222,8 +136,7 @@ def test_a_backup_under_load_is_restored_into_an_empty_system_which_goes_on(syst
         # The command that was killed had stopped the worker.
         servers.up(other.settings)
         other.wait_until_ready()
-        verified = other.verify()
-        assert verified.differences == 0, verified.differing
+        require_proved(other, ratings)
         require_own_state(other, manifest, system)
         require_own_records(other.settings, manifest, system)
         assert letters(other.settings) == mine
@@ -259,6 +172,28 @@ def test_a_backup_made_while_no_worker_runs_files_the_dead_letters_when_it_is_re
             (0, manifest.ends[0] - 1),
         ]
         require_own_records(other.settings, manifest, system)
+
+
+def test_a_system_that_has_adopted_another_log_is_restored_with_what_only_its_snapshot_holds(
+    system: System, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "backups")
+    system.send_events(system.events[:100])
+    system.wait()
+    servers.down(system.settings)
+    shutil.rmtree(system.settings.state / "data" / "kafka")
+    servers.up(system.settings)
+    assert command("adopt").returncode == 0
+    system.send_events(system.events[100:150])
+    system.wait()
+    assert sum(succeed("backup", folder)["ends"]) == 50
+    users = sorted({event.userid for event in system.events[:150]})
+    expected = system.profiles.read_users(users)
+    with empty_system(tmp_path, system.events) as other:
+        succeed("restore", folder)
+        other.wait_until_ready()
+        assert other.verify().differences == 0
+        assert other.profiles.read_users(users) == expected
 
 
 def test_a_backup_killed_at_any_moment_is_no_backup_and_the_next_one_is_whole(system: System, tmp_path: Path) -> None:
