@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 
 from kafka import KafkaAdminClient, TopicPartition
+from kafka.errors import UnknownBrokerIdError
 
 from settings import Settings
 from stores.archive.archive import Archive
@@ -20,6 +22,9 @@ from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import holder_of
 from stores.redis.shard_log import ShardLogs
 from stores.redis.state_stores import StateStores
+
+AGAIN_S = 0.1
+"""Seconds between two attempts to delete."""
 
 WAITING_FOR_DROP = (
     "they stay for the state that `reelstream rebuild --back` returns to, until `reelstream rebuild --drop` deletes it"
@@ -182,4 +187,12 @@ def _delete(settings: Settings, limits: Mapping[int, int]) -> None:
         return
     offsets = {TopicPartition(settings.kafka.topic, partition): limit for partition, limit in limits.items()}
     with reachable(settings.kafka), closing(connected(KafkaAdminClient, settings.kafka)) as admin:
-        admin.delete_records(offsets)
+        until = time.monotonic() + settings.kafka.timeout_s
+        while True:
+            try:
+                admin.delete_records(offsets)
+                return
+            except UnknownBrokerIdError:  # the new client has not learned of the partition's leader yet
+                if time.monotonic() > until:
+                    raise
+                time.sleep(AGAIN_S)
