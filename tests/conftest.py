@@ -7,9 +7,11 @@ there, whatever ran before.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis_settings
@@ -31,6 +33,17 @@ hypothesis_settings.load_profile("untimed")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the tests of the whole system last, so that it does not run beside the servers of other tests."""
     items.sort(key=lambda item: "system" in getattr(item, "fixturenames", ()))
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Stop the servers of test processes that pytest-xdist ended before they could, as it does on Ctrl-C."""
+    if hasattr(config, "workerinput") or not config.getoption("numprocesses", None):
+        return
+    for file in config._tmp_path_factory.getbasetemp().glob("popen-*/**/supervisord.pid"):  # type: ignore[attr-defined]
+        with contextlib.suppress(OSError, ValueError, psutil.Error):
+            process = psutil.Process(int(file.read_text()))
+            if any(str(file.parent) in word for word in process.cmdline()):
+                process.terminate()
 
 
 @pytest.fixture(scope="session")
