@@ -31,8 +31,12 @@ hypothesis_settings.load_profile("untimed")
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests of the whole system last, so that it does not run beside the servers of other tests."""
-    items.sort(key=lambda item: "system" in getattr(item, "fixturenames", ()))
+    """Put the modules that use the whole system last, so that it does not run beside the servers of other tests.
+
+    The system's environment, in which `ML1M_DIR` is generated ratings, stays until the process ends.
+    """
+    using = {item.location[0] for item in items if "system" in getattr(item, "fixturenames", ())}
+    items.sort(key=lambda item: item.location[0] in using)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
