@@ -61,7 +61,7 @@ class Answer:
             return None
 
     def ranking(self, rank: Callable[[], Ranking]) -> Ranking | None:
-        """What Triton ranks; None where it is away, or ranks by other features than are declared."""
+        """The order by Triton; None where it is away, or ranks by other features than are declared."""
         if self.live.not_ranked is None:
             return self.attempt("triton", rank)
         if "triton" not in self.degraded:

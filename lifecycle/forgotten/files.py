@@ -100,4 +100,4 @@ READERS = {
     ".npz": _in_arrays,
     ".msgpack": _in_snapshot,
 }
-"""How a file is read, by the end of its name; any other as text."""
+"""Readers of files by the end of their names; any other file is read as text."""

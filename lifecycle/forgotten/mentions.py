@@ -35,7 +35,7 @@ class Mentions:
         return value is not None and re.search(self._pattern, value) is not None
 
     def count(self, value: bytes) -> int:
-        """How often text or JSON names the user."""
+        """The number of times that text or JSON names the user."""
         return len(re.findall(self._pattern, value))
 
     @property

@@ -61,7 +61,7 @@ class Adopted:
 
 @dataclass(frozen=True)
 class Adoption:
-    """What `adopt` has done.
+    """The result of `adopt`.
 
     Attributes:
         partitions: those that continue.

@@ -33,7 +33,7 @@ WAITING_FOR_DROP = (
 
 @dataclass(frozen=True)
 class Trimming:
-    """What was deleted from a partition of the log.
+    """Offsets deleted from a partition of the log.
 
     Attributes:
         partition: its number.
@@ -113,7 +113,7 @@ def _limit(archive: Archive, checked: Checked, visible: int | None, keep: int) -
 
 @dataclass(frozen=True)
 class Needs:
-    """What generations of the state that are not live need of the log.
+    """Offsets of the log that generations of the state other than the live one need.
 
     Attributes:
         previous: by partition, the offset from which on the one that can be switched back to needs it.

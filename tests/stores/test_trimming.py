@@ -1,4 +1,4 @@
-"""What a generation of the state that is not live still needs from the log, so that trimming leaves it."""
+"""Trimming leaves the part of the log that a generation other than the live one still needs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of the archive of a running system do with it."""
+"""Steps shared by the tests of the archive of a running system."""
 
 from __future__ import annotations
 
