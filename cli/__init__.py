@@ -4,6 +4,7 @@ lifecycle, doctor              up, down, status; doctor
 models, evaluate               train, publish; evaluate
 stream, recommend              replay, rate, verify; rec
 adopt, rebuild, archive        adopt; rebuild; archive
+erase                          erase
 backup                         backup, restore
 data, bench, dead, drift       groups of commands
 demo                           demo
@@ -51,6 +52,7 @@ COMMANDS = {
     "verify": "stream",
     "doctor": "doctor",
     "archive": "archive",
+    "erase": "erase",
     "backup": "backup",
     "restore": "backup",
     "adopt": "adopt",

@@ -68,6 +68,17 @@ class ArchiveSettings(Section):
     )
 
 
+class ErasureSettings(Section):
+    """The erasure of users: at once from the state, later from everything else."""
+
+    within_days: float = Field(
+        7.0,
+        ge=0,
+        description="days after an erasure from which on `reelstream erase` deletes the user's events, dead letters "
+        "and ratings of the offline history",
+    )
+
+
 class DriftSettings(Section):
     """Drift: live features, labels and quality against those at training."""
 

@@ -20,6 +20,7 @@ from settings.components import (
     ArchiveSettings,
     DataSettings,
     DriftSettings,
+    ErasureSettings,
     PublishSettings,
     RecallSettings,
     StreamSettings,
@@ -56,6 +57,7 @@ class Settings(BaseSettings):
     feast: FeastSettings = FeastSettings()
     stream: StreamSettings = StreamSettings()
     archive: ArchiveSettings = ArchiveSettings()
+    erasure: ErasureSettings = ErasureSettings()
     drift: DriftSettings = DriftSettings()
     api: ApiSettings = ApiSettings()
     recall: RecallSettings = RecallSettings()

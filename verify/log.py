@@ -21,12 +21,14 @@ class Counted:
     Attributes:
         offset, itemid, liked: of each event.
         broken: whether an event with the header `broken` is among them.
+        gone: whether events of users who were erased are gone, of which some came to count too.
     """
 
     offset: array[int] = field(default_factory=lambda: array("q"))
     itemid: array[int] = field(default_factory=lambda: array("l"))
     liked: array[int] = field(default_factory=lambda: array("b"))
     broken: bool = False
+    gone: bool = False
 
 
 class Expected:
@@ -97,8 +99,11 @@ class Expected:
                         counted.offset.append(record.offset)
                         counted.itemid.append(event.itemid)
                         counted.liked.append(event.liked)
-                    self.events += 1
-                    self.userids_of_log.add(event.userid)
+                    if event is not None:
+                        self.events += 1
+                        self.userids_of_log.add(event.userid)
+                    else:
+                        counted.gone = True
                 if record.offset > self.folded[record.partition]:
                     self.holes.setdefault(record.partition, []).append((self.folded[record.partition], record.offset))
                 self.folded[record.partition] = record.offset + 1

@@ -74,6 +74,7 @@ class Oracle:
 
     Attributes:
         dead: by partition, the offsets of records that count for nothing.
+        gone: True once events of users who were erased are missing.
     """
 
     def __init__(
@@ -99,6 +100,7 @@ class Oracle:
             self._attributes[int(userid)] = ["FM".index(gender), AGES.index(int(age)), int(occupation)]
         self._of_user: dict[int, list[Rating]] = {userid: [] for userid in self._users}
         self._of_item: dict[int, list[Rating]] = {itemid: [] for itemid in self._items}
+        self.gone = False
         self._erasures: dict[int, list[int]] = {}
         self.dead: list[list[int]] = [[] for _ in range(partitions)]
         self._read_archive(folder / "ratings.dat", online_events)
@@ -123,6 +125,12 @@ class Oracle:
             self.dead[shard].append(offset)
         else:
             self._keep(Rating(shard, offset, *event))
+
+    def pass_over(self, shard: int, offset: int, dead: bool) -> None:
+        """Take the next record of a partition, of a user who was erased, of which only this is left."""
+        self.gone = True
+        if dead:
+            self.dead[shard].append(offset)
 
     def _erases(self, shard: int, key: bytes | None, value: bytes | None) -> int | None:
         """The user whom a record erases; None where it erases none."""

@@ -110,7 +110,7 @@ def verify(
             _compare_live(settings, published, ratings, wait_s, result, progress)
         # The oracle counts from single ratings, which a snapshot of the state no longer has. It reads the data folder
         # itself, as it shares no code with the rest.
-        if sample and snapshot.base is None and readers.has_files(settings.data_folder):
+        if sample and snapshot.base is None and _has_own_data(settings, ratings):
             rng = random.SystemRandom()
             users = choose(rng, sample, expected.userids_of_log, expected.userids())
             items = choose(rng, sample, expected.itemids_of_log(), expected.items)
@@ -118,6 +118,12 @@ def verify(
         return result
     finally:
         log.close()
+
+
+def _has_own_data(settings: Settings, ratings: Ratings) -> bool:
+    """Return True if the data folder holds these ratings, and not those of users who were erased since."""
+    folder = settings.data_folder
+    return readers.has_files(folder) and (not ratings.recorded_hash or settings.state in folder.parents)
 
 
 def _positions(profiles: Profiles) -> dict[int, int]:

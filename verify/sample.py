@@ -21,6 +21,7 @@ from settings import Settings
 from stores import Profiles, Unreachable
 from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
+from stores.kafka.record import reason_if_gone
 from stores.redis.connection import reachable
 from stores.redis.packing import SEEN, USER
 from verify.inputs import Sample, compare_inputs
@@ -136,7 +137,11 @@ class SampleComparison:
             for record in batch:
                 if any(name == HEADER for name, _ in record.headers):
                     self._broken.add((record.partition, record.offset))
-                self._oracle.take(record.partition, record.offset, record.key, record.value, record.created)
+                gone = reason_if_gone(record)
+                if gone is None:
+                    self._oracle.take(record.partition, record.offset, record.key, record.value, record.created)
+                else:
+                    self._oracle.pass_over(record.partition, record.offset, dead=bool(gone))
         self._read = ends
 
     def _shard(self, shard: int) -> None:

@@ -81,11 +81,12 @@ class State:
         count(self.counter(event.itemid), known, event)
         return True
 
-    def take(self, event: Event | Erasure) -> bool:
-        """Fold an event of the log; whether it is now its user's rating of an item."""
+    def take(self, event: Event | Erasure | None) -> bool:
+        """Fold an event of the log, None for one that is gone; whether it is now its user's rating of an item."""
         if isinstance(event, Event):
             return self.step(event)
-        self.erase(event.userid)
+        if event is not None:
+            self.erase(event.userid)
         return False
 
     def erase(self, userid: int) -> None:

@@ -19,6 +19,8 @@ Ints = npt.NDArray[np.int64]
 
 RATINGS, USERS, MOVIES = "ratings.dat", "users.dat", "movies.dat"
 FILES = (RATINGS, USERS, MOVIES)
+MANIFEST = "manifest.json"
+"""Of the archive; its own module is imported late."""
 
 # Possessive, so that a file of any size is checked without a backtracking stack.
 RATING_LINES = re.compile(rb"(?:[1-9]\d{0,8}+::[1-9]\d{0,8}+::[1-5]::\d{1,10}+(?:\r?\n|\Z))*+")
@@ -56,12 +58,16 @@ class Ratings:
 def load(settings: Settings) -> Ratings:
     """Read the ratings from `settings.data_folder`; from the archive where that folder has none of the files.
 
+    Once users were erased, the history in the archive lacks them, and is read in place of the data set that it is of.
+
     Raises:
         ArchiveError: the ratings in the archive are damaged.
         DataError: a file is missing, or a line is malformed; the message names the file and the line.
     """
     folder = settings.data_folder
     if not has_files(folder) and (archived := _archived(settings)) is not None:
+        return archived
+    if (archived := _without_erased(settings)) is not None:
         return archived
     check_files(folder)
     catalogue = Catalogue.of(_items(folder / MOVIES), _users(folder / USERS))
@@ -93,6 +99,24 @@ def _archived(settings: Settings) -> Ratings | None:
     return Ratings(archive.folder, *columns, history.catalogue, history.data_hash)
 
 
+def _without_erased(settings: Settings) -> Ratings | None:
+    """The ratings in the archive, where they are those of the data folder without erased users; else None."""
+    if not (settings.archive_folder / MANIFEST).is_file():
+        return None
+    from stores.archive.archive import Archive
+
+    manifest = Archive(settings.archive_folder).manifest()
+    if manifest is None or manifest.history is None or not manifest.history.erased:
+        return None
+    folder = settings.data_folder
+    # A folder of our own lacks the erased users too; any other must be of the same data set.
+    if settings.state not in folder.parents and not (
+        all((folder / name).is_file() for name in FILES) and files_hash(folder) == manifest.history.data_hash
+    ):
+        return None
+    return _archived(settings)
+
+
 def check_files(folder: Path) -> None:
     """Check that a folder has the three files.
 
@@ -110,11 +134,14 @@ def check_files(folder: Path) -> None:
 
 def data_hash(ratings: Ratings) -> str:
     """SHA-256 over the three files, as hexadecimal digits."""
-    if ratings.recorded_hash:
-        return ratings.recorded_hash
+    return ratings.recorded_hash or files_hash(ratings.folder)
+
+
+def files_hash(folder: Path) -> str:
+    """SHA-256 over the three files in a folder, as hexadecimal digits."""
     digest = hashlib.sha256()
     for name in FILES:
-        digest.update((ratings.folder / name).read_bytes())
+        digest.update((folder / name).read_bytes())
     return digest.hexdigest()
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import msgpack
 from pydantic import BaseModel
 
+from features import Catalogue
 from features.stored import Record, VersionError
 from features.version import FIRST_PROFILES, PROFILES_VERSION
 from offline.errors import DataError
@@ -179,6 +180,29 @@ def read(settings: Settings, name: str, archive: Shards) -> Beginning:
     return Beginning(
         shards, archive, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name
     )
+
+
+def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids: Collection[int]) -> bool:
+    """Write a snapshot again without users who are erased; False where it has none of them.
+
+    Raises:
+        DataError: if the snapshot is missing, damaged or of another version.
+    """
+    manifest, folder = _manifest(settings, name), settings.state / "snapshots" / name
+    beginning = read(settings, name, Shards(catalogue, len(manifest.shards)))
+    if not any(state.profiles.keys() & {*userids} for state in beginning.shards.states):
+        return False
+    files = []
+    for shard, state in enumerate(beginning.shards.states):
+        for userid in sorted(state.profiles.keys() & {*userids}):
+            state.erase(userid)
+        users = {userid: (pack_profile(profile), state.seen[userid]) for userid, profile in state.profiles.items()}
+        counters = {itemid: pack_counter(counter) for itemid, counter in state.counters.items()}
+        dead, next_offset = dict(beginning.dead[shard]), beginning.next_offsets[shard]
+        files.append(_write_shard(folder, shard, users, counters, dead, next_offset))
+    changed = manifest.model_copy(update={"profiles_version": PROFILES_VERSION, "shards": files})
+    (folder / MANIFEST).write_text(changed.model_dump_json(indent=1))
+    return True
 
 
 def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:

@@ -16,6 +16,7 @@ import hashlib
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -70,7 +71,7 @@ class Archive:
         """
         folder = self._shard(partition)
         names = [path.name for path in folder.iterdir()] if folder.is_dir() else []
-        files = sorted(filter(None, (RecordFile.parse(partition, name) for name in names)))
+        files = self._newest(sorted(filter(None, (RecordFile.parse(partition, name) for name in names))))
         for before, file in pairwise(files):
             if file.first != before.end:
                 raise ArchiveError(
@@ -90,8 +91,39 @@ class Archive:
         return first >= end or (bounds is not None and bounds[0] <= first and end <= bounds[1])
 
     def read(self, file: RecordFile) -> list[Logged]:
-        """Read the records of a file, whose hash is checked; raises ArchiveError."""
+        """Read the records of a file, or of the one that has replaced it; its hash is checked; raises ArchiveError."""
+        if not self.path(file).exists():
+            file = next((each for each in self.files(file.partition) if each.first == file.first), file)
         return record_file.read(self.path(file), file)
+
+    def replace(self, file: RecordFile, records: Sequence[Logged]) -> RecordFile:
+        """Write a file again with other records at the same offsets; only for who holds the lock.
+
+        Until the former one is deleted, the newer of the two is read.
+        """
+        content = record_file.pack(records)
+        written = replace(file, sha256=hashlib.sha256(content).hexdigest())
+        durable.write(self.path(written), content)
+        if written != file:
+            self.path(file).unlink(missing_ok=True)
+            durable.sync_folder(self._shard(file.partition))
+        return written
+
+    def _newest(self, files: Sequence[RecordFile]) -> list[RecordFile]:
+        """Without files that another one replaces, which a process that was killed has left."""
+        newest: dict[tuple[int, int], RecordFile] = {}
+        for file in files:
+            offsets = file.first, file.end
+            if offsets not in newest or self._written(newest[offsets]) <= self._written(file):
+                newest[offsets] = file
+        return list(newest.values())
+
+    def _written(self, file: RecordFile) -> float:
+        """When a file was written, 0 where it is gone by now."""
+        try:
+            return self.path(file).stat().st_mtime
+        except FileNotFoundError:
+            return 0.0
 
     def tail(self, partition: int) -> Mark | None:
         """The last record of a partition in the archive; None if it holds none.

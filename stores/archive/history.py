@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -28,6 +28,9 @@ from stores.archive.record_file import VERSION_KEY, damaged
 from stores.errors import ArchiveError
 
 HISTORY = "history"
+COMING = "history-coming"
+"""The folder of a history that takes the place of the one that is there."""
+
 HISTORY_SCHEMA_VERSION = 1
 EVENTS, USERS, ITEMS = "events.parquet", "users.parquet", "items.parquet"
 
@@ -110,6 +113,69 @@ def read_history(archive: Archive) -> OfflineHistory | None:
     return OfflineHistory(userid, itemid, rating, ts, catalogue, manifest.history.data_hash)
 
 
+def without_users(archive: Archive, userids: Collection[int]) -> int:
+    """Write the history again without users who are erased; how many of them it had. Only for who holds the lock.
+
+    The hash of the data set stays, as it says which one the state began with.
+
+    Raises:
+        ArchiveError: if it is damaged.
+    """
+    manifest, history = archive.manifest(), read_history(archive)
+    if manifest is None or manifest.history is None or history is None:
+        return 0
+    known = [userid for userid in userids if userid in history.catalogue.users]
+    if not known:
+        return 0
+    left = ~np.isin(history.userid, known)
+    userid, itemid, rating, ts = (
+        values[left] for values in (history.userid, history.itemid, history.rating, history.ts)
+    )
+    users = {userid: user for userid, user in history.catalogue.users.items() if userid not in {*known}}
+    catalogue = Catalogue(history.catalogue.items, users)
+    rest = OfflineHistory(userid, itemid, rating, ts, catalogue, history.data_hash)
+    contents = _pack(rest)
+    entry = manifest.history.model_copy(
+        update={
+            "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+            "events": len(rest.userid),
+            "users": len(users),
+            "erased": manifest.history.erased + len(known),
+        }
+    )
+    _replace(archive, manifest.model_copy(update={"history": entry}), contents)
+    return len(known)
+
+
+def _replace(archive: Archive, manifest: Manifest, contents: Mapping[str, bytes]) -> None:
+    """Write the files of a history next to those that are there, and put them in their place with their manifest.
+
+    A process that is killed before the manifest is renamed leaves the former history; after it, the new one, whose
+    files may be in the other folder still.
+    """
+    coming = archive.folder / COMING
+    if coming.is_dir():
+        shutil.rmtree(coming)
+    durable.make_folder(coming)
+    for name, content in contents.items():
+        durable.write(coming / name, content)
+    archive.write_manifest(manifest)
+    settle(archive)
+
+
+def settle(archive: Archive) -> None:
+    """Complete a replacement of the history that was cut off; only for who holds the lock."""
+    manifest, coming = archive.manifest(), archive.folder / COMING
+    if not coming.is_dir():
+        return
+    if manifest is not None and manifest.history is not None:
+        for path in sorted(coming.iterdir()):
+            if hashlib.sha256(path.read_bytes()).hexdigest() == manifest.history.sha256.get(path.name):
+                path.replace(archive.folder / HISTORY / path.name)
+        durable.sync_folder(archive.folder / HISTORY)
+    shutil.rmtree(coming)
+
+
 def _pack(history: OfflineHistory) -> dict[str, bytes]:
     catalogue = history.catalogue
     users = list(catalogue.users.values())
@@ -144,8 +210,11 @@ def _packed(columns: Mapping[str, Any]) -> bytes:
 
 def _read(archive: Archive, manifest: HistoryManifest, name: str) -> Any:
     path = archive.folder / HISTORY / name
+    coming = archive.folder / COMING / name
     try:
         content = path.read_bytes()
+        if coming.is_file() and hashlib.sha256(content).hexdigest() != manifest.sha256.get(name):
+            content = coming.read_bytes()
     except OSError as error:
         raise damaged(path, f"cannot be read ({error.strerror})") from error
     if hashlib.sha256(content).hexdigest() != manifest.sha256.get(name):

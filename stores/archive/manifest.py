@@ -21,6 +21,7 @@ class HistoryManifest(BaseModel):
         data_hash: SHA-256 of the data set.
         sha256: of each file, by its name.
         events, users, items: how many it has.
+        erased: users who were erased, whom the data set has and the history has not.
     """
 
     data_hash: str
@@ -28,6 +29,7 @@ class HistoryManifest(BaseModel):
     events: int
     users: int
     items: int
+    erased: int = 0
 
 
 class Manifest(BaseModel):

@@ -38,8 +38,34 @@ class Logged:
     """
 
 
-def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event | Erasure:
-    """The event of a record.
+GONE = "reelstream.gone"
+"""Header of a record that took the place of one of a user who was erased: empty, or why the one before was dead."""
+
+
+def gone(record: Logged, reason: str = "") -> Logged:
+    """The record that takes the place of one of a user who was erased; it says no more than that there was one.
+
+    Args:
+        record: the record.
+        reason: why it is dead; empty where it is an event.
+    """
+    return Logged(record.partition, record.offset, None, None, ((GONE, reason.encode()),))
+
+
+def reason_if_gone(record: Logged) -> str | None:
+    """Why a record was dead before it was replaced, empty where it was an event; None of a record that was not.
+
+    >>> reason_if_gone(gone(Logged(0, 5, b"7", b"{}"))), reason_if_gone(Logged(0, 5, None, None))
+    ('', None)
+    """
+    if record.key is not None or record.value is not None:
+        return None
+    reasons = (value for name, value in record.headers if name == GONE and value is not None)
+    return next((reason.decode(errors="replace") for reason in reasons), None)
+
+
+def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event | Erasure | None:
+    """The event of a record; None of one that took the place of an event of a user who was erased.
 
     Args:
         record: the record.
@@ -50,6 +76,11 @@ def decode_event(record: Logged, items: Container[int], partitions: int, max_fut
     Raises:
         EventError: if it is not an event of a known item in the partition of its key, or lies in the future.
     """
+    reason = reason_if_gone(record)
+    if reason is not None:
+        if reason:
+            raise EventError(reason)
+        return None
     event = decode(record.key, record.value)
     if isinstance(event, Event) and event.itemid not in items:
         raise EventError("itemid is not in the catalogue")

@@ -32,5 +32,6 @@ def erase_users(profiles: Profiles, state: ShardState, batch: ShardBatch) -> Sha
     # A user who was erased before, and has come back since, keeps the row.
     after = {**state.profiles, **{userid: Profile(userid) for userid in new}}
     users = [(after[userid], state.users.get(userid) or User(userid)) for userid in batch.userids]
-    applied = sum(record.offset > state.applied for record, _ in batch.erased)
+    folded = [*(record for record, _ in batch.erased), *batch.gone]
+    applied = sum(record.offset > state.applied for record in folded)
     return ShardFold(batch, changes, users, applied, dead, None)

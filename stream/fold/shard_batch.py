@@ -52,6 +52,7 @@ class ShardBatch:
         valid: those that are events.
         dead: the others.
         erased: those that are erasures; a batch that is folded has either these or events (see `runs`).
+        gone: those in the place of events of erased users, which change nothing.
     """
 
     shard: int
@@ -59,6 +60,7 @@ class ShardBatch:
     valid: Sequence[Valid]
     dead: Sequence[Dead]
     erased: Sequence[Erased] = ()
+    gone: Sequence[Logged] = ()
 
     @classmethod
     def validate(cls, shard: int, records: Sequence[Logged], rules: Rules) -> ShardBatch:
@@ -67,6 +69,7 @@ class ShardBatch:
         valid: list[Valid] = []
         dead: list[Dead] = []
         erased: list[Erased] = []
+        gone: list[Logged] = []
         for record in records:
             try:
                 event = decode_event(record, items, partitions, max_future_s)
@@ -75,9 +78,11 @@ class ShardBatch:
             else:
                 if isinstance(event, Event):
                     valid.append((record, event))
-                else:
+                elif event is not None:
                     erased.append((record, event))
-        return cls(shard, records, valid, dead, erased)
+                else:
+                    gone.append(record)
+        return cls(shard, records, valid, dead, erased, gone)
 
     def runs(self) -> list[ShardBatch]:
         """The batch in parts, each without an event or without an erasure, in the order of the log.
@@ -120,6 +125,7 @@ class ShardBatch:
             valid=[(record, event) for record, event in self.valid if begin <= record.offset < end],
             dead=[(record, reason) for record, reason in self.dead if begin <= record.offset < end],
             erased=[(record, erasure) for record, erasure in self.erased if begin <= record.offset < end],
+            gone=[record for record in self.gone if begin <= record.offset < end],
         )
 
     def quarantine(self, state: ShardState, items: Mapping[int, Item]) -> tuple[ShardBatch, Sequence[Dead]]:
@@ -187,7 +193,7 @@ class ShardFold:
         changes: what is to be committed.
         users: the users of all its events, redelivered ones too, each as after the batch; their rows are to be written,
             and deleted where the user has no profile.
-        applied: events and erasures that the state had not folded yet.
+        applied: events, erasures and records without either that the state had not folded yet.
         dead: dead letters that the state had not counted yet.
         moments: the ranker's inputs before each event that counts; None where drift is not watched.
     """
@@ -227,7 +233,7 @@ def fold_batch(state: ShardState, batch: ShardBatch, items: Mapping[int, Item], 
     """
     applied, profiles, counters = state.applied, state.profiles, state.counters
     dead = [(record, reason) for record, reason in batch.dead if record.offset > applied]
-    folded = 0
+    folded = sum(record.offset > applied for record in batch.gone)
     changed: dict[int, Profile] = {}
     counted: dict[int, ItemCounter] = {}
     rated: dict[tuple[int, int], Rated] = {}

@@ -1,0 +1,35 @@
+"""`reelstream erase`."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from cli.console import bar, one_line, out, report
+from settings import load
+
+
+def erase(
+    now: Annotated[
+        bool,
+        typer.Option("--now", help="Take all erasures, not only those of erasure.within_days ago."),
+    ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Delete what is left of erased users: events, dead letters, ratings of the history. Run it once a day."""
+    from lifecycle.erasure import sweep
+
+    with one_line():
+        settings = load()
+        with bar("looking for erasures") as tell:
+            swept = sweep(settings, now=now, progress=tell)
+    words = (
+        f"{swept.users:,} users: {swept.records:,} records and {swept.letters:,} dead letters are gone, in "
+        f"{swept.seconds:.0f} s; {swept.waiting:,} later erasures wait for their time"
+    )
+    report(json, asdict(swept), words)
+    if not json:
+        for path in swept.left:
+            out.print(f"{path} still has ratings of erased users, and is not read any more: delete it", soft_wrap=True)

@@ -1,0 +1,12 @@
+"""What is left of erased users: their events, and all else that still names them.
+
+due          the erasures whose time has come
+records      the files of records in the archive
+history      the offline history, and what of the state follows from it alone
+topics       dead letters, and the feature log
+sweep        all of it, in order
+"""
+
+from lifecycle.erasure.sweep import Swept, sweep
+
+__all__ = ["Swept", "sweep"]

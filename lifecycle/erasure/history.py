@@ -1,0 +1,94 @@
+"""The offline history without erased users, and what of the state follows from it alone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection
+from pathlib import Path
+
+from offline.data import readers
+from offline.data.readers import RATINGS, USERS, Ratings
+from offline.data.split import split
+from offline.state import state_snapshot
+from offline.state.snapshot import Beginning
+from settings import Settings
+from stores import StateStores
+from stores.archive.archive import Archive
+from stores.archive.history import without_users
+
+
+def rewrite(archive: Archive, userids: Collection[int]) -> int:
+    """Leave users out of the history in the archive; how many it had.
+
+    Raises:
+        ArchiveError: if it is damaged.
+    """
+    return without_users(archive, userids)
+
+
+def rewrite_data_folder(settings: Settings, userids: Collection[int]) -> list[str]:
+    """Leave users out of the ratings that `reelstream data` has put into the state folder.
+
+    A folder elsewhere is its owner's, and stays as it is; it is not read any more.
+
+    Returns:
+        The files elsewhere that still have some of the users.
+    """
+    folder = settings.data_folder
+    pattern = re.compile(rb"(?m)^(?:%s)::.*\n?" % b"|".join(str(userid).encode() for userid in sorted(userids)))
+    left = []
+    for path in (folder / RATINGS, folder / USERS):
+        content = path.read_bytes() if path.is_file() else b""
+        if not userids or pattern.search(content) is None:
+            continue
+        if settings.state in folder.parents:
+            _write(path, pattern.sub(b"", content))
+        else:
+            left.append(str(path))
+    return left
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".new-{path.name}")
+    temporary.write_bytes(content)
+    temporary.replace(path)
+
+
+def rewrite_state(settings: Settings, ratings: Ratings, generations: Collection[str]) -> None:
+    """Write what generations of the state hold of the history alone again: counters of other shards, and figures.
+
+    Args:
+        settings: all settings.
+        ratings: the ratings that are left.
+        generations: their names.
+
+    Raises:
+        Unreachable: if Redis does not answer.
+    """
+    places = split(ratings, settings.data).offline
+    beginning = Beginning.offline(ratings, places, settings.kafka.partitions)
+    profiled = sum(len(state.profiles) for state in beginning.archive.states)
+    for name in generations:
+        published = StateStores.of(settings, name).published
+        snapshot = published.snapshot()
+        if snapshot is None:
+            continue
+        for shard in range(len(beginning.archive.states)):
+            published.set_others(shard, beginning.archive.others(shard))
+        published.set_snapshot(snapshot.model_copy(update={"events": len(places), "users": profiled}))
+
+
+def rewrite_snapshots(settings: Settings, ratings: Ratings, userids: Collection[int]) -> int:
+    """Leave users out of the states that `adopt` has saved; how many such states had one.
+
+    Raises:
+        DataError: if one is damaged.
+    """
+    folder = settings.state / "snapshots"
+    names = sorted(path.parent.name for path in folder.glob(f"*/{state_snapshot.MANIFEST}"))
+    return sum(state_snapshot.rewrite_without(settings, name, ratings.catalogue, userids) for name in names)
+
+
+def load(settings: Settings) -> Ratings:
+    """The ratings as they are now; raises DataError or ArchiveError."""
+    return readers.load(settings)

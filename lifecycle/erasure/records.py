@@ -1,0 +1,51 @@
+"""The files of records in the archive, rewritten without erased users."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from lifecycle.erasure.due import Due, Rules
+from stores.archive.archive import FORMER, Archive
+from stores.kafka.record import gone
+
+
+def rewrite(archive: Archive, partition: int, due: Due, rules: Rules) -> int:
+    """Replace the records of erased users in the archive of a partition; how many.
+
+    Files are rewritten in the order of the offsets: an erasure goes after the events that it erases, so that a sweep
+    which was cut off is completed by the next.
+
+    Raises:
+        ArchiveError: if the archive is damaged.
+    """
+    replaced = 0
+    for file in archive.files(partition):
+        records = archive.read(file)
+        erased = [record for record in records if due.is_of_erased(record)]
+        if erased:
+            reasons = {record.offset: rules.reason(record) for record in erased}
+            archive.replace(
+                file,
+                [gone(record, reasons[record.offset]) if record.offset in reasons else record for record in records],
+            )
+            replaced += len(erased)
+    return replaced
+
+
+def rewrite_former(archive: Archive, userids: Collection[int]) -> int:
+    """Replace the records of users in the archives of logs that were given up, whenever they came; how many.
+
+    Raises:
+        ArchiveError: if such an archive is damaged.
+    """
+    keys, replaced = {str(userid).encode() for userid in userids}, 0
+    for folder in sorted((archive.folder / FORMER).glob("*/")):
+        former = Archive(folder)
+        for shard in sorted(folder.glob("shard=*")):
+            for file in former.files(int(shard.name.removeprefix("shard="))):
+                records = former.read(file)
+                erased = sum(record.key in keys for record in records)
+                if erased:
+                    former.replace(file, [gone(record) if record.key in keys else record for record in records])
+                    replaced += erased
+    return replaced

@@ -1,0 +1,194 @@
+"""All that is left of erased users, in the order in which a process may be killed at any step and the next one goes on.
+
+1. archive      the log up to its end, so that the archive has every erasure
+2. find         the erasures that are folded, and whose time has come
+3. trim         the log before each partition's last of them
+4. history      the offline history, what of the state follows from it, and the states that `adopt` saved
+5. letters      dead letters, and inputs that drift has counted
+6. rows         feature rows and evicted profiles, which a worker that was killed may have left
+7. records      the archive's files, in the order of the offsets: an erasure goes last
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from lifecycle.erasure import history, records, topics
+from lifecycle.erasure.due import Due, Rules, due, users
+from lifecycle.errors import LifecycleError
+from lifecycle.switching import Progress
+from offline.state.lock import lock
+from settings import Settings
+from stores import DriftStore, Generations, StateStores, Unreachable
+from stores.archive.archive import Archive
+from stores.archive.history import settle
+from stores.feast.feature_store import Features
+from stores.kafka.producer import Record, Sender
+from stores.kafka.record import GONE
+from stores.redis.shard_log import ShardLogs
+from stream.archive.archiver import Archiver
+
+DAY_S = 86_400.0
+FOLD_WITHIN_S = 60.0
+"""Seconds that workers get to fold the records after which the log is trimmed."""
+
+
+@dataclass(frozen=True)
+class Swept:
+    """The result of a sweep.
+
+    Attributes:
+        users: of whom nothing is left.
+        records: of theirs, replaced in the archive.
+        letters: dead letters of theirs, deleted.
+        inputs: messages of the feature log, deleted.
+        waiting: erasures whose time has not come, or which are not folded yet.
+        offsets: by partition, of the last erasure that is completed.
+        left: files elsewhere that still hold ratings of these users, and are not read any more.
+        seconds: that it took.
+    """
+
+    users: int = 0
+    records: int = 0
+    letters: int = 0
+    inputs: int = 0
+    waiting: int = 0
+    offsets: dict[int, int] = field(default_factory=dict)
+    left: list[str] = field(default_factory=list)
+    seconds: float = 0.0
+
+
+def sweep(settings: Settings, *, now: bool, progress: Progress) -> Swept:
+    """Delete what is left of the users who were erased `erasure.within_days` ago or earlier.
+
+    Args:
+        settings: all settings.
+        now: True to take all erasures that are folded, however late.
+        progress: told of each step.
+
+    Raises:
+        ArchiveError: if the archive is damaged, or that of another log.
+        LifecycleError: if a state that can be switched back to holds such users.
+        LockTaken: if a publish, rollback, reset, adopt or rebuild is at work.
+        Unreachable: if a store does not answer, or no worker folds.
+    """
+    began = time.monotonic()
+    before_s = math.inf if now else time.time() - settings.erasure.within_days * DAY_S
+    with lock(settings, "erase", progress):
+        swept = _Sweep(settings, progress)(before_s)
+    return Swept(**{**vars(swept), "seconds": round(time.monotonic() - began, 1)})
+
+
+class _Sweep:
+    """One sweep, under the lock."""
+
+    def __init__(self, settings: Settings, progress: Progress) -> None:
+        self._settings, self._progress = settings, progress
+        self._live = StateStores.live(settings)
+        self._archive = Archive(settings.archive_folder)
+
+    def __call__(self, before_s: float) -> Swept:
+        settings, archive = self._settings, self._archive
+        self._progress("archiving the log", 0.0)
+        self._archive_log()
+        self._progress("looking for erasures", 0.1)
+        rules = Rules(self._live.published.catalogue(), settings.kafka.partitions, settings.stream.max_future_s)
+        found = self._due(rules, before_s)
+        dues = {partition: each for partition, each in found.items() if each.offsets}
+        userids, waiting = users(dues), sum(each.left for each in found.values())
+        if not dues:
+            return Swept(waiting=waiting)
+        self._require_no_previous(dues)
+        self._progress("trimming the log", 0.2)
+        self._trim(dues)
+        self._progress("rewriting the history", 0.4)
+        with archive.locked():
+            settle(archive)
+            history.rewrite(archive, userids)
+            former = records.rewrite_former(archive, userids)
+        left = history.rewrite_data_folder(settings, userids)
+        ratings = history.load(settings)
+        history.rewrite_state(settings, ratings, [self._live.generation])
+        history.rewrite_snapshots(settings, ratings, userids)
+        self._progress("rewriting dead letters", 0.7)
+        letters = topics.rewrite_letters(settings.kafka, userids)
+        inputs = topics.delete_counted_inputs(settings, DriftStore(self._live.profiles.client))
+        self._delete_rows(sorted(userids))
+        self._progress("rewriting the archive", 0.8)
+        with archive.locked():
+            replaced = sum(records.rewrite(archive, partition, each, rules) for partition, each in dues.items())
+        offsets = {partition: each.end - 1 for partition, each in dues.items()}
+        return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, left)
+
+    def _archive_log(self) -> None:
+        archiver = Archiver(self._settings)
+        try:
+            archiver.write(everything=True)
+        finally:
+            archiver.close()
+
+    def _due(self, rules: Rules, before_s: float) -> dict[int, Due]:
+        """The erasures of each partition."""
+        profiles = self._live.profiles
+        positions = zip(profiles.applied(), profiles.visible_offsets(), strict=True)
+        applied = [min(-1 if offset is None else offset for offset in position) for position in positions]
+        return {number: due(self._archive, rules, number, at, before_s) for number, at in enumerate(applied)}
+
+    def _require_no_previous(self, dues: Mapping[int, Due]) -> None:
+        """Require that no state which can be switched back to holds the users, or needs the log before it is trimmed.
+
+        Raises:
+            LifecycleError: if one does.
+        """
+        generations = Generations(self._live.profiles.client)
+        for name in {generations.live().previous, *generations.unused()} - {None, self._live.generation}:
+            applied = StateStores.of(self._settings, str(name), self._live.profiles.client).profiles.applied()
+            if any((applied[partition] or -1) < each.end - 1 for partition, each in dues.items()):
+                raise LifecycleError(
+                    "the state from before a rebuild, which can be switched back to, holds users who are erased; "
+                    "delete it with `reelstream rebuild --drop`, and run the command again"
+                )
+
+    def _trim(self, dues: Mapping[int, Due]) -> None:
+        """Delete the log up to the last erasure of each partition; the last record folded must stay, so one follows.
+
+        Raises:
+            Unreachable: if Kafka or Redis does not answer, or no worker folds in time.
+        """
+        logs, topic = ShardLogs(self._live.profiles), self._settings.kafka.topic
+        tails = {partition: logs.position(partition).tail for partition in dues}
+        followed = [
+            partition
+            for partition, each in dues.items()
+            if (tail := tails[partition]) is None or tail.offset < each.end
+        ]
+        if followed:
+            send = Sender(self._settings.kafka, FOLD_WITHIN_S)
+            if send(topic, [Record(None, None, [(GONE, b"")], partition) for partition in followed]):
+                raise Unreachable(f"Kafka refuses a record of {topic}; see `reelstream doctor`")
+        until = time.monotonic() + FOLD_WITHIN_S
+        while behind := [number for number in followed if not self._has_passed(number, dues[number].end)]:
+            if time.monotonic() > until:
+                raise Unreachable(
+                    f"no worker folds partition {behind[0]}, whose log ends with an erasure; check in `reelstream "
+                    "status` that a worker is running"
+                )
+            time.sleep(0.1)
+        topics.delete_before(self._settings.kafka, topic, {partition: each.end for partition, each in dues.items()})
+
+    def _has_passed(self, partition: int, offset: int) -> bool:
+        """Tell whether a record at an offset or after it is the last one folded."""
+        tail = ShardLogs(self._live.profiles).position(partition).tail
+        return tail is not None and tail.offset >= offset
+
+    def _delete_rows(self, userids: list[int]) -> None:
+        """Delete feature rows and evicted profiles of users who have not come back."""
+        profiles = self._live.profiles
+        known = profiles.read_users(userids)
+        gone = [userid for userid in userids if userid not in known]
+        Features(self._settings, self._live.generation).delete_users(gone)
+        if profiles.evicted is not None:
+            profiles.evicted.erase(gone)
