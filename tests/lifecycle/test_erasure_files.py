@@ -1,0 +1,213 @@
+"""Files of the archive and of saved states without erased users, from which the same state follows."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import settings as of_hypothesis
+from hypothesis import strategies as st
+
+from features import Catalogue, Erasure, Event, EventError, Item, User, encode
+from lifecycle.erasure.due import Rules, due
+from lifecycle.erasure.records import rewrite, rewrite_former
+from lifecycle.forgotten.files import in_files
+from lifecycle.forgotten.mentions import Mentions
+from offline.data import generate, readers
+from offline.data.history import State
+from offline.state import state_snapshot
+from offline.state.archived_history import archive_history
+from offline.state.snapshot import Beginning, Shards
+from settings import Settings, load
+from stores import Logged, decode_event
+from stores.archive import history
+from stores.archive.archive import Archive
+from stores.kafka.log_check import LogIdentity
+
+ITEMS = {itemid: Item(itemid, f"item {itemid}", 1990 + itemid, (itemid,)) for itemid in (1, 2, 3)}
+RULES = Rules(ITEMS, 1, 1e10)
+USERS = (1, 2, 3)
+ALL = float("inf")
+
+EVENTS = st.builds(Event, st.sampled_from(USERS), st.sampled_from([*ITEMS, 9]), st.integers(1, 5), st.integers(0, 9))
+ERASURES = st.builds(Erasure, st.sampled_from(USERS))
+RECORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, ERASURES).map(encode), min_size=1, max_size=40)
+
+
+def state_of(archive: Archive) -> tuple[object, list[str]]:
+    """The state that follows from the archive, and the reasons of its dead letters."""
+    state, dead = State(Catalogue(ITEMS, {})), []
+    for file in archive.files(0):
+        for record in archive.read(file):
+            try:
+                state.take(decode_event(record, ITEMS, 1, RULES.max_future_s))
+            except EventError as error:
+                dead.append(str(error))
+    return (state.profiles, state.seen, state.counters), dead
+
+
+def archived(folder: Path, records: list[tuple[bytes, bytes]], per_file: int) -> Archive:
+    archive = Archive(folder)
+    logged = [Logged(0, offset, *record, (("name", b"value"),), 5.0) for offset, record in enumerate(records)]
+    with archive.locked():
+        for start in range(0, len(logged), per_file):
+            some = logged[start : start + per_file]
+            archive.append(0, start, start + len(some), some)
+    return archive
+
+
+@of_hypothesis(max_examples=60, deadline=None)
+@given(RECORDS, st.integers(1, 7), st.integers(0, 40))
+def test_from_an_archive_without_the_events_of_erased_users_the_same_state_follows(
+    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[bytes, bytes]], per_file: int, applied: int
+) -> None:
+    archive = archived(tmp_path_factory.mktemp("archive"), records, per_file)
+    before = state_of(archive)
+    found = due(archive, RULES, 0, applied, ALL)
+    with archive.locked():
+        rewrite(archive, 0, found, RULES)
+    assert state_of(archive) == before
+    left = [record for file in archive.files(0) for record in archive.read(file)]
+    assert [record.offset for record in left] == list(range(len(records)))
+    for userid, erased in found.offsets.items():
+        assert not any(record.key == str(userid).encode() for record in left if record.offset <= erased)
+    assert due(archive, RULES, 0, applied, ALL).offsets == {}
+
+
+@of_hypothesis(max_examples=30, deadline=None)
+@given(RECORDS, st.integers(1, 5), st.integers(0, 6))
+def test_a_rewriting_that_was_cut_off_after_some_files_is_completed_by_the_next(
+    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[bytes, bytes]], per_file: int, files: int
+) -> None:
+    archive = archived(tmp_path_factory.mktemp("archive"), records, per_file)
+    before = state_of(archive)
+
+    class Killed(Exception):
+        pass
+
+    class Dying(Archive):
+        left = files
+
+        def replace(self, *given: object) -> object:
+            if not self.left:
+                raise Killed
+            self.left -= 1
+            return super().replace(*given)
+
+    dying = Dying(archive.folder)
+    try:
+        rewrite(dying, 0, due(archive, RULES, 0, len(records), ALL), RULES)
+    except Killed:
+        assert state_of(archive) == before
+        rewrite(archive, 0, due(archive, RULES, 0, len(records), ALL), RULES)
+    assert state_of(archive) == before
+    assert due(archive, RULES, 0, len(records), ALL).offsets == {}
+
+
+def test_an_erasure_waits_for_its_time_and_until_it_is_folded(tmp_path: Path) -> None:
+    archive = archived(tmp_path, [encode(Event(1, 1, 5, 1)), encode(Erasure(1)), encode(Erasure(2))], 10)
+    assert due(archive, RULES, 0, 1, ALL).offsets == {1: 1}
+    assert due(archive, RULES, 0, 2, before_s=4.0).offsets == {}
+    assert due(archive, RULES, 0, 0, ALL).left == 2
+
+
+def test_of_a_file_that_was_replaced_and_not_deleted_the_newer_is_read(tmp_path: Path) -> None:
+    archive = archived(tmp_path, [encode(Event(1, 1, 5, 1)), encode(Event(2, 1, 5, 1))], 10)
+    (file,) = archive.files(0)
+    kept = archive.path(file).read_bytes()
+    written = archive.replace(file, archive.read(file)[1:])
+    archive.path(file).write_bytes(kept)
+    os.utime(archive.path(file), (1, 1))
+    assert archive.files(0) == [written]
+    archive.path(file).unlink()
+    assert archive.read(file) == archive.read(written)
+
+
+def test_records_of_a_log_that_was_given_up_lose_the_user_whenever_they_came(tmp_path: Path) -> None:
+    archive = Archive(tmp_path)
+    former = archived(tmp_path / "former" / "one", [encode(Event(1, 1, 5, 1)), encode(Event(2, 1, 5, 1))], 10)
+    assert rewrite_former(archive, {1}) == 1
+    (file,) = former.files(0)
+    assert [record.key for record in former.read(file)] == [None, b"2"]
+
+
+@pytest.fixture
+def generated(tmp_path: Path) -> Settings:
+    settings = load(state_dir=tmp_path / "state", data={"folder": str(tmp_path / "data")})
+    generate.make(settings.data_folder, users=12, items=60, events=300, seed=1)
+    return settings
+
+
+def test_a_history_without_users_keeps_the_others_and_the_hash_of_its_data(generated: Settings) -> None:
+    ratings = readers.load(generated)
+    data_hash = readers.data_hash(ratings)
+    archive_history(generated, ratings, data_hash)
+    archive = Archive(generated.archive_folder)
+    with archive.locked():
+        assert history.without_users(archive, {3, 5, 999}) == 2
+        assert history.without_users(archive, {3}) == 0
+    left = readers.load(generated)
+    stays = ~np.isin(ratings.userid, [3, 5])
+    assert np.array_equal(left.userid, ratings.userid[stays]) and np.array_equal(left.ts, ratings.ts[stays])
+    assert left.catalogue.users.keys() == ratings.catalogue.users.keys() - {3, 5}
+    assert left.catalogue.items == ratings.catalogue.items
+    assert readers.data_hash(left) == data_hash
+    assert json.loads((generated.archive_folder / "manifest.json").read_text())["history"]["erased"] == 2
+
+
+def test_the_history_of_other_data_is_not_read_in_place_of_the_data_folder(generated: Settings, tmp_path: Path) -> None:
+    ratings = readers.load(generated)
+    archive_history(generated, ratings, readers.data_hash(ratings))
+    archive = Archive(generated.archive_folder)
+    with archive.locked():
+        history.without_users(archive, {3})
+    other = load(state_dir=generated.state, data={"folder": str(tmp_path / "other")})
+    generate.make(other.data_folder, users=12, items=60, events=300, seed=2)
+    assert 3 in readers.load(other).catalogue.users
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_new_history_that_was_not_put_in_place_is_read_where_it_is(generated: Settings, half: bool) -> None:
+    ratings = readers.load(generated)
+    archive_history(generated, ratings, readers.data_hash(ratings))
+    archive = Archive(generated.archive_folder)
+    folder, coming = archive.folder / history.HISTORY, archive.folder / history.COMING
+    former = {path.name: path.read_bytes() for path in folder.iterdir()}
+    with archive.locked():
+        history.without_users(archive, {3})
+    coming.mkdir()
+    for number, (name, content) in enumerate(sorted(former.items())):
+        if half and number == 0:
+            continue
+        (folder / name).replace(coming / name)
+        (folder / name).write_bytes(content)
+    assert 3 not in readers.load(generated).catalogue.users
+    with archive.locked():
+        history.settle(archive)
+    assert not coming.exists()
+    assert 3 not in readers.load(generated).catalogue.users
+
+
+def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: Path) -> None:
+    settings = load(state_dir=tmp_path)
+    catalogue = Catalogue(ITEMS, {1: User(1), 2: User(2)})
+    events = [Event(1, 1, 5, 100), Event(2, 1, 4, 50), Event(1, 2, 3, 60), Event(2, 3, 5, 70)]
+
+    def saved(kept: list[Event]) -> Beginning:
+        shards = Shards(catalogue, 1)
+        for event in kept:
+            shards.states[0].step(event)
+        return Beginning(shards, Shards(catalogue, 1), {0: 7}, [{"reason": 2}])
+
+    name = state_snapshot.save(settings, saved(events), "hash", LogIdentity("cluster", "topic"))
+    assert state_snapshot.rewrite_without(settings, name, catalogue, {1, 9})
+    assert not state_snapshot.rewrite_without(settings, name, catalogue, {1})
+    found = state_snapshot.read(settings, name, Shards(catalogue, 1))
+    expected = saved([event for event in events if event.userid != 1]).shards.states[0]
+    assert (found.shards.states[0].profiles, found.shards.states[0].counters) == (expected.profiles, expected.counters)
+    assert (found.next_offsets, found.dead) == ({0: 7}, [{"reason": 2}])
+    assert list(in_files(settings, Mentions(1))) == []
