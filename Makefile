@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults soak trimming audit down lock clean
+.PHONY: help setup demo test faults erasing soak trimming audit down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -28,6 +28,7 @@ help:
 	@echo "make demo    train, publish, replay and recommend; downloads MovieLens-1M unless ML1M_DIR=folder is given"
 	@echo "make test    style, types, imports between packages, security, tests"
 	@echo "make faults  a replay and verification for each of many faults; JSON=file writes the figures"
+	@echo "make erasing users erased during a replay: differences, counters, and what is left of them; JSON=file"
 	@echo "make soak    500 events/s and 20 requests/s for MINUTES=60: memory growth, failures, error lines; JSON=file"
 	@echo "make trimming  MINUTES=15 of archiving and trimming under load: differences, Kafka's disk use; JSON=file"
 	@echo "make audit   known vulnerabilities of the dependencies; needs the network"
@@ -68,6 +69,9 @@ test: setup
 
 faults: setup
 	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))
+
+erasing: setup
+	$(BIN)/python -W ignore -m tests.faults.erasing $(if $(JSON),--json $(JSON))
 
 soak: setup
 	$(BIN)/python -W ignore -m tests.faults.soak $(if $(MINUTES),--minutes $(MINUTES)) $(if $(JSON),--json $(JSON))

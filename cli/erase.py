@@ -30,6 +30,6 @@ def erase(
         f"{swept.seconds:.0f} s; {swept.waiting:,} later erasures wait for their time"
     )
     report(json, asdict(swept), words)
-    if not json:
-        for path in swept.left:
-            out.print(f"{path} still has ratings of erased users, and is not read any more: delete it", soft_wrap=True)
+    if swept.left and not json:
+        words = f"{swept.left} still has ratings of erased users, and is not read any more: delete this folder"
+        out.print(words, soft_wrap=True)

@@ -26,17 +26,17 @@ def rewrite(archive: Archive, userids: Collection[int]) -> int:
     return without_users(archive, userids)
 
 
-def rewrite_data_folder(settings: Settings, userids: Collection[int]) -> list[str]:
+def rewrite_data_folder(settings: Settings, userids: Collection[int]) -> Path | None:
     """Leave users out of the ratings that `reelstream data` has put into the state folder.
 
     A folder elsewhere is its owner's, and stays as it is; it is not read any more.
 
     Returns:
-        The files elsewhere that still have some of the users.
+        The folder, where it is elsewhere and still has some of the users.
     """
     folder = settings.data_folder
     pattern = re.compile(rb"(?m)^(?:%s)::.*\n?" % b"|".join(str(userid).encode() for userid in sorted(userids)))
-    left = []
+    left = None
     for path in (folder / RATINGS, folder / USERS):
         content = path.read_bytes() if path.is_file() else b""
         if not userids or pattern.search(content) is None:
@@ -44,7 +44,7 @@ def rewrite_data_folder(settings: Settings, userids: Collection[int]) -> list[st
         if settings.state in folder.parents:
             _write(path, pattern.sub(b"", content))
         else:
-            left.append(str(path))
+            left = folder
     return left
 
 

@@ -47,7 +47,7 @@ class Swept:
         inputs: messages of the feature log, deleted.
         waiting: erasures whose time has not come, or which are not folded yet.
         offsets: by partition, of the last erasure that is completed.
-        left: files elsewhere that still hold ratings of these users, and are not read any more.
+        left: the data folder, where it is elsewhere and still holds ratings of these users; it is not read any more.
         seconds: that it took.
     """
 
@@ -57,7 +57,7 @@ class Swept:
     inputs: int = 0
     waiting: int = 0
     offsets: dict[int, int] = field(default_factory=dict)
-    left: list[str] = field(default_factory=list)
+    left: str | None = None
     seconds: float = 0.0
 
 
@@ -121,7 +121,7 @@ class _Sweep:
         with archive.locked():
             replaced = sum(records.rewrite(archive, partition, each, rules) for partition, each in dues.items())
         offsets = {partition: each.end - 1 for partition, each in dues.items()}
-        return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, left)
+        return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, str(left) if left else None)
 
     def _archive_log(self) -> None:
         archiver = Archiver(self._settings)
