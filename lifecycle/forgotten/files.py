@@ -89,7 +89,7 @@ def _in_arrays(path: Path, mentions: Mentions) -> int:
     """The values of arrays of users that are the user."""
     loaded = np.load(path, allow_pickle=False)
     arrays = {path.stem: loaded} if path.suffix == ".npy" else {name: loaded[name] for name in loaded.files}
-    return sum(int(np.sum(values == mentions.userid)) for name, values in arrays.items() if "user" in name)
+    return sum(int(np.sum(values == mentions.userid)) for name, values in arrays.items() if "userid" in name)
 
 
 READERS = {
