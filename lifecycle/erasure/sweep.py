@@ -167,7 +167,7 @@ class _Sweep:
         ]
         if followed:
             send = Sender(self._settings.kafka, FOLD_WITHIN_S)
-            if send(topic, [Record(None, None, [(GONE, b"")], partition) for partition in followed]):
+            if send(topic, [Record(None, b"", [(GONE, b"")], partition) for partition in followed]):
                 raise Unreachable(f"Kafka refuses a record of {topic}; see `reelstream doctor`")
         until = time.monotonic() + FOLD_WITHIN_S
         while behind := [number for number in followed if not self._has_passed(number, dues[number].end)]:

@@ -58,7 +58,7 @@ def reason_if_gone(record: Logged) -> str | None:
     >>> reason_if_gone(gone(Logged(0, 5, b"7", b"{}"))), reason_if_gone(Logged(0, 5, None, None))
     ('', None)
     """
-    if record.key is not None or record.value is not None:
+    if record.key or record.value:
         return None
     reasons = (value for name, value in record.headers if name == GONE and value is not None)
     return next((reason.decode(errors="replace") for reason in reasons), None)
