@@ -279,7 +279,8 @@ class ItemIndex:
             Unreachable: if Elasticsearch does not answer.
         """
         with self._reachable():
-            answer = self._client.count(index=f"{self._settings.alias}-*", query={"term": {field: value}})
+            patient = self._client.options(request_timeout=60)
+            answer = patient.count(index=f"{self._settings.alias}-*", query={"term": {field: value}})
         return int(answer["count"])
 
     def delete(self, index: str) -> None:
