@@ -27,6 +27,7 @@ from stores import Logged, decode_event
 from stores.archive import history
 from stores.archive.archive import Archive
 from stores.kafka.log_check import LogIdentity
+from stores.redis.packing import pack_counter, pack_profile
 
 ITEMS = {itemid: Item(itemid, f"item {itemid}", 1990 + itemid, (itemid,)) for itemid in (1, 2, 3)}
 RULES = Rules(ITEMS, 1, 1e10)
@@ -192,6 +193,16 @@ def test_a_new_history_that_was_not_put_in_place_is_read_where_it_is(generated: 
     assert 3 not in readers.load(generated).catalogue.users
 
 
+def write_snapshot(settings: Settings, state: Beginning) -> str:
+    """Save a state of one shard that no Redis holds; its name."""
+    now, folder = state_snapshot._begin(settings)
+    of_shard = state.shards.states[0]
+    users = {userid: (pack_profile(held), of_shard.seen[userid]) for userid, held in of_shard.profiles.items()}
+    counters = {itemid: pack_counter(counter) for itemid, counter in of_shard.counters.items()}
+    file = state_snapshot._write_shard(folder, 0, users, counters, state.dead[0], state.next_offsets[0])
+    return state_snapshot._complete(folder, now, "hash", LogIdentity("cluster", "topic"), [file])
+
+
 def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: Path) -> None:
     settings = load(state_dir=tmp_path)
     catalogue = Catalogue(ITEMS, {1: User(1), 2: User(2)})
@@ -203,7 +214,7 @@ def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: P
             shards.states[0].step(event)
         return Beginning(shards, Shards(catalogue, 1), {0: 7}, [{"reason": 2}])
 
-    name = state_snapshot.save(settings, saved(events), "hash", LogIdentity("cluster", "topic"))
+    name = write_snapshot(settings, saved(events))
     assert state_snapshot.rewrite_without(settings, name, catalogue, {1, 9})
     assert not state_snapshot.rewrite_without(settings, name, catalogue, {1})
     found = state_snapshot.read(settings, name, Shards(catalogue, 1))
