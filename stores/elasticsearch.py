@@ -174,6 +174,36 @@ class ItemIndex:
             }
             for item in items
         )
+        self._write(index, actions)
+
+    def weigh(self, index: str, prior: Mapping[int, float]) -> int:
+        """Give the items of an index other weights, which searches find all at once; how many had another one.
+
+        Args:
+            index: its name.
+            prior: weight of each item among those of the same terms, above 0; other items keep theirs.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+            StoreError: if it refuses an item.
+        """
+        others = {
+            document.id: prior[document.itemid]
+            for document in self.documents(index)
+            if document.itemid in prior and not _is_weight(document.fields["prior"], prior[document.itemid])
+        }
+        if others:
+            self._write(
+                index,
+                (
+                    {"_op_type": "update", "_index": index, "_id": name, "doc": {"prior": weight}}
+                    for name, weight in others.items()
+                ),
+            )
+        return len(others)
+
+    def _write(self, index: str, actions: Iterator[dict[str, Any]]) -> None:
+        """Write documents of an index, slowly, and make all of them searchable at once."""
         with self._reachable():
             patient = self._client.options(request_timeout=60)
             try:
@@ -311,3 +341,8 @@ class ItemIndex:
             raise Unreachable(
                 f"Elasticsearch at {self._settings.url} does not answer ({error}); see `reelstream status`"
             ) from error
+
+
+def _is_weight(held: Any, weight: float) -> bool:
+    """Tell whether a document holds a weight, which Elasticsearch has in 32 bits."""
+    return held is not None and np.float32(held) == np.float32(weight)

@@ -9,12 +9,14 @@ from pathlib import Path
 from offline.data import readers
 from offline.data.readers import RATINGS, USERS, Ratings
 from offline.data.split import split
+from offline.data.term_prior import term_prior
 from offline.state import state_snapshot
 from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import StateStores
 from stores.archive.archive import Archive
 from stores.archive.history import without_users
+from stores.elasticsearch import ItemIndex
 
 
 def rewrite(archive: Archive, userids: Collection[int]) -> int:
@@ -76,6 +78,20 @@ def rewrite_state(settings: Settings, ratings: Ratings, generations: Collection[
         for shard in range(len(beginning.archive.states)):
             published.set_others(shard, beginning.archive.others(shard))
         published.set_snapshot(snapshot.model_copy(update={"events": len(places), "users": profiled}))
+
+
+def rewrite_weights(settings: Settings, ratings: Ratings) -> int:
+    """Weigh the items in the indices of all runs by the likes of the history that is left; how many had other weights.
+
+    Raises:
+        StoreError: if Elasticsearch does not answer.
+    """
+    index = ItemIndex(settings.elasticsearch)
+    try:
+        prior = term_prior(ratings, split(ratings, settings.data).offline)
+        return sum(index.weigh(name, prior) for name in index.indices())
+    finally:
+        index.close()
 
 
 def rewrite_snapshots(settings: Settings, ratings: Ratings, userids: Collection[int]) -> int:

@@ -112,6 +112,7 @@ class _Sweep:
         left = history.rewrite_data_folder(settings, userids)
         ratings = history.load(settings)
         history.rewrite_state(settings, ratings, [self._live.generation])
+        history.rewrite_weights(settings, ratings)
         history.rewrite_snapshots(settings, ratings, userids)
         self._progress("rewriting dead letters", 0.7)
         letters = topics.rewrite_letters(settings.kafka, userids)
