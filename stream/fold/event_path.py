@@ -281,7 +281,9 @@ class Fold:
             state = transaction.state
             readable, unreadable = batch.quarantine(state, self.items)
             if unreadable:
-                message = f"{unreadable[0][1]}, so that its events are dead letters"
+                record, reason = unreadable[0]
+                key = (record.key or b"").decode("latin-1")
+                message = f"{reason}, so that its events are dead letters, the first one of user {key}"
                 self._stores.troubles.report(STORED_VALUES, message, len(unreadable))
             complete, missing = readable.to_first_missing(state.applied, self._read_runs)
             if missing is not None:

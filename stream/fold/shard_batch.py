@@ -23,6 +23,9 @@ Erased = tuple[Logged, Erasure]
 Dead = tuple[Logged, str]
 """A record that cannot be folded, and the reason."""
 
+PROFILE_UNREADABLE = "the stored profile of the user cannot be read"
+"""Reason of a dead letter. It does not name the user, whom the letter's key does: reasons are counted and shown."""
+
 ReadRuns = Callable[[int, int, int], Sequence[Run]]
 """Takes a partition, an offset and a later one; gives what the log accounts for between them."""
 
@@ -145,7 +148,7 @@ class ShardBatch:
         dead: list[Dead] = []
         for record, event in self.valid:
             if event.userid in users:
-                dead.append((record, f"the stored profile of user {event.userid} cannot be read"))
+                dead.append((record, PROFILE_UNREADABLE))
             elif event.itemid in state.unreadable_items:
                 dead.append((record, f"the stored counters of item {event.itemid} in {state.tag} cannot be read"))
             else:
