@@ -77,6 +77,7 @@ class ErasureSettings(Section):
         description="days after an erasure from which on `reelstream erase` deletes the user's events, dead letters "
         "and ratings of the offline history",
     )
+    daily: bool = Field(True, description="have the archiver do so once a day")
 
 
 class DriftSettings(Section):

@@ -148,6 +148,11 @@ class Settings(BaseSettings):
         return self.state / "restoring.json"
 
     @property
+    def erasure_mark(self) -> Path:
+        """The file whose time says when `reelstream erase` was last done."""
+        return self.state / "erased"
+
+    @property
     def archiver_status(self) -> Path:
         """The file in which the running archiver says how it is."""
         return self.state / "archiver.json"

@@ -79,6 +79,7 @@ def sweep(settings: Settings, *, now: bool, progress: Progress) -> Swept:
     before_s = math.inf if now else time.time() - settings.erasure.within_days * DAY_S
     with lock(settings, "erase", progress):
         swept = _Sweep(settings, progress)(before_s)
+    settings.erasure_mark.touch()
     return Swept(**{**vars(swept), "seconds": round(time.monotonic() - began, 1)})
 
 

@@ -10,6 +10,7 @@ from settings import Settings, load, logs
 from stores import StoreError, Unreachable
 from stores.archive.trim import WAITING_FOR_DROP, trim
 from stream.archive.archiver import Archiver
+from stream.archive.daily import Daily
 from stream.archive.status import StatusFile
 
 log = logging.getLogger("reelstream.archive")
@@ -29,13 +30,14 @@ def main() -> None:
 
 
 def follow(settings: Settings, stopping: threading.Event) -> None:
-    """Archive the log as it grows; whatever is in the way is reported, and tried again.
+    """Archive the log as it grows, and have users erased daily; whatever is in the way is reported, and tried again.
 
     Args:
         settings: all settings.
         stopping: ends it once the file at work is written.
     """
     status, archiver = StatusFile(settings.archiver_status), Archiver(settings, stopping.is_set)
+    daily = Daily(settings.erasure_mark) if settings.erasure.daily else None
     before = ""
     while not stopping.is_set():
         waits_for = stopped = ""
@@ -54,7 +56,11 @@ def follow(settings: Settings, stopping: threading.Event) -> None:
             log.error("%s", why)
         before = why
         status.write(waits_for=waits_for, stopped=stopped)
+        if daily is not None:
+            daily.look()
         stopping.wait(LOOK_EVERY_S)
+    if daily is not None:
+        daily.stop()
     archiver.close()
 
 
