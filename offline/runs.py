@@ -49,6 +49,8 @@ class Manifest(Format):
     Attributes:
         run: its id, UTC time and a short hash.
         data_hash: SHA-256 over the three files of ratings.
+        erased_to: by id of the log's topic and by partition, the offset of the last erasure that was completed before
+            the ratings were read: those of its user, and of all erased before, were not among them.
         train: the settings of training.
         input_schema: `schema` in the file.
         metrics: by part of the data or stage.
@@ -69,6 +71,7 @@ class Manifest(Format):
     seconds: dict[str, float]
     peak_memory_mb: float
     files: dict[str, str]
+    erased_to: dict[str, dict[int, int]] = {}
 
     @property
     def quality(self) -> float:

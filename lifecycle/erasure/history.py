@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from offline.data import readers
@@ -19,13 +19,13 @@ from stores.archive.history import without_users
 from stores.elasticsearch import ItemIndex
 
 
-def rewrite(archive: Archive, userids: Collection[int]) -> int:
-    """Leave users out of the history in the archive; how many it had.
+def rewrite(archive: Archive, userids: Collection[int], erased_to: Mapping[int, int]) -> int:
+    """Leave users out of the history in the archive; how many it had. `erased_to` as in `without_users`.
 
     Raises:
         ArchiveError: if it is damaged.
     """
-    return without_users(archive, userids)
+    return without_users(archive, userids, erased_to)
 
 
 def rewrite_data_folder(settings: Settings, userids: Collection[int]) -> Path | None:

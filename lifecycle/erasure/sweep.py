@@ -106,9 +106,10 @@ class _Sweep:
         self._progress("trimming the log", 0.2)
         self._trim(dues)
         self._progress("rewriting the history", 0.4)
+        offsets = {partition: each.end - 1 for partition, each in dues.items()}
         with archive.locked():
             settle(archive)
-            history.rewrite(archive, userids)
+            history.rewrite(archive, userids, offsets)
             former = records.rewrite_former(archive, userids)
         left = history.rewrite_data_folder(settings, userids)
         ratings = history.load(settings)
@@ -122,7 +123,6 @@ class _Sweep:
         self._progress("rewriting the archive", 0.8)
         with archive.locked():
             replaced = sum(records.rewrite(archive, partition, each, rules) for partition, each in dues.items())
-        offsets = {partition: each.end - 1 for partition, each in dues.items()}
         return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, str(left) if left else None)
 
     def _archive_log(self) -> None:

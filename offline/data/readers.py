@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +42,7 @@ class Ratings:
         userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
         catalogue: items and users by id.
         recorded_hash: SHA-256 of the data set, where they were read from the archive; else empty.
+        erased_to: by id of the log's topic and by partition, the offset of the last erasure whose user they lack.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Ratings:
     ts: Ints
     catalogue: Catalogue
     recorded_hash: str = ""
+    erased_to: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.userid)
@@ -96,7 +99,7 @@ def _archived(settings: Settings) -> Ratings | None:
     if history is None:
         return None
     columns = history.userid, history.itemid, history.rating, history.ts
-    return Ratings(archive.folder, *columns, history.catalogue, history.data_hash)
+    return Ratings(archive.folder, *columns, history.catalogue, history.data_hash, history.erased_to)
 
 
 def _without_erased(settings: Settings) -> Ratings | None:

@@ -83,7 +83,9 @@ class Training:
         self._workers = parallel.Workers(threads)
         self._itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
         self._size = int(self._itemids[-1]) + 1
-        training = f"{CHECKPOINTS} {self._data_hash} {settings.train.model_dump_json()}"
+        # Without users who were erased since, the ratings are others, though of the same data set.
+        erased = f" {len(self._ratings)}" if self._ratings.erased_to else ""
+        training = f"{CHECKPOINTS} {self._data_hash} {settings.train.model_dump_json()}{erased}"
         key = hashlib.sha256(training.encode()).hexdigest()[:16]
         self._checkpoints = settings.state / "checkpoints" / key
 
@@ -262,6 +264,7 @@ class Training:
             seconds=self._seconds,
             peak_memory_mb=round(max(self._workers.peak_mb, parallel.memory_mb("self", "VmHWM")), 1),
             files=files,
+            erased_to={topic: dict(offsets) for topic, offsets in self._ratings.erased_to.items()},
         )
 
 

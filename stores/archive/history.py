@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from features import GENRES, Catalogue, Item, User
 from stores.archive import durable
 from stores.archive.archive import Archive
-from stores.archive.manifest import HistoryManifest, Manifest
+from stores.archive.manifest import ErasedTo, HistoryManifest, Manifest
 from stores.archive.record_file import VERSION_KEY, damaged
 from stores.errors import ArchiveError
 
@@ -45,6 +45,7 @@ class OfflineHistory:
         userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
         catalogue: items and users by id.
         data_hash: SHA-256 of the data set that they were read from.
+        erased_to: as in the manifest.
     """
 
     userid: Ints
@@ -53,6 +54,7 @@ class OfflineHistory:
     ts: Ints
     catalogue: Catalogue
     data_hash: str
+    erased_to: ErasedTo = field(default_factory=dict)
 
 
 def write_history(archive: Archive, history: OfflineHistory) -> bool:
@@ -110,13 +112,19 @@ def read_history(archive: Archive) -> OfflineHistory | None:
         ),
         (User(**row) for row in users.to_pylist()),
     )
-    return OfflineHistory(userid, itemid, rating, ts, catalogue, manifest.history.data_hash)
+    entry = manifest.history
+    return OfflineHistory(userid, itemid, rating, ts, catalogue, entry.data_hash, entry.erased_to)
 
 
-def without_users(archive: Archive, userids: Collection[int]) -> int:
+def without_users(archive: Archive, userids: Collection[int], erased_to: Mapping[int, int]) -> int:
     """Write the history again without users who are erased; how many of them it had. Only for who holds the lock.
 
     The hash of the data set stays, as it says which one the state began with.
+
+    Args:
+        archive: the archive.
+        userids: the users.
+        erased_to: by partition of the log, the offset of the last of their erasures.
 
     Raises:
         ArchiveError: if it is damaged.
@@ -125,7 +133,9 @@ def without_users(archive: Archive, userids: Collection[int]) -> int:
     if manifest is None or manifest.history is None or history is None:
         return 0
     known = [userid for userid in userids if userid in history.catalogue.users]
+    entry = manifest.history.model_copy(update={"erased_to": _later(manifest, erased_to)})
     if not known:
+        archive.write_manifest(manifest.model_copy(update={"history": entry}))
         return 0
     left = ~np.isin(history.userid, known)
     userid, itemid, rating, ts = (
@@ -135,7 +145,7 @@ def without_users(archive: Archive, userids: Collection[int]) -> int:
     catalogue = Catalogue(history.catalogue.items, users)
     rest = OfflineHistory(userid, itemid, rating, ts, catalogue, history.data_hash)
     contents = _pack(rest)
-    entry = manifest.history.model_copy(
+    entry = entry.model_copy(
         update={
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
             "events": len(rest.userid),
@@ -145,6 +155,15 @@ def without_users(archive: Archive, userids: Collection[int]) -> int:
     )
     _replace(archive, manifest.model_copy(update={"history": entry}), contents)
     return len(known)
+
+
+def _later(manifest: Manifest, erased_to: Mapping[int, int]) -> ErasedTo:
+    """The positions in a manifest, those of its log no earlier than these."""
+    assert manifest.history is not None
+    topic, known = manifest.topic or "", manifest.history.erased_to
+    of_log = known.get(topic, {})
+    later = {partition: max(offset, of_log.get(partition, -1)) for partition, offset in erased_to.items()}
+    return {**known, topic: {**of_log, **later}}
 
 
 def _replace(archive: Archive, manifest: Manifest, contents: Mapping[str, bytes]) -> None:

@@ -13,6 +13,9 @@ from stores.kafka.log_check import LogIdentity
 
 MANIFEST = "manifest.json"
 
+ErasedTo = dict[str, dict[int, int]]
+"""By id of the log's topic and by partition, the offset of an erasure."""
+
 
 class HistoryManifest(BaseModel):
     """The offline history in an archive.
@@ -22,6 +25,8 @@ class HistoryManifest(BaseModel):
         sha256: of each file, by its name.
         events, users, items: how many it has.
         erased: users who were erased, whom the data set has and the history has not.
+        erased_to: by id of the log's topic and by partition, the offset of the last erasure after which the history
+            was written without its user.
     """
 
     data_hash: str
@@ -30,6 +35,7 @@ class HistoryManifest(BaseModel):
     users: int
     items: int
     erased: int = 0
+    erased_to: ErasedTo = {}
 
 
 class Manifest(BaseModel):

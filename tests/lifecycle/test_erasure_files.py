@@ -149,8 +149,8 @@ def test_a_history_without_users_keeps_the_others_and_the_hash_of_its_data(gener
     archive_history(generated, ratings, data_hash)
     archive = Archive(generated.archive_folder)
     with archive.locked():
-        assert history.without_users(archive, {3, 5, 999}) == 2
-        assert history.without_users(archive, {3}) == 0
+        assert history.without_users(archive, {3, 5, 999}, {0: 7}) == 2
+        assert history.without_users(archive, {3}, {0: 4, 1: 9}) == 0
     left = readers.load(generated)
     stays = ~np.isin(ratings.userid, [3, 5])
     assert np.array_equal(left.userid, ratings.userid[stays]) and np.array_equal(left.ts, ratings.ts[stays])
@@ -158,6 +158,7 @@ def test_a_history_without_users_keeps_the_others_and_the_hash_of_its_data(gener
     assert left.catalogue.items == ratings.catalogue.items
     assert readers.data_hash(left) == data_hash
     assert json.loads((generated.archive_folder / "manifest.json").read_text())["history"]["erased"] == 2
+    assert left.erased_to == {"": {0: 7, 1: 9}}, "what was erased stays erased"
 
 
 def test_the_history_of_other_data_is_not_read_in_place_of_the_data_folder(generated: Settings, tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_the_history_of_other_data_is_not_read_in_place_of_the_data_folder(gener
     archive_history(generated, ratings, readers.data_hash(ratings))
     archive = Archive(generated.archive_folder)
     with archive.locked():
-        history.without_users(archive, {3})
+        history.without_users(archive, {3}, {0: 7})
     other = load(state_dir=generated.state, data={"folder": str(tmp_path / "other")})
     generate.make(other.data_folder, users=12, items=60, events=300, seed=2)
     assert 3 in readers.load(other).catalogue.users
@@ -179,7 +180,7 @@ def test_a_new_history_that_was_not_put_in_place_is_read_where_it_is(generated: 
     folder, coming = archive.folder / history.HISTORY, archive.folder / history.COMING
     former = {path.name: path.read_bytes() for path in folder.iterdir()}
     with archive.locked():
-        history.without_users(archive, {3})
+        history.without_users(archive, {3}, {0: 7})
     coming.mkdir()
     for number, (name, content) in enumerate(sorted(former.items())):
         if half and number == 0:
