@@ -28,6 +28,9 @@ from stores.kafka.log_check import LogIdentity
 from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_first_counter, unpack_profile
 
 MANIFEST = "manifest.json"
+COMING = "coming-"
+"""Begins the names of files that take the place of others once the manifest names their hash."""
+
 BATCH = 500
 GO_BACK = "go back to the release that wrote it, or start over with `reelstream publish --reset`"
 
@@ -132,9 +135,10 @@ def _write_shard(
     counters: Mapping[int, bytes],
     dead: Mapping[str, int],
     next_offset: int,
+    beginning: str = "",
 ) -> ShardFile:
     packed: bytes = msgpack.packb({"users": users, "counters": counters, "dead": dead})
-    _path(folder, shard).write_bytes(packed)
+    durable.write(_path(folder, shard, beginning), packed)
     sha256 = hashlib.sha256(packed).hexdigest()
     return ShardFile(sha256=sha256, users=len(users), items=len(counters), next_offset=next_offset)
 
@@ -165,9 +169,9 @@ def read(settings: Settings, name: str, archive: Shards) -> Beginning:
     shards = Shards(archive.catalogue, len(manifest.shards))
     dead: list[dict[str, int]] = []
     for shard, file in enumerate(manifest.shards):
-        path = _path(folder, shard)
-        packed = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(packed).hexdigest() != file.sha256:
+        packed = _content(folder, shard, file)
+        if packed is None:
+            path = _path(folder, shard)
             raise DataError(f"{path.name} of snapshot {name} of the state is missing or damaged; {_restore(folder)}")
         content = msgpack.unpackb(packed, strict_map_key=False)
         state = shards.states[shard]
@@ -189,6 +193,7 @@ def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids
         DataError: if the snapshot is missing, damaged or of another version.
     """
     manifest, folder = _manifest(settings, name), settings.state / "snapshots" / name
+    _settle(folder, manifest)
     beginning = read(settings, name, Shards(catalogue, len(manifest.shards)))
     if not any(state.profiles.keys() & {*userids} for state in beginning.shards.states):
         return False
@@ -199,10 +204,33 @@ def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids
         users = {userid: (pack_profile(profile), state.seen[userid]) for userid, profile in state.profiles.items()}
         counters = {itemid: pack_counter(counter) for itemid, counter in state.counters.items()}
         dead, next_offset = dict(beginning.dead[shard]), beginning.next_offsets[shard]
-        files.append(_write_shard(folder, shard, users, counters, dead, next_offset))
+        files.append(_write_shard(folder, shard, users, counters, dead, next_offset, COMING))
     changed = manifest.model_copy(update={"profiles_version": PROFILES_VERSION, "shards": files})
-    (folder / MANIFEST).write_text(changed.model_dump_json(indent=1))
+    durable.write(folder / MANIFEST, changed.model_dump_json(indent=1).encode())
+    _settle(folder, changed)
     return True
+
+
+def _settle(folder: Path, manifest: StateSnapshot) -> None:
+    """Put files in their place that are those of the manifest, and delete others that were to take it."""
+    for shard, file in enumerate(manifest.shards):
+        coming = _path(folder, shard, COMING)
+        if not coming.is_file():
+            continue
+        if hashlib.sha256(coming.read_bytes()).hexdigest() == file.sha256:
+            coming.replace(_path(folder, shard))
+        else:
+            coming.unlink()
+    durable.sync_folder(folder)
+
+
+def _content(folder: Path, shard: int, file: ShardFile) -> bytes | None:
+    """The content of a shard's file; None where no file is that of the manifest."""
+    for path in (_path(folder, shard), _path(folder, shard, COMING)):
+        packed = path.read_bytes() if path.is_file() else b""
+        if hashlib.sha256(packed).hexdigest() == file.sha256:
+            return packed
+    return None
 
 
 def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:
@@ -253,5 +281,5 @@ def _restore(folder: Path) -> str:
     return f"restore {folder}, from which the log is folded, or start over with `reelstream publish --reset`"
 
 
-def _path(folder: Path, shard: int) -> Path:
-    return folder / f"shard-{shard}.msgpack"
+def _path(folder: Path, shard: int, beginning: str = "") -> Path:
+    return folder / f"{beginning}shard-{shard}.msgpack"

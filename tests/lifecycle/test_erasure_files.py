@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -202,6 +203,40 @@ def write_snapshot(settings: Settings, state: Beginning) -> str:
     counters = {itemid: pack_counter(counter) for itemid, counter in of_shard.counters.items()}
     file = state_snapshot._write_shard(folder, 0, users, counters, state.dead[0], state.next_offsets[0])
     return state_snapshot._complete(folder, now, "hash", LogIdentity("cluster", "topic"), [file])
+
+
+@pytest.mark.parametrize("writes", range(4))
+def test_a_saved_state_is_read_and_rewritten_again_wherever_its_rewriting_was_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
+) -> None:
+    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {1: User(1), 2: User(2)})
+    shards = Shards(catalogue, 1)
+    for event in (Event(1, 1, 5, 100), Event(2, 1, 4, 50)):
+        shards.states[0].step(event)
+    name = write_snapshot(settings, Beginning(shards, Shards(catalogue, 1), {0: 7}, [{}]))
+
+    class Killed(Exception):
+        pass
+
+    done = []
+
+    def dying(as_it_is: Callable[..., None]) -> Callable[..., None]:
+        def one_more(*given: object) -> None:
+            if len(done) == writes:
+                raise Killed
+            done.append(as_it_is(*given))
+
+        return one_more
+
+    with monkeypatch.context() as patch:
+        for owner, method in ((state_snapshot.durable, "write"), (state_snapshot, "_settle")):
+            patch.setattr(owner, method, dying(getattr(owner, method)))
+        with pytest.raises(Killed):
+            state_snapshot.rewrite_without(settings, name, catalogue, {1})
+    assert 2 in state_snapshot.read(settings, name, Shards(catalogue, 1)).shards.states[0].profiles
+    state_snapshot.rewrite_without(settings, name, catalogue, {1})
+    assert state_snapshot.read(settings, name, Shards(catalogue, 1)).shards.states[0].profiles.keys() == {2}
+    assert list(in_files(settings, Mentions(1))) == []
 
 
 def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: Path) -> None:
