@@ -202,13 +202,14 @@ def drift(
     from drift import Reference
     from features.columns import ItemTable
     from offline.data.arrivals import Before, expected
-    from offline.train.reference import read_scores
+    from offline.train.reference import read_scores, require_same_users
     from stream.drift.counting import plan_of
 
     with one_line(), bar("reading the history") as tell:
         settings = load()
         ratings = readers.load(settings)
         folder, parts, seed = runs.folder(settings), split(ratings, settings.data), settings.train.seed
+        require_same_users(folder, ratings)
         reference = Reference.from_json(loads((folder / runs.REFERENCE).read_text()))
         arrivals, (place, scores) = expected(ratings, parts, seed), read_scores(folder / runs.SCORED)
         before = Before(ratings, arrivals, arrivals)

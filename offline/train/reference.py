@@ -14,7 +14,7 @@ from drift.reference import Scores
 from drift.series import SCORES
 from features import LIKED
 from features.columns import ItemTable
-from offline import ranking_metrics
+from offline import ranking_metrics, runs
 from offline.data.arrivals import Arrivals, Before
 from offline.data.history import Floats
 from offline.data.readers import Ints, Ratings
@@ -101,6 +101,16 @@ def reference(ratings: Ratings, arrivals: Arrivals, before: Before, scored: Scor
     liked = ratings.rating[arrivals.place] >= LIKED
     scores = Scores(scored.values, scored.arrivals.block)
     return Reference.of(arrivals.block, rows, liked, scores, scored.quality(), seed)
+
+
+def require_same_users(run: Path, ratings: Ratings) -> None:
+    """Require that a run's places in the ratings are still those of the same events.
+
+    Raises:
+        RunError: if users were erased from them since.
+    """
+    if runs.manifest(run).erased_to != ratings.erased_to:
+        raise RunError(f"users were erased since run {run.name} was trained; train again to measure drift")
 
 
 def read_scores(path: Path) -> tuple[Ints, Scores]:

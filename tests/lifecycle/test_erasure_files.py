@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -13,16 +14,19 @@ from hypothesis import given
 from hypothesis import settings as of_hypothesis
 from hypothesis import strategies as st
 
-from features import Catalogue, Erasure, Event, EventError, Item, User, encode
+from features import DENSE_COLUMNS, Catalogue, Erasure, Event, EventError, Item, User, encode
 from lifecycle.erasure.due import Rules, due
 from lifecycle.erasure.records import rewrite, rewrite_former
 from lifecycle.forgotten.files import in_files
 from lifecycle.forgotten.mentions import Mentions
+from offline import runs
 from offline.data import generate, readers
 from offline.data.history import State
+from offline.errors import RunError
 from offline.state import state_snapshot
 from offline.state.archived_history import archive_history
 from offline.state.snapshot import Beginning, Shards
+from offline.train.reference import require_same_users
 from settings import Settings, load
 from stores import Logged, decode_event
 from stores.archive import history
@@ -160,6 +164,39 @@ def test_a_history_without_users_keeps_the_others_and_the_hash_of_its_data(gener
     assert readers.data_hash(left) == data_hash
     assert json.loads((generated.archive_folder / "manifest.json").read_text())["history"]["erased"] == 2
     assert left.erased_to == {"": {0: 7, 1: 9}}, "what was erased stays erased"
+
+
+def test_the_scores_of_a_run_are_not_taken_for_those_of_a_history_that_users_were_erased_from(
+    generated: Settings, tmp_path: Path
+) -> None:
+    ratings = readers.load(generated)
+    archive_history(generated, ratings, readers.data_hash(ratings))
+    archive = Archive(generated.archive_folder)
+    schema = runs.InputSchema(ids=[], dense=[*DENSE_COLUMNS], dim=3, history=10)
+    figures = {"metrics": {}, "seconds": {}, "peak_memory_mb": 0.0, "files": {}}
+
+    def write_manifest(erased_to: dict[str, dict[int, int]]) -> None:
+        manifest = runs.Manifest(
+            format=runs.FORMAT,
+            run="one",
+            created=datetime.now(UTC),
+            data_hash="a",
+            seed=0,
+            train={},
+            input_schema=schema,
+            erased_to=erased_to,
+            **figures,
+        )
+        (tmp_path / runs.MANIFEST).write_text(manifest.model_dump_json(by_alias=True))
+
+    write_manifest({})
+    require_same_users(tmp_path, ratings)
+    with archive.locked():
+        history.without_users(archive, {3}, {0: 7})
+    with pytest.raises(RunError, match="train again"):
+        require_same_users(tmp_path, readers.load(generated))
+    write_manifest({"": {0: 7}})
+    require_same_users(tmp_path, readers.load(generated))
 
 
 def test_the_history_of_other_data_is_not_read_in_place_of_the_data_folder(generated: Settings, tmp_path: Path) -> None:
