@@ -98,9 +98,10 @@ def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Reb
         Unreachable: if a store does not answer.
     """
     began = time.monotonic()
-    progress("reading the ratings", 0.0)
-    ratings = readers.load(settings)
     with lock(settings, "rebuild", progress) as held:
+        # Under the lock: `reelstream erase` takes it too, and leaves users out of the ratings.
+        progress("reading the ratings", 0.0)
+        ratings = readers.load(settings)
         log = open_log()
         try:
             rebuilt = _Rebuild(settings, ratings, log, held, progress)()

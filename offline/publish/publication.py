@@ -119,15 +119,16 @@ def publish(
         Unreachable: if a store does not answer.
     """
     manifest = runs.check(run)
-    progress(Step.READ, 0.0)
-    ratings = readers.load(settings)
-    if readers.data_hash(ratings) != manifest.data_hash:
-        raise RunError(
-            f"run {manifest.run} was trained on other data than {settings.data_folder} holds; "
-            "run `reelstream train`, or set ML1M_DIR to the data of the run"
-        )
     words = f"publish --reset of run {manifest.run}" if reset else f"publish of run {manifest.run}"
     with lock(settings, words, progress) as held:
+        # Under the lock: `reelstream erase` takes it too, and leaves users out of the ratings.
+        progress(Step.READ, 0.0)
+        ratings = readers.load(settings)
+        if readers.data_hash(ratings) != manifest.data_hash:
+            raise RunError(
+                f"run {manifest.run} was trained on other data than {settings.data_folder} holds; "
+                "run `reelstream train`, or set ML1M_DIR to the data of the run"
+            )
         publishing = _Publishing(settings, run, manifest, ratings, held, install, progress)
         return publishing(stop_workers if reset else None, force)
 

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import requests
 
+from cli.models import publish_run
 from features import Event
 from features.counters import ItemCounter
 from lifecycle.forgotten import search
+from lifecycle.rebuild import rebuild
+from offline.state.lock import lock
+from settings import Settings
+from stores import LockTaken
+from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from tests.polling import until
 from tests.system.conftest import System
@@ -119,3 +127,24 @@ def test_the_search_finds_a_user_in_every_store_until_the_erasure(system: System
     system.wait()
     after = search(system.settings, wanted, lambda what, share: None)
     assert "Redis" not in {hit.store for hit in after}
+
+
+READERS: dict[str, Callable[[Settings, Callable[[str, float], None]], object]] = {
+    "publish": lambda settings, progress: publish_run(settings, None, progress),
+    "rebuild": lambda settings, progress: rebuild(settings, open_log=lambda: WholeLog(settings), progress=progress),
+}
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_no_user_is_left_out_of_the_ratings_after_they_are_read_for_the_stores(system: System, name: str) -> None:
+    class Read(Exception):
+        pass
+
+    def stop_at_the_ratings(step: str, share: float) -> None:
+        if step == "reading the ratings":
+            with pytest.raises(LockTaken), lock(system.settings, "erase", lambda *_: None):
+                pass
+            raise Read
+
+    with pytest.raises(Read):
+        READERS[name](system.settings, stop_at_the_ratings)
