@@ -23,6 +23,9 @@ ifdef ML1M_DIR
 export ML1M_DIR
 endif
 
+# Commands and servers are processes that import 2,000 modules each; compiled anew, that takes twice the CPU time.
+unexport PYTHONDONTWRITEBYTECODE
+
 help:
 	@echo "make setup   install everything into $(VENV) and .reelstream/cache"
 	@echo "make demo    train, publish, replay and recommend; downloads MovieLens-1M unless ML1M_DIR=folder is given"
