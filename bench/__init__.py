@@ -18,7 +18,7 @@ from bench.drift_cost import drift_cost
 from bench.false_alarms import false_alarms
 from bench.freshness import Freshness, freshness
 from bench.hot_publish import hot_publish
-from bench.load import Load, Request
+from bench.load import Load, Request, failures
 from bench.memory import memory
 from bench.rebuild_time import rebuild_time
 from bench.sample import Sample
@@ -33,6 +33,7 @@ __all__ = [
     "attacks",
     "detection",
     "drift_cost",
+    "failures",
     "false_alarms",
     "freshness",
     "hot_publish",

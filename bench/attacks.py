@@ -16,7 +16,7 @@ import servers
 from api.security.tokens import is_loopback
 from bench.attacker import KINDS, TOKEN
 from bench.hot_publish import percentiles
-from bench.load import Load, Request
+from bench.load import Load, Request, failures
 from settings import ReelstreamError, Settings
 
 REST_S = 2.0
@@ -106,6 +106,7 @@ def _figures(made: Sequence[Request], spans: Sequence[tuple[float, float]], cpu:
     return {
         **percentiles(part),
         "failed": sum(request.status != 200 for request in part),
+        "failures": failures(part),
         "degraded": sum(bool(request.degraded) for request in part),
         "cpu": round(cpu / length, 3),
     }

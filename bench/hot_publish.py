@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from statistics import quantiles
 from typing import Any
 
-from bench.load import Load, Request
+from bench.load import Load, Request, failures
 from settings import Settings
 
 AROUND_S = 2.0
@@ -49,6 +49,7 @@ def hot_publish(
     figures: dict[str, Any] = {
         "requests": len(requests),
         "failed": sum(request.status != 200 for request in requests),
+        "failures": failures(requests),
         "mixed": sum(request.run not in (before_run, after_run) or bool(request.degraded) for request in requests)
         + sum(request.run != after_run for request in after),
         "runs": {"before": before_run, "after": after_run},

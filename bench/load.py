@@ -5,7 +5,8 @@ from __future__ import annotations
 import gc
 import threading
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -24,6 +25,7 @@ class Request:
         status: HTTP status, 0 without an answer.
         run: the run that made the list; empty without one.
         degraded: names of the stores that were down.
+        error: the message of an answer that is none, or the error of the client.
     """
 
     began: float
@@ -31,6 +33,13 @@ class Request:
     status: int
     run: str = ""
     degraded: tuple[str, ...] = ()
+    error: str = ""
+
+
+def failures(requests: Iterable[Request]) -> dict[str, int]:
+    """Count requests without a list by status and message, most frequent first."""
+    failed = Counter(f"{request.status} {request.error}" for request in requests if request.status != 200)
+    return dict(failed.most_common())
 
 
 class Load:
@@ -90,7 +99,8 @@ class Load:
             answer = self._local.session.post(self._address, json={"userid": userid}, timeout=30)
             body = answer.json()
             run, degraded = body.get("run", ""), tuple(body.get("degraded", ()))
-            request = Request(due, 1000 * (self.now() - due), answer.status_code, run, degraded)
-        except (requests.RequestException, ValueError):
-            request = Request(due, 1000 * (self.now() - due), 0)
+            error = str(body.get("error", body)) if answer.status_code != 200 else ""
+            request = Request(due, 1000 * (self.now() - due), answer.status_code, run, degraded, error)
+        except (requests.RequestException, ValueError) as failure:
+            request = Request(due, 1000 * (self.now() - due), 0, error=repr(failure))
         self.requests.append(request)

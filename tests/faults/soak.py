@@ -15,7 +15,7 @@ from statistics import mean, quantiles
 from typing import Any
 
 import servers
-from bench import Load
+from bench import Load, failures
 from features import Event, encode
 from stores import producer
 from tests.system.conftest import System, running_system
@@ -78,6 +78,7 @@ def soak(system: System, seconds: float, rate: float, requests: float) -> dict[s
         "differences": found.differences,
         "requests": len(made),
         "failed": sum(request.status != 200 for request in made),
+        "failures": failures(made),
         "degraded": sum(bool(request.degraded) for request in made),
         "p50_ms": round(cuts[49], 1),
         "p99_ms": round(cuts[98], 1),

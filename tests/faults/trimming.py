@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import servers
-from bench import Load
+from bench import Load, failures
 from features import Event, encode
 from tests.faults.soak import send, thirds
 from tests.system.conftest import System, running_system
@@ -105,6 +105,7 @@ def trim_under_load(system: System, seconds: float, rate: float, requests: float
         "rebuild_s": rebuilds,
         "requests": len(answers),
         "failed": sum(request.status != 200 for request in answers),
+        "failures": failures(answers),
     }
 
 
