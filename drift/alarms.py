@@ -75,8 +75,7 @@ class Alarms:
         """Close an open alarm."""
         alarm = self.open.pop((series, detector))
         self.calm.pop((series, detector), None)
-        update = {"closed": at.events, "closed_wall_ts": at.wall_ts, "closed_event_ts": at.event_ts}
-        return alarm.model_copy(update=update)
+        return alarm.closed_at(at.events, at.wall_ts, at.event_ts)
 
     def since(self, series: str) -> int | None:
         """Events counted when the oldest open alarm of a series opened; None where none is open."""

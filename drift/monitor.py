@@ -5,6 +5,7 @@ Everything that it knows can be packed and taken up again at any point, with the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +121,12 @@ class Monitor:
 
     def finish(self, update: DriftUpdate) -> DriftUpdate:
         """Put in what is told once a batch: state, counts, and how all series stand where a window has ended."""
-        update.closed += self._of_before
+        at = self._moment()
+        update.closed += [
+            # Events may be counted from 0 since it opened.
+            alarm.closed_at(max(alarm.opened, at.events), at.wall_ts, at.event_ts)
+            for alarm in self._of_before
+        ]
         self._of_before = []
         for partition in sorted(self._touched):
             counts = self._cumulative[partition]
@@ -155,6 +161,10 @@ class Monitor:
             for name, histogram in self._layout.series.items()
         ]
         update.trained = TrainedQuality(run=self.run, **self._reference.quality)
+
+    def close_earlier(self, alarms: Sequence[Alarm]) -> None:
+        """Close alarms that were opened before this monitor began; they are told with the next batch."""
+        self._of_before += alarms
 
     @property
     def open_alarms(self) -> list[Alarm]:
@@ -207,7 +217,7 @@ class Monitor:
             else:
                 before = Alarms(plan.patience, plan.window)
                 before.restore(state["alarms"])
-                monitor._of_before = [before.closed(*key, monitor._moment()) for key in list(before.open)]
+                monitor.close_earlier(list(before.open.values()))
         except Exception as error:  # msgpack, pickle, river and pydantic each raise their own
             raise StateError(f"the state of drift cannot be read: {type(error).__name__}: {error}") from error
         return monitor

@@ -133,6 +133,10 @@ class Alarm(Record):
     closed_event_ts: int | None = None
     group: str = ""
 
+    def closed_at(self, events: int, wall_ts: float, event_ts: int) -> Alarm:
+        """Return the alarm as it is once closed: events counted by then, and the time in unix seconds."""
+        return self.model_copy(update={"closed": events, "closed_wall_ts": wall_ts, "closed_event_ts": event_ts})
+
     @classmethod
     def migrated_versions(cls) -> tuple[int, ...]:
         """The first version, which `_migrate` reads."""

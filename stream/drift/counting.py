@@ -279,7 +279,10 @@ class Drifting:
                 return Monitor.unpack(packed, run.run, reference, self._plan)
             except Exception as error:
                 self._fail(f"the stored state of drift cannot be read and is reset: {error!r}", error)
-        return Monitor(run.run, reference, self._plan)
+        monitor = Monitor(run.run, reference, self._plan)
+        # No monitor remembers them any more, so none would ever close them.
+        monitor.close_earlier([alarm for alarm in self._store.alarms(0) if alarm.detector != DETECTOR])
+        return monitor
 
     def _outdated(self, monitor: Monitor, update: DriftUpdate) -> list[str]:
         """The acknowledged causes whose alarms have changed since."""

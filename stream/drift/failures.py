@@ -41,8 +41,7 @@ class Failures:
         if self._new and self._open is None:
             return [_alarm(self._new, now)], []
         if not self._new and self._open is not None:
-            closed = {"closed": self._open.opened, "closed_wall_ts": now, "closed_event_ts": int(now)}
-            return [], [self._open.model_copy(update=closed)]
+            return [], [self._open.closed_at(self._open.opened, now, int(now))]
         return [], []
 
     def written(self, update: DriftUpdate) -> None:

@@ -90,6 +90,20 @@ def test_an_alarm_opens_at_the_first_check_over_its_threshold_and_closes_after_t
     assert closed.closed == 800 + 2 * 50
 
 
+def test_alarms_from_before_a_monitor_began_close_with_its_first_batch() -> None:
+    before, update = new(), DriftUpdate()
+    before.add(events(400, 21), Scored.none(), update)
+    before.add(events(200, 22, begin=400, shift=3.0), Scored.none(), update)
+    left = before.open_alarms
+    assert left
+    monitor, update = new(), DriftUpdate()
+    monitor.close_earlier(left)
+    monitor.add(events(100, 23, begin=600), Scored.none(), update)
+    assert [alarm.key for alarm in monitor.finish(update).closed] == [alarm.key for alarm in left]
+    assert all(alarm.closed is not None and alarm.closed >= alarm.opened for alarm in update.closed)
+    assert monitor.finish(DriftUpdate()).closed == []
+
+
 def test_alarms_within_a_window_of_each_other_are_of_one_cause() -> None:
     monitor, update = new(), DriftUpdate()
     monitor.add(events(400, 24), Scored.none(), update)
