@@ -8,6 +8,7 @@ there, whatever ran before.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +28,25 @@ USERS, ITEMS, EVENTS = 80, 120, 4000
 # A busy machine is slow now and then, which is no failure of what is tested.
 hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis_settings.load_profile("untimed")
+
+
+MEMORY = Path("/dev/shm")  # nosec B108
+ROOM = 4 * 2**30
+"""Bytes free in MEMORY, and of memory available beside it, from which on the folders of tests go there."""
+
+
+def pytest_configure() -> None:
+    """Keep the folders of tests in memory where there is room.
+
+    The servers of two systems sync their files all the time. A disk that stalls for a second then stalls Redis and what
+    waits for it, and no test asks what a disk keeps after a power failure.
+    """
+    if "PYTEST_DEBUG_TEMPROOT" in os.environ or not MEMORY.is_dir() or not os.access(MEMORY, os.W_OK):
+        return
+    found = os.statvfs(MEMORY)
+    may_execute = not found.f_flag & os.ST_NOEXEC
+    if may_execute and min(found.f_bavail * found.f_frsize, psutil.virtual_memory().available - ROOM) >= ROOM:
+        os.environ["PYTEST_DEBUG_TEMPROOT"] = str(MEMORY)
 
 
 @pytest.hookimpl(trylast=True)
