@@ -18,6 +18,7 @@ completes the rest.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
@@ -56,6 +57,8 @@ from stores.redis.published import REBUILD
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features
 
+log = logging.getLogger("reelstream.publish")
+
 
 class Step(StrEnum):
     """The steps of publishing, as progress names them."""
@@ -66,6 +69,7 @@ class Step(StrEnum):
     INDEX = "filling the Elasticsearch index"
     DELETE_STATE = "deleting the live state"
     DELETE_LOG = "deleting the log"
+    FOLD = "folding the archive"
     SNAPSHOT = "writing the snapshot"
     SWITCH = "switching to the run"
     ALIAS = "pointing the alias at the index"
@@ -295,6 +299,7 @@ class _Publishing:
             self._settings,
             self._ratings,
             self._features(),
+            lambda share: self._progress(Step.FOLD, share),
             lambda share: self._progress(Step.SNAPSHOT, share),
         )
         return True
@@ -305,7 +310,8 @@ class _Publishing:
             self._published.catalogue()
         except Unreachable:
             raise
-        except Exception:
+        except Exception as error:
+            log.warning("the stored catalogue is replaced, as it cannot be read: %r", error)
             self._published.set_catalogue(dict(self._ratings.catalogue.items))
 
     def _archive(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from features import EventError, Item
@@ -14,7 +14,12 @@ from stores.archive.whole_log import WholeLog
 
 
 def fold_archived(
-    settings: Settings, beginning: Beginning, shards: Shards, items: Mapping[int, Item], ends: Mapping[int, int]
+    settings: Settings,
+    beginning: Beginning,
+    shards: Shards,
+    items: Mapping[int, Item],
+    ends: Mapping[int, int],
+    progress: Callable[[float], None],
 ) -> Beginning:
     """Fold what the log no longer holds; workers then go on with the log itself.
 
@@ -24,6 +29,7 @@ def fold_archived(
         shards: the same state, which is folded in place; not the one in `beginning.archive`.
         items: the catalogue.
         ends: by partition, the offset up to before which events are folded.
+        progress: told the share that is folded.
 
     Raises:
         ArchiveError: if the archive is damaged.
@@ -32,6 +38,7 @@ def fold_archived(
     """
     dead = [Counter(reasons) for reasons in beginning.dead]
     log = WholeLog(settings)
+    folded, total = 0, sum(max(0, end - beginning.next_offsets[partition]) for partition, end in ends.items())
     try:
         log.seek(beginning.next_offsets)
         for batch in log.read_to(ends):
@@ -42,6 +49,9 @@ def fold_archived(
                     dead[record.partition][str(error)] += 1
                 else:
                     shards.states[record.partition].take(event)
+            folded += len(batch)
+            # Offsets of markers hold no record.
+            progress(min(1.0, folded / max(1, total)))
     finally:
         log.close()
     nexts = {partition: max(offset, ends[partition]) for partition, offset in beginning.next_offsets.items()}

@@ -20,19 +20,32 @@ if TYPE_CHECKING:
 
 
 def write_beginning(
-    settings: Settings, ratings: readers.Ratings, features: Features, progress: Callable[[float], None]
+    settings: Settings,
+    ratings: readers.Ratings,
+    features: Features,
+    folding: Callable[[float], None],
+    progress: Callable[[float], None],
 ) -> Snapshot:
     """Write the state that the log follows; workers then fold the log from there.
+
+    Args:
+        settings: all settings.
+        ratings: the offline history.
+        features: the feature store.
+        folding: told the share of what only the archive holds that is folded.
+        progress: told the share of the state that is written.
 
     Raises:
         DataError: if a snapshot of the state is damaged.
         LogError: if the log does not hold every event that follows.
         Unreachable: if a store does not answer.
     """
-    return write(settings, ratings, *beginning_of(settings, ratings), features, progress)
+    return write(settings, ratings, *beginning_of(settings, ratings, folding), features, progress)
 
 
-def beginning_of(settings: Settings, ratings: readers.Ratings) -> tuple[Beginning, LogIdentity]:
+def beginning_of(
+    settings: Settings, ratings: readers.Ratings, folding: Callable[[float], None]
+) -> tuple[Beginning, LogIdentity]:
     """Return the state that the log follows, and the log. What only the archive holds is folded into the state.
 
     Raises:
@@ -48,7 +61,7 @@ def beginning_of(settings: Settings, ratings: readers.Ratings) -> tuple[Beginnin
         # Folded in place, while the state after the offline history is still needed as it is.
         shards = _beginning(settings, ratings, begins.base).shards
         ends = {partition: each.start for partition, each in bounds.items()}
-        begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends)
+        begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends, folding)
     return begins, bounds[0].log
 
 

@@ -45,7 +45,7 @@ def test_store_features_after_a_replay_equal_features_folded_offline(settings: S
     client = connect(settings.redis)
     profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
     ensure_topics(settings.kafka)
-    write_beginning(settings, ratings, Features(settings), lambda share: None)
+    write_beginning(settings, ratings, Features(settings), lambda share: None, lambda share: None)
     events, source = held_out(settings)
     assert len(events) == 60_400
     worker = servers.pid(settings, "worker-0")
