@@ -89,9 +89,6 @@ def make_app(wanted: str | None = None) -> typer.Typer:
 
 def main() -> None:
     """Run the command."""
-    # Before anything is imported that takes long.
-    if sys.argv[1:2] == ["publish"] and not {"--reset", "--rollback", "--help"} & set(sys.argv):
-        step_aside()
     if not sys.warnoptions:
         import warnings
 
@@ -100,7 +97,11 @@ def main() -> None:
     from settings import SettingsError, load
 
     try:
-        load()
+        settings = load()
     except SettingsError as error:
         sys.exit(f"error: {error}")
+    # Before anything else is imported, which takes long.
+    swaps_models = sys.argv[1:2] == ["publish"] and not {"--reset", "--rollback", "--help"} & set(sys.argv)
+    if swaps_models and settings.publish.idle_priority:
+        step_aside()
     make_app(sys.argv[1] if len(sys.argv) > 1 else None)()

@@ -227,3 +227,8 @@ class PublishSettings(Section):
     lock_s: float = Field(
         30.0, ge=1, description="seconds after which the lock of a dead publish expires; a running one renews it"
     )
+    idle_priority: bool = Field(
+        True,
+        description="run `publish`, and load its models into Triton, on idle processors only, so that requests go "
+        "first; set to false where other programs leave no processor idle",
+    )

@@ -18,13 +18,16 @@ from typing import Any
 
 import triton_python_backend_utils as pb_utils  # type: ignore[import-not-found]
 
+AT_ONCE = "REELSTREAM_LOADS_AT_ONCE" in os.environ
+"""Models are loaded at the priority at which they serve (`publish.idle_priority` is false)."""
+
 
 class TritonPythonModel:
     """One version of a model; each version and each instance has a process of its own."""
 
     def initialize(self, args: dict[str, str]) -> None:
-        """Load the ONNX model of this version, behind what serves."""
-        with ThreadPoolExecutor(1, initializer=_behind) as pool:
+        """Load the ONNX model of this version, behind what serves unless AT_ONCE."""
+        with ThreadPoolExecutor(1, initializer=None if AT_ONCE else _behind) as pool:
             pool.submit(self._load, args).result()
 
     def _load(self, args: dict[str, str]) -> None:

@@ -35,6 +35,9 @@ CLOSED = (
     "--grpc-restricted-protocol=shared-memory,model-config,statistics,trace,logging:NOBODY=nobody",
 )
 
+LOADS_AT_ONCE = "REELSTREAM_LOADS_AT_ONCE"
+"""Has `model.py` load models at the priority at which they serve; else it does on idle processors only."""
+
 
 def component(settings: Settings) -> Component:
     """Triton as a component of the system.
@@ -95,7 +98,7 @@ def _launch(settings: Settings) -> Launch:
             f"--grpc-address=unix:{socket.with_name(socket.name.removesuffix(f':{local.TRITON_PORT}'))}",
             f"--grpc-port={local.TRITON_PORT}",
         ],
-        environment=python.variables,
+        environment=python.variables if settings.publish.idle_priority else python.variables | {LOADS_AT_ONCE: "1"},
         directory=Layout(settings.state).state,
         leftovers=f"/dev/shm/{shared}*",  # nosec B108: names that Triton gives, removed and never read
     )
