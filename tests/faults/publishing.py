@@ -25,6 +25,8 @@ MIDDLES = {Step.INDEX: (0.0, 0.1, 0.9), Step.DELETE_STATE: (0.0, 0.4, 0.8), Step
 """Steps that are also interrupted in their middle, by the share that is done."""
 
 RESET_ONLY = (Step.DELETE_STATE, Step.DELETE_LOG, Step.SNAPSHOT)
+AFTER_A_LOSS = (Step.FOLD,)
+"""Only where Redis has lost the state and the log was trimmed; nothing is written in it."""
 
 
 def places(*, reset: bool, short: bool = False) -> list[tuple[Step, float]]:
@@ -34,7 +36,7 @@ def places(*, reset: bool, short: bool = False) -> list[tuple[Step, float]]:
         reset: whether it deletes the log and the state.
         short: one place in each step, its middle where it has one.
     """
-    steps = [step for step in Step if reset or step not in RESET_ONLY]
+    steps = [step for step in Step if step not in AFTER_A_LOSS and (reset or step not in RESET_ONLY)]
     every = {step: MIDDLES.get(step, (0.0,)) for step in steps}
     return [(step, share) for step, shares in every.items() for share in (shares[1:2] if short else ()) or shares]
 
