@@ -26,6 +26,7 @@ COPY reelstream.toml ./
 COPY compat ./compat
 COPY settings ./settings
 COPY features ./features
+COPY datasets ./datasets
 COPY scoring ./scoring
 COPY stores ./stores
 COPY drift ./drift

@@ -84,7 +84,7 @@ def _have_ratings(settings: Settings) -> None:
     if settings.data_folder == settings.own_data_folder:
         with download_bar() as tell:
             download.get(settings, tell)
-    readers.check_files(settings.data_folder)
+    readers.check_files(settings)
     if runs.names(settings):
         newest = runs.manifest(runs.folder(settings))
         if newest.data_hash != readers.data_hash(readers.load(settings)):

@@ -12,6 +12,7 @@ columns                    counts of many users, items or events at once
 document, version          docs/features.md, and the versions of what is stored, both from the declarations
 state_fields               names of the stored fields, by which another release reads a state
 stored                     records that are stored as JSON, with the version of their layout
+dataset                    the description of a data set: files, events, feedback, attributes
 broken                     a feature that a scenario breaks
 """
 

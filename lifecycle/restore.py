@@ -183,8 +183,8 @@ class _Restore:
             raise LifecycleError(
                 f"this system is not empty: {found}; restore into an empty state folder, after `reelstream up`"
             )
-        folder = self._settings.data_folder
-        if readers.has_files(folder) and readers.data_hash(readers.load(self._settings)) != self._manifest.data_hash:
+        settings, folder = self._settings, self._settings.data_folder
+        if readers.has_files(settings) and readers.data_hash(readers.load(settings)) != self._manifest.data_hash:
             raise LifecycleError(
                 f"the state of the backup was built from other data than {folder} holds; set ML1M_DIR to that data, or "
                 "to an empty folder: the backup holds the ratings"

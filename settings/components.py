@@ -171,10 +171,14 @@ class RecallSettings(Section):
 class DataSettings(Section):
     """The ratings."""
 
+    dataset: str = Field(
+        "movielens-1m",
+        description="description of the data set: a .toml file (docs/datasets.md), or the name of one in datasets/",
+    )
     folder: str = Field(
         "",
-        description="folder with ratings.dat, users.dat and movies.dat; empty: ML1M_DIR, or the folder that "
-        "`reelstream demo` used, or `data` in the state folder",
+        description="folder with the files of the data set; empty: ML1M_DIR, or the folder that `reelstream demo` "
+        "used, or `data` in the state folder",
     )
     url: str = Field(
         "https://files.grouplens.org/datasets/movielens/ml-1m.zip",

@@ -10,6 +10,7 @@
     │   ├── NotReady         a component does not answer
     │   └── NotRunning       a component is not there
     ├── Busy                 a replay is running already                                  cli/
+    ├── DataSetError         the description of a data set is missing or breaks a rule    datasets/
     ├── LifecycleError       a rebuild, switch, backup or restore that cannot be made     lifecycle/
     ├── OfflineError                                                                      offline/
     │   ├── DataError        the ratings are missing or malformed

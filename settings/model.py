@@ -95,7 +95,7 @@ class Settings(BaseSettings):
 
     @property
     def data_folder(self) -> Path:
-        """The folder with ratings.dat, users.dat and movies.dat."""
+        """The folder with the files of the data set."""
         named = self.data.folder or os.environ.get("ML1M_DIR", "") or self._remembered_data_folder()
         return Path(named).expanduser().resolve() if named else self.own_data_folder
 

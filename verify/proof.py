@@ -121,9 +121,13 @@ def verify(
 
 
 def _has_own_data(settings: Settings, ratings: Ratings) -> bool:
-    """Return True if the data folder holds these ratings, and not those of users who were erased since."""
+    """Return True if the data folder holds these ratings, and not those of users who were erased since.
+
+    The oracle knows the layout of MovieLens-1M alone.
+    """
     folder = settings.data_folder
-    return readers.has_files(folder) and (not ratings.recorded_hash or settings.state in folder.parents)
+    known = readers.description(settings).paths == readers.FILES and readers.has_files(settings)
+    return known and (not ratings.recorded_hash or settings.state in folder.parents)
 
 
 def _positions(profiles: Profiles) -> dict[int, int]:

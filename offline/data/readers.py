@@ -1,18 +1,18 @@
-"""The ratings, users and movies in the layout of the public ml-1m.zip (`::` separated, latin-1)."""
+"""The ratings, and the users and items of their data set, as the models take them."""
 
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from features import GENRES, Catalogue, Item, User
-from features.catalogue import AGES, OCCUPATIONS
+import datasets
+from features import Catalogue
+from features.dataset import DataSet
 from offline.errors import DataError
 from settings import Settings
 
@@ -20,17 +20,10 @@ Ints = npt.NDArray[np.int64]
 
 RATINGS, USERS, MOVIES = "ratings.dat", "users.dat", "movies.dat"
 FILES = (RATINGS, USERS, MOVIES)
+"""The files of MovieLens-1M, which can also be downloaded and generated."""
+
 MANIFEST = "manifest.json"
 """Of the archive; its own module is imported late."""
-
-# Possessive, so that a file of any size is checked without a backtracking stack.
-RATING_LINES = re.compile(rb"(?:[1-9]\d{0,8}+::[1-9]\d{0,8}+::[1-5]::\d{1,10}+(?:\r?\n|\Z))*+")
-USER_LINE = re.compile(r"([1-9]\d{0,8})::([FM])::(\d+)::(\d+)::[^:]*")
-MOVIE_LINE = re.compile(r"([1-9]\d{0,8})::(.+?)\s*\((\d{4})\)::(.+)")
-
-RATING_RULE = "userid::itemid::rating (1-5)::unix seconds"
-USER_RULE = f"userid::F or M::age ({', '.join(map(str, AGES))})::occupation (0-{OCCUPATIONS - 1})::zip code"
-MOVIE_RULE = "itemid::title (year)::genres of MovieLens-1M joined by |"
 
 
 @dataclass(frozen=True)
@@ -43,6 +36,7 @@ class Ratings:
         catalogue: items and users by id.
         recorded_hash: SHA-256 of the data set, where they were read from the archive; else empty.
         erased_to: by id of the log's topic and by partition, the offset of the last erasure whose user they lack.
+        files: the names of the files.
     """
 
     folder: Path
@@ -53,6 +47,7 @@ class Ratings:
     catalogue: Catalogue
     recorded_hash: str = ""
     erased_to: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
+    files: tuple[str, ...] = FILES
 
     def __len__(self) -> int:
         return len(self.userid)
@@ -65,25 +60,32 @@ def load(settings: Settings) -> Ratings:
 
     Raises:
         ArchiveError: the ratings in the archive are damaged.
-        DataError: a file is missing, or a line is malformed; the message names the file and the line.
+        DataError: a file is missing, a line is malformed (the message names the file and the line), or the description
+            of the data set says what the models do not support yet.
+        DataSetError: the description cannot be read.
     """
-    folder = settings.data_folder
-    if not has_files(folder) and (archived := _archived(settings)) is not None:
+    # Imported late: PyArrow takes a moment to load.
+    from offline.data import engine, tables
+
+    folder, dataset = settings.data_folder, description(settings)
+    engine.require_supported(dataset, datasets.path_of(settings.data.dataset).name, settings.data)
+    if not has_files(settings) and (archived := _archived(settings)) is not None:
         return archived
-    if (archived := _without_erased(settings)) is not None:
+    if (archived := _without_erased(settings, dataset)) is not None:
         return archived
-    check_files(folder)
-    catalogue = Catalogue.of(_items(folder / MOVIES), _users(folder / USERS))
-    columns = _ratings(folder / RATINGS)
-    ratings = Ratings(folder, *columns, catalogue)
-    _known(ratings.itemid, list(catalogue.items), "itemid", MOVIES)
-    _known(ratings.userid, list(catalogue.users), "userid", USERS)
-    return ratings
+    check_files(settings)
+    read = tables.read(dataset, folder)
+    return Ratings(folder, *engine.columns_of(read), engine.catalogue_of(read), files=dataset.paths)
 
 
-def has_files(folder: Path) -> bool:
-    """Return True if a folder has any of the three files."""
-    return any((folder / name).is_file() for name in FILES)
+def description(settings: Settings) -> DataSet:
+    """The description of the data set; raises DataSetError."""
+    return datasets.read(settings.data.dataset)
+
+
+def has_files(settings: Settings) -> bool:
+    """Return True if the data folder has any of the files of the data set."""
+    return any((settings.data_folder / name).is_file() for name in description(settings).paths)
 
 
 def _archived(settings: Settings) -> Ratings | None:
@@ -102,7 +104,7 @@ def _archived(settings: Settings) -> Ratings | None:
     return Ratings(archive.folder, *columns, history.catalogue, history.data_hash, history.erased_to)
 
 
-def _without_erased(settings: Settings) -> Ratings | None:
+def _without_erased(settings: Settings, dataset: DataSet) -> Ratings | None:
     """The ratings in the archive, where they are those of the data folder without erased users; else None."""
     if not (settings.archive_folder / MANIFEST).is_file():
         return None
@@ -114,85 +116,43 @@ def _without_erased(settings: Settings) -> Ratings | None:
     folder = settings.data_folder
     # A folder of our own lacks the erased users too; any other must be of the same data set.
     if settings.state not in folder.parents and not (
-        all((folder / name).is_file() for name in FILES) and files_hash(folder) == manifest.history.data_hash
+        all((folder / name).is_file() for name in dataset.paths)
+        and files_hash(folder, dataset.paths) == manifest.history.data_hash
     ):
         return None
     return _archived(settings)
 
 
-def check_files(folder: Path) -> None:
-    """Check that a folder has the three files.
+def check_files(settings: Settings) -> None:
+    """Check that the data folder has the files of the data set.
 
     Raises:
         DataError: naming the missing files, or the folder where there is none.
     """
-    missing = [name for name in FILES if not (folder / name).is_file()]
-    if missing:
-        lack = f"has no {', '.join(missing)}" if folder.is_dir() else "does not exist"
+    folder, dataset = settings.data_folder, description(settings)
+    missing = [name for name in dataset.paths if not (folder / name).is_file()]
+    if not missing:
+        return
+    lack = f"has no {', '.join(missing)}" if folder.is_dir() else "does not exist"
+    if dataset.paths == FILES:
         raise DataError(
             f"{folder} {lack}; set ML1M_DIR to a folder with the MovieLens-1M files, "
             "or run `reelstream data get` (download) or `reelstream data make` (generate)"
         )
+    raise DataError(f"{folder} {lack}; set REELSTREAM_DATA__FOLDER to the folder with the files of {dataset.name}")
 
 
 def data_hash(ratings: Ratings) -> str:
-    """SHA-256 over the three files, as hexadecimal digits."""
-    return ratings.recorded_hash or files_hash(ratings.folder)
+    """SHA-256 over the files of the data set, as hexadecimal digits."""
+    return ratings.recorded_hash or files_hash(ratings.folder, ratings.files)
 
 
-def files_hash(folder: Path) -> str:
-    """SHA-256 over the three files in a folder, as hexadecimal digits."""
+def files_hash(folder: Path, names: Iterable[str] = FILES) -> str:
+    """SHA-256 over files in a folder one after the other, as hexadecimal digits."""
     digest = hashlib.sha256()
-    for name in FILES:
+    for name in names:
         digest.update((folder / name).read_bytes())
     return digest.hexdigest()
-
-
-def _ratings(path: Path) -> tuple[Ints, Ints, Ints, Ints]:
-    text = path.read_bytes()
-    match = RATING_LINES.match(text)
-    end = match.end() if match else 0
-    if end < len(text):
-        raise _malformed(path.name, text.count(b"\n", 0, end) + 1, RATING_RULE)
-    if not text:
-        raise DataError(f"{path.name} is empty; it needs lines of {RATING_RULE}")
-    table = np.fromstring(text.replace(b"::", b" "), dtype=np.int64, sep=" ").reshape(-1, 4)
-    userid, itemid, rating, ts = np.ascontiguousarray(table.T)
-    return userid, itemid, rating, ts
-
-
-def _users(path: Path) -> list[User]:
-    users = []
-    for number, line in enumerate(path.read_text("latin-1").splitlines(), 1):
-        match = USER_LINE.fullmatch(line)
-        if not match or int(match[3]) not in AGES or int(match[4]) >= OCCUPATIONS:
-            raise _malformed(path.name, number, USER_RULE)
-        users.append(User(int(match[1]), int(match[2] == "M"), AGES.index(int(match[3])), int(match[4])))
-    return users
-
-
-def _items(path: Path) -> list[Item]:
-    items = []
-    # Not splitlines(): a title may hold a character that it takes for the end of a line.
-    for number, line in enumerate(path.read_text("latin-1").rstrip("\n").split("\n"), 1):
-        match = MOVIE_LINE.fullmatch(line.rstrip("\r"))
-        genres = match[4].split("|") if match else []
-        if not match or any(genre not in GENRES for genre in genres):
-            raise _malformed(path.name, number, MOVIE_RULE)
-        places = tuple(sorted({GENRES.index(genre) for genre in genres}))
-        items.append(Item(int(match[1]), match[2], int(match[3]), places))
-    return items
-
-
-def _known(ids: Ints, known: list[int], name: str, file: str) -> None:
-    unknown = np.flatnonzero(~np.isin(ids, known))
-    if len(unknown):
-        place = int(unknown[0])
-        raise DataError(f"{RATINGS}, line {place + 1}: {name} {ids[place]} is not in {file}; use files of one release")
-
-
-def _malformed(file: str, line: int, rule: str) -> DataError:
-    return DataError(f"{file}, line {line}: expected {rule}; correct the line or take the file from the public zip")
 
 
 def events_of_items(ratings: Ratings, places: Ints) -> Ints:
