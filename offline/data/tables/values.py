@@ -72,7 +72,7 @@ def times(table: RawTable, column: str, time_format: str) -> Ints:
         DataError: naming the first line with another value.
     """
     values = table.columns[column]
-    if pa.types.is_temporal(values.type):
+    if pa.types.is_timestamp(values.type) or pa.types.is_date(values.type):
         micros = _microseconds(table, column, values.cast(pa.timestamp("us"), safe=False), "a time")
     elif time_format in TIME_UNITS:
         micros = _in_units(table, column, time_format)
