@@ -110,7 +110,7 @@ WRITERS: dict[str, Callable[[pd.DataFrame, Path], None]] = {
 
 
 @pytest.mark.parametrize("file_format", WRITERS)
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(products=PRODUCTS, purchases=PURCHASES)
 def test_what_was_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, file_format: str, products: Products, purchases: Purchases
