@@ -86,7 +86,8 @@ class EventSource(Part):
             zone are UTC. Columns of times in Parquet files need none.
         type: column with the type of each event.
         event: the type of all events, where no column says it.
-        ignore: types that are left out.
+        names: types by their texts in the column, where these differ; several texts may be of one type.
+        ignore: texts of types that are left out.
         value: column with a number for each event, such as stars, seconds or a price.
     """
 
@@ -97,6 +98,7 @@ class EventSource(Part):
     time_format: Annotated[str, Field(min_length=1)] = "s"
     type: str = ""
     event: str = ""
+    names: dict[str, str] = Field(default_factory=dict)
     ignore: Strings = ()
     value: str = ""
 
@@ -111,8 +113,8 @@ class EventSource(Part):
     def _one_type(self) -> EventSource:
         if bool(self.type) == bool(self.event):
             raise ValueError("needs either `type` (a column) or `event` (the type of all its events)")
-        if self.ignore and not self.type:
-            raise ValueError("has `ignore`, which needs `type`")
+        if (self.ignore or self.names) and not self.type:
+            raise ValueError("has `ignore` or `names`, which need `type`")
         return self
 
     @property

@@ -47,6 +47,9 @@ def _events(dataset: DataSet) -> Iterator[Broken]:
                 yield from _column(dataset, (*where, key), source.file, column)
         if source.event and source.event not in dataset.feedback:
             yield (*where, "event"), f"is {source.event!r}, which `feedback` does not declare"
+        for text, name in source.names.items():
+            if name not in dataset.feedback:
+                yield (*where, "names", text), f"is {name!r}, which `feedback` does not declare"
         for name in source.ignore:
             if name in dataset.feedback:
                 yield (*where, "ignore"), f"names {name!r}, which `feedback` declares"

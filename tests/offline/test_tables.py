@@ -239,6 +239,13 @@ def test_ignored_events_are_left_out_and_their_values_are_not_checked(tmp_path: 
     assert tables.users.ids.to_pylist() == ["u1", "u2", "u3"]
 
 
+def test_types_may_have_other_names_in_the_data(tmp_path: Path) -> None:
+    description = changed('ignore = ["search"]', 'names = { "Bought!" = "buy", "look" = "view" }')
+    events = EVENTS.replace("buy", "Bought!") + "u3,i1,300,look,\nu3,i1,300,view,\n"
+    tables = two_files(tmp_path, events, ITEMS, description)
+    assert [tables.types[place] for place in tables.events.type] == ["view", "buy", "view", "view"]
+
+
 @pytest.mark.parametrize(
     ("time_format", "text", "micros"),
     [
@@ -283,7 +290,7 @@ def test_times_of_parquet_files_need_no_format(tmp_path: Path) -> None:
         ({"events": EVENTS + "u3,i9,300,view,\n"}, "events.csv, line 4: item i9 is not in items.csv; use files of one"),
         (
             {"events": EVENTS + "u3,i1,300,cart,\n"},
-            "events.csv, line 4: action must be one of view, buy, or be named in",
+            "events.csv, line 4: action must be one of view, buy, or stand in `",
         ),
         (
             {"events": EVENTS + "u3,i1,300,buy,\n"},

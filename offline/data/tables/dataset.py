@@ -169,11 +169,13 @@ def _typed(table: RawTable, source: EventSource, types: list[str]) -> tuple[RawT
         keep = arrow.null(pc.index_in(names, value_set=arrow.strings(source.ignore)))
         table = table.filtered(keep)
         names = values.texts(table, source.type)
-    codes = pc.index_in(names, value_set=arrow.strings(types))
-    if codes.null_count:
-        row = int(np.argmax(arrow.null(codes)))
-        raise table.error(row, source.type, f"one of {', '.join(types)}, or be named in `ignore`")
-    return table, arrow.whole(codes)
+    known = {name: name for name in types} | source.names
+    places = pc.index_in(names, value_set=arrow.strings(list(known)))
+    if places.null_count:
+        row = int(np.argmax(arrow.null(places)))
+        raise table.error(row, source.type, f"one of {', '.join(known)}, or stand in `ignore`")
+    codes = np.array([types.index(name) for name in known.values()], dtype=np.int64)
+    return table, codes[arrow.whole(places)]
 
 
 def _values(dataset: DataSet, table: RawTable, source: EventSource, codes: Ints) -> Floats:
