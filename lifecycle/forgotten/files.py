@@ -71,8 +71,9 @@ def _in_evicted(path: Path, mentions: Mentions) -> int:
 
 
 def _in_snapshot(path: Path, mentions: Mentions) -> int:
-    """The profiles of the user in the state that `adopt` saved."""
-    return int(mentions.userid in msgpack.unpackb(path.read_bytes(), strict_map_key=False).get("users", {}))
+    """The profiles and the attributed users in the state that `adopt` saved."""
+    content = msgpack.unpackb(path.read_bytes(), strict_map_key=False)
+    return sum(mentions.userid in content.get(name, ()) for name in ("users", "attributed"))
 
 
 def _in_parquet(path: Path, mentions: Mentions) -> int:

@@ -7,5 +7,6 @@ archive_of_log   the archive as `adopt` sees it
 archived_history the offline history, copied to the archive
 adopt            continuing with another log
 state_snapshot   the state saved in files
+saved_shard      the file of a shard in it
 own_log, lock    conditions: the log is the state's own; nobody else changes the state
 """

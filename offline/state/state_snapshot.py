@@ -1,53 +1,34 @@
 """A copy of the whole state in files, from which `verify` folds the log that follows it.
 
-`<state folder>/snapshots/<name>/` holds `shard-<n>.msgpack` for each shard and `manifest.json`, which is written last.
-A shard's file is a msgpack map: `users` {userid: [profile, {itemid: [ts, rating]}]} and `counters` {itemid: counter},
-profiles and counters packed as in Redis (`stores.redis.packing`), and `dead` {reason: dead letters}. The seen filters
-hold each user's current rating of every item, so the files are a training set too.
+`<state folder>/snapshots/<name>/` holds a file for each shard (`saved_shard`) and `manifest.json`, which is written
+last. The seen filters hold each user's current rating of every item, so the files are a training set too.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-import msgpack
-from pydantic import BaseModel
+from pydantic import model_validator
 
 from features import Catalogue
-from features.stored import Record, VersionError
+from features.stored import FIRST_VERSION, Record, VersionError
 from features.version import FIRST_PROFILES, PROFILES_VERSION
 from offline.errors import DataError
+from offline.state import saved_shard
+from offline.state.saved_shard import ShardContent, ShardFile
 from offline.state.snapshot import Beginning, Shards
 from settings import Settings
-from stores import Profiles, view_shard
+from stores import Profiles, partition_of, view_shard
 from stores.archive import durable
 from stores.kafka.log_check import LogIdentity
 from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_first_counter, unpack_profile
 
 MANIFEST = "manifest.json"
-COMING = "coming-"
-"""Begins the names of files that take the place of others once the manifest names their hash."""
-
 BATCH = 500
 GO_BACK = "go back to the release that wrote it, or start over with `reelstream publish --reset`"
-
-
-class ShardFile(BaseModel):
-    """A shard in a snapshot.
-
-    Attributes:
-        sha256: of its file.
-        users, items: that it holds.
-        next_offset: offset of the log's first record that is not folded into it.
-    """
-
-    sha256: str
-    users: int
-    items: int
-    next_offset: int
 
 
 class StateSnapshot(Record):
@@ -62,6 +43,7 @@ class StateSnapshot(Record):
         shards: in order.
     """
 
+    schema_version: int = 2
     profiles_version: str = FIRST_PROFILES
     name: str
     created: str
@@ -69,6 +51,19 @@ class StateSnapshot(Record):
     cluster: str
     topic: str
     shards: list[ShardFile]
+
+    @classmethod
+    def migrated_versions(cls) -> tuple[int, ...]:
+        """The first version, whose files lack `attributed`."""
+        return (FIRST_VERSION,)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _migrate(cls, stored: Any) -> Any:
+        """Read the first version, whose manifest is as today's."""
+        if isinstance(stored, Mapping) and stored.get("schema_version", FIRST_VERSION) == FIRST_VERSION:
+            return {**stored, "schema_version": cls.current_version()}
+        return stored
 
 
 def write(
@@ -98,14 +93,18 @@ def write(
     files = []
     for shard in range(profiles.partitions):
         of_shard = [userid for userid in userids if profiles.shard_of(userid) == shard]
-        users: dict[int, tuple[bytes, dict[int, tuple[int, int]]]] = {}
+        users: dict[int, tuple[bytes, Mapping[int, tuple[int, int]]]] = {}
         for start in range(0, len(of_shard), BATCH):
             for userid, (profile, seen) in profiles.read_users(of_shard[start : start + BATCH]).items():
                 users[userid] = pack_profile(profile), seen
         view = view_shard(profiles, shard)
-        counters = {itemid: pack_counter(counter) for itemid, counter in view.counters.items()}
-        dead = {} if shard in restart else dict(view.dead)
-        files.append(_write_shard(folder, shard, users, counters, dead, next_offsets[shard]))
+        content: ShardContent = {
+            "users": users,
+            "counters": {itemid: pack_counter(counter) for itemid, counter in view.counters.items()},
+            "dead": {} if shard in restart else dict(view.dead),
+            "attributed": sorted(profiles.attributed(shard)),
+        }
+        files.append(saved_shard.write(folder, shard, content, next_offsets[shard]))
         progress((shard + 1) / profiles.partitions)
     return _complete(folder, now, data_hash, log, files)
 
@@ -116,8 +115,8 @@ def set_log(settings: Settings, name: str, log: LogIdentity) -> None:
     Raises:
         DataError: if the snapshot is missing or of another version.
     """
-    manifest = _manifest(settings, name).model_copy(update={"cluster": log.cluster, "topic": log.topic})
-    durable.write(settings.state / "snapshots" / name / MANIFEST, manifest.model_dump_json(indent=1).encode())
+    changed = manifest(settings, name).model_copy(update={"cluster": log.cluster, "topic": log.topic})
+    durable.write(settings.state / "snapshots" / name / MANIFEST, changed.model_dump_json(indent=1).encode())
 
 
 def _begin(settings: Settings) -> tuple[datetime, Path]:
@@ -128,24 +127,9 @@ def _begin(settings: Settings) -> tuple[datetime, Path]:
     return now, folder
 
 
-def _write_shard(
-    folder: Path,
-    shard: int,
-    users: Mapping[int, tuple[bytes, dict[int, tuple[int, int]]]],
-    counters: Mapping[int, bytes],
-    dead: Mapping[str, int],
-    next_offset: int,
-    beginning: str = "",
-) -> ShardFile:
-    packed: bytes = msgpack.packb({"users": users, "counters": counters, "dead": dead})
-    durable.write(_path(folder, shard, beginning), packed)
-    sha256 = hashlib.sha256(packed).hexdigest()
-    return ShardFile(sha256=sha256, users=len(users), items=len(counters), next_offset=next_offset)
-
-
 def _complete(folder: Path, now: datetime, data_hash: str, log: LogIdentity, files: list[ShardFile]) -> str:
     """Write the manifest, with which a snapshot is complete; its name."""
-    manifest = StateSnapshot(
+    written = StateSnapshot(
         profiles_version=PROFILES_VERSION,
         name=folder.name,
         created=now.isoformat(timespec="seconds"),
@@ -154,8 +138,8 @@ def _complete(folder: Path, now: datetime, data_hash: str, log: LogIdentity, fil
         topic=log.topic,
         shards=files,
     )
-    (folder / MANIFEST).write_text(manifest.model_dump_json(indent=1))
-    return manifest.name
+    (folder / MANIFEST).write_text(written.model_dump_json(indent=1))
+    return written.name
 
 
 def read(settings: Settings, name: str, archive: Shards) -> Beginning:
@@ -165,72 +149,63 @@ def read(settings: Settings, name: str, archive: Shards) -> Beginning:
         DataError: if the snapshot is missing, damaged or of another version.
     """
     folder = settings.state / "snapshots" / name
-    manifest = _manifest(settings, name)
-    shards = Shards(archive.catalogue, len(manifest.shards))
+    saved = manifest(settings, name)
+    shards = Shards(archive.catalogue, len(saved.shards))
+    shard_of = {userid: partition_of(userid, len(saved.shards)) for userid in archive.catalogue.users}
     dead: list[dict[str, int]] = []
-    for shard, file in enumerate(manifest.shards):
-        packed = _content(folder, shard, file)
-        if packed is None:
-            path = _path(folder, shard)
+    for shard, file in enumerate(saved.shards):
+        content = saved_shard.read(folder, shard, file)
+        if content is None:
+            path = saved_shard.path_of(folder, shard)
             raise DataError(f"{path.name} of snapshot {name} of the state is missing or damaged; {_restore(folder)}")
-        content = msgpack.unpackb(packed, strict_map_key=False)
         state = shards.states[shard]
         for userid, (profile, seen) in content["users"].items():
             state.profiles[userid] = unpack_profile(profile)
             state.seen[userid] = {itemid: (ts, rating) for itemid, (ts, rating) in seen.items()}
-        unpack = unpack_first_counter if manifest.profiles_version == FIRST_PROFILES else unpack_counter
+        unpack = unpack_first_counter if saved.profiles_version == FIRST_PROFILES else unpack_counter
         state.counters.update((itemid, unpack(counter)) for itemid, counter in content["counters"].items())
         dead.append(content["dead"])
-    return Beginning(
-        shards, archive, {shard: file.next_offset for shard, file in enumerate(manifest.shards)}, dead, name
-    )
+        if "attributed" in content:
+            users = {userid for userid, number in shard_of.items() if number == shard}
+            state.erased.update(users.difference(content["attributed"]))
+    return Beginning(shards, archive, {shard: file.next_offset for shard, file in enumerate(saved.shards)}, dead, name)
 
 
 def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids: Collection[int]) -> bool:
     """Write a snapshot again without users who are erased; False where it has none of them.
 
+    Args:
+        settings: all settings.
+        name: of the snapshot.
+        catalogue: items and users, without those.
+        userids: the users.
+
     Raises:
         DataError: if the snapshot is missing, damaged or of another version.
     """
-    manifest, folder = _manifest(settings, name), settings.state / "snapshots" / name
-    _settle(folder, manifest)
-    beginning = read(settings, name, Shards(catalogue, len(manifest.shards)))
-    if not any(state.profiles.keys() & {*userids} for state in beginning.shards.states):
+    saved, folder = manifest(settings, name), settings.state / "snapshots" / name
+    saved_shard.settle(folder, saved.shards)
+    gone, partitions = {*userids}, len(saved.shards)
+    beginning = read(settings, name, Shards(catalogue, partitions))
+    contents = [saved_shard.read(folder, shard, file) or {} for shard, file in enumerate(saved.shards)]
+    if not any(gone & {*content.get("users", ()), *content.get("attributed", ())} for content in contents):
         return False
     files = []
     for shard, state in enumerate(beginning.shards.states):
-        for userid in sorted(state.profiles.keys() & {*userids}):
+        for userid in sorted(state.profiles.keys() & gone):
             state.erase(userid)
-        users = {userid: (pack_profile(profile), state.seen[userid]) for userid, profile in state.profiles.items()}
-        counters = {itemid: pack_counter(counter) for itemid, counter in state.counters.items()}
-        dead, next_offset = dict(beginning.dead[shard]), beginning.next_offsets[shard]
-        files.append(_write_shard(folder, shard, users, counters, dead, next_offset, COMING))
-    changed = manifest.model_copy(update={"profiles_version": PROFILES_VERSION, "shards": files})
+        known = (userid for userid in catalogue.users if partition_of(userid, partitions) == shard)
+        content: ShardContent = {
+            "users": {userid: (pack_profile(held), state.seen[userid]) for userid, held in state.profiles.items()},
+            "counters": {itemid: pack_counter(counter) for itemid, counter in state.counters.items()},
+            "dead": dict(beginning.dead[shard]),
+            "attributed": sorted({*known} - state.erased - gone),
+        }
+        files.append(saved_shard.write(folder, shard, content, beginning.next_offsets[shard], saved_shard.COMING))
+    changed = saved.model_copy(update={"profiles_version": PROFILES_VERSION, "shards": files})
     durable.write(folder / MANIFEST, changed.model_dump_json(indent=1).encode())
-    _settle(folder, changed)
+    saved_shard.settle(folder, changed.shards)
     return True
-
-
-def _settle(folder: Path, manifest: StateSnapshot) -> None:
-    """Put files in their place that are those of the manifest, and delete others that were to take it."""
-    for shard, file in enumerate(manifest.shards):
-        coming = _path(folder, shard, COMING)
-        if not coming.is_file():
-            continue
-        if hashlib.sha256(coming.read_bytes()).hexdigest() == file.sha256:
-            coming.replace(_path(folder, shard))
-        else:
-            coming.unlink()
-    durable.sync_folder(folder)
-
-
-def _content(folder: Path, shard: int, file: ShardFile) -> bytes | None:
-    """The content of a shard's file; None where no file is that of the manifest."""
-    for path in (_path(folder, shard), _path(folder, shard, COMING)):
-        packed = path.read_bytes() if path.is_file() else b""
-        if hashlib.sha256(packed).hexdigest() == file.sha256:
-            return packed
-    return None
 
 
 def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:
@@ -241,9 +216,9 @@ def latest(settings: Settings, data_hash: str, log: LogIdentity) -> str | None:
     """
     folder = settings.state / "snapshots"
     for path in sorted(folder.glob(f"*/{MANIFEST}"), reverse=True):
-        manifest = _manifest(settings, path.parent.name)
-        if (manifest.data_hash, manifest.cluster, manifest.topic) == (data_hash, log.cluster, log.topic):
-            return manifest.name
+        saved = manifest(settings, path.parent.name)
+        if (saved.data_hash, saved.cluster, saved.topic) == (data_hash, log.cluster, log.topic):
+            return saved.name
     return None
 
 
@@ -255,31 +230,31 @@ def next_offsets(settings: Settings, name: str | None, partitions: int) -> dict[
     """
     if name is None:
         return dict.fromkeys(range(partitions), 0)
-    manifest = _manifest(settings, name)
-    return {shard: file.next_offset for shard, file in enumerate(manifest.shards)}
+    return {shard: file.next_offset for shard, file in enumerate(manifest(settings, name).shards)}
 
 
-def _manifest(settings: Settings, name: str) -> StateSnapshot:
+def manifest(settings: Settings, name: str) -> StateSnapshot:
+    """Read the manifest of a snapshot.
+
+    Raises:
+        DataError: if the snapshot is missing or of another version.
+    """
     folder = settings.state / "snapshots" / name
     try:
-        manifest = StateSnapshot.read((folder / MANIFEST).read_text())
+        saved = StateSnapshot.read((folder / MANIFEST).read_text())
     except VersionError as error:
         raise DataError(f"snapshot {name} of the state is of another release: {error}; {GO_BACK}") from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
-    if manifest.profiles_version not in (FIRST_PROFILES, PROFILES_VERSION):
+    if saved.profiles_version not in (FIRST_PROFILES, PROFILES_VERSION):
         raise DataError(
-            f"snapshot {name} of the state holds profiles of the version {manifest.profiles_version}, this release has "
+            f"snapshot {name} of the state holds profiles of the version {saved.profiles_version}, this release has "
             f"{PROFILES_VERSION}; {GO_BACK}"
         )
-    return manifest
+    return saved
 
 
 def _restore(folder: Path) -> str:
     return f"restore {folder}, from which the log is folded, or start over with `reelstream publish --reset`"
-
-
-def _path(folder: Path, shard: int, beginning: str = "") -> Path:
-    return folder / f"{beginning}shard-{shard}.msgpack"

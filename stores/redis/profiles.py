@@ -371,6 +371,16 @@ class Profiles:
             raise Unreadable(f"the attributes of users cannot be read ({wrong}); restore Redis from a backup")
         return {userid: unpack_user(userid, packed) for userid, packed in zip(userids, values, strict=True)}
 
+    def attributed(self, shard: int) -> set[int]:
+        """Users of a shard whose attributes are known.
+
+        Raises:
+            Unreachable: if Redis does not answer.
+        """
+        with reachable():
+            userids = cast("list[bytes]", self.client.hkeys(f"{self.tag(shard)}:users"))
+        return {int(userid) for userid in userids if userid.isdigit()}
+
     def userids(self) -> set[int]:
         """Users that have a profile or a seen filter.
 
