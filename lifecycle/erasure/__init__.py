@@ -1,6 +1,7 @@
 """What is left of erased users: their events, and all else that still names them.
 
 due          the erasures whose time has come
+given_up     those in logs that were given up
 records      the files of records in the archive
 history      the offline history, and what of the state follows from it alone
 topics       dead letters, and the feature log

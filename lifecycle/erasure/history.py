@@ -6,6 +6,8 @@ import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from features import Catalogue
+from lifecycle.erasure.due import Due
 from offline.data import readers
 from offline.data.readers import RATINGS, USERS, Ratings
 from offline.data.split import split
@@ -15,11 +17,12 @@ from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import StateStores
 from stores.archive.archive import Archive
-from stores.archive.history import without_users
+from stores.archive.history import read_history, without_users
+from stores.archive.manifest import ErasedTo
 from stores.elasticsearch import ItemIndex
 
 
-def rewrite(archive: Archive, userids: Collection[int], erased_to: Mapping[int, int]) -> int:
+def rewrite(archive: Archive, userids: Collection[int], erased_to: ErasedTo) -> int:
     """Leave users out of the history in the archive; how many it had. `erased_to` as in `without_users`.
 
     Raises:
@@ -28,26 +31,35 @@ def rewrite(archive: Archive, userids: Collection[int], erased_to: Mapping[int, 
     return without_users(archive, userids, erased_to)
 
 
-def rewrite_data_folder(settings: Settings, userids: Collection[int]) -> Path | None:
-    """Leave users out of the ratings that `reelstream data` has put into the state folder.
+def rewrite_data_folder(settings: Settings, archive: Archive) -> Path | None:
+    """Leave the users whom the history in the archive lacks out of the ratings that `reelstream data` has written.
 
     A folder elsewhere is its owner's, and stays as it is; it is not read any more.
 
     Returns:
         The folder, where it is elsewhere and still has some of the users.
+
+    Raises:
+        ArchiveError: if the history is damaged.
     """
-    folder = settings.data_folder
-    pattern = re.compile(rb"(?m)^(?:%s)::.*\n?" % b"|".join(str(userid).encode() for userid in sorted(userids)))
-    left = None
-    for path in (folder / RATINGS, folder / USERS):
-        content = path.read_bytes() if path.is_file() else b""
-        if not userids or pattern.search(content) is None:
-            continue
-        if settings.state in folder.parents:
-            _write(path, pattern.sub(b"", content))
-        else:
-            left = folder
-    return left
+    folder, found = settings.data_folder, archive.manifest()
+    if found is None or found.history is None or not found.history.erased:
+        return None
+    if settings.state not in folder.parents:
+        names = readers.description(settings).paths
+        there = all((folder / name).is_file() for name in names)
+        return folder if there and readers.files_hash(folder, names) == found.history.data_hash else None
+    history = read_history(archive)
+    if history is None or not (folder / USERS).is_file():
+        return None
+    of_folder = {int(line.partition(b"::")[0]) for line in (folder / USERS).read_bytes().splitlines() if line}
+    gone = sorted(of_folder - history.catalogue.users.keys())
+    if gone:
+        pattern = re.compile(rb"(?m)^(?:%s)::.*\n?" % b"|".join(str(userid).encode() for userid in gone))
+        # The users last, from whom one that was cut off is found again.
+        for path in (folder / RATINGS, folder / USERS):
+            _write(path, pattern.sub(b"", path.read_bytes()))
+    return None
 
 
 def _write(path: Path, content: bytes) -> None:
@@ -69,7 +81,7 @@ def rewrite_state(settings: Settings, ratings: Ratings, generations: Collection[
     """
     places = split(ratings, settings.data).offline
     beginning = Beginning.offline(ratings, places, settings.kafka.partitions)
-    profiled = sum(len(state.profiles) for state in beginning.archive.states)
+    users = sum(len(each.profiles) for each in beginning.archive.states)
     for name in generations:
         published = StateStores.of(settings, name).published
         snapshot = published.snapshot()
@@ -77,7 +89,7 @@ def rewrite_state(settings: Settings, ratings: Ratings, generations: Collection[
             continue
         for shard in range(len(beginning.archive.states)):
             published.set_others(shard, beginning.archive.others(shard))
-        published.set_snapshot(snapshot.model_copy(update={"events": len(places), "users": profiled}))
+        published.set_snapshot(snapshot.model_copy(update={"events": len(places), "users": users}))
 
 
 def rewrite_weights(settings: Settings, ratings: Ratings) -> int:
@@ -94,17 +106,34 @@ def rewrite_weights(settings: Settings, ratings: Ratings) -> int:
         index.close()
 
 
-def rewrite_snapshots(settings: Settings, ratings: Ratings, userids: Collection[int]) -> int:
-    """Leave users out of the states that `adopt` has saved; how many such states had one.
+def rewrite_snapshots(
+    settings: Settings,
+    catalogue: Catalogue,
+    topic: str,
+    dues: Mapping[int, Due],
+    given_up: Collection[int],
+    base: str | None,
+) -> int:
+    """Leave users out of the states that `adopt` has saved before they were erased; how many such states had one.
+
+    Args:
+        settings: all settings.
+        catalogue: items, and the users who are left.
+        topic: id of the log's topic.
+        dues: by partition of the log, the erasures.
+        given_up: users whose erasures the state that the live one began with has folded.
+        base: name of that state.
 
     Raises:
         DataError: if one is damaged.
     """
-    folder = settings.state / "snapshots"
-    names = sorted(path.parent.name for path in folder.glob(f"*/{state_snapshot.MANIFEST}"))
-    return sum(state_snapshot.rewrite_without(settings, name, ratings.catalogue, userids) for name in names)
-
-
-def load(settings: Settings) -> Ratings:
-    """The ratings as they are now; raises DataError or ArchiveError."""
-    return readers.load(settings)
+    folder, written = settings.state / "snapshots", 0
+    for name in sorted(path.parent.name for path in folder.glob(f"*/{state_snapshot.MANIFEST}")):
+        saved = state_snapshot.manifest(settings, name)
+        # What a state holds of a user who was erased before it was saved came afterwards.
+        nexts = {shard: file.next_offset for shard, file in enumerate(saved.shards)} if saved.topic == topic else {}
+        userids = set() if name == base else {*given_up}
+        for partition, each in dues.items():
+            userids |= {userid for userid, at in each.offsets.items() if at >= nexts.get(partition, 0)}
+        written += state_snapshot.rewrite_without(settings, name, catalogue, userids)
+    return written

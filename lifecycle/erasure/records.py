@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection
 
 from lifecycle.erasure.due import Due, Rules
-from stores.archive.archive import FORMER, Archive
+from lifecycle.erasure.given_up import formers, partitions_of
+from stores.archive.archive import Archive
 from stores.kafka.record import gone
 
 
@@ -39,10 +40,9 @@ def rewrite_former(archive: Archive, userids: Collection[int]) -> int:
         ArchiveError: if such an archive is damaged.
     """
     keys, replaced = {str(userid).encode() for userid in userids}, 0
-    for folder in sorted((archive.folder / FORMER).glob("*/")):
-        former = Archive(folder)
-        for shard in sorted(folder.glob("shard=*")):
-            for file in former.files(int(shard.name.removeprefix("shard="))):
+    for former in formers(archive):
+        for partition in partitions_of(former):
+            for file in former.files(partition):
                 records = former.read(file)
                 erased = sum(record.key in keys for record in records)
                 if erased:

@@ -3,23 +3,26 @@
 1. archive      the log up to its end, so that the archive has every erasure
 2. find         the erasures that are folded, and whose time has come
 3. trim         the log before each partition's last of them
-4. history      the offline history, what of the state follows from it, and the states that `adopt` saved
+4. state        what of the state follows from the offline history alone, and the states that `adopt` saved
 5. letters      dead letters, and inputs that drift has counted
 6. rows         feature rows and evicted profiles, which a worker that was killed may have left
-7. records      the archive's files, in the order of the offsets: an erasure goes last
+7. history      the archives of logs that were given up, the offline history, and its data folder
+8. records      the archive's files, in the order of the offsets: an erasure goes last
 """
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lifecycle.erasure import history, records, topics
 from lifecycle.erasure.due import Due, Rules, due, users
+from lifecycle.erasure.given_up import GivenUp, formers, given_up
 from lifecycle.errors import LifecycleError
 from lifecycle.switching import Progress
+from offline.data import readers
 from offline.state.lock import lock
 from settings import Settings
 from stores import DriftStore, Generations, StateStores, Unreachable
@@ -99,31 +102,46 @@ class _Sweep:
         rules = Rules(self._live.published.catalogue(), settings.kafka.partitions, settings.stream.max_future_s)
         found = self._due(rules, before_s)
         dues = {partition: each for partition, each in found.items() if each.offsets}
-        userids, waiting = users(dues), sum(each.left for each in found.values())
-        if not dues:
-            return Swept(waiting=waiting)
-        self._require_no_previous(dues)
+        waiting, lost = sum(each.left for each in found.values()), self._given_up(before_s)
+        userids = users(dues) | lost.userids
+        if not userids:
+            return Swept(waiting=waiting, left=self._rewrite_data_folder())
+        self._require_no_previous(dues, lost.userids)
         self._progress("trimming the log", 0.2)
         self._trim(dues)
-        self._progress("rewriting the history", 0.4)
-        offsets = {partition: each.end - 1 for partition, each in dues.items()}
-        with archive.locked():
-            settle(archive)
-            history.rewrite(archive, userids, offsets)
-            former = records.rewrite_former(archive, userids)
-        left = history.rewrite_data_folder(settings, userids)
-        ratings = history.load(settings)
-        history.rewrite_state(settings, ratings, [self._live.generation])
-        history.rewrite_weights(settings, ratings)
-        history.rewrite_snapshots(settings, ratings, userids)
-        self._progress("rewriting dead letters", 0.7)
+        self._progress("rewriting the state", 0.4)
+        self._rewrite_state(userids, dues, lost)
+        self._progress("rewriting dead letters", 0.6)
         letters = topics.rewrite_letters(settings.kafka, userids)
         inputs = topics.delete_counted_inputs(settings, DriftStore(self._live.profiles.client))
         self._delete_rows(sorted(userids))
+        self._progress("rewriting the history", 0.7)
+        offsets = {partition: each.end - 1 for partition, each in dues.items()}
+        topic = self._topic()
+        erased_to = lost.erased_to | ({topic: {**lost.erased_to.get(topic, {}), **offsets}} if offsets else {})
+        with archive.locked():
+            settle(archive)
+            former = records.rewrite_former(archive, userids)
+            history.rewrite(archive, userids, erased_to)
+        left = self._rewrite_data_folder()
         self._progress("rewriting the archive", 0.8)
         with archive.locked():
             replaced = sum(records.rewrite(archive, partition, each, rules) for partition, each in dues.items())
-        return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, str(left) if left else None)
+        return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, left)
+
+    def _rewrite_state(self, userids: Collection[int], dues: Mapping[int, Due], lost: GivenUp) -> None:
+        """Write what follows from the offline history again, and the states that `adopt` saved, without users."""
+        settings, ratings = self._settings, readers.load(self._settings)
+        left = ratings.without(userids)
+        if len(left) < len(ratings):
+            history.rewrite_state(settings, left, [self._live.generation, *self._previous()])
+            history.rewrite_weights(settings, left)
+        history.rewrite_snapshots(settings, left.catalogue, self._topic(), dues, lost.userids, self._base())
+
+    def _rewrite_data_folder(self) -> str | None:
+        """The data folder, where it is elsewhere and still holds ratings of erased users."""
+        left = history.rewrite_data_folder(self._settings, self._archive)
+        return None if left is None else str(left)
 
     def _archive_log(self) -> None:
         archiver = Archiver(self._settings)
@@ -139,20 +157,44 @@ class _Sweep:
         applied = [min(-1 if offset is None else offset for offset in position) for position in positions]
         return {number: due(self._archive, rules, number, at, before_s) for number, at in enumerate(applied)}
 
-    def _require_no_previous(self, dues: Mapping[int, Due]) -> None:
+    def _given_up(self, before_s: float) -> GivenUp:
+        """The erasures in logs that were given up."""
+        if self._base() is None and not any(formers(self._archive)):
+            return GivenUp()
+        catalogue = readers.load(self._settings).catalogue
+        return given_up(self._settings, self._archive, self._base(), catalogue, self._live.profiles, before_s)
+
+    def _base(self) -> str | None:
+        """Name of the saved state that the live one began with."""
+        snapshot = self._live.published.snapshot()
+        return None if snapshot is None else snapshot.base
+
+    def _topic(self) -> str:
+        """Id of the topic of the log in the archive."""
+        log = self._archive.log()
+        return "" if log is None else log.topic
+
+    def _require_no_previous(self, dues: Mapping[int, Due], given_up: Collection[int]) -> None:
         """Require that no state which can be switched back to holds the users, or needs the log before it is trimmed.
 
         Raises:
             LifecycleError: if one does.
         """
-        generations = Generations(self._live.profiles.client)
-        for name in {generations.live().previous, *generations.unused()} - {None, self._live.generation}:
-            applied = StateStores.of(self._settings, str(name), self._live.profiles.client).profiles.applied()
-            if any((applied[partition] or -1) < each.end - 1 for partition, each in dues.items()):
+        for name in self._previous():
+            profiles = StateStores.of(self._settings, name, self._live.profiles.client).profiles
+            applied = profiles.applied()
+            behind = any((applied[partition] or -1) < each.end - 1 for partition, each in dues.items())
+            if behind or profiles.read_users(sorted(given_up)):
                 raise LifecycleError(
                     "the state from before a rebuild, which can be switched back to, holds users who are erased; "
                     "delete it with `reelstream rebuild --drop`, and run the command again"
                 )
+
+    def _previous(self) -> list[str]:
+        """The generations of the state besides the live one."""
+        generations = Generations(self._live.profiles.client)
+        names = {generations.live().previous, *generations.unused()} - {None, self._live.generation}
+        return sorted(str(name) for name in names)
 
     def _trim(self, dues: Mapping[int, Due]) -> None:
         """Delete the log up to the last erasure of each partition; the last record folded must stay, so one follows.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,6 +51,20 @@ class Ratings:
 
     def __len__(self) -> int:
         return len(self.userid)
+
+    def without(self, userids: Collection[int]) -> Ratings:
+        """The ratings of all users but some."""
+        left = ~np.isin(self.userid, sorted(userids))
+        gone = {*userids}
+        users = {userid: user for userid, user in self.catalogue.users.items() if userid not in gone}
+        return replace(
+            self,
+            userid=self.userid[left],
+            itemid=self.itemid[left],
+            rating=self.rating[left],
+            ts=self.ts[left],
+            catalogue=Catalogue(self.catalogue.items, users),
+        )
 
 
 def load(settings: Settings) -> Ratings:

@@ -116,7 +116,7 @@ def read_history(archive: Archive) -> OfflineHistory | None:
     return OfflineHistory(userid, itemid, rating, ts, catalogue, entry.data_hash, entry.erased_to)
 
 
-def without_users(archive: Archive, userids: Collection[int], erased_to: Mapping[int, int]) -> int:
+def without_users(archive: Archive, userids: Collection[int], erased_to: ErasedTo) -> int:
     """Write the history again without users who are erased; how many of them it had. Only for who holds the lock.
 
     The hash of the data set stays, as it says which one the state began with.
@@ -124,7 +124,7 @@ def without_users(archive: Archive, userids: Collection[int], erased_to: Mapping
     Args:
         archive: the archive.
         userids: the users.
-        erased_to: by partition of the log, the offset of the last of their erasures.
+        erased_to: by id of the log's topic and by partition, the offset of the last of their erasures.
 
     Raises:
         ArchiveError: if it is damaged.
@@ -133,7 +133,7 @@ def without_users(archive: Archive, userids: Collection[int], erased_to: Mapping
     if manifest is None or manifest.history is None or history is None:
         return 0
     known = [userid for userid in userids if userid in history.catalogue.users]
-    entry = manifest.history.model_copy(update={"erased_to": _later(manifest, erased_to)})
+    entry = manifest.history.model_copy(update={"erased_to": _later(manifest.history.erased_to, erased_to)})
     if not known:
         archive.write_manifest(manifest.model_copy(update={"history": entry}))
         return 0
@@ -157,13 +157,13 @@ def without_users(archive: Archive, userids: Collection[int], erased_to: Mapping
     return len(known)
 
 
-def _later(manifest: Manifest, erased_to: Mapping[int, int]) -> ErasedTo:
-    """The positions in a manifest, those of its log no earlier than these."""
-    assert manifest.history is not None
-    topic, known = manifest.topic or "", manifest.history.erased_to
-    of_log = known.get(topic, {})
-    later = {partition: max(offset, of_log.get(partition, -1)) for partition, offset in erased_to.items()}
-    return {**known, topic: {**of_log, **later}}
+def _later(known: ErasedTo, erased_to: ErasedTo) -> ErasedTo:
+    """Positions, of which none is earlier than the one that is known."""
+    later = {topic: {**of_log} for topic, of_log in known.items()}
+    for topic, of_log in erased_to.items():
+        before = later.setdefault(topic, {})
+        before.update({partition: max(offset, before.get(partition, -1)) for partition, offset in of_log.items()})
+    return later
 
 
 def _replace(archive: Archive, manifest: Manifest, contents: Mapping[str, bytes]) -> None:

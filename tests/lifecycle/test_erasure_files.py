@@ -15,7 +15,8 @@ from hypothesis import settings as of_hypothesis
 from hypothesis import strategies as st
 
 from features import DENSE_COLUMNS, Catalogue, Erasure, Event, EventError, Item, User, encode
-from lifecycle.erasure.due import Rules, due
+from lifecycle.erasure.due import Due, Rules, due
+from lifecycle.erasure.history import rewrite_data_folder, rewrite_snapshots
 from lifecycle.erasure.records import rewrite, rewrite_former
 from lifecycle.forgotten.files import in_files
 from lifecycle.forgotten.mentions import Mentions
@@ -23,7 +24,7 @@ from offline import runs
 from offline.data import generate, readers
 from offline.data.history import State
 from offline.errors import RunError
-from offline.state import state_snapshot
+from offline.state import saved_shard, state_snapshot
 from offline.state.archived_history import archive_history
 from offline.state.snapshot import Beginning, Shards
 from offline.train.reference import require_same_users
@@ -66,7 +67,7 @@ def archived(folder: Path, records: list[tuple[bytes, bytes]], per_file: int) ->
     return archive
 
 
-@of_hypothesis(max_examples=60, deadline=None)
+@of_hypothesis(max_examples=30, deadline=None)
 @given(RECORDS, st.integers(1, 7), st.integers(0, 40))
 def test_from_an_archive_without_the_events_of_erased_users_the_same_state_follows(
     tmp_path_factory: pytest.TempPathFactory, records: list[tuple[bytes, bytes]], per_file: int, applied: int
@@ -84,7 +85,7 @@ def test_from_an_archive_without_the_events_of_erased_users_the_same_state_follo
     assert due(archive, RULES, 0, applied, ALL).offsets == {}
 
 
-@of_hypothesis(max_examples=30, deadline=None)
+@of_hypothesis(max_examples=15, deadline=None)
 @given(RECORDS, st.integers(1, 5), st.integers(0, 6))
 def test_a_rewriting_that_was_cut_off_after_some_files_is_completed_by_the_next(
     tmp_path_factory: pytest.TempPathFactory, records: list[tuple[bytes, bytes]], per_file: int, files: int
@@ -154,8 +155,8 @@ def test_a_history_without_users_keeps_the_others_and_the_hash_of_its_data(gener
     archive_history(generated, ratings, data_hash)
     archive = Archive(generated.archive_folder)
     with archive.locked():
-        assert history.without_users(archive, {3, 5, 999}, {0: 7}) == 2
-        assert history.without_users(archive, {3}, {0: 4, 1: 9}) == 0
+        assert history.without_users(archive, {3, 5, 999}, {"": {0: 7}}) == 2
+        assert history.without_users(archive, {3}, {"": {0: 4, 1: 9}}) == 0
     left = readers.load(generated)
     stays = ~np.isin(ratings.userid, [3, 5])
     assert np.array_equal(left.userid, ratings.userid[stays]) and np.array_equal(left.ts, ratings.ts[stays])
@@ -192,7 +193,7 @@ def test_the_scores_of_a_run_are_not_taken_for_those_of_a_history_that_users_wer
     write_manifest({})
     require_same_users(tmp_path, ratings)
     with archive.locked():
-        history.without_users(archive, {3}, {0: 7})
+        history.without_users(archive, {3}, {"": {0: 7}})
     with pytest.raises(RunError, match="train again"):
         require_same_users(tmp_path, readers.load(generated))
     write_manifest({"": {0: 7}})
@@ -204,7 +205,7 @@ def test_the_history_of_other_data_is_not_read_in_place_of_the_data_folder(gener
     archive_history(generated, ratings, readers.data_hash(ratings))
     archive = Archive(generated.archive_folder)
     with archive.locked():
-        history.without_users(archive, {3}, {0: 7})
+        history.without_users(archive, {3}, {"": {0: 7}})
     other = load(state_dir=generated.state, data={"folder": str(tmp_path / "other")})
     generate.make(other.data_folder, users=12, items=60, events=300, seed=2)
     assert 3 in readers.load(other).catalogue.users
@@ -218,7 +219,7 @@ def test_a_new_history_that_was_not_put_in_place_is_read_where_it_is(generated: 
     folder, coming = archive.folder / history.HISTORY, archive.folder / history.COMING
     former = {path.name: path.read_bytes() for path in folder.iterdir()}
     with archive.locked():
-        history.without_users(archive, {3}, {0: 7})
+        history.without_users(archive, {3}, {"": {0: 7}})
     coming.mkdir()
     for number, (name, content) in enumerate(sorted(former.items())):
         if half and number == 0:
@@ -236,9 +237,13 @@ def write_snapshot(settings: Settings, state: Beginning) -> str:
     """Save a state of one shard that no Redis holds; its name."""
     now, folder = state_snapshot._begin(settings)
     of_shard = state.shards.states[0]
-    users = {userid: (pack_profile(held), of_shard.seen[userid]) for userid, held in of_shard.profiles.items()}
-    counters = {itemid: pack_counter(counter) for itemid, counter in of_shard.counters.items()}
-    file = state_snapshot._write_shard(folder, 0, users, counters, state.dead[0], state.next_offsets[0])
+    content: saved_shard.ShardContent = {
+        "users": {userid: (pack_profile(held), of_shard.seen[userid]) for userid, held in of_shard.profiles.items()},
+        "counters": {itemid: pack_counter(counter) for itemid, counter in of_shard.counters.items()},
+        "dead": state.dead[0],
+        "attributed": sorted(state.shards.catalogue.users.keys() - of_shard.erased),
+    }
+    file = saved_shard.write(folder, 0, content, state.next_offsets[0])
     return state_snapshot._complete(folder, now, "hash", LogIdentity("cluster", "topic"), [file])
 
 
@@ -266,7 +271,7 @@ def test_a_saved_state_is_read_and_rewritten_again_wherever_its_rewriting_was_cu
         return one_more
 
     with monkeypatch.context() as patch:
-        for owner, method in ((state_snapshot.durable, "write"), (state_snapshot, "_settle")):
+        for owner, method in ((saved_shard.durable, "write"), (saved_shard, "settle")):
             patch.setattr(owner, method, dying(getattr(owner, method)))
         with pytest.raises(Killed):
             state_snapshot.rewrite_without(settings, name, catalogue, {1})
@@ -295,3 +300,65 @@ def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: P
     assert (found.shards.states[0].profiles, found.shards.states[0].counters) == (expected.profiles, expected.counters)
     assert (found.next_offsets, found.dead) == ({0: 7}, [{"reason": 2}])
     assert list(in_files(settings, Mentions(1))) == []
+
+
+def test_a_saved_state_remembers_of_whom_it_knows_nothing_any_more(tmp_path: Path) -> None:
+    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {1: User(1, 1, 2, 3), 2: User(2, 0, 1, 4)})
+    shards = Shards(catalogue, 1)
+    shards.states[0].step(Event(1, 1, 5, 100))
+    shards.states[0].erase(1)
+    shards.states[0].step(Event(1, 2, 5, 200))  # who came back
+    name = write_snapshot(settings, Beginning(shards, Shards(catalogue, 1), {0: 7}, [{}]))
+    (state,) = state_snapshot.read(settings, name, Shards(catalogue, 1)).shards.states
+    assert (state.erased, state.user(1), state.user(2)) == ({1}, User(1), catalogue.users[2])
+    assert state_snapshot.rewrite_without(settings, name, Catalogue(ITEMS, {1: catalogue.users[1]}), {2})
+    (state,) = state_snapshot.read(settings, name, Shards(catalogue, 1)).shards.states
+    assert (state.erased, state.profiles.keys()) == ({1, 2}, {1})
+    assert list(in_files(settings, Mentions(2))) == []
+
+
+def test_a_saved_state_of_the_first_version_knows_all_users_of_the_catalogue(tmp_path: Path) -> None:
+    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {1: User(1, 1, 2, 3)})
+    now, folder = state_snapshot._begin(settings)
+    file = saved_shard.write(folder, 0, {"users": {}, "counters": {}, "dead": {}}, 7)  # type: ignore[typeddict-item]
+    name = state_snapshot._complete(folder, now, "hash", LogIdentity("cluster", "topic"), [file])
+    fields = json.loads((folder / state_snapshot.MANIFEST).read_text())
+    (folder / state_snapshot.MANIFEST).write_text(json.dumps(fields | {"schema_version": 1}))
+    (state,) = state_snapshot.read(settings, name, Shards(catalogue, 1)).shards.states
+    assert state.user(1) == catalogue.users[1]
+
+
+@pytest.mark.parametrize(
+    ("topic", "given_up", "base", "left"),
+    [("topic", (), None, {1, 3}), ("other", (), None, {3}), ("topic", (3,), None, {1}), ("topic", (3,), "own", {1, 3})],
+)
+def test_what_a_saved_state_holds_of_a_user_who_was_erased_before_stays(
+    tmp_path: Path, topic: str, given_up: tuple[int, ...], base: str | None, left: set[int]
+) -> None:
+    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {})
+    shards = Shards(catalogue, 1)
+    for userid in USERS:
+        shards.states[0].step(Event(userid, 1, 5, 100))
+    name = write_snapshot(settings, Beginning(shards, Shards(catalogue, 1), {0: 7}, [{}]))
+    dues = {0: Due({1: 6, 2: 7})}
+    assert rewrite_snapshots(settings, catalogue, topic, dues, given_up, name if base else None) == 1
+    (state,) = state_snapshot.read(settings, name, Shards(catalogue, 1)).shards.states
+    assert state.profiles.keys() == left
+
+
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_data_folder_of_our_own_loses_the_erased_users_and_another_one_is_named(
+    generated: Settings, tmp_path: Path, ours: bool
+) -> None:
+    settings = load(state_dir=tmp_path, data={"folder": str(generated.data_folder)}) if ours else generated
+    ratings, archive = readers.load(settings), Archive(settings.archive_folder)
+    archive_history(settings, ratings, readers.data_hash(ratings))
+    assert rewrite_data_folder(settings, archive) is None
+    with archive.locked():
+        history.without_users(archive, {3, 5}, {"": {0: 7}})
+    before = [(settings.data_folder / name).read_bytes() for name in readers.FILES]
+    assert rewrite_data_folder(settings, archive) == (None if ours else settings.data_folder)
+    after = [(settings.data_folder / name).read_bytes() for name in readers.FILES]
+    kept = [b"".join(line for line in text.splitlines(True) if line[:3] not in (b"3::", b"5::")) for text in before[:2]]
+    assert after == ([*kept, before[2]] if ours else before)
+    assert rewrite_data_folder(settings, archive) == (None if ours else settings.data_folder)
