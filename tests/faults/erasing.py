@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 import random
-import shutil
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from offline.data.readers import Ratings
 from offline.data.split import split
 from offline.state.snapshot import Shards
 from stores import producer
+from stores.archive.archive import Archive
 from tests.system.conftest import System, running_system
 
 
@@ -34,13 +34,15 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--erased", type=int, default=100)
     parser.add_argument("--rate", type=float, default=500.0, help="events per second")
+    parser.add_argument("--file-events", type=int, default=100, help="offsets in a file of the archive")
     parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
+    small = {"REELSTREAM_ARCHIVE__EVENTS": str(given.file_events)}
     with (
         tempfile.TemporaryDirectory(prefix="reelstream-erasing-") as folder,
-        running_system(Path(folder), users=given.users, items=300, events=40 * given.users) as system,
+        running_system(Path(folder), users=given.users, items=300, events=40 * given.users, **small) as system,
     ):
-        figures = erase_in_a_replay(system, given.erased, given.rate)
+        figures = erase_in_a_replay(system, given.erased, given.rate, Path(folder) / "data-before")
     text = json.dumps(figures, indent=1)
     print(text)
     if given.json:
@@ -49,8 +51,15 @@ def main() -> None:
         sys.exit("broken promises: " + ", ".join(broken))
 
 
-def erase_in_a_replay(system: System, count: int, rate: float) -> dict[str, Any]:
-    """Replay the held-out events, erase users meanwhile, compare, sweep, and compare again."""
+def erase_in_a_replay(system: System, count: int, rate: float, aside: Path) -> dict[str, Any]:
+    """Replay the held-out events, erase users meanwhile, compare, sweep, and compare again.
+
+    Args:
+        system: a system that has folded none of them.
+        count: users to erase.
+        rate: events per second.
+        aside: where the data folder, which is to be deleted after the sweep, is moved.
+    """
     rng = random.Random(1)
     ratings = readers.load(system.settings)
     erased = rng.sample(sorted({event.userid for event in system.events}), count)
@@ -58,11 +67,12 @@ def erase_in_a_replay(system: System, count: int, rate: float) -> dict[str, Any]
     system.wait_for_drift(120)
     different = _different_counters(system, ratings, replayed, erased)
     before = system.verify()
-    began = time.monotonic()
     swept = sweep(system.settings, now=True, progress=lambda what, share: None)
-    took = time.monotonic() - began
+    files = sum(
+        len(Archive(system.settings.archive_folder).files(shard)) for shard in range(system.profiles.partitions)
+    )
     if swept.left:
-        shutil.rmtree(swept.left)  # as the command says
+        Path(swept.left).rename(aside)  # as the command says: nothing needs the folder any more
     system.wait(120)
     after = system.verify()
     hits = {userid: [str(hit) for hit in search(system.settings, userid, lambda *_: None)] for userid in erased}
@@ -72,7 +82,8 @@ def erase_in_a_replay(system: System, count: int, rate: float) -> dict[str, Any]
         "differences": before.differences,
         "different_counters": different,
         "differing": dict(list(before.differing.items())[:5]),
-        "sweep": {**vars(swept), "seconds": round(took, 1)},
+        "archive_files": files,
+        "sweep": vars(swept),
         "differences_after": after.differences,
         "differing_after": dict(list(after.differing.items())[:5]),
         "different_counters_after": _different_counters(system, ratings, replayed, erased),
