@@ -35,6 +35,7 @@ class Ratings:
         userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
         catalogue: items and users by id.
         recorded_hash: SHA-256 of the data set, where they were read from the archive; else empty.
+        erased: users of the data set whom they lack, as they were erased.
         erased_to: by id of the log's topic and by partition, the offset of the last erasure whose user they lack.
         files: the names of the files.
     """
@@ -46,6 +47,7 @@ class Ratings:
     ts: Ints
     catalogue: Catalogue
     recorded_hash: str = ""
+    erased: int = 0
     erased_to: Mapping[str, Mapping[int, int]] = field(default_factory=dict)
     files: tuple[str, ...] = FILES
 
@@ -115,7 +117,8 @@ def _archived(settings: Settings) -> Ratings | None:
     if history is None:
         return None
     columns = history.userid, history.itemid, history.rating, history.ts
-    return Ratings(archive.folder, *columns, history.catalogue, history.data_hash, history.erased_to)
+    lacking = history.erased, history.erased_to
+    return Ratings(archive.folder, *columns, history.catalogue, history.data_hash, *lacking)
 
 
 def _without_erased(settings: Settings, dataset: DataSet) -> Ratings | None:

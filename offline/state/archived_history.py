@@ -20,4 +20,6 @@ def archive_history(settings: Settings, ratings: Ratings, data_hash: str) -> boo
         ArchiveError: if the archive holds other ratings.
     """
     columns = ratings.userid, ratings.itemid, ratings.rating, ratings.ts
-    return write_history(Archive(settings.archive_folder), OfflineHistory(*columns, ratings.catalogue, data_hash))
+    erased_to = {topic: dict(offsets) for topic, offsets in ratings.erased_to.items()}
+    history = OfflineHistory(*columns, ratings.catalogue, data_hash, ratings.erased, erased_to)
+    return write_history(Archive(settings.archive_folder), history)

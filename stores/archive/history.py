@@ -45,7 +45,7 @@ class OfflineHistory:
         userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
         catalogue: items and users by id.
         data_hash: SHA-256 of the data set that they were read from.
-        erased_to: as in the manifest.
+        erased, erased_to: as in the manifest.
     """
 
     userid: Ints
@@ -54,6 +54,7 @@ class OfflineHistory:
     ts: Ints
     catalogue: Catalogue
     data_hash: str
+    erased: int = 0
     erased_to: ErasedTo = field(default_factory=dict)
 
 
@@ -87,6 +88,8 @@ def write_history(archive: Archive, history: OfflineHistory) -> bool:
             events=len(history.userid),
             users=len(history.catalogue.users),
             items=len(history.catalogue.items),
+            erased=history.erased,
+            erased_to=history.erased_to,
         )
         archive.write_manifest(manifest.model_copy(update={"history": entry}))
     return True
@@ -113,7 +116,7 @@ def read_history(archive: Archive) -> OfflineHistory | None:
         (User(**row) for row in users.to_pylist()),
     )
     entry = manifest.history
-    return OfflineHistory(userid, itemid, rating, ts, catalogue, entry.data_hash, entry.erased_to)
+    return OfflineHistory(userid, itemid, rating, ts, catalogue, entry.data_hash, entry.erased, entry.erased_to)
 
 
 def without_users(archive: Archive, userids: Collection[int], erased_to: ErasedTo) -> int:

@@ -362,3 +362,17 @@ def test_a_data_folder_of_our_own_loses_the_erased_users_and_another_one_is_name
     kept = [b"".join(line for line in text.splitlines(True) if line[:3] not in (b"3::", b"5::")) for text in before[:2]]
     assert after == ([*kept, before[2]] if ours else before)
     assert rewrite_data_folder(settings, archive) == (None if ours else settings.data_folder)
+
+
+def test_a_history_that_is_archived_again_after_a_reset_goes_on_lacking_the_erased_users(generated: Settings) -> None:
+    archive = Archive(generated.archive_folder)
+    archive_history(generated, readers.load(generated), readers.data_hash(readers.load(generated)))
+    with archive.locked():
+        history.without_users(archive, {3}, {"topic": {0: 7}})
+    ratings = readers.load(generated)
+    with archive.locked():
+        archive.delete()
+    archive_history(generated, ratings, readers.data_hash(ratings))
+    again = readers.load(generated)
+    assert 3 not in again.catalogue.users and again.erased_to == {"topic": {0: 7}}
+    assert readers.data_hash(again) == readers.data_hash(ratings)

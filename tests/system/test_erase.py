@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -35,11 +36,17 @@ def erase(system: System, userid: int) -> None:
 def _in_order(system: System) -> Iterator[None]:
     """Leave the system in order to the tests that follow."""
     yield
+    start_over(system)
+
+
+def start_over(system: System) -> None:
+    """An empty log, and the history of all users, which a reset alone would not bring back."""
+    shutil.rmtree(system.settings.archive_folder, ignore_errors=True)
     system.start_over()
 
 
 def test_users_erased_in_a_replay_leave_no_difference_no_count_and_no_trace(system: System) -> None:
-    system.start_over()
+    start_over(system)
     folder = system.settings.data_folder
     aside = folder.with_name("data-before")
     try:
@@ -76,7 +83,7 @@ def test_the_archiver_has_the_rest_of_a_user_deleted_when_the_last_erasure_was_a
 
 def test_users_erased_in_a_log_that_was_given_up_stay_unknown_and_are_swept_all_the_same(system: System) -> None:
     """One whose erasure is in the archive alone, and one whose erasure only the saved state knows."""
-    system.start_over()
+    start_over(system)
     of_history, items = system.events[0].userid, system.catalogue_items()[:5]
     system.send_events([*system.events[:40], *(Event(ADOPTED, itemid, 4, 1_000 + itemid) for itemid in items)])
     erase(system, ADOPTED)
