@@ -259,19 +259,22 @@ class _Publishing:
         return version
 
     def _fill(self, index: ItemIndex, live: LiveRun) -> None:
-        """Have the run's index filled and proved; one that is whole already is not touched."""
+        """Have the run's index filled and proved; of one that is whole already, only other weights are replaced."""
         self._progress(Step.INDEX, 0.0)
         items = self._ratings.catalogue.items
+        prior = term_prior(self._ratings, split(self._ratings, self._settings.data).offline)
         whole = live.index in index.indices() and index.count(live.index) == len(items)
         if whole and index.version(live.index) == INDEX_VERSION:
             try:
                 prove_index(index, live.index, self._run)
+                # The weights follow from the ratings, which may lack other users than when it was filled.
+                self._lock.check()
+                index.weigh(live.index, prior)
                 return
             except RunError:
                 pass  # damaged, and so filled again
         itemids, rows = runs.item_vectors(self._run)
         vectors = dict(zip(itemids.tolist(), rows, strict=True))
-        prior = term_prior(self._ratings, split(self._ratings, self._settings.data).offline)
         self._lock.check()
         index.create(live.index, live.dim, len(items))
         self._progress(Step.INDEX, 0.1)
