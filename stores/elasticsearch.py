@@ -190,7 +190,7 @@ class ItemIndex:
         others = {
             document.id: prior[document.itemid]
             for document in self.documents(index)
-            if document.itemid in prior and not _is_weight(document.fields["prior"], prior[document.itemid])
+            if document.itemid in prior and not _is_weight(document.fields.get("prior"), prior[document.itemid])
         }
         if others:
             self._write(
