@@ -12,20 +12,20 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
 
 import pytest
 import requests
 
 import servers
 from bench import Load
-from features import Event, encode
+from features import Event
 from offline.state.lock import lock
 from producers import dead_events
-from stores import Generations, StateStores, producer
+from stores import Generations, StateStores
 from stores.feast.online_rows import OnlineRows
 from tests.polling import until
 from tests.system.conftest import System
+from tests.system.rating_load import RatingLoad
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -60,12 +60,10 @@ def rebuild(*words: str) -> dict:
     return json.loads(done.stdout)
 
 
-class Traffic:
+class Traffic(RatingLoad):
     """Ratings and requests until it is stopped, and what becomes of them.
 
     Attributes:
-        sent: events that Kafka acknowledged.
-        malformed: records among them that are not events.
         generations: the live generations that were seen, in their order.
         clicks: ratings that were acknowledged and followed by a request for a list.
         late: answers to those that did not know the rating yet, and said so.
@@ -73,39 +71,12 @@ class Traffic:
     """
 
     def __init__(self, system: System) -> None:
-        self._system = system
-        self._stopping = threading.Event()
-        self._threads = [threading.Thread(target=work) for work in (self._send, self._look, self._click)]
+        super().__init__(system, EVENTS_PER_S, MALFORMED_EVERY)
+        self._threads = [threading.Thread(target=work) for work in (self._look, self._click)]
         self._load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
-        self._random = random.Random(7)
-        self.sent: list[Event] = []
-        self.malformed = 0
         self.generations: list[str] = []
         self.clicks = self.late = 0
         self.failed_clicks: list[str] = []
-        self.failure: BaseException | None = None
-
-    def _send(self) -> None:
-        system, every = self._system, 0.1
-        users, items = sorted({event.userid for event in system.events}), system.catalogue_items()
-        ts = max(event.ts for event in system.events)
-        with closing(producer(system.settings.kafka)) as kafka:
-            while not self._stopping.wait(every):
-                ts += 1
-                events = [
-                    Event(self._random.choice(users), self._random.choice(items), self._random.randint(1, 5), ts)
-                    for _ in range(int(EVENTS_PER_S * every))
-                ]
-                records = [(*encode(event), system.partition(event.userid)) for event in events]
-                if len(self.sent) // MALFORMED_EVERY > self.malformed:
-                    records.append((b"1", b"not an event", system.partition(1)))
-                    self.malformed += 1
-                try:
-                    system.send(records, kafka)
-                except BaseException as error:
-                    self.failure = error
-                    return
-                self.sent += events
 
     def _look(self) -> None:
         generations = Generations(self._system.client)
@@ -132,26 +103,17 @@ class Traffic:
                 self.late += 1
 
     def start(self) -> None:
+        super().start()
         self._load.start()
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> list:
         """End it; the requests."""
-        self._stopping.set()
+        super().stop()
         for thread in self._threads:
             thread.join()
         return self._load.stop()
-
-
-@contextmanager
-def traffic(system: System) -> Iterator[Traffic]:
-    running = Traffic(system)
-    running.start()
-    try:
-        yield running
-    finally:
-        running._stopping.set()
 
 
 def require_all_count(system: System, sent: list[Event]) -> None:
@@ -168,7 +130,7 @@ def require_all_count(system: System, sent: list[Event]) -> None:
 
 
 def test_a_rebuild_under_load_fails_no_request_loses_no_event_and_switches_once(system: System) -> None:
-    with traffic(system) as running:
+    with Traffic(system).running() as running:
         until(lambda: len(running.sent) > 2 * EVENTS_PER_S)
         done = rebuild()
         time.sleep(2.0)
@@ -203,7 +165,7 @@ def test_the_feast_server_follows_the_switch(system: System) -> None:
 
 
 def test_the_state_from_before_catches_up_when_it_is_switched_back_to_and_is_gone_once_dropped(system: System) -> None:
-    with traffic(system) as running:
+    with Traffic(system).running() as running:
         until(lambda: len(running.sent) > EVENTS_PER_S)
         first = rebuild()
         until(lambda: len(running.sent) > 5 * EVENTS_PER_S, 60)
@@ -231,7 +193,7 @@ def test_killed_at_any_moment_a_rebuild_leaves_a_live_state_that_is_whole_and_ca
     system: System, half: int
 ) -> None:
     share = (half + random.SystemRandom().random()) / 2
-    with traffic(system) as running:
+    with Traffic(system).running() as running:
         until(lambda: len(running.sent) > EVENTS_PER_S)
         killed = subprocess.Popen(line(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         generations = Generations(system.client)
@@ -252,7 +214,7 @@ def test_killed_at_any_moment_a_rebuild_leaves_a_live_state_that_is_whole_and_ca
 
 @pytest.mark.parametrize("store", ["worker-0", "redis"])
 def test_a_worker_or_redis_killed_during_a_rebuild_costs_no_event(system: System, store: str) -> None:
-    with traffic(system) as running:
+    with Traffic(system).running() as running:
         until(lambda: len(running.sent) > EVENTS_PER_S)
         rebuilding = subprocess.Popen(line("--json"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         generations = Generations(system.client)
@@ -278,7 +240,7 @@ def test_a_worker_or_redis_killed_during_a_rebuild_costs_no_event(system: System
 
 
 def test_a_lost_state_is_rebuilt_with_every_acknowledged_event(system: System) -> None:
-    with traffic(system) as running:
+    with Traffic(system).running() as running:
         until(lambda: len(running.sent) > 4 * EVENTS_PER_S)
         running.stop()
     system.wait()
