@@ -1,6 +1,7 @@
 """`make trimming`: `reelstream archive --trim` in a loop under load, and what Kafka's disk holds meanwhile.
 
-After a half and at the end: `verify`, a worker restarted, `rebuild`, `rebuild --drop`, and `verify` again.
+Towards the end of each half and at the end: `verify`, a worker restarted, `rebuild`, `rebuild --drop`, and `verify`
+again. Kafka deletes a file a second after it has found that all of it was trimmed, which it looks for every minute.
 """
 
 from __future__ import annotations
@@ -12,12 +13,17 @@ import sys
 import tempfile
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
+
+from kafka import KafkaAdminClient
 
 import servers
 from bench import Load, failures
 from features import Event, encode
+from stores.kafka.client import connected
+from stores.kafka.topics import set_config
 from tests.faults.soak import send, thirds
 from tests.system.conftest import System, running_system
 
@@ -28,7 +34,7 @@ SMALL = {
     "REELSTREAM_ARCHIVE__EVENTS": "5000",
     "REELSTREAM_ARCHIVE__KEEP_EVENTS": "1000",
 }
-PADDING = b" " * 1000
+PADDING = b" " * 2000
 """Behind each event, so that files fill as quickly as at a higher rate."""
 
 PAUSE_S = 5.0
@@ -72,6 +78,8 @@ def trim_under_load(system: System, seconds: float, rate: float, requests: float
         threading.Thread(target=_trim_again_and_again, args=(stopping, trimmed, errors), daemon=True),
         threading.Thread(target=_watch, args=(system, disk, stopping), daemon=True),
     ]
+    with closing(connected(KafkaAdminClient, system.settings.kafka)) as admin:
+        set_config(admin, system.settings.kafka.topic, file_delete_delay_ms="1000")
     load.start()
     for thread in threads:
         thread.start()
@@ -84,12 +92,13 @@ def trim_under_load(system: System, seconds: float, rate: float, requests: float
             differences += _check(system, rebuilds)
             sending.join()
             sent += sending.sent
+        stopping.set()
+        for thread in threads:
+            thread.join()
         system.wait(120)
         differences += _check(system, rebuilds)
     finally:
         stopping.set()
-        for thread in threads:
-            thread.join()
         answers = load.stop()
     return {
         "seconds": seconds,
