@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from hypothesis import settings as hypothesis_settings
 import servers
 from offline.data import generate
 from settings import Settings, load
+from settings.locks import locked
 from tests.scale_model import publish_scale
 from tests.servers_fixture import started
 
@@ -53,10 +55,12 @@ def pytest_configure() -> None:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the modules that use the whole system last, so that it does not run beside the servers of other tests.
 
-    The system's environment, in which `ML1M_DIR` is generated ratings, stays until the process ends.
+    The system's environment, in which `ML1M_DIR` is generated ratings, stays until the process ends. Of these modules,
+    those that take minutes come first: one at the end would leave the other process without work.
     """
     using = {item.location[0] for item in items if "system" in getattr(item, "fixturenames", ())}
-    items.sort(key=lambda item: item.location[0] in using)
+    long = {item.location[0] for item in items if item.get_closest_marker("long")}
+    items.sort(key=lambda item: (item.location[0] in using, item.location[0] in using - long))
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -91,11 +95,20 @@ def generated(tmp_path_factory: pytest.TempPathFactory) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def run(generated: Settings) -> Path:
-    """The folder of a short training run, which the whole system serves too."""
+def run(generated: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a short training run, which the whole system serves too; the first process that needs it trains."""
     from offline.train.pipeline import train
 
-    return train(generated)
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    trained = folder / "trained"
+    with locked(folder / "trained.lock"):
+        if not trained.is_dir():
+            shutil.copytree(train(generated).parent, folder / "training")
+            (folder / "training").rename(trained)
+    shutil.copytree(trained, generated.runs, dirs_exist_ok=True)
+    return max(generated.runs.iterdir())
 
 
 @pytest.fixture(scope="session")
