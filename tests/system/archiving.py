@@ -2,22 +2,13 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 
-import servers
 from settings import Settings
 from stores import Log, Logged
 from tests.system.conftest import System
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
 
 
 def small(system: System, events: int = 50, keep: int = 1) -> Settings:
@@ -33,12 +24,6 @@ def in_kafka(system: System) -> list[Logged]:
 def begins(system: System) -> dict[int, int]:
     with closing(Log(system.settings.kafka)) as log:
         return log.begins()
-
-
-def lose_kafka(system: System) -> None:
-    servers.down(system.settings)
-    shutil.rmtree(system.settings.state / "data" / "kafka")
-    servers.up(system.settings)
 
 
 @contextmanager

@@ -147,6 +147,12 @@ class System:
         ready = "/health/ready"
         until(lambda: self.get(ready).status_code == 200, 60, lambda: self.get(ready).text)
 
+    def lose(self, store: str) -> None:
+        """Stop a store, delete its data, and start it again."""
+        servers.stop(self.settings, [store])
+        shutil.rmtree(self.settings.state / "data" / store)
+        servers.start(self.settings, [store])
+
     def start_over(self) -> None:
         """Delete the log and the state, and publish the newest run with the snapshot."""
         publish_run(self.settings, None, lambda *_: None, reset=True)
@@ -197,6 +203,22 @@ def serving(folder: Path, data: Path, run: Path | None = None, **variables: str)
 # Two systems and their tests on two processors stall now and then for longer than the second after which the API
 # refuses what waits. `make faults` has what users have.
 PATIENT = {"REELSTREAM_API__QUEUE_S": "10"}
+
+
+@pytest.fixture(scope="module")
+def in_order(system: System) -> Iterator[None]:
+    """Leave the system in order to the modules that follow."""
+    yield
+    servers.up(system.settings)
+    system.start_over()
+
+
+@pytest.fixture
+def own_state(system: System, in_order: None) -> None:
+    """An empty log and archive, and the first generation of the state; what a test left stopped runs again."""
+    servers.up(system.settings)
+    system.start_over()
+    system.wait_until_ready()
 
 
 @pytest.fixture(scope="session")

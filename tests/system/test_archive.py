@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import json
 import random
 import signal
 import threading
 import time
-from collections.abc import Iterator
 from contextlib import closing, suppress
 
 import psutil
@@ -25,32 +23,18 @@ from stores.errors import ArchiveError
 from stores.kafka.client import connected
 from stores.kafka.log_check import LogIdentity
 from tests.archives import archive_all, archived, records_of
+from tests.commands import refuse, succeed
 from tests.polling import until
-from tests.system.archiving import command, in_background, in_kafka, lose_kafka, small
+from tests.system.archiving import in_background, in_kafka, small
 from tests.system.conftest import System
 from verify import verify
 
-pytestmark = pytest.mark.timeout(900)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _in_order(system: System) -> Iterator[None]:
-    """Leave the system in order to the tests that follow."""
-    yield
-    servers.up(system.settings)
-    system.start_over()
-
-
-@pytest.fixture(autouse=True)
-def _start_over(system: System) -> None:
-    """An empty log and an archive without records for each test; what a test left stopped runs again."""
-    servers.up(system.settings)
-    system.start_over()
+pytestmark = [pytest.mark.usefixtures("own_state"), pytest.mark.long, pytest.mark.timeout(900)]
 
 
 def killed_at_random(settings: Settings, name: str, seed: int, stopping: threading.Event) -> None:
     rng = random.Random(seed)
-    while not stopping.wait(3 + 3 * rng.random()):
+    while not stopping.wait(2 + 2 * rng.random()):
         with suppress(servers.NotRunning, psutil.Error):
             psutil.Process(servers.pid(settings, name)).send_signal(signal.SIGKILL)
 
@@ -83,7 +67,7 @@ def test_an_archiver_killed_during_a_replay_archives_each_record_once(system: Sy
         with in_background(killer):
             for start in range(0, len(system.events), 20):
                 system.send_events(system.events[start : start + 20])
-                time.sleep(0.5)
+                time.sleep(0.25)
             stopping.set()
         until(lambda: {part.name: part for part in servers.status(settings)}["archiver"].healthy, 60.0)
     finally:
@@ -101,8 +85,7 @@ def test_a_loss_that_the_live_state_accepted_does_not_stop_the_archive(system: S
     settings = small(system)
     system.send_events(system.events[:100])
     system.wait()
-    rebuilt = command("rebuild")
-    assert rebuilt.returncode == 0, rebuilt.stderr
+    succeed("rebuild")
     servers.stop(settings, ["workers"])
     archive_all(settings)
     applied = {partition: offset or 0 for partition, offset in enumerate(system.profiles.applied())}
@@ -117,8 +100,7 @@ def test_a_loss_that_the_live_state_accepted_does_not_stop_the_archive(system: S
         admin.delete_records({TopicPartition(settings.kafka.topic, partition): lost})
     with pytest.raises(ArchiveError, match=f"partition {partition}"):
         archive_all(settings)
-    adopted = command("adopt")
-    assert adopted.returncode == 0, adopted.stderr
+    succeed("adopt")
     servers.up(settings)
     system.wait()
     archive_all(settings)
@@ -142,9 +124,7 @@ def test_adopt_begins_a_new_archive_where_events_that_the_state_holds_were_delet
         admin.delete_records({TopicPartition(settings.kafka.topic, each): begin for each, begin in begins.items()})
     with pytest.raises(ArchiveError, match="reelstream adopt"):
         archive_all(settings)
-    adopted = command("adopt", "--json")
-    assert adopted.returncode == 0, adopted.stderr
-    done = json.loads(adopted.stdout)
+    done = succeed("adopt")
     assert done["archive_set_aside"] and all(each["lost"] == [] for each in done["partitions"])
     system.send_events(system.events[300:400])
     system.wait()
@@ -157,17 +137,13 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
     settings = small(system)
     system.send_events(system.events[:200])
     system.wait()
-    rebuilt = command("rebuild")
-    assert rebuilt.returncode == 0, rebuilt.stderr
+    succeed("rebuild")
     archive_all(settings)
-    lose_kafka(system)
+    system.lose("kafka")
     with pytest.raises(ArchiveError, match="holds another log"):
         archive_all(settings)
-    refused = command("replay", "--max", "--limit", "10")
-    assert refused.returncode == 1 and "reelstream adopt" in " ".join(refused.stderr.split())
-    adopted = command("adopt", "--json")
-    assert adopted.returncode == 0, adopted.stderr
-    assert json.loads(adopted.stdout)["archive_set_aside"]
+    assert "reelstream adopt" in refuse("replay", "--max", "--limit", "10")
+    assert succeed("adopt")["archive_set_aside"]
     former = list((settings.archive_folder / "former").iterdir())
     assert len(former) == 1
     assert len(records_of(Archive(former[0]), settings.kafka.partitions)) == 200
@@ -178,9 +154,7 @@ def test_adopt_sets_the_archive_of_a_lost_log_aside_and_a_new_one_begins(system:
     # The state from before the rebuild was folded from the log that is gone, and needs nothing of this one.
     assert trim(settings).deleted != []
     assert system.verify().differences == 0
-    replayed = command("replay", "--max", "--limit", "10", "--json")
-    assert replayed.returncode == 0, replayed.stderr
-    assert json.loads(replayed.stdout)["sent"] == 10
+    assert succeed("replay", "--max", "--limit", "10")["sent"] == 10
 
 
 def test_an_archive_that_was_left_behind_by_an_earlier_adoption_is_set_aside_by_the_next(system: System) -> None:
@@ -195,9 +169,7 @@ def test_an_archive_that_was_left_behind_by_an_earlier_adoption_is_set_aside_by_
     archive.write_manifest(manifest.of_log(LogIdentity("another cluster", "another topic"), 8))
     with pytest.raises(ArchiveError, match="reelstream adopt"):
         archive_all(settings)
-    again = command("adopt", "--json")
-    assert again.returncode == 0, again.stderr
-    assert json.loads(again.stdout) == {"partitions": [], "snapshot": None, "archive_set_aside": True}
+    assert succeed("adopt") == {"partitions": [], "snapshot": None, "archive_set_aside": True}
     system.send_events(system.events[100:200])
     system.wait()
     archive_all(settings)

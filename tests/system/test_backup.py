@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import random
-import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -21,54 +18,17 @@ from features import Event
 from lifecycle.backup_folder import BackupFolder
 from stores import Log, connect
 from stores.archive.archive import Archive
+from tests.commands import figures, in_own_process, line, refuse, succeed
 from tests.servers_fixture import own_environment
 from tests.system.conftest import SMALL, System
 from tests.system.rating_load import RatingLoad
 from tests.system.restored import letters, require_own_records, require_own_state, require_proved
 
-pytestmark = pytest.mark.timeout(900)
+pytestmark = [pytest.mark.usefixtures("own_state"), pytest.mark.long, pytest.mark.timeout(900)]
 
 EVENTS_PER_S = 200
 REQUESTS_PER_S = 20
 MALFORMED_EVERY = 100
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _in_order(system: System) -> Iterator[None]:
-    """Leave the system in order to the tests that follow."""
-    yield
-    servers.up(system.settings)
-    system.start_over()
-
-
-@pytest.fixture(autouse=True)
-def _start_over(system: System) -> None:
-    servers.up(system.settings)
-    system.start_over()
-    system.wait_until_ready()
-
-
-def line(*words: str) -> list[str]:
-    return [sys.executable, "-m", "cli", *words]
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(line(*words), check=False, capture_output=True, text=True, timeout=300)
-
-
-def succeed(*words: str) -> dict:
-    done = command(*words, "--json")
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-def refuse(*words: str) -> str:
-    """The one line of a command that must fail."""
-    done = command(*words)
-    assert done.returncode == 1, done.stdout
-    told = [text for text in done.stderr.splitlines() if text.startswith("error: ")]
-    assert len(told) == 1 and "Traceback" not in done.stderr, done.stderr
-    return told[0]
 
 
 @contextmanager
@@ -90,9 +50,9 @@ def back_up_under_load(system: System, folder: str) -> None:
     with RatingLoad(system, EVENTS_PER_S, MALFORMED_EVERY).running() as stream:
         load.start()
         time.sleep(3.0)
-        first = succeed("backup", folder)
+        first = figures(in_own_process("backup", folder, "--json"))
         time.sleep(1.0)
-        second = succeed("backup", folder)
+        second = figures(in_own_process("backup", folder, "--json"))
         time.sleep(1.0)
         answers = load.stop()
     assert stream.failure is None
@@ -131,7 +91,7 @@ def test_a_backup_under_load_is_restored_into_an_empty_system_which_goes_on(syst
         time.sleep(3 + 8 * random.SystemRandom().random())
         killed.send_signal(signal.SIGKILL)
         if killed.wait() != 0:
-            done = succeed("restore", folder)
+            done = figures(in_own_process("restore", folder, "--json"))
             assert done["ends"] == manifest.ends and done["run"] == manifest.run
         # The command that was killed had stopped the worker.
         servers.up(other.settings)
@@ -148,52 +108,39 @@ def test_a_backup_under_load_is_restored_into_an_empty_system_which_goes_on(syst
         assert sum(succeed("backup", folder)["ends"]) == sum(manifest.ends) + 1
 
 
-def test_a_backup_made_while_no_worker_runs_files_the_dead_letters_when_it_is_restored(
+def test_a_backup_of_an_adopted_log_without_a_worker_is_restored_from_its_snapshot_and_files_the_dead_letters(
     system: System, tmp_path: Path
 ) -> None:
     folder = str(tmp_path / "backups")
     system.send_events(system.events[:100])
+    system.wait()
+    system.lose("kafka")
+    succeed("adopt")
+    system.send_events(system.events[100:150])
     system.send([(b"1", b"junk", 0)])
     system.wait()
     servers.stop(system.settings, ["workers"])
-    system.send_events(system.events[100:200])
+    system.send_events(system.events[150:200])
     system.send([(b"1", b"more junk", 0)])
     made = succeed("backup", folder)
     manifest = BackupFolder(Path(folder)).manifest()
     assert manifest.filed_to[0] < manifest.ends[0]
-    assert sum(made["ends"]) == 202
+    assert sum(made["ends"]) == 102
+    servers.start(system.settings, ["workers"])
+    system.wait()
+    users = sorted({event.userid for event in system.events[:200]})
+    expected = system.profiles.read_users(users)
     with empty_system(tmp_path, system.events) as other:
         assert succeed("restore", folder)["letters"] == 2
         servers.up(other.settings)
         other.wait_until_ready()
         assert other.verify().differences == 0
+        assert other.profiles.read_users(users) == expected
         assert [(partition, offset) for partition, offset, _ in letters(other.settings)] == [
             (0, manifest.filed_to[0] - 1),
             (0, manifest.ends[0] - 1),
         ]
         require_own_records(other.settings, manifest, system)
-
-
-def test_a_system_that_has_adopted_another_log_is_restored_with_what_only_its_snapshot_holds(
-    system: System, tmp_path: Path
-) -> None:
-    folder = str(tmp_path / "backups")
-    system.send_events(system.events[:100])
-    system.wait()
-    servers.down(system.settings)
-    shutil.rmtree(system.settings.state / "data" / "kafka")
-    servers.up(system.settings)
-    assert command("adopt").returncode == 0
-    system.send_events(system.events[100:150])
-    system.wait()
-    assert sum(succeed("backup", folder)["ends"]) == 50
-    users = sorted({event.userid for event in system.events[:150]})
-    expected = system.profiles.read_users(users)
-    with empty_system(tmp_path, system.events) as other:
-        succeed("restore", folder)
-        other.wait_until_ready()
-        assert other.verify().differences == 0
-        assert other.profiles.read_users(users) == expected
 
 
 def test_a_backup_killed_at_any_moment_is_no_backup_and_the_next_one_is_whole(system: System, tmp_path: Path) -> None:
@@ -249,13 +196,3 @@ def test_a_damaged_file_is_found_by_its_hash_and_nothing_is_restored(system: Sys
     archived.write_bytes(whole)
     system.wait()
     assert system.verify().differences == 0
-
-
-def test_a_folder_in_the_state_folder_or_with_other_settings_is_refused(
-    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    assert "in the state folder" in refuse("backup", str(system.settings.state / "backups"))
-    assert "no complete backup" in refuse("restore", str(tmp_path))
-    succeed("backup", str(tmp_path / "backups"))
-    monkeypatch.setenv("REELSTREAM_STREAM__MAX_FUTURE_S", "1")
-    assert "stream.max_future_s" in refuse("restore", str(tmp_path / "backups"))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
-import sys
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -22,26 +20,22 @@ from stores import abandon, producer
 from stores.kafka.client import connected
 from stores.kafka.dead_letters import ROOM_VALID_S
 from stores.kafka.topics import config_of, set_config
+from tests.commands import command, refuse
 from tests.poison import MIB, send_raw
 from tests.polling import until
 from tests.system.conftest import System
 
 
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "cli", "dead", *words]
-    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=60)
-
-
 def test_a_dead_event_is_listed_with_its_position_and_reason(system: System) -> None:
     system.send([(b"5", b"not JSON \xff", system.partition(5))])
     system.wait()
-    listed = json.loads(command("list", "--json", "--reason", "not JSON", "--limit", "100000").stdout)
+    listed = json.loads(command("dead", "list", "--json", "--reason", "not JSON", "--limit", "100000").stdout)
     newest = listed["shown"][-1]
     assert newest["value"] == "not JSON \xff"
     assert newest["partition"] == system.partition(5)
-    one = json.loads(command("list", "--json", "--at", f"{newest['partition']}:{newest['offset']}").stdout)
+    one = json.loads(command("dead", "list", "--json", "--at", f"{newest['partition']}:{newest['offset']}").stdout)
     assert one["events"] == 1
-    assert "value is not JSON" in command("list", "--reason", "not JSON").stdout
+    assert "value is not JSON" in command("dead", "list", "--reason", "not JSON").stdout
 
 
 def test_events_as_large_as_the_log_takes_stop_nothing_and_are_filed_whole(system: System) -> None:
@@ -84,10 +78,8 @@ def test_an_event_in_the_wrong_partition_counts_once_it_is_sent_again(system: Sy
 
 
 def test_resending_asks_which(system: System) -> None:
-    refused = command("resend")
-    assert refused.returncode == 1
-    assert refused.stderr.startswith("error: select letters")
-    assert command("list", "--at", "three").stderr.startswith("error: --at: must be PARTITION:OFFSET")
+    assert refuse("dead", "resend").startswith("error: select letters")
+    assert command("dead", "list", "--at", "three").stderr.startswith("error: --at: must be PARTITION:OFFSET")
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -135,14 +127,13 @@ def test_a_record_larger_than_any_dead_letter_is_truncated_and_stops_nothing(sys
     assert set(letter.cut) == {part}
     assert letter.cut[part].length >= 12 * MIB
     where = f"{partition}:{offset}"
-    (shown,) = json.loads(command("list", "--json", "--at", where).stdout)["shown"]
+    (shown,) = json.loads(command("dead", "list", "--json", "--at", where).stdout)["shown"]
     assert set(shown["truncated"]) == {part}
     if part != "headers":
-        assert "truncated" in command("list", "--at", where).stdout
-        refused = command("resend", "--at", where)
-        assert refused.returncode == 1
-        assert f"error: {where} was not sent: it is truncated: its {part} had 12,582,912 bytes" in refused.stderr
-        assert f"{partition}:{offset}" in refused.stderr
+        assert "truncated" in command("dead", "list", "--at", where).stdout
+        reason = refuse("dead", "resend", "--at", where)
+        assert f"error: {where} was not sent: it is truncated: its {part} had 12,582,912 bytes" in reason
+        assert f"{partition}:{offset}" in reason
 
 
 def test_letters_of_the_old_form_and_junk_are_told_apart(system: System) -> None:
@@ -161,10 +152,8 @@ def test_letters_of_the_old_form_and_junk_are_told_apart(system: System) -> None
     assert [each.value for each in found if each.reason == "was wrong"] == [value]
     junk_found = [each for each in found if not each.readable]
     assert len(junk_found) == 7
-    assert command("list", "--reason", "is not a dead letter").returncode == 0
-    refused = command("resend", "--reason", "is not a dead letter")
-    assert refused.returncode == 1
-    assert "is not a dead letter" in refused.stderr
+    assert command("dead", "list", "--reason", "is not a dead letter").returncode == 0
+    assert "is not a dead letter" in refuse("dead", "resend", "--reason", "is not a dead letter")
     assert resend(system.settings.kafka, lambda each: each.reason == "was wrong").sent == 1
     system.wait()
     assert system.profiles.profile(700_782)[0] is not None

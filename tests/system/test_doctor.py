@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 
 import pytest
 
 import servers
 from cli.doctor import CHECKS
 from stores import connect
+from tests.commands import command
 from tests.system.conftest import System
 
 
 def findings(code: int) -> dict[str, tuple[bool, str]]:
-    line = [sys.executable, "-m", "cli", "doctor", "--json"]
-    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=120)
+    done = command("doctor", "--json")
     assert done.returncode == code, done.stdout + done.stderr
     return {each["promise"]: (each["kept"], each["words"]) for each in json.loads(done.stdout)}
 

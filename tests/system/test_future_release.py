@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -16,6 +14,7 @@ from drift.records import PartitionCounts
 from features import Event
 from stores import DriftStore
 from stores.redis.published import RUN
+from tests.commands import command, refuse, succeed
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -30,11 +29,6 @@ def anew(system: System) -> Iterator[None]:
     """Leave the system in order to the tests that follow: what drift missed stays missing in its counts."""
     yield
     system.start_over()
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
 
 
 def fold_one(system: System) -> None:
@@ -57,9 +51,8 @@ def test_a_live_run_of_a_later_release_is_reported_and_replaced_by_publish(syste
     until(lambda: f"version {FUTURE}" in drift_trouble(system))
     answer = system.rec(userid=1, size=5)
     assert answer["run"] == before["run"] and len(answer["item_list"]) == 5
-    refused = command("publish")
-    assert refused.returncode == 1 and "reelstream publish --force" in refused.stderr
-    assert command("publish", "--force").returncode == 0
+    assert "reelstream publish --force" in refuse("publish")
+    succeed("publish", "--force")
     fold_one(system)
     assert system.rec(userid=1, size=5)["degraded"] == []
     assert json.loads(client.get(RUN))["run"] == before["run"]
@@ -74,7 +67,7 @@ def test_an_index_of_a_later_release_is_reported_and_filled_again_by_publish(sys
         told = command("doctor", "--json")
         assert told.returncode == 1 and f"version {FUTURE}" in told.stdout
         assert system.verify().differences == before + 1
-        assert command("publish").returncode == 0
+        succeed("publish")
         assert client.indices.get_mapping(index=index)[index]["mappings"]["_meta"] == {"schema_version": 1}
     assert system.verify().differences == before
 

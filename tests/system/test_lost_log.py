@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -16,37 +13,14 @@ import servers
 from features import Event, encode
 from stores import delete_topics, ensure_topics
 from stores.kafka.client import connected
+from tests.commands import command, figures, in_own_process, refuse, succeed
 from tests.polling import until
 from tests.system.conftest import System
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.usefixtures("own_state"), pytest.mark.long, pytest.mark.timeout(600)]
 
 KEPT = 3
 """Users whose ratings the tests follow."""
-
-
-def command(*words: str) -> subprocess.CompletedProcess[str]:
-    line = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def in_order(system: System) -> Iterator[None]:
-    """Leave the system in order to the tests that follow."""
-    yield
-    start_over(system)
-
-
-def start_over(system: System) -> None:
-    """Bring back what a test may have left stopped, and delete the log and the state."""
-    servers.up(system.settings)
-    system.start_over()
-
-
-@pytest.fixture(autouse=True)
-def own_log(system: System) -> None:
-    """An empty log for each test."""
-    start_over(system)
 
 
 def users(system: System) -> list[int]:
@@ -99,16 +73,13 @@ def test_a_lost_log_is_reported_ratings_are_refused_and_adopt_keeps_the_profiles
     assert told.returncode == 1 and "stopped: partition" in " ".join(told.stdout.split())
     answer = system.post("/ratings", {"userid": userid, "itemid": system.catalogue_items()[0], "rating": 5})
     assert answer.status_code == 503 and f"partition {partition}" in answer.json()["error"]
-    checked = command("verify")
-    assert checked.returncode == 1 and checked.stderr.count("\n") <= 2 and "partition" in checked.stderr
+    assert "partition" in refuse("verify")
     answer = system.rec(userid=userid)
     assert answer["item_list"] and "stream" in answer["degraded"]
     page = system.get("/pages/data/stream?since=-1").json()["partitions"]
     assert page[partition]["stopped"] == why
 
-    adopted = command("adopt", "--json")
-    assert adopted.returncode == 0, adopted.stderr
-    done = json.loads(adopted.stdout)
+    done = figures(in_own_process("adopt", "--json"))
     assert {each["partition"] for each in done["partitions"]} >= {partition}
     assert next(each for each in done["partitions"] if each["partition"] == partition)["lost_after"] == offset
     until(lambda: not stopped(system))
@@ -136,7 +107,7 @@ def test_an_older_copy_of_the_log_is_reported_and_what_it_holds_counts_once(syst
     partition = next(iter(positions.values()))["partition"]
     why = until(lambda: stopped(system).get(str(partition)))
     assert "before the state" in why or "another log" in why
-    assert command("adopt").returncode == 0
+    succeed("adopt")
     until(lambda: not stopped(system))
     system.wait()
     assert seen(system) == before
@@ -153,8 +124,7 @@ def test_a_topic_created_again_under_a_running_worker_stops_it(system: System) -
     extra = [Event(userid, item, 4, 1_000_000_002) for item in system.catalogue_items()[: position["offset"] + 5]]
     system.send_events(extra)
     assert "another log" in until(lambda: stopped(system).get(str(position["partition"])), 30.0)
-    adopted = command("adopt")
-    assert adopted.returncode == 0, adopted.stderr
+    succeed("adopt")
     until(lambda: not stopped(system))
     system.wait()
     rated = {event.itemid for event in extra}
@@ -179,9 +149,7 @@ def test_events_missing_from_the_log_stop_their_partition_alone_and_are_named(sy
     assert f"offset {applied}" in why and f"offset {applied + 3}" in why
     assert list(stopped(system)) == [str(partition)]
     system.rate(other, items[0], 5)
-    adopted = command("adopt", "--json")
-    assert adopted.returncode == 0, adopted.stderr
-    (done,) = json.loads(adopted.stdout)["partitions"]
+    (done,) = succeed("adopt")["partitions"]
     assert done["lost"] == [[applied + 1, applied + 2]] and done["next"] == applied + 3
     until(lambda: not stopped(system))
     system.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
 
 import pytest
@@ -17,9 +16,11 @@ from offline import runs
 from offline.errors import RunError
 from offline.publish import publication
 from offline.publish.rollback import rollback
+from offline.state.lock import lock
 from stores import LiveRun, LockTaken, Published
 from stores.elasticsearch import ItemIndex
 from stores.redis.published import RESETTING
+from tests.commands import line, refuse
 from tests.faults.publishing import Step, copy_of, places, require_whole, standing
 from tests.system.conftest import System
 
@@ -122,9 +123,7 @@ def test_of_two_publishes_at_once_one_goes_live_and_the_other_is_told_of_it(
     system: System, pair: tuple[LiveRun, LiveRun]
 ) -> None:
     live, _ = pair
-    commands = [
-        [sys.executable, "-m", "cli", "publish", copy_of(system.settings, name), "--force"] for name in (FIRST, SECOND)
-    ]
+    commands = [line("publish", copy_of(system.settings, name), "--force") for name in (FIRST, SECOND)]
     load = Load(system.settings, sorted({event.userid for event in system.events}), 10)
     load.start()
     # On a busy machine, two seconds may pass before the one that holds the lock renews it.
@@ -199,3 +198,10 @@ def test_a_reset_is_refused_while_a_worker_runs(system: System, monkeypatch: pyt
         )
     assert system.profiles.applied() == before
     assert not system.profiles.client.exists(RESETTING)
+
+
+def test_a_publish_during_a_rebuild_is_refused_in_one_line_that_names_it(system: System) -> None:
+    with lock(system.settings, "rebuild", quiet):
+        reason = refuse("publish")
+    assert reason.count("rebuild on ") == 1
+    assert "is at work" in reason

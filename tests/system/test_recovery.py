@@ -3,29 +3,21 @@
 from __future__ import annotations
 
 import re
-import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 import servers
+from tests.commands import refuse, succeed
 from tests.faults.faults import FAULTS
 from tests.faults.losses import LOSSES
 from tests.system.conftest import System
 
-pytestmark = pytest.mark.timeout(600)
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 TABLE = ROOT / "docs" / "reliability.md"
-
-
-def command(*words: str) -> None:
-    line = [sys.executable, "-m", "cli", *words]
-    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -73,16 +65,10 @@ def require_all_count(system: System, rated: dict[int, set[int]]) -> None:
     assert system.verify().differences == 0
 
 
-def lose(system: System, store: str) -> None:
-    servers.stop(system.settings, [store])
-    shutil.rmtree(system.settings.state / "data" / store)
-    servers.start(system.settings, [store])
-
-
 def test_redis_without_its_file_is_folded_again_from_the_log(system: System) -> None:
     rated = rate_some(system)
-    lose(system, "redis")
-    command("publish")
+    system.lose("redis")
+    succeed("publish")
     require_all_count(system, rated)
     system.wait_until_ready()
     assert system.rec(userid=next(iter(rated)))["degraded"] == []
@@ -93,17 +79,15 @@ def test_after_a_lost_log_rebuild_is_refused_and_adopt_leaves_a_snapshot_that_a_
     system: System,
 ) -> None:
     rated = rate_some(system)
-    lose(system, "kafka")
-    line = [sys.executable, "-m", "cli", "rebuild"]
-    refused = subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
-    assert refused.returncode == 1 and "reelstream adopt" in refused.stderr
+    system.lose("kafka")
+    assert "reelstream adopt" in refuse("rebuild")
     assert system.profiles.profile(next(iter(rated)))[0] is not None
-    command("adopt")
+    succeed("adopt")
     system.wait_until_ready()
     for userid, items in rate_some(system).items():
         rated[userid] |= items
-    lose(system, "redis")
-    command("publish")
+    system.lose("redis")
+    succeed("publish")
     require_all_count(system, rated)
 
 
@@ -114,15 +98,15 @@ def test_differences_are_mended_by_rebuild_and_the_log_is_kept(system: System) -
     system.profiles.client.delete(f"{tag}:profile:{userid}", f"{tag}:seen:{userid}")
     log = system.log()
     assert system.verify().differences > 0
-    command("rebuild")
+    succeed("rebuild")
     assert system.log() == log
     require_all_count(system, rated)
 
 
 def test_an_empty_elasticsearch_is_filled_by_publish(system: System) -> None:
     rated = rate_some(system)
-    lose(system, "elasticsearch")
-    command("publish")
+    system.lose("elasticsearch")
+    succeed("publish")
     system.wait_until_ready()
     assert system.rec(userid=next(iter(rated)))["degraded"] == []
     require_all_count(system, rated)

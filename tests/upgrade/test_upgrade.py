@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import tarfile
 import threading
 import time
@@ -19,6 +17,7 @@ import requests
 
 import servers
 from settings import Settings
+from tests.commands import command, in_own_process, succeed
 from tests.servers_fixture import own_environment
 from tests.upgrade.make_fixture import DEAD, DRIFT, HELD_OUT, NOTE, RATED, REPLAYED, TRAINING, USERS
 
@@ -41,22 +40,16 @@ def unpacked(fixture: Path, folder: Path) -> Iterator[Settings]:
             servers.down(settings)
 
 
-def run(*words: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of today's code."""
-    line = [sys.executable, "-m", "cli", *words]
-    return subprocess.run(line, check=False, capture_output=True, text=True, timeout=300)
-
-
-def command(*words: str) -> str:
-    """Run a command that must succeed; its standard output."""
-    done = run(*words)
+def run(*words: str) -> str:
+    """Run a command that must succeed, as a user does; its standard output."""
+    done = in_own_process(*words)
     assert done.returncode == 0, f"reelstream {' '.join(words)}: {done.stderr}{done.stdout}"
     return done.stdout
 
 
 def has_other_counts() -> bool:
     """Say whether the state is of another version than today's code declares, as doctor finds it."""
-    findings = {finding["promise"]: finding for finding in json.loads(run("doctor", "--json").stdout)}
+    findings = {finding["promise"]: finding for finding in json.loads(command("doctor", "--json").stdout)}
     words: str = findings["state and run are of this release"]["words"]
     return "run `reelstream rebuild`" in words
 
@@ -113,24 +106,24 @@ def test_the_state_of_an_earlier_release_is_taken_over_without_a_difference_or_a
     fixture: Path, tmp_path: Path
 ) -> None:
     with unpacked(fixture, tmp_path) as settings, Requests(settings) as sent:
-        command("up")
+        run("up")
         assert NOTE in {cause["note"] for cause in sent.ask("GET", "/drift/alarms")["causes"]}
         listed = sent.ask("POST", "/ml/rec", userid=2, size=1)
         sent.ask("POST", "/ratings", userid=2, itemid=listed["item_list"][0]["itemid"], rating=4)
         if has_other_counts():
-            command("rebuild")
-        command("doctor")
-        replayed = json.loads(command("replay", "--rate", "100", "--json"))
+            run("rebuild")
+        run("doctor")
+        replayed = json.loads(run("replay", "--rate", "100", "--json"))
         assert replayed["present"] == REPLAYED and replayed["sent"] == HELD_OUT - REPLAYED
         listed = sent.ask("POST", "/ml/rec", userid=1, size=1)
         sent.ask("POST", "/ratings", userid=1, itemid=listed["item_list"][0]["itemid"], rating=5)
-        command("publish")
-        found = json.loads(command("verify", "--json"))
+        run("publish")
+        found = succeed("verify")
         sent.stop()
         assert found["differences"] == 0
         assert found["events"] >= HELD_OUT + RATED + 2
         assert set(sent.answers) == {200} and sent.answers[200] >= PER_S
-        letters = json.loads(command("dead", "list", "--json"))
+        letters = succeed("dead", "list")
         assert letters["events"] == DEAD
 
 

@@ -1,0 +1,20 @@
+"""Backups and restores that are refused, whatever the system holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.commands import refuse, succeed
+from tests.system.conftest import System
+
+
+def test_a_folder_in_the_state_folder_or_with_other_settings_is_refused(
+    system: System, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "in the state folder" in refuse("backup", str(system.settings.state / "backups"))
+    assert "no complete backup" in refuse("restore", str(tmp_path))
+    succeed("backup", str(tmp_path / "backups"))
+    monkeypatch.setenv("REELSTREAM_STREAM__MAX_FUTURE_S", "1")
+    assert "stream.max_future_s" in refuse("restore", str(tmp_path / "backups"))
