@@ -2,8 +2,8 @@
 
     python -m tests.system.page_followed FEATURE FOLDER DIFF
 
-prints what each part of the system has of the feature; makes the edit of the page's new count; prints what each part
-says to the state that is older than it, and to the state that `reelstream rebuild` made of it.
+prints what each part of the system has of the feature; makes the edit of the page's new count; prints what
+`tests.system.page_rebuilt` finds then.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import requests
@@ -27,28 +28,6 @@ from tests.system.conftest import System, running_system
 from tests.system.page import apply_diff
 
 ROOT = Path(__file__).parents[2]
-
-API = """
-from api.live import Follower
-from api.messages import RequestError
-from settings import load
-
-settings = load()
-follower = Follower(settings)
-follower._look()
-try:
-    live = follower.require()
-    print(live.not_followed or "", live.profiles.profile(USERID)[0].n)
-except RequestError as error:
-    print(error.status, error)
-"""
-"""Prints why the state is not followed, and how many ratings a user of it has."""
-
-
-def run(*words: str) -> tuple[int, str, str]:
-    """Exit status, standard output, and the last line of standard error."""
-    done = subprocess.run([sys.executable, *words], check=False, capture_output=True, text=True, timeout=300, cwd=ROOT)
-    return done.returncode, done.stdout.strip(), done.stderr.strip().rpartition("\n")[2]
 
 
 def everything_of(name: str, system: System) -> dict[str, object]:
@@ -96,39 +75,18 @@ def another_formula(place: int, system: System) -> list[str]:
         verify.inputs.expected_row = right
 
 
-def older_state(system: System) -> dict[str, object]:
-    """The refusal by each component of a state that has fewer counts than are declared."""
+def states_of_changed_source(system: System) -> dict[str, Any]:
+    """The older state, and the one that `reelstream rebuild` makes of it, in the source with the new count."""
     servers.restart(system.settings, ["workers", "api"])
     system.wait_until_ready()
-    system.send_events(system.events[:1])
-    worker = f"http://127.0.0.1:{system.settings.stream.metrics_port}/health"
-    until(lambda: requests.get(worker, timeout=10).json()["waits_for"] is not None, 60)
-    return {
-        "worker": requests.get(worker, timeout=10).json()["waits_for"],
-        "api": run("-c", API.replace("USERID", str(system.events[0].userid)))[1],
-        "lists": system.rec(userid=system.events[0].userid),
-        "doctor": json.loads(run("-m", "cli", "doctor", "--json")[1]),
-        **{name: run("-m", "cli", name) for name in ("verify", "publish", "adopt")},
-    }
-
-
-def rebuilt_state(system: System) -> dict[str, object]:
-    """The state once it is folded again."""
-    rebuilt = run("-m", "cli", "rebuild")
-    system.wait(60)
     userid = system.events[0].userid
-    row = (
-        "import json; from settings import load; from stores import StateStores; "
-        "from stores.feast.feature_store import Features; "
-        "features = Features(load(), StateStores.live(load()).generation); "
-    )
-    return {
-        "rebuild": rebuilt,
-        "lists": system.rec(userid=userid),
-        "row": run("-c", f"{row} print(json.dumps(features.users([{userid}])[{userid}]))")[1],
-        "api": run("-c", API.replace("USERID", str(system.events[0].userid)))[1],
-        "verify": run("-m", "cli", "verify", "--json"),
-    }
+    system.send_events(system.events[:1])
+    line = [sys.executable, "-m", "tests.system.page_rebuilt", str(userid)]
+    done = subprocess.run(line, check=False, capture_output=True, text=True, timeout=600, cwd=ROOT)
+    if done.returncode:
+        raise RuntimeError(done.stderr)
+    found: dict[str, Any] = json.loads(done.stdout)
+    return found
 
 
 def main() -> None:
@@ -136,9 +94,7 @@ def main() -> None:
     with running_system(Path(folder), users=80, items=120, events=4000) as system:
         parts = {"formula": everything_of(name, system)}
         apply_diff(Path(diff).read_text(), ROOT)
-        parts["older state"] = older_state(system)
-        parts["rebuilt state"] = rebuilt_state(system)
-        print(json.dumps(parts))
+        print(json.dumps(parts | states_of_changed_source(system)))
 
 
 if __name__ == "__main__":

@@ -113,7 +113,7 @@ def test_lists_are_made_of_the_older_state_until_it_is_rebuilt(found: dict[str, 
 def test_a_rebuilt_state_has_the_new_count_and_verify_names_what_the_oracle_lacks(found: dict[str, Any]) -> None:
     rebuilt = found["rebuilt state"]
     assert rebuilt["rebuild"][0] == 0, rebuilt["rebuild"]
-    row = json.loads(rebuilt["row"])
+    row = rebuilt["row"]
     assert rebuilt["api"] == str(row["n"]) and found["older state"]["api"].endswith(f" {row['n']}")
     assert row["n5"] == 5
     assert 0 <= row["likes5"] <= min(5, row["likes10"])
