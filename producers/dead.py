@@ -9,7 +9,7 @@ from settings import KafkaSettings
 from stores import Log, partition_of
 from stores.kafka.dead_letters import DeadLetter, LetterError, read_letter
 from stores.kafka.producer import Record, Sender
-from stores.kafka.topics import DEAD_BYTES
+from stores.kafka.topics import DEAD_BYTES, partitions_of_topic
 
 WITHIN_S = 30.0
 """Seconds that Kafka gets to take the events that are sent again together."""
@@ -70,6 +70,7 @@ def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Res
         Unreachable: if Kafka does not answer.
     """
     chosen, refused = [], []
+    partitions = partitions_of_topic(settings)
     for letter in dead_events(settings):
         if wanted(letter):
             why = _unsendable(letter)
@@ -80,7 +81,7 @@ def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Res
     with Sender(settings, WITHIN_S, compression_type="gzip", max_request_size=DEAD_BYTES) as send:
         for start in range(0, len(chosen), TOGETHER):
             part = chosen[start : start + TOGETHER]
-            records = [Record(each.key, each.value, (), _partition(each, settings)) for each in part]
+            records = [Record(each.key, each.value, (), _partition(each, partitions)) for each in part]
             errors = send(settings.topic, records)
             refused += [(part[place], f"Kafka refuses it: {error}") for place, error in errors.items()]
     sent = len(chosen) - sum(1 for _, why in refused if why.startswith("Kafka"))
@@ -100,8 +101,8 @@ def _unsendable(letter: DeadLetter) -> str | None:
     return "it has neither key nor value" if letter.key is None and letter.value is None else None
 
 
-def _partition(event: DeadLetter, settings: KafkaSettings) -> int:
+def _partition(event: DeadLetter, partitions: int) -> int:
     # Digits beyond ASCII are no userid, and int() refuses some of them and more than 4,300 of any.
     if event.key is not None and len(event.key) <= 10 and event.key.isdigit():
-        return partition_of(int(event.key), settings.partitions)
+        return partition_of(int(event.key), partitions)
     return event.partition

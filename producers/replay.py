@@ -203,15 +203,14 @@ class InFlight:
 def _missing(settings: KafkaSettings, recording: Recording, open_log: OpenLog) -> list[tuple[int, Event]]:
     """Events that the topic does not hold yet, each with its place in the replay."""
     places = present(settings, recording.source, open_log)
-    return [
-        (place, event)
-        for place, event in enumerate(recording.events)
-        if place > places.get(partition_of(event.userid, settings.partitions), -1)
-    ]
+    return [(place, event) for place, event in enumerate(recording.events) if place > places(event.userid)]
 
 
-def present(settings: KafkaSettings, source: str, open_log: OpenLog) -> dict[int, int]:
-    """Place of the last event of the replay in each partition of the topic.
+def present(settings: KafkaSettings, source: str, open_log: OpenLog) -> Callable[[int], int]:
+    """Tell of a user up to which place the topic holds every event of the replay; -1 where that is not known.
+
+    That is the place of the last event in the user's partition. Where there is none since the log got more partitions,
+    it is that in the user's partition before, unless that one has got others of the replay since.
 
     In a partition that was trimmed, no event of the replay may be left; the archive then has the last one.
 
@@ -220,18 +219,24 @@ def present(settings: KafkaSettings, source: str, open_log: OpenLog) -> dict[int
     """
     log = open_log()
     try:
-        last = log.last_header(HEADER)
+        last, epochs = log.last_with_header(HEADER), log.epochs
     finally:
         log.close()
-    places = {}
-    for partition, value in last.items():
+    places: dict[tuple[int, int], int] = {}
+    for partition, (offset, value) in last.items():
         origin, _, place = value.rpartition(":")
         if origin != source:
             raise LogError(
                 f"topic {settings.topic} holds a replay of other data; `reelstream publish --reset` starts over"
             )
-        places[partition] = int(place)
-    return places
+        places[epochs.spread(partition, offset), partition] = int(place)
+    numbers = [epochs.partitions, *(epoch.partitions for epoch in reversed(epochs.ended))]
+
+    def place_of(userid: int) -> int:
+        known = (places.get((number, partition_of(userid, number))) for number in numbers)
+        return next((place for place in known if place is not None), -1)
+
+    return place_of
 
 
 def paced(

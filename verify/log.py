@@ -85,32 +85,39 @@ class Expected:
         ends = {shard: max(at, ends.get(shard, 0)) for shard, at in self.folded.items()}
         if ends == self.folded:
             return
-        partitions = len(self.folded)
+        stages = self._log.epochs.stages(ends)
+        for stage in stages:
+            self._fold_to(stage, folded)
+        # Behind the last event of a partition there may be a transaction's marker, which no reader is given.
+        self.folded = stages[-1]
+
+    def _fold_to(self, ends: Mapping[int, int], folded: Callable[[int], None]) -> None:
+        """Fold the events of an epoch; a user's shard is that of the newest."""
+        epochs, shard_of = self._log.epochs, self.shard_of
         for batch in self._log.read_to(ends):
             for record in batch:
                 counted = self.counted[record.partition]
                 counted.broken = counted.broken or any(name == HEADER for name, _ in record.headers)
                 try:
+                    partitions = epochs.spread(record.partition, record.offset)
                     event = decode_event(record, self._items, partitions, self._max_future_s)
                 except EventError as error:
                     self.dead[record.partition][str(error)] += 1
                 else:
-                    if self._shards.states[record.partition].take(event) and isinstance(event, Event):
-                        counted.offset.append(record.offset)
-                        counted.itemid.append(event.itemid)
-                        counted.liked.append(event.liked)
-                    if event is not None:
+                    if event is None:
+                        counted.gone = True
+                    else:
+                        if self._shards.states[shard_of(event.userid)].take(event) and isinstance(event, Event):
+                            counted.offset.append(record.offset)
+                            counted.itemid.append(event.itemid)
+                            counted.liked.append(event.liked)
                         self.events += 1
                         self.userids_of_log.add(event.userid)
-                    else:
-                        counted.gone = True
                 if record.offset > self.folded[record.partition]:
                     self.holes.setdefault(record.partition, []).append((self.folded[record.partition], record.offset))
                 self.folded[record.partition] = record.offset + 1
                 self.last[record.partition] = record
             folded(sum(self.folded.values()))
-        # Behind the last event of a partition there may be a transaction's marker, which no reader is given.
-        self.folded = ends
 
     def ends(self) -> Mapping[int, int]:
         """The offset after the last record of each partition, as the log is now.

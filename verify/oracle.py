@@ -12,6 +12,8 @@ The rules that it goes by, each of which the documentation states:
 * Of several ratings of an item by a user the latest in time counts; of those at the same second the last that came.
 * A record that is not a valid event, whose item is unknown, that is in another partition than its key says, or whose
   time is more than `max_future_s` after Kafka appended it (where the record says when), counts for nothing.
+* Partitions may have been added to the log. What is said of keys and partitions is said of the partitions that there
+  were when a record was appended; records from before come before all others of their user.
 * From the record on that erases a user, nothing before it counts, and the user's attributes are unknown for good.
 * An item is recently popular by the ratings of the eight weeks that end with the week of its latest rating.
 """
@@ -19,7 +21,7 @@ The rules that it goes by, each of which the documentation states:
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,8 +46,11 @@ USER_ROW = (
 ITEM_ROW = ("n", "likes", "recent_n", "recent_likes", "last_ts", "year", "genres")
 """The counts of feature rows that are computed here; `verify` names the declared ones that are missing."""
 
-ARCHIVE = -1
-"""Stands for the offset of what is in the archive."""
+ARCHIVE = -(10**30)
+"""Stands for the offset of what is in the archive: before that of any record."""
+
+EPOCH = 10**20
+"""More than a partition has offsets."""
 
 Row = dict[str, Any]
 
@@ -71,6 +76,8 @@ class Oracle:
         partitions: partitions of the log.
         users, items: ids to watch.
         max_future_s: seconds by which an event may be later than its record; None for any.
+        epochs: how the log was spread over fewer partitions before: for each epoch that has ended, their number, and
+            the offset of each after its last record. Records of an epoch are taken before those of a later one.
 
     Attributes:
         dead: by partition, the offsets of records that count for nothing.
@@ -85,8 +92,9 @@ class Oracle:
         users: Collection[int],
         items: Collection[int],
         max_future_s: float | None = None,
+        epochs: Sequence[tuple[int, Sequence[int]]] = (),
     ) -> None:
-        self._partitions, self._max_future_s = partitions, max_future_s
+        self._partitions, self._max_future_s, self._epochs = partitions, max_future_s, epochs
         self._users, self._items = set(users), set(items)
         self._genres: dict[int, list[int]] = {}
         self._year: dict[int, int] = {}
@@ -117,14 +125,16 @@ class Oracle:
 
     def take(self, shard: int, offset: int, key: bytes | None, value: bytes | None, appended_s: float) -> None:
         """Take the next record of a partition."""
-        erased = self._erases(shard, key, value)
-        event = self._valid(shard, key, value, appended_s)
+        number, place = self._epoch(shard, offset)
+        in_place = key is not None and partition(key, number) == shard
+        erased = self._erases(key, value) if in_place else None
+        event = self._valid(key, value, appended_s) if in_place else None
         if erased is not None:
-            self._erasures.setdefault(erased, []).append(offset)
+            self._erasures.setdefault(erased, []).append(place)
         elif event is None:
             self.dead[shard].append(offset)
         else:
-            self._keep(Rating(shard, offset, *event))
+            self._keep(Rating(partition(str(event[0]).encode(), self._partitions), place, *event))
 
     def pass_over(self, shard: int, offset: int, dead: bool) -> None:
         """Take the next record of a partition, of a user who was erased, of which only this is left."""
@@ -132,7 +142,14 @@ class Oracle:
         if dead:
             self.dead[shard].append(offset)
 
-    def _erases(self, shard: int, key: bytes | None, value: bytes | None) -> int | None:
+    def _epoch(self, shard: int, offset: int) -> tuple[int, int]:
+        """How many partitions a record was spread over, and its place: before the offsets of the newest epoch."""
+        for number, (partitions, ends) in enumerate(self._epochs):
+            if shard < len(ends) and offset < ends[shard]:
+                return partitions, offset - EPOCH * (len(self._epochs) - number)
+        return self._partitions, offset
+
+    def _erases(self, key: bytes | None, value: bytes | None) -> int | None:
         """The user whom a record erases; None where it erases none."""
         try:
             fields = json.loads(value or b"")
@@ -143,7 +160,7 @@ class Oracle:
         userid = fields.get("userid")
         if not isinstance(userid, int) or isinstance(userid, bool) or not 1 <= userid <= LARGEST_ID:
             return None
-        return userid if key == str(userid).encode() and partition(key, self._partitions) == shard else None
+        return userid if key == str(userid).encode() else None
 
     def _came(self, ratings: Iterable[Rating], upto: int) -> list[Rating]:
         """Those ratings that came up to an offset, without those of users who were erased after them."""
@@ -154,9 +171,7 @@ class Oracle:
             and not any(rating.offset < erased <= upto for erased in self._erasures.get(rating.userid, ()))
         ]
 
-    def _valid(
-        self, shard: int, key: bytes | None, value: bytes | None, appended_s: float
-    ) -> tuple[int, int, int, int] | None:
+    def _valid(self, key: bytes | None, value: bytes | None, appended_s: float) -> tuple[int, int, int, int] | None:
         try:
             fields = json.loads(value or b"")
         except (ValueError, RecursionError):
@@ -169,7 +184,7 @@ class Oracle:
             if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
                 return None
         userid, itemid, stars, ts = (fields[name] for name in limits)
-        if key != str(userid).encode() or itemid not in self._genres or partition(key, self._partitions) != shard:
+        if key != str(userid).encode() or itemid not in self._genres:
             return None
         if self._max_future_s is not None and appended_s > 0 and ts > appended_s + self._max_future_s:
             return None

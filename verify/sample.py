@@ -92,15 +92,16 @@ class SampleComparison:
     ) -> None:
         self._profiles, self._features, self._result, self._wait_s = profiles, features, result, wait_s
         self._users, self._items = users, items
+        self._settings, self._log = settings, WholeLog(settings)
         self._oracle = Oracle(
             settings.data_folder,
             settings.data.online_events,
-            settings.kafka.partitions,
+            profiles.partitions,
             users,
             items,
             settings.stream.max_future_s,
+            [(epoch.partitions, epoch.ends) for epoch in self._log.epochs.ended],
         )
-        self._settings, self._log = settings, WholeLog(settings)
         self._broken: set[tuple[int, int]] = set()
         self._read = dict.fromkeys(range(profiles.partitions), 0)
         self._log.seek(self._read)
@@ -133,16 +134,18 @@ class SampleComparison:
         ends = {shard: max(at, ends.get(shard, 0)) for shard, at in self._read.items()}
         if ends == self._read:
             return
-        for batch in self._log.read_to(ends):
-            for record in batch:
-                if any(name == HEADER for name, _ in record.headers):
-                    self._broken.add((record.partition, record.offset))
-                gone = reason_if_gone(record)
-                if gone is None:
-                    self._oracle.take(record.partition, record.offset, record.key, record.value, record.created)
-                else:
-                    self._oracle.pass_over(record.partition, record.offset, dead=bool(gone))
-        self._read = ends
+        stages = self._log.epochs.stages(ends)
+        for stage in stages:
+            for batch in self._log.read_to(stage):
+                for record in batch:
+                    if any(name == HEADER for name, _ in record.headers):
+                        self._broken.add((record.partition, record.offset))
+                    gone = reason_if_gone(record)
+                    if gone is None:
+                        self._oracle.take(record.partition, record.offset, record.key, record.value, record.created)
+                    else:
+                        self._oracle.pass_over(record.partition, record.offset, dead=bool(gone))
+        self._read = stages[-1]
 
     def _shard(self, shard: int) -> None:
         tag = self._profiles.tag(shard)

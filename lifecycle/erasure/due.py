@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 
-from features import Erasure, EventError
-from stores import Logged, decode_event
+from features import Erasure, Event, EventError
+from stores import Logged, decode_event, partition_of
 from stores.archive.archive import Archive
+from stores.kafka.epochs import Epochs
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,10 @@ class Due:
         """The offset after the last of them; 0 where there is none."""
         return max(self.offsets.values(), default=-1) + 1
 
+    def before(self, end: int) -> Due:
+        """The same for the records before an offset alone."""
+        return Due({userid: min(offset, end - 1) for userid, offset in self.offsets.items()}, self.left)
+
     def is_of_erased(self, record: Logged) -> bool:
         """Tell whether a record is of a user, and not after the erasure."""
         key = record.key or b""
@@ -39,18 +44,23 @@ class Rules:
 
     Attributes:
         items: the catalogue.
-        partitions: of the log.
+        epochs: of the log.
         max_future_s: seconds by which an event may be later than its append time.
     """
 
     items: Container[int]
-    partitions: int
+    epochs: Epochs
     max_future_s: float
+
+    def event(self, record: Logged) -> Event | Erasure | None:
+        """The event of a record, as `decode_event` gives it; raises EventError."""
+        partitions = self.epochs.spread(record.partition, record.offset)
+        return decode_event(record, self.items, partitions, self.max_future_s)
 
     def reason(self, record: Logged) -> str:
         """Why a record is dead; empty for one that is not."""
         try:
-            decode_event(record, self.items, self.partitions, self.max_future_s)
+            self.event(record)
         except EventError as error:
             return str(error)
         return ""
@@ -75,7 +85,7 @@ def due(archive: Archive, rules: Rules, partition: int, applied: int, before_s: 
             if b'"erase"' not in (record.value or b""):
                 continue
             try:
-                event = decode_event(record, rules.items, rules.partitions, rules.max_future_s)
+                event = rules.event(record)
             except EventError:
                 continue
             if not isinstance(event, Erasure):
@@ -85,6 +95,25 @@ def due(archive: Archive, rules: Rules, partition: int, applied: int, before_s: 
             else:
                 left += 1
     return Due(offsets, left)
+
+
+def with_former_homes(dues: Mapping[int, Due], epochs: Epochs) -> dict[int, Due]:
+    """Add what users have in partitions that were theirs before the log got more; without partitions that have nothing.
+
+    An erasure erases all that its user has in the epochs before its own.
+    """
+    found = {partition: dict(each.offsets) for partition, each in dues.items()}
+    for partition, each in dues.items():
+        for userid, offset in each.offsets.items():
+            for epoch in epochs.ended:
+                if partition < len(epoch.ends) and offset < epoch.ends[partition]:
+                    break
+                home = partition_of(userid, epoch.partitions)
+                if epoch.ends[home] > 0:
+                    last = found.setdefault(home, {})
+                    last[userid] = max(last.get(userid, -1), epoch.ends[home] - 1)
+    left = {partition: each.left for partition, each in dues.items()}
+    return {partition: Due(offsets, left.get(partition, 0)) for partition, offsets in found.items() if offsets}
 
 
 def users(dues: Mapping[int, Due]) -> set[int]:

@@ -15,6 +15,7 @@ from settings import Settings
 from stores import Profiles
 from stores.archive.archive import FORMER, Archive
 from stores.archive.manifest import ErasedTo
+from stores.kafka.epochs import Epochs
 
 
 @dataclass
@@ -64,7 +65,8 @@ def given_up(
     for former in formers(archive):
         manifest = former.manifest()
         partitions = (manifest and manifest.partitions) or profiles.partitions
-        rules = Rules(catalogue.items, partitions, settings.stream.max_future_s)
+        epochs = manifest.log_epochs(partitions) if manifest else Epochs(partitions)
+        rules = Rules(catalogue.items, epochs, settings.stream.max_future_s)
         for partition in partitions_of(former):
             each = due(former, rules, partition, sys.maxsize, before_s)
             if each.offsets:

@@ -80,7 +80,7 @@ def rewrite_state(settings: Settings, ratings: Ratings, generations: Collection[
         Unreachable: if Redis does not answer.
     """
     places = split(ratings, settings.data).offline
-    beginning = Beginning.offline(ratings, places, settings.kafka.partitions)
+    beginning = Beginning.offline(ratings, places, StateStores.live(settings).profiles.partitions)
     users = sum(len(each.profiles) for each in beginning.archive.states)
     for name in generations:
         published = StateStores.of(settings, name).published

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 from lifecycle.erasure.due import Due, Rules
 from lifecycle.erasure.given_up import formers, partitions_of
@@ -31,6 +31,22 @@ def rewrite(archive: Archive, partition: int, due: Due, rules: Rules) -> int:
             )
             replaced += len(erased)
     return replaced
+
+
+def rewrite_all(archive: Archive, dues: Mapping[int, Due], rules: Rules) -> int:
+    """Replace the records of erased users in all partitions, one epoch of the log after the other; how many.
+
+    So an erasure goes after what its user has in partitions of earlier epochs, too.
+
+    Raises:
+        ArchiveError: if the archive is damaged.
+    """
+    replaced = 0
+    for epoch in rules.epochs.ended:
+        for partition, each in dues.items():
+            if partition < len(epoch.ends):
+                replaced += rewrite(archive, partition, each.before(epoch.ends[partition]), rules)
+    return replaced + sum(rewrite(archive, partition, each, rules) for partition, each in dues.items())
 
 
 def rewrite_former(archive: Archive, userids: Collection[int]) -> int:

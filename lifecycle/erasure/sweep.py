@@ -18,7 +18,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
 from lifecycle.erasure import history, records, topics
-from lifecycle.erasure.due import Due, Rules, due, users
+from lifecycle.erasure.due import Due, Rules, due, users, with_former_homes
 from lifecycle.erasure.given_up import GivenUp, formers, given_up
 from lifecycle.errors import LifecycleError
 from lifecycle.switching import Progress
@@ -28,6 +28,7 @@ from settings import Settings
 from stores import DriftStore, Generations, StateStores, Unreachable
 from stores.archive.archive import Archive
 from stores.archive.history import settle
+from stores.archive.manifest import Manifest
 from stores.feast.feature_store import Features
 from stores.kafka.producer import Record, Sender
 from stores.kafka.record import GONE
@@ -96,12 +97,14 @@ class _Sweep:
 
     def __call__(self, before_s: float) -> Swept:
         settings, archive = self._settings, self._archive
+        self._require_shards()
         self._progress("archiving the log", 0.0)
         self._archive_log()
         self._progress("looking for erasures", 0.1)
-        rules = Rules(self._live.published.catalogue(), settings.kafka.partitions, settings.stream.max_future_s)
+        epochs = (archive.manifest() or Manifest()).log_epochs(self._live.profiles.partitions)
+        rules = Rules(self._live.published.catalogue(), epochs, settings.stream.max_future_s)
         found = self._due(rules, before_s)
-        dues = {partition: each for partition, each in found.items() if each.offsets}
+        dues = with_former_homes(found, epochs)
         waiting, lost = sum(each.left for each in found.values()), self._given_up(before_s)
         userids = users(dues) | lost.userids
         if not userids:
@@ -126,7 +129,7 @@ class _Sweep:
         left = self._rewrite_data_folder()
         self._progress("rewriting the archive", 0.8)
         with archive.locked():
-            replaced = sum(records.rewrite(archive, partition, each, rules) for partition, each in dues.items())
+            replaced = records.rewrite_all(archive, dues, rules)
         return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, left)
 
     def _rewrite_state(self, userids: Collection[int], dues: Mapping[int, Due], lost: GivenUp) -> None:
@@ -142,6 +145,15 @@ class _Sweep:
         """The data folder, where it is elsewhere and still holds ratings of erased users."""
         left = history.rewrite_data_folder(self._settings, self._archive)
         return None if left is None else str(left)
+
+    def _require_shards(self) -> None:
+        """Require that the live state has as many shards as the log has partitions."""
+        manifest, shards = self._archive.manifest() or Manifest(), self._live.profiles.partitions
+        if manifest.partitions not in (None, shards):
+            raise LifecycleError(
+                f"the log has {manifest.partitions} partitions, but the state is kept by {shards}; run `reelstream "
+                "rebuild` first"
+            )
 
     def _archive_log(self) -> None:
         archiver = Archiver(self._settings)

@@ -7,8 +7,10 @@ from collections.abc import Mapping, Sequence
 from settings import Settings
 from stores.archive.archive import Archive
 from stores.archive.continuation import compare
+from stores.archive.manifest import Manifest
 from stores.archive.whole_log import first_offset
 from stores.kafka.batch_headers import Run, lost
+from stores.kafka.epochs import Epoch, Epochs
 from stores.kafka.log_check import LogBounds
 from stores.kafka.log_probe import LogProbe
 
@@ -23,6 +25,7 @@ class ArchiveOfLog:
 
     Attributes:
         first: by partition, the offset from which on archive and log together hold every record.
+        epochs: of the log, each of which ends where the log does at the latest.
 
     Raises:
         ArchiveError: if the archive is damaged.
@@ -32,6 +35,11 @@ class ArchiveOfLog:
     def __init__(self, settings: Settings, probe: LogProbe, bounds: Mapping[int, LogBounds]) -> None:
         self._archive = Archive(settings.archive_folder)
         self._other = compare(self._archive, probe)[0] is not None
+        manifest, self._log = self._archive.manifest() or Manifest(), bounds[0].log
+        self._stored = manifest.epochs
+        self.epochs = Epochs(len(bounds))
+        if manifest.log == self._log:
+            self.epochs = Epochs(len(bounds), [_cut_off(epoch, bounds) for epoch in manifest.epochs])
         covered = {partition: self._archive.bounds(partition) for partition in bounds}
         self._gaps = {
             partition: (found[1], bounds[partition].start)
@@ -55,11 +63,21 @@ class ArchiveOfLog:
             True if there were any.
         """
         if not self._other and all(self._only_lacks(gap, accepted[partition]) for partition, gap in self._gaps.items()):
+            if self._stored != list(self.epochs.ended):
+                with self._archive.locked():
+                    manifest = self._archive.manifest() or Manifest()
+                    self._archive.write_manifest(manifest.grown(self._log, self.epochs))
             return False
         with self._archive.locked():
-            return self._archive.set_aside() is not None
+            return self._archive.set_aside(self._log, self.epochs) is not None
 
     @staticmethod
     def _only_lacks(gap: tuple[int, int], accepted: Sequence[tuple[int, int]]) -> bool:
         """Return True if the archive goes on behind a gap, since the state lacks the events in it too."""
         return lost(gap, sorted((Run(*run, False) for run in accepted), key=lambda run: run.first)) is None
+
+
+def _cut_off(epoch: Epoch, bounds: Mapping[int, LogBounds]) -> Epoch:
+    """An epoch without what the log has lost: what is appended there later is of the newest epoch."""
+    ends = tuple(min(end, bounds[partition].end) for partition, end in enumerate(epoch.ends))
+    return epoch.model_copy(update={"ends": ends})

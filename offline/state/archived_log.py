@@ -1,4 +1,7 @@
-"""The part of the log that only the archive holds, folded into the state that the log follows."""
+"""The part of the log that only the archive holds, or that is of an earlier epoch, folded into the state that follows.
+
+Workers fold the newest epoch alone: before it, a user's events may be in other partitions.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from dataclasses import replace
 from features import EventError, Item
 from offline.state.snapshot import Beginning, Shards
 from settings import Settings
-from stores import decode_event
+from stores import decode_event, partition_of
 from stores.archive.whole_log import WholeLog
 
 
@@ -21,7 +24,7 @@ def fold_archived(
     ends: Mapping[int, int],
     progress: Callable[[float], None],
 ) -> Beginning:
-    """Fold what the log no longer holds; workers then go on with the log itself.
+    """Fold what the log no longer holds, or held in fewer partitions; workers then go on with the log itself.
 
     Args:
         settings: all settings.
@@ -41,17 +44,20 @@ def fold_archived(
     folded, total = 0, sum(max(0, end - beginning.next_offsets[partition]) for partition, end in ends.items())
     try:
         log.seek(beginning.next_offsets)
-        for batch in log.read_to(ends):
-            for record in batch:
-                try:
-                    event = decode_event(record, items, len(ends), settings.stream.max_future_s)
-                except EventError as error:
-                    dead[record.partition][str(error)] += 1
-                else:
-                    shards.states[record.partition].take(event)
-            folded += len(batch)
-            # Offsets of markers hold no record.
-            progress(min(1.0, folded / max(1, total)))
+        for stage in log.epochs.stages(ends):
+            for batch in log.read_to(stage):
+                for record in batch:
+                    partitions = log.epochs.spread(record.partition, record.offset)
+                    try:
+                        event = decode_event(record, items, partitions, settings.stream.max_future_s)
+                    except EventError as error:
+                        dead[record.partition][str(error)] += 1
+                    else:
+                        if event is not None:
+                            shards.states[partition_of(event.userid, len(ends))].take(event)
+                folded += len(batch)
+                # Offsets of markers hold no record.
+                progress(min(1.0, folded / max(1, total)))
     finally:
         log.close()
     nexts = {partition: max(offset, ends[partition]) for partition, offset in beginning.next_offsets.items()}

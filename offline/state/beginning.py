@@ -12,6 +12,7 @@ from offline.state.own_log import first_offsets
 from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import LogError, Snapshot, StateStores
+from stores.archive import manifest
 from stores.kafka.log_check import LogBounds, LogIdentity
 from stores.kafka.log_probe import LogProbe
 
@@ -46,7 +47,9 @@ def write_beginning(
 def beginning_of(
     settings: Settings, ratings: readers.Ratings, folding: Callable[[float], None]
 ) -> tuple[Beginning, LogIdentity]:
-    """Return the state that the log follows, and the log. What only the archive holds is folded into the state.
+    """Return the state that the log follows, and the log. What workers cannot fold is folded into the state.
+
+    That is what only the archive holds, and what was appended before the log got more partitions.
 
     Raises:
         ArchiveError: if the log was trimmed, and the archive is damaged or that of another log.
@@ -55,12 +58,13 @@ def beginning_of(
         Unreachable: if a store does not answer.
     """
     begins, bounds = beginning_of_archive(settings, ratings)
-    if any(bounds[partition].start > next_offset for partition, next_offset in begins.next_offsets.items()):
+    epochs = (manifest.read(settings.archive_folder) or manifest.Manifest()).log_epochs(len(bounds))
+    ends = {partition: max(each.start, epochs.begins[partition]) for partition, each in bounds.items()}
+    if any(ends[partition] > next_offset for partition, next_offset in begins.next_offsets.items()):
         from offline.state.archived_log import fold_archived
 
         # Folded in place, while the state after the offline history is still needed as it is.
         shards = _beginning(settings, ratings, begins.base).shards
-        ends = {partition: each.start for partition, each in bounds.items()}
         begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends, folding)
     return begins, bounds[0].log
 

@@ -9,6 +9,7 @@ from settings import Settings
 from stores import LogError, Profiles
 from stores.kafka.log_check import WAY_OUT, Checked, LogBounds
 from stores.kafka.log_probe import LogProbe
+from stores.kafka.topics import CHANGE_PARTITIONS
 from stores.redis.shard_log import ShardLogs
 
 
@@ -32,6 +33,10 @@ def require_own_log(settings: Settings, profiles: Profiles, base: str | None, *,
         first = first_offsets(settings, probe, {partition: checked.bounds for partition, checked in checks.items()})
     finally:
         probe.close()
+    if (actual := probe.partitions) is not None and actual != profiles.partitions and not fold_again:
+        raise LogError(
+            f"the log has {actual} partitions, but the state is kept by {profiles.partitions}; {CHANGE_PARTITIONS}"
+        )
     for partition, checked in checks.items():
         why = checked.why or checked.position.stopped
         if why and not (fold_again and _only_trimmed(checked)):

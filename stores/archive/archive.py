@@ -26,6 +26,7 @@ from stores.archive import durable, manifest, record_file
 from stores.archive.manifest import MANIFEST, Manifest
 from stores.archive.record_file import RecordFile
 from stores.errors import ArchiveError
+from stores.kafka.epochs import Epochs
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.record import Logged, Mark, fingerprint
 
@@ -176,10 +177,14 @@ class Archive:
         file = RecordFile(partition, first, end, hashlib.sha256(content).hexdigest())
         yield from durable.write_steps(folder / file.name, content)
 
-    def set_aside(self) -> Path | None:
+    def set_aside(self, log: LogIdentity | None = None, epochs: Epochs | None = None) -> Path | None:
         """Keep the records out of the way of another log; only for who holds the lock.
 
         The offline history stays. Called again after it was cut off, it sets aside the rest.
+
+        Args:
+            log: the log that follows, where it has had fewer partitions.
+            epochs: its epochs.
 
         Returns:
             The folder in which they are now; None if there were none.
@@ -194,7 +199,8 @@ class Archive:
         for shard in sorted(self.folder.glob("shard=*")):
             shard.rename(former / shard.name)
         durable.sync_folder(former)
-        self.write_manifest(Manifest(history=found.history))
+        kept = Manifest(history=found.history)
+        self.write_manifest(kept.grown(log, epochs) if log is not None and epochs and epochs.ended else kept)
         return former
 
     def delete(self) -> None:

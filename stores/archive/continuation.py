@@ -16,6 +16,7 @@ from stores.errors import ArchiveError, Trimmed
 from stores.kafka.log_check import LogBounds
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark
+from stores.kafka.topics import CHANGE_PARTITIONS
 
 WAY_OUT = "restore Kafka's data; or run `reelstream adopt`, which sets these records aside and lets a new archive begin"
 
@@ -75,8 +76,8 @@ def _mismatch(
         return f"the archive {archive.folder} holds another log ({manifest.log}) than Kafka ({log}); {WAY_OUT}"
     if manifest.partitions != len(bounds):
         return (
-            f"the archive {archive.folder} has {manifest.partitions} partitions, the log has {len(bounds)}; set "
-            "kafka.partitions to what it was"
+            f"the archive {archive.folder} has {manifest.partitions} partitions, the log has {len(bounds)}; "
+            f"{CHANGE_PARTITIONS}"
         )
     for partition, (_, end) in covered.items():
         if bounds[partition].end < end:

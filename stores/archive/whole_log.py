@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from settings import Settings
 from stores.archive.archive import Archive
 from stores.archive.continuation import require_own_archive
+from stores.archive.manifest import Manifest
 from stores.errors import LogError, Trimmed
 from stores.kafka.log import Log
 from stores.kafka.log_check import LogBounds
@@ -23,6 +24,9 @@ class WholeLog:
     An offset that the archive covers is read from it, whether Kafka still holds it or not. Where the log is trimmed
     while it is read, the archive has what is missing, and reading goes on there.
 
+    Attributes:
+        epochs: those of the log; whoever folds it from its beginning reads one after the other (`Epochs.stages`).
+
     Raises:
         ArchiveError: if the archive is damaged, or that of another log.
         Unreachable: if Kafka does not answer.
@@ -32,9 +36,15 @@ class WholeLog:
         self._settings = settings
         self._archive = Archive(settings.archive_folder)
         self._bounds = log_bounds(settings)
+        self._manifest = self._archive.manifest() or Manifest()
+        self.epochs = self._manifest.log_epochs(len(self._bounds))
         self._log = Log(settings.kafka)
         self._at = {partition: self._begin(partition) for partition in self._bounds}
         self._log_at: dict[int, int] | None = None
+
+    def require_epochs(self, ended: int) -> None:
+        """Require that so many epochs are known to have ended, as is noted with the state; raises ArchiveError."""
+        self._manifest.require_epochs(ended)
 
     def ends(self) -> dict[int, int]:
         """Offset after the last event of each partition."""
@@ -84,13 +94,17 @@ class WholeLog:
         raise LogError("the log is trimmed faster than it can be read; stop `reelstream archive --trim` and try again")
 
     def last_header(self, name: str) -> dict[int, str]:
-        """Value of a header in the last event of each partition that has it; without partitions that have none.
+        """Value of a header in the last event of each partition that has it; without partitions that have none."""
+        return {partition: value for partition, (_, value) in self.last_with_header(name).items()}
+
+    def last_with_header(self, name: str) -> dict[int, tuple[int, str]]:
+        """The last event of each partition that has a header: its offset, and the header's value.
 
         Reads backwards from the end, so that only the newest part of log and archive is read.
         """
         for _ in range(TRIES):
             try:
-                values = self._log.last_header(name)
+                values = self._log.last_with_header(name)
                 break
             except Trimmed:
                 continue
@@ -100,13 +114,13 @@ class WholeLog:
         for partition in trimmed - values.keys():
             for file in reversed(self._archive.files(partition)):
                 found = [
-                    value
+                    (record.offset, value.decode(errors="replace"))
                     for record in self._archive.read(file)
                     for header, value in record.headers
                     if header == name and value is not None
                 ]
                 if found:
-                    values[partition] = found[-1].decode(errors="replace")
+                    values[partition] = found[-1]
                     break
         return values
 

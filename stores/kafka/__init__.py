@@ -1,6 +1,7 @@
 """Kafka: the log of events and everything that is appended to topics.
 
 log, record, topics             reading the log; its records and partitions; topics and their configuration
+epochs                          how many partitions the log had, and up to where
 producer                        appending without losing or repeating a record
 dead_letters, feature_log       the topics `ratings.dead` and `ratings.features`
 log_check, log_probe            the check that the log is the state's own

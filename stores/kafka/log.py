@@ -11,6 +11,7 @@ from kafka import KafkaConsumer, TopicPartition
 from settings import KafkaSettings
 from stores.errors import Unreachable
 from stores.kafka.client import connected, reachable
+from stores.kafka.epochs import Epochs
 from stores.kafka.record import Logged
 
 BACKWARDS = 2000
@@ -64,6 +65,11 @@ class Log:
         if self._partitions:
             self._consumer.seek_to_beginning(*self._partitions)
 
+    @property
+    def epochs(self) -> Epochs:
+        """The newest epoch, as the log itself tells of no other."""
+        return Epochs(len(self._partitions))
+
     def ends(self) -> dict[int, int]:
         """Offset after the last event of each partition."""
         with reachable(self._settings):
@@ -102,11 +108,15 @@ class Log:
             self._consumer.assign(self._partitions)
 
     def last_header(self, name: str) -> dict[int, str]:
-        """Value of a header in the last event of each partition that has it; without partitions that have none.
+        """Value of a header in the last event of each partition that has it; without partitions that have none."""
+        return {partition: value for partition, (_, value) in self.last_with_header(name).items()}
+
+    def last_with_header(self, name: str) -> dict[int, tuple[int, str]]:
+        """The last event of each partition that has a header: its offset, and the header's value.
 
         Reads backwards from the end, so that only the newest part of the log is read.
         """
-        values: dict[int, str] = {}
+        values: dict[int, tuple[int, str]] = {}
         with reachable(self._settings):
             begins = self._consumer.beginning_offsets(self._partitions)
             high = self._consumer.end_offsets(self._partitions)
@@ -117,7 +127,7 @@ class Log:
                     for record in self._between(partition, low, end):
                         for key, value in record.headers:
                             if key == name and value is not None:
-                                values[partition.partition] = value.decode(errors="replace")
+                                values[partition.partition] = record.offset, value.decode(errors="replace")
         return values
 
     def _between(self, partition: TopicPartition, low: int, end: int) -> Iterator[Any]:

@@ -50,11 +50,14 @@ class LogHeads:
     Args:
         folder: where the files of all logs are.
         topic: id of the topic, which names the file: a topic that is created again begins with a file of its own.
-        partitions: of the topic.
+        partitions: of the topic, of which there may be more later; notes about those are passed over.
+
+    Attributes:
+        partitions: see there.
     """
 
     def __init__(self, folder: Path, topic: str, partitions: int) -> None:
-        self._partitions = partitions
+        self.partitions = partitions
         self._lock = threading.Lock()
         self._memory: mmap.mmap | None = None
         self._file = -1
@@ -84,7 +87,7 @@ class LogHeads:
         if self._memory is None:
             return {}
         with self._alone():
-            marks = {partition: self._get(partition, slot) for partition in range(self._partitions)}
+            marks = {partition: self._get(partition, slot) for partition in range(self.partitions)}
         return {partition: mark for partition, mark in marks.items() if mark is not None}
 
     def note(self, marks: Mapping[int, Mark]) -> None:
@@ -92,7 +95,7 @@ class LogHeads:
         if self._memory is None:
             return
         with self._alone():
-            for partition, mark in marks.items():
+            for partition, mark in self._known(marks):
                 slot = SLOTS - RECENT + mark.offset % RECENT
                 known, head = self._get(partition, slot), self._get(partition, HEAD)
                 if known is not None and known.offset == mark.offset and known != mark:
@@ -107,15 +110,18 @@ class LogHeads:
         if self._memory is None:
             return
         with self._alone():
-            for partition, mark in marks.items():
+            for partition, mark in self._known(marks):
                 self._set(partition, PROVED, mark)
 
     def forget(self, partition: int) -> None:
         """Forget the records of a partition, once what it lost is reported."""
-        if self._memory is not None:
+        if self._memory is not None and partition < self.partitions:
             with self._alone():
                 start, size = self._place(partition, 0), SLOT.size * SLOTS
                 self._memory[start : start + size] = bytes(size)
+
+    def _known(self, marks: Mapping[int, Mark]) -> list[tuple[int, Mark]]:
+        return [(partition, mark) for partition, mark in marks.items() if partition < self.partitions]
 
     def _place(self, partition: int, slot: int) -> int:
         return SLOT.size * (SLOTS * partition + slot)

@@ -35,12 +35,16 @@ class LogProbe:
     Args:
         settings: of Kafka.
         heads: folder with the furthest records that anyone has seen.
+
+    Attributes:
+        partitions: of the log, when its bounds were read last; None before, and where there was no topic.
     """
 
     def __init__(self, settings: KafkaSettings, heads: Path) -> None:
         self._settings = settings
         self._folder = heads
         self._heads: tuple[str, LogHeads] | None = None
+        self.partitions: int | None = None
         self._admin: Any = None
         self._consumer: Any = None
 
@@ -51,6 +55,7 @@ class LogProbe:
             Unreachable: if Kafka does not answer.
         """
         bounds: dict[int, LogBounds] = self._ask(self._bounds)
+        self.partitions = None if bounds[0].log.topic == NO_TOPIC else len(bounds)
         return bounds
 
     def fingerprints(self, offsets: Mapping[int, int]) -> dict[int, str | None]:
@@ -112,9 +117,9 @@ class LogProbe:
             topic = next(iter(bounds.values())).log.topic
             if topic == NO_TOPIC:
                 return {}, bounds
-            if before is not None and before[0] == topic:
+            if before is not None and before[0] == topic and before[1].partitions >= len(bounds):
                 return heads, bounds
-            self._heads = topic, LogHeads(self._folder, topic, self._settings.partitions)
+            self._heads = topic, LogHeads(self._folder, topic, len(bounds))
 
     def _read(self, marks: Mapping[int, Mark], bounds: Mapping[int, LogBounds]) -> dict[int, str | None]:
         """Fingerprints of the records that stand at marks now; without marks outside the bounds.
@@ -204,8 +209,11 @@ class LogProbe:
         within_ms = int(1000 * READ_WITHIN_S)
         latest = dict.fromkeys(partitions, OffsetSpec.LATEST)
         # In this order: what is appended meanwhile moves an end that is read later further away, never closer.
-        starts = self._consumer.beginning_offsets(partitions, timeout_ms=within_ms)
-        ends = self._consumer.end_offsets(partitions, timeout_ms=within_ms)
+        try:
+            starts = self._consumer.beginning_offsets(partitions, timeout_ms=within_ms)
+            ends = self._consumer.end_offsets(partitions, timeout_ms=within_ms)
+        except KeyError as error:  # a partition that the consumer, connected before it was added, does not know
+            raise Unreachable(f"partitions were added to topic {name}; trying again") from error
         highs = self._admin.list_partition_offsets(latest, timeout_ms=within_ms)
         return {
             each.partition: LogBounds(each.partition, log, starts[each], ends[each], highs[each].offset)

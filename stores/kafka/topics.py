@@ -31,6 +31,11 @@ LASTING = {
 }
 """Configuration with which a topic keeps every event that Kafka has acknowledged."""
 
+CHANGE_PARTITIONS = (
+    "set kafka.partitions to what it was; or, to have more, set it to their number and run `reelstream rebuild`, which "
+    "adds them"
+)
+
 KNOWN_WITHIN_S = 10.0
 """Seconds that a broker gets to know a topic that was just created."""
 
@@ -80,8 +85,48 @@ def ensure_topics(settings: KafkaSettings) -> None:
     if actual != settings.partitions:
         raise LogError(
             f"topic {settings.topic} has {actual} partitions, but the setting kafka.partitions is "
-            f"{settings.partitions}; correct the setting"
+            f"{settings.partitions}; {CHANGE_PARTITIONS}"
         )
+
+
+def partitions_of_topic(settings: KafkaSettings) -> int:
+    """Number of partitions of the topic of the events; 0 where there is none.
+
+    Raises:
+        Unreachable: if Kafka does not answer.
+    """
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            if settings.topic not in admin.list_topics():
+                return 0
+            return len(admin.describe_topics([settings.topic])[0]["partitions"])
+        finally:
+            admin.close()
+
+
+def add_partitions(settings: KafkaSettings) -> None:
+    """Give the topic of the events as many partitions as the settings say, and wait until each has a leader.
+
+    Raises:
+        Unreachable: if Kafka does not answer, or does not make them in time.
+    """
+    with reachable(settings):
+        admin = connected(KafkaAdminClient, settings)
+        try:
+            described = admin.describe_topics([settings.topic])[0]["partitions"]
+            if len(described) < settings.partitions:
+                admin.create_partitions({settings.topic: settings.partitions})
+            until = time.monotonic() + KNOWN_WITHIN_S
+            while True:
+                described = admin.describe_topics([settings.topic])[0]["partitions"]
+                if len(described) == settings.partitions and all(each["leader_id"] >= 0 for each in described):
+                    return
+                if time.monotonic() > until:
+                    raise Unreachable(f"Kafka did not add the partitions within {KNOWN_WITHIN_S:.0f} s; try again")
+                time.sleep(0.1)
+        finally:
+            admin.close()
 
 
 def _require_lasting(topic: str, configs: Mapping[str, str]) -> None:

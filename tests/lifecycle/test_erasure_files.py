@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -15,9 +15,9 @@ from hypothesis import settings as of_hypothesis
 from hypothesis import strategies as st
 
 from features import DENSE_COLUMNS, Catalogue, Erasure, Event, EventError, Item, User, encode
-from lifecycle.erasure.due import Due, Rules, due
+from lifecycle.erasure.due import Due, Rules, due, with_former_homes
 from lifecycle.erasure.history import rewrite_data_folder, rewrite_snapshots
-from lifecycle.erasure.records import rewrite, rewrite_former
+from lifecycle.erasure.records import rewrite, rewrite_all, rewrite_former
 from lifecycle.forgotten.files import in_files
 from lifecycle.forgotten.mentions import Mentions
 from offline import runs
@@ -29,14 +29,16 @@ from offline.state.archived_history import archive_history
 from offline.state.snapshot import Beginning, Shards
 from offline.train.reference import require_same_users
 from settings import Settings, load
-from stores import Logged, decode_event
+from stores import Logged, decode_event, partition_of
 from stores.archive import history
 from stores.archive.archive import Archive
+from stores.archive.record_file import RecordFile
+from stores.kafka.epochs import Epoch, Epochs
 from stores.kafka.log_check import LogIdentity
 from stores.redis.packing import pack_counter, pack_profile
 
 ITEMS = {itemid: Item(itemid, f"item {itemid}", 1990 + itemid, (itemid,)) for itemid in (1, 2, 3)}
-RULES = Rules(ITEMS, 1, 1e10)
+RULES = Rules(ITEMS, Epochs(1), 1e10)
 USERS = (1, 2, 3)
 ALL = float("inf")
 
@@ -113,6 +115,37 @@ def test_a_rewriting_that_was_cut_off_after_some_files_is_completed_by_the_next(
         rewrite(archive, 0, due(archive, RULES, 0, len(records), ALL), RULES)
     assert state_of(archive) == before
     assert due(archive, RULES, 0, len(records), ALL).offsets == {}
+
+
+def test_an_erasure_erases_what_its_user_has_in_the_partition_of_before_there_were_more(tmp_path: Path) -> None:
+    userid = next(userid for userid in range(1, 100) if partition_of(userid, 3) == 2)
+    other = next(each for each in range(1, 100) if each != userid and partition_of(each, 2) == partition_of(userid, 2))
+    before, archive = partition_of(userid, 2), Archive(tmp_path)
+    epochs = Epochs(3, [Epoch(partitions=2, ends=tuple(3 if partition == before else 0 for partition in range(2)))])
+    former = [Event(userid, 1, 5, 1), Event(other, 1, 5, 1), Erasure(userid)]
+    with archive.locked():
+        archive.append(before, 0, 3, [Logged(before, at, *encode(event)) for at, event in enumerate(former)])
+        newest = [Event(userid, 2, 5, 2), Erasure(userid), Event(userid, 3, 5, 3)]
+        archive.append(2, 0, 3, [Logged(2, at, *encode(event)) for at, event in enumerate(newest)])
+    rules = Rules(ITEMS, epochs, 1e10)
+    assert due(archive, rules, before, 2, ALL).offsets == {userid: 2}, "by the partitions of its own epoch"
+    found = with_former_homes({2: due(archive, rules, 2, 2, ALL)}, epochs)
+    assert {partition: each.offsets for partition, each in found.items()} == {2: {userid: 1}, before: {userid: 2}}
+    replaced: list[int] = []
+
+    class Watched(Archive):
+        def replace(self, file: RecordFile, records: Sequence[Logged]) -> RecordFile:
+            replaced.append(file.partition)
+            return super().replace(file, records)
+
+    with archive.locked():
+        assert rewrite_all(Watched(tmp_path), found, rules) == 4
+    assert replaced == [before, 2], "the erasure goes last"
+    left = {
+        partition: [record.key for file in archive.files(partition) for record in archive.read(file)]
+        for partition in (before, 2)
+    }
+    assert left == {before: [None, str(other).encode(), None], 2: [None, None, str(userid).encode()]}
 
 
 def test_an_erasure_waits_for_its_time_and_until_it_is_folded(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from offline.data.split import split
 from offline.state.snapshot import Beginning
 from producers import dead_events
 from settings import Settings
-from stores import Log, Logged
+from stores import Logged
+from stores.archive.whole_log import WholeLog
 from tests.archives import archived
 from tests.system.conftest import System
 from verify import verify
@@ -38,7 +39,7 @@ def require_own_state(restored: System, manifest: BackupManifest, original: Syst
     """A restored system holds the state that follows from the original's data and log up to the backup."""
     ratings = readers.load(original.settings)
     places, partitions = split(ratings, original.settings.data).offline, len(manifest.ends)
-    with closing(Log(original.settings.kafka)) as log:
+    with closing(WholeLog(original.settings)) as log:
         beginning = Beginning.offline(ratings, places, partitions)
         expected = Expected(beginning, ratings.catalogue.items, log, original.settings.stream.max_future_s)
         expected.fold_to(dict(enumerate(manifest.ends)))

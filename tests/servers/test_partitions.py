@@ -1,0 +1,136 @@
+"""Partitions added to a log on a real Kafka: its epochs, a replay that goes on, a user's records, the heads."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from features import Event, encode
+from producers.replay import Pace, Recording, replay
+from settings import KafkaSettings, Settings, load
+from stores import Log, LogError, delete_topics, ensure_topics, partition_of
+from stores.archive.archive import Archive
+from stores.archive.manifest import Manifest
+from stores.archive.user_records import records_of
+from stores.archive.whole_log import WholeLog
+from stores.errors import ArchiveError
+from stores.kafka.epochs import Epoch, Epochs
+from stores.kafka.log_probe import LogProbe
+from stores.kafka.record import Mark
+from stores.kafka.topics import add_partitions, partitions_of_topic
+from tests.archives import archive_all
+from tests.servers_fixture import own_environment
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+EVENTS = [Event(userid, 1, 5, ts) for ts, userid in enumerate([*range(1, 21)] * 5)]
+
+
+@pytest.fixture
+def settings(kafka_server: Settings, redis: Settings, tmp_path: Path) -> Iterator[Settings]:
+    """Kafka with empty topics of two partitions, and an empty archive."""
+    delete_topics(kafka_server.kafka)
+    with own_environment(
+        tmp_path / "state",
+        REELSTREAM_KAFKA__BOOTSTRAP=kafka_server.kafka.bootstrap,
+        REELSTREAM_KAFKA__PARTITIONS="2",
+        REELSTREAM_REDIS__PORT=str(redis.redis.port),
+        REELSTREAM_REDIS__PASSWORD=redis.redis.secret,
+    ):
+        made = load()
+        ensure_topics(made.kafka)
+        yield made
+    delete_topics(kafka_server.kafka)
+
+
+def more(settings: Settings, partitions: int) -> Settings:
+    kafka = settings.kafka.model_copy(update={"partitions": partitions})
+    return settings.model_copy(update={"kafka": kafka})
+
+
+def grow(settings: Settings, partitions: int) -> Settings:
+    """End the epoch where the log ends, and add partitions; the settings that say so."""
+    grown, archive = more(settings, partitions), Archive(settings.archive_folder)
+    with closing(LogProbe(settings.kafka, settings.log_heads)) as probe:
+        bounds = probe.bounds()
+    manifest = archive.manifest() or Manifest()
+    ended = [*manifest.epochs, Epoch(partitions=len(bounds), ends=tuple(each.end for each in bounds.values()))]
+    with archive.locked():
+        archive.write_manifest(manifest.grown(bounds[0].log, Epochs(partitions, ended)))
+    add_partitions(grown.kafka)
+    return grown
+
+
+def send(kafka: KafkaSettings, recording: Recording, settings: Settings) -> int:
+    report = replay(
+        kafka,
+        recording,
+        pace=Pace.MAX,
+        stopping=threading.Event(),
+        progress=lambda report: None,
+        open_log=lambda: WholeLog(settings),
+    )
+    return report.sent
+
+
+def test_another_number_of_partitions_is_refused_until_they_are_added(settings: Settings) -> None:
+    grown = more(settings, 3)
+    with pytest.raises(LogError, match=r"has 2 partitions, .* is 3; .*run `reelstream rebuild`, which adds them"):
+        ensure_topics(grown.kafka)
+    add_partitions(grown.kafka)
+    ensure_topics(grown.kafka)
+    assert partitions_of_topic(settings.kafka) == 3
+    with pytest.raises(LogError, match=r"has 3 partitions, .* is 2; "):
+        ensure_topics(settings.kafka)
+
+
+def test_a_replay_goes_on_after_partitions_were_added_and_sends_each_event_once(settings: Settings) -> None:
+    recording = Recording("x", EVENTS)
+    assert send(settings.kafka, recording.first(30), settings) == 30
+    grown = grow(settings, 3)
+    assert send(grown.kafka, recording.first(60), grown) == 30
+    assert send(grown.kafka, recording, grown) == 40
+    again = grow(grown, 5)
+    assert send(again.kafka, recording, again) == 0
+    with closing(WholeLog(again)) as log:
+        records = [record for stage in log.epochs.stages(log.ends()) for some in log.read_to(stage) for record in some]
+        assert all(
+            partition_of(int(record.key or b""), log.epochs.spread(record.partition, record.offset)) == record.partition
+            for record in records
+        )
+    assert len({record.partition for record in records}) == 3
+    for userid in range(1, 21):
+        key, expected = str(userid).encode(), [encode(event)[1] for event in EVENTS if event.userid == userid]
+        assert [record.value for record in records if record.key == key] == expected
+        assert [record.value for record in records_of(again, userid)] == expected
+
+
+def test_the_archive_of_a_log_with_more_partitions_than_it_knows_of_is_refused(settings: Settings) -> None:
+    send(settings.kafka, Recording("x", EVENTS), settings)
+    archive_all(settings)
+    add_partitions(more(settings, 3).kafka)
+    with pytest.raises(ArchiveError, match=r"has 2 partitions, the log has 3; .*`reelstream rebuild`"):
+        WholeLog(settings)
+    grow(settings, 3)
+    archive_all(settings)
+    with closing(WholeLog(settings)) as log, closing(Log(settings.kafka)) as in_kafka:
+        assert log.ends() == in_kafka.ends()
+        assert sum(len(some) for some in log.read_to(log.ends())) == len(EVENTS)
+
+
+def test_a_process_that_knows_of_fewer_partitions_notes_heads_of_those_and_learns_of_the_others(
+    settings: Settings,
+) -> None:
+    with closing(LogProbe(settings.kafka, settings.log_heads)) as probe:
+        probe.check({})
+        add_partitions(more(settings, 3).kafka)
+        probe.note({0: Mark(7, "00000000000000ff"), 2: Mark(9, "00000000000000ff")})
+        probe.check({})
+        probe.note({2: Mark(9, "00000000000000ff")})
+        heads = probe._heads
+        assert heads is not None
+        assert heads[1].read() == {0: Mark(7, "00000000000000ff"), 2: Mark(9, "00000000000000ff")}
