@@ -7,6 +7,7 @@ import threading
 import time
 from dataclasses import dataclass
 
+from api.appending import Appending
 from api.items import LiveItems
 from api.messages import RequestError
 from settings import Settings
@@ -70,6 +71,7 @@ class OpenGeneration:
     Args:
         settings: all settings.
         name: of the generation.
+        shards: that it has.
         client: Redis.
         stopping: set when the process ends.
 
@@ -80,9 +82,9 @@ class OpenGeneration:
         earlier: its version, if that is not the declared one.
     """
 
-    def __init__(self, settings: Settings, name: str, client: Client, stopping: threading.Event) -> None:
+    def __init__(self, settings: Settings, name: str, shards: int, client: Client, stopping: threading.Event) -> None:
         self._settings, self._stopping = settings, stopping
-        self.state = StateStores.of(settings, name, client)
+        self.state = StateStores.of(settings, name, client, shards)
         self.features = Features(settings, name)
         self.profiles = self.state.profiles
         self.earlier: EarlierState | None = None
@@ -141,6 +143,7 @@ class Follower:
     Attributes:
         live: None until a run is published.
         waits_for: what it is missing, None while all is well.
+        appending: how events are appended to the log.
 
     A state of another version, whose counts are not the declared ones, is read as far as its fields are known, until a
     rebuild puts one of today's in its place. A run that was trained on other features than are declared is not ranked
@@ -153,6 +156,7 @@ class Follower:
         self._first = StateStores.of(settings, FIRST, self._client).profiles
         self._open: dict[str, OpenGeneration] = {}
         self.live: Live | None = None
+        self.appending = Appending(settings.kafka.partitions)
         self.waits_for: str | None = "the first look at what is published"
         self._refusal = UNPUBLISHED
         self._stopping = threading.Event()
@@ -199,9 +203,11 @@ class Follower:
     def _switched(self) -> bool:
         """Say whether another generation is live than the one that answers are made with."""
         try:
-            return self._generations.live().name != self.profiles.generation
+            generation, refused = self._generations.followed()
         except StoreError:
             return False
+        self._note_partitions(generation, refused)
+        return generation.name != self.profiles.generation
 
     def _look(self) -> None:
         try:
@@ -226,8 +232,9 @@ class Follower:
                 declared and another one is in use.
             Unreachable: if a store does not answer.
         """
-        generation = self._generations.live()
-        opened = self._opened(generation.name)
+        generation, refused = self._generations.followed()
+        self._note_partitions(generation, refused)
+        opened = self._opened(generation, generation.name)
         published = opened.state.published.run()
         if published is None:
             raise NotPublished(UNPUBLISHED)
@@ -242,6 +249,10 @@ class Follower:
         if refusal is not None and not_ranked is None:
             raise refusal
 
+    def _note_partitions(self, generation: LiveGeneration, refused: bool) -> None:
+        partitions = generation.append_over(self._settings.kafka.partitions)
+        self.appending = Appending(partitions, refused, generation.partitions is not None)
+
     def _usable(self, published: LiveRun) -> tuple[LiveRun, OtherVersion | None]:
         """The run to answer with; the reason why that is another, or is not ranked with, None where it is the best."""
         try:
@@ -251,9 +262,10 @@ class Follower:
             return kept, error
         return published, None
 
-    def _opened(self, name: str) -> OpenGeneration:
-        if name not in self._open:
-            self._open[name] = OpenGeneration(self._settings, name, self._client, self._stopping)
+    def _opened(self, generation: LiveGeneration, name: str) -> OpenGeneration:
+        shards = generation.shards_of(name, self._settings.kafka.partitions)
+        if name not in self._open or self._open[name].state.profiles.partitions != shards:
+            self._open[name] = OpenGeneration(self._settings, name, shards, self._client, self._stopping)
         return self._open[name]
 
     def _open_next(self, generation: LiveGeneration) -> None:
@@ -262,6 +274,6 @@ class Follower:
             del self._open[name]
         if generation.next is not None:
             try:
-                self._opened(generation.next).look()
+                self._opened(generation, generation.next).look()
             except StoreError as error:
                 log.info("generation %s cannot be opened yet: %s", generation.next, error)

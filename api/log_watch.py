@@ -7,11 +7,13 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 
+from api.appending import Appending
 from settings import Settings
 from stores import LogError, Profiles, StoreError
 from stores.kafka.log_check import ShardPosition
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark
+from stores.kafka.topics import CHANGE_PARTITIONS
 from stores.redis.shard_log import ShardLogs
 
 log = logging.getLogger("reelstream.api")
@@ -29,14 +31,17 @@ class LogWatch:
     Args:
         settings: all settings.
         profiles: gives the state that is live.
+        appending: tells how events are appended.
 
     Attributes:
         stopped: by partition, the reason why it is stopped.
     """
 
-    def __init__(self, settings: Settings, profiles: Callable[[], Profiles]) -> None:
+    def __init__(
+        self, settings: Settings, profiles: Callable[[], Profiles], appending: Callable[[], Appending]
+    ) -> None:
         self._probe = LogProbe(settings.kafka, settings.log_heads)
-        self._profiles = profiles
+        self._profiles, self._appending = profiles, appending
         self.stopped: dict[int, str] = {}
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="log watch", daemon=True)
@@ -90,14 +95,27 @@ class LogWatch:
         # Workers compare the tail; without one no record is read.
         stored = ShardLogs(self._profiles()).positions()
         positions = {partition: replace(each, tail=None) for partition, each in stored.items()}
+        checks = self._probe.check(positions)
         stopped = {
             partition: why
-            for partition, checked in self._probe.check(positions).items()
+            for partition, checked in checks.items()
             if checked.position.applied is not None and (why := checked.position.stopped or checked.why) is not None
         }
+        if why := self._other_partitions(len(positions)):
+            stopped |= dict.fromkeys(positions, why)
         for partition in stopped.keys() - self.stopped.keys():
             log.error("stopped: %s", stopped[partition])
         self.stopped = stopped
+
+    def _other_partitions(self, shards: int) -> str | None:
+        """Why events cannot be appended by the number of partitions that is known here; None where they can.
+
+        The log may have more than the state has shards, while `reelstream rebuild` changes their number.
+        """
+        actual, appending = self._probe.partitions, self._appending()
+        if actual is None or actual == shards or (appending.noted and actual > shards):
+            return None
+        return f"the log has {actual} partitions, but kafka.partitions is {shards}; {CHANGE_PARTITIONS}"
 
     def _watch(self) -> None:
         while True:

@@ -25,10 +25,14 @@ class LogEnds:
 
     Ends only grow while a log exists, so a position before a known end needs no question. Kafka is asked only for
     positions beyond, and one answer serves every request that asked before the question.
+
+    Args:
+        settings: Kafka.
+        partitions: tells how many the log has.
     """
 
-    def __init__(self, settings: KafkaSettings) -> None:
-        self._settings = settings
+    def __init__(self, settings: KafkaSettings, partitions: Callable[[], int]) -> None:
+        self._settings, self._partitions = settings, partitions
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._stopping = threading.Event()
@@ -76,7 +80,7 @@ class LogEnds:
             try:
                 log = log or Log(self._settings)
                 ends = log.ends()
-                if not ends:
+                if len(ends) < self._partitions():
                     # It knows the partitions that there were when it was made.
                     log.close()
                     log = None

@@ -41,12 +41,18 @@ class Services:
         follower = Follower(settings)
         index = ItemIndex(settings.elasticsearch)
         models = Models(settings.triton)
-        log_watch = LogWatch(settings, lambda: follower.profiles)
-        ends = LogEnds(settings.kafka)
+        log_watch = LogWatch(settings, lambda: follower.profiles, lambda: follower.appending)
+        ends = LogEnds(settings.kafka, lambda: follower.appending.partitions)
         waits = Waits(lambda: follower.profiles, ends, settings.api.threads, settings.api.after_timeout_s)
         stores = ListStores(index, models)
         recommender = Recommender(settings, follower, stores, waits, log_watch)
-        ingest = Ingest(settings.kafka, log_watch, timeout_s=5.0, max_future_s=settings.stream.max_future_s)
+        ingest = Ingest(
+            settings.kafka,
+            lambda: follower.appending,
+            log_watch,
+            timeout_s=5.0,
+            max_future_s=settings.stream.max_future_s,
+        )
         return cls(
             settings=settings,
             drift=DriftStore(connect(settings.redis)),

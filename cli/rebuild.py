@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+import servers
 from cli.console import bar, one_line, report
 from settings import load
 
@@ -38,6 +39,10 @@ def _rebuild(tell: Progress) -> tuple[dict[str, object], str]:
         f"the new state of {done.users:,} users is live, folded from {done.events:,} records of the log in "
         f"{done.seconds:.0f} s; no worker could fold for {1000 * done.closed_s:.0f} ms"
     )
+    if done.partitions is not None:
+        words += f"; the log has {done.partitions} partitions"
+        if workers := servers.stop(settings, ["workers", "archiver"]):
+            servers.start(settings, workers)
     if not done.run_is_live:
         words += "; no run is live, `reelstream publish` publishes one"
     if done.previous is not None:

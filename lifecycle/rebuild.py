@@ -15,6 +15,7 @@ from typing import Any, cast
 
 from lifecycle.catch_up import CatchUp
 from lifecycle.errors import LifecycleError
+from lifecycle.partitions import grow
 from lifecycle.switching import OpenLog, Progress, Switched, Switching, drop_unused
 from offline.data import readers
 from offline.data.readers import Ratings
@@ -68,6 +69,7 @@ class Rebuilt:
         closed_s: seconds for which no worker could fold.
         dropped: older generations that were deleted.
         run_is_live: False if no run is live, because Redis has lost that too.
+        partitions: of the log, where there are more than before; None where their number is the same.
     """
 
     generation: str
@@ -78,10 +80,13 @@ class Rebuilt:
     closed_s: float
     dropped: list[str]
     run_is_live: bool
+    partitions: int | None = None
 
 
 def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Rebuilt:
     """Fold archive and log into a new generation of the state, and put it live.
+
+    Where the settings say more partitions than the log has, they are added first (`lifecycle.partitions`).
 
     Args:
         settings: all settings.
@@ -91,7 +96,8 @@ def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Reb
     Raises:
         ArchiveError: if the archive is damaged, or that of another log.
         DataError: if the data folder does not hold the ratings that the state began with, or a snapshot is damaged.
-        LifecycleError: if Redis has no room for a second state, or the new one differs from archive and log.
+        LifecycleError: if Redis has no room for a second state, the new one differs from archive and log, or the number
+            of partitions cannot be changed so.
         LockTaken: if a publish, rollback, reset or adopt is at work.
         LockLost: if the lock was lost; nothing was switched.
         LogError: if the log is not the state's own, or does not hold every event.
@@ -102,9 +108,10 @@ def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Reb
         # Under the lock: `reelstream erase` takes it too, and leaves users out of the ratings.
         progress("reading the ratings", 0.0)
         ratings = readers.load(settings)
+        grown = grow(settings, held, progress)
         log = open_log()
         try:
-            rebuilt = _Rebuild(settings, ratings, log, held, progress)()
+            rebuilt = _Rebuild(settings, ratings, log, held, progress, grown)()
         finally:
             log.close()
     return replace(rebuilt, seconds=round(time.monotonic() - began, 1))
@@ -114,12 +121,13 @@ class _Rebuild:
     """One rebuild, under the lock."""
 
     def __init__(
-        self, settings: Settings, ratings: Ratings, log: WholeLog, held: PublishLock, progress: Progress
+        self, settings: Settings, ratings: Ratings, log: WholeLog, held: PublishLock, progress: Progress, grown: bool
     ) -> None:
         self._settings, self._ratings, self._log = settings, ratings, log
-        self._held, self._progress = held, progress
+        self._held, self._progress, self._grown = held, progress, grown
         self._live = StateStores.live(settings)
         self._generations = Generations(self._live.profiles.client)
+        log.require_epochs(self._generations.live().epochs)
 
     def __call__(self) -> Rebuilt:
         """Rebuild."""
@@ -139,14 +147,20 @@ class _Rebuild:
                 delete_generation(self._settings, name)
             raise
         switching = Switching(
-            self._settings, state, self._live, keep=complete, drift_goes_on=complete and self._same_counts()
+            self._settings,
+            state,
+            self._live,
+            keep=complete and not self._grown,
+            drift_goes_on=complete and not self._grown and self._same_counts(),
+            closed=self._grown,
         )
         catching = CatchUp(self._settings, state, features, self._log)
         switched = switching(catching, self._held, self._progress)
         if self._live.published.resetting() == REBUILD:
             self._live.published.end_reset()
         dropped += drop_unused(self._settings, self._generations, self._held, self._progress)
-        return _rebuilt(switched, users, events, dropped, state.published.run() is not None)
+        rebuilt = _rebuilt(switched, users, events, dropped, state.published.run() is not None)
+        return replace(rebuilt, partitions=self._settings.kafka.partitions if self._grown else None)
 
     def _require_own_data(self) -> bool:
         """Require that archive and log are those of the live state; True if that is complete, False if it is lost."""

@@ -76,6 +76,7 @@ class Switching:
         live: the one that is live.
         keep: whether the live one can be switched back to.
         drift_goes_on: whether the feature log goes on where it stands, so that drift need not begin again.
+        closed: whether the live one is closed for good already, as the log has more partitions than it has shards.
     """
 
     settings: Settings
@@ -83,6 +84,7 @@ class Switching:
     live: StateStores
     keep: bool
     drift_goes_on: bool
+    closed: bool = False
 
     def __call__(self, catching: CatchUp, held: PublishLock, progress: Progress) -> Switched:
         """Switch.
@@ -101,7 +103,8 @@ class Switching:
         events += self._catch_up(catching, progress)
         progress("switching", 0.0)
         closing = time.monotonic()
-        self.live.profiles.close(CLOSED_S)  # 3. close
+        if not self.closed:
+            self.live.profiles.close(CLOSED_S)  # 3. close
         try:
             events += catching.fold_to(self._live_ends())  # 4. fold
             if not self.drift_goes_on:
@@ -111,7 +114,7 @@ class Switching:
             generations.switch(self.state.generation, previous, held, self.live.profiles.closed_keys)  # 5. switch
         except BaseException:
             with suppress(StoreError):
-                if generations.live().name == self.live.generation:
+                if not self.closed and generations.live().name == self.live.generation:
                     self.live.profiles.reopen()
             raise
         closed_s = time.monotonic() - closing

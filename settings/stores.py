@@ -21,7 +21,11 @@ class KafkaSettings(Section):
     features_topic: str = Field("ratings.features", description="topic of the ranker's inputs before each event")
     features_keep_h: int = Field(168, ge=1, description="retention of features_topic in hours")
     alarms_topic: str = Field("drift.alarms", description="topic of the drift alarms")
-    partitions: int = Field(8, ge=1, description="partitions of the topic; each one is a shard of the state in Redis")
+    partitions: int = Field(
+        8,
+        ge=1,
+        description="partitions of the topic, each a shard of the state in Redis; `reelstream rebuild` adds partitions",
+    )
     segment_mb: int = Field(
         16,
         ge=1,

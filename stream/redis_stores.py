@@ -38,7 +38,8 @@ class RedisStores:
             OtherVersion: if another release has written which one is live.
             Unreachable: if Redis does not answer.
         """
-        live = self._generations.live().name
-        if live != self.state.generation:
+        found = self._generations.live()
+        live, shards = found.name, found.shards_of(found.name, self._settings.kafka.partitions)
+        if (live, shards) != (self.state.generation, self.state.profiles.partitions):
             log.info("going on with generation %s of the state", live or "1")
-            self.state = StateStores.of(self._settings, live, self._client)
+            self.state = StateStores.of(self._settings, live, self._client, shards)

@@ -42,7 +42,7 @@ OF_ITEM_COUNTS = np.array(
 """By column, whether it needs the counts of the item."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class LoggedInput:
     """The dense input [columns] of an event in the feature log."""
 
@@ -114,10 +114,22 @@ def chosen(settings: KafkaSettings, read: Mapping[int, int], sample: Sample) -> 
                     )
                     known = logged.offset < read.get(logged.partition, 0)
                     if known and (logged.partition, logged.offset) not in sample.broken:
-                        (of_pair if logged.itemid in sample.items else of_user[logged.userid]).append(logged)
+                        _take(logged, of_pair if logged.itemid in sample.items else of_user[logged.userid])
     finally:
         log.close()
     return [*of_pair, *(logged for some in of_user.values() for logged in some)]
+
+
+def _take(logged: LoggedInput, latest: deque[LoggedInput]) -> None:
+    """Keep an input among the latest, in the place of one of the same event.
+
+    An event that a worker could not commit, as partitions were added to the log, is logged again with the counts of the
+    shards that there are since.
+    """
+    place = logged.partition, logged.offset
+    for before in [each for each in latest if (each.partition, each.offset) == place]:
+        latest.remove(before)
+    latest.append(logged)
 
 
 def expected_row(oracle: Oracle, logged: LoggedInput, with_item: bool) -> npt.NDArray[np.float32]:

@@ -77,7 +77,9 @@ def verify(
         Unreachable: if a store does not answer, or the stream stands still.
     """
     client = connect(settings.redis)
-    state = StateStores.of(settings, Generations(client).live().name if generation is None else generation, client)
+    found = Generations(client).live()
+    name = found.name if generation is None else generation
+    state = StateStores.of(settings, name, client, found.shards_of(name, settings.kafka.partitions))
     published, profiles = state.published, state.profiles
     snapshot = _require_state(published, whole=generation is None)
     progress("folding the archive", 0.0)
@@ -95,6 +97,7 @@ def verify(
     rows = OnlineRows(client, project_of(settings.feast.project, state.generation))
     log = WholeLog(settings)
     try:
+        log.require_epochs(found.epochs)
         expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
         ends = log.ends() if generation is None else _positions(profiles)
         total = max(1, sum(ends.values()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from features import user_row
 from offline.errors import DataError
@@ -11,7 +11,16 @@ from offline.state import state_snapshot
 from offline.state.archive_of_log import ArchiveOfLog
 from offline.state.lock import lock
 from settings import Settings
-from stores import DriftStore, NotPublished, Profiles, Published, StateStores, ensure_topics
+from stores import (
+    DriftStore,
+    Generations,
+    NotPublished,
+    Profiles,
+    Published,
+    PublishLock,
+    StateStores,
+    ensure_topics,
+)
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, lost, read_runs
 from stores.kafka.log import end_of
@@ -89,11 +98,11 @@ def adopt(settings: Settings, *, progress: Progress) -> Adoption:
         LockTaken: if a publish, rollback or reset is at work.
         Unreachable: if a store does not answer.
     """
-    with lock(settings, "adopt", progress):
-        return _adopt(settings, progress)
+    with lock(settings, "adopt", progress) as held:
+        return _adopt(settings, held, progress)
 
 
-def _adopt(settings: Settings, progress: Progress) -> Adoption:
+def _adopt(settings: Settings, held: PublishLock, progress: Progress) -> Adoption:
     state = StateStores.live(settings)
     published, profiles = state.published, state.profiles
     snapshot = published.snapshot()
@@ -107,6 +116,11 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
     logs, probe = ShardLogs(profiles), LogProbe(settings.kafka, settings.log_heads)
     try:
         checks = probe.check(logs.positions())
+        if probe.partitions not in (None, profiles.partitions):
+            raise DataError(
+                f"the log has {probe.partitions} partitions, but the state is kept by {profiles.partitions}; run "
+                "`reelstream rebuild` first"
+            )
         archive = ArchiveOfLog(settings, probe, {shard: checked.bounds for shard, checked in checks.items()})
     finally:
         probe.close()
@@ -117,6 +131,9 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         for shard, checked in checks.items()
         if (found := plan(shard, checked, begins[shard], archive.first[shard], _rest(settings, shard, checked)))
     ]
+    # Before the newest epoch, users may be in other partitions; what the log holds of that is in the state.
+    begin = archive.epochs.begins
+    adopted = [replace(each, next=max(each.next, begin[each.partition])) for each in adopted]
     if not adopted:
         known = {shard: checked.position.lost for shard, checked in checks.items()}
         return Adoption([], None, archive.set_aside_unless_continued(known))
@@ -140,6 +157,7 @@ def _adopt(settings: Settings, progress: Progress) -> Adoption:
         holes = [(first, last + 1) for first, last in each.lost]
         logs.adopt(each.partition, log, each.next - 1, holes)
     known = {shard: position.lost for shard, position in logs.positions().items()}
+    Generations(profiles.client).note_epochs(len(archive.epochs.ended), held)
     set_aside = archive.set_aside_unless_continued(known)
     probe.forget_heads(each.partition for each in adopted)
     try:

@@ -5,6 +5,7 @@ reelstream:generation         JSON: the live generation, and the one that can be
 reelstream:generations        set of the generations of which something may be stored; without the first while that one
                               is live
 reelstream:generation:number  how many there have been after the first
+reelstream:refused            set, with an expiry, while the API refuses events because partitions are added to the log
 
 To a generation belong its shards (`stores.redis.profiles`), its catalogue and snapshot (`stores.redis.published`) and
 its feature rows, in a Feast project of its own. The keys of the first have no prefix, so that a state that was written
@@ -25,6 +26,7 @@ from stores.redis.publish_lock import LOCK, PublishLock
 LIVE = "reelstream:generation"
 STORED = "reelstream:generations"
 NUMBER = "reelstream:generation:number"
+REFUSED = "reelstream:refused"
 FIRST = ""
 """Name of the first generation."""
 
@@ -50,12 +52,28 @@ class LiveGeneration(Record):
         previous: the generation that can be switched back to; None where there is none.
         next: a generation that is about to go live, which readers open beforehand; None where there is none.
         since: UTC time, ISO 8601, of the last switch; empty before the first.
+        partitions: shards of the live generation; None where that was never changed, and is what the settings say.
+        appending: partitions by which events are appended, where the log has got more than the live generation has
+            shards; nobody folds into that one any more, and `reelstream rebuild` puts one with as many in its place.
+        epochs: how many epochs of the log have ended (`stores.kafka.epochs`).
     """
 
     name: str = FIRST
     previous: str | None = None
     next: str | None = None
     since: str = ""
+    partitions: int | None = None
+    appending: int | None = None
+    epochs: int = 0
+
+    def shards_of(self, name: str, setting: int) -> int:
+        """Shards of a generation; `setting` is what the settings say."""
+        newest = self.appending or self.partitions or setting
+        return (self.partitions or setting) if name == self.name else newest
+
+    def append_over(self, setting: int) -> int:
+        """Partitions by which events are appended; `setting` is what the settings say."""
+        return self.appending or self.partitions or setting
 
 
 def prefix_of(generation: str) -> str:
@@ -108,6 +126,57 @@ class Generations:
             packed = cast("bytes | None", self._client.get(LIVE))
         return read_live(packed), packed or b""
 
+    def followed(self) -> tuple[LiveGeneration, bool]:
+        """The live generation, and whether the API refuses events; raises OtherVersion as `live` does."""
+        with reachable():
+            packed, refused = cast("list[bytes | None]", self._client.mget(LIVE, REFUSED))
+        return read_live(packed), refused is not None
+
+    def refuse_events(self, seconds: float, *, still: bool = False) -> bool:
+        """Have the API append no event for some seconds.
+
+        Args:
+            seconds: for which.
+            still: only if it does not yet append again.
+
+        Returns:
+            False if it does.
+        """
+        with reachable():
+            return bool(self._client.set(REFUSED, 1, px=int(1000 * seconds), xx=still))
+
+    def accept_events(self) -> None:
+        """Have the API append events again."""
+        with reachable():
+            self._client.delete(REFUSED)
+
+    def note_partitions(self, partitions: int, lock: PublishLock) -> None:
+        """Note the shards of the live generation, before the settings of every process say another number."""
+        live, stored = self.stored()
+        self._change(live.model_copy(update={"partitions": partitions}), stored, lock)
+
+    def note_epochs(self, ended: int, lock: PublishLock) -> None:
+        """Note how many epochs of the log have ended, where that is another log now."""
+        live, stored = self.stored()
+        if live.epochs != ended:
+            self._change(live.model_copy(update={"epochs": ended}), stored, lock)
+
+    def grow(self, partitions: int, epochs: int, lock: PublishLock, closed: Sequence[str]) -> None:
+        """Have events appended by more partitions, in one step with closing the live generation for good.
+
+        Args:
+            partitions: of the log, from now on.
+            epochs: epochs of the log that have ended.
+            lock: the lock, which must still be held.
+            closed: keys that say that the shards of the live generation are closed; from then on they stay.
+
+        Raises:
+            LockLost: if the lock is not held, or a shard is no longer closed; nothing is changed.
+        """
+        live, stored = self.stored()
+        grown = live.model_copy(update={"appending": partitions, "epochs": epochs, "previous": None})
+        self._change(grown, stored, lock, closed)
+
     def begin(self) -> str:
         """Name of a new generation, noted before the first of it is written; no other was ever given the same."""
         with reachable():
@@ -148,7 +217,13 @@ class Generations:
         with reachable():
             self._client.sadd(STORED, before.name)
         since = datetime.now(UTC).isoformat(timespec="seconds")
-        live = LiveGeneration(name=name, previous=previous, since=since)
+        live = LiveGeneration(
+            name=name,
+            previous=previous,
+            since=since,
+            partitions=before.appending or before.partitions,
+            epochs=before.epochs,
+        )
         self._change(live, stored, lock, closed)
         return live
 

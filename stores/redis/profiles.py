@@ -401,16 +401,19 @@ class Profiles:
     def delete_all(self) -> None:
         """Delete the state of all shards; first their `applied`, without which no worker can write to them.
 
+        There may be more of them than the settings say by now.
+
         Raises:
             Unreachable: if Redis does not answer.
         """
         with reachable():
             self.client.delete(*(f"{self.tag(shard)}:applied" for shard in range(self.partitions)))
-            for shard in range(self.partitions):
-                pipe = self.client.pipeline(transaction=False)
-                for key in self.client.scan_iter(match=f"{self.tag(shard)}:*", count=1000):
-                    pipe.delete(key)
-                pipe.execute()
+            pipe = self.client.pipeline(transaction=False)
+            for key in self.client.scan_iter(match=self.pattern, count=1000):
+                pipe.delete(key)
+                if len(pipe) >= PIPELINE:
+                    pipe.execute()
+            pipe.execute()
         if self.evicted is not None:
             self.evicted.delete_all()
 

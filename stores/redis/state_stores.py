@@ -27,11 +27,21 @@ class StateStores:
     published: Published
 
     @classmethod
-    def of(cls, settings: Settings, generation: str, client: Client | None = None) -> StateStores:
-        """The stores of a generation; without a client, over one of their own."""
+    def of(
+        cls, settings: Settings, generation: str, client: Client | None = None, shards: int | None = None
+    ) -> StateStores:
+        """The stores of a generation.
+
+        Args:
+            settings: all settings.
+            generation: its name.
+            client: Redis; None for one of their own.
+            shards: that it has; None for as many as the settings say.
+        """
         client = client or connect(settings.redis)
         evicted = EvictedUsers(settings.evicted_folder, generation)
-        profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions, generation, evicted)
+        partitions = settings.kafka.partitions if shards is None else shards
+        profiles = Profiles(client, settings.kafka.topic, partitions, generation, evicted)
         return cls(generation, profiles, Published(client, generation))
 
     @classmethod
@@ -43,4 +53,5 @@ class StateStores:
             Unreachable: if Redis does not answer.
         """
         client = client or connect(settings.redis)
-        return cls.of(settings, Generations(client).live().name, client)
+        live = Generations(client).live()
+        return cls.of(settings, live.name, client, live.shards_of(live.name, settings.kafka.partitions))

@@ -12,7 +12,7 @@ import pytest
 from features import Event, encode
 from producers.replay import Pace, Recording, replay
 from settings import KafkaSettings, Settings, load
-from stores import Log, LogError, delete_topics, ensure_topics, partition_of
+from stores import Log, LogError, Unreachable, delete_topics, ensure_topics, partition_of
 from stores.archive.archive import Archive
 from stores.archive.manifest import Manifest
 from stores.archive.user_records import records_of
@@ -23,6 +23,7 @@ from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark
 from stores.kafka.topics import add_partitions, partitions_of_topic
 from tests.archives import archive_all
+from tests.polling import until
 from tests.servers_fixture import own_environment
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
@@ -77,6 +78,15 @@ def send(kafka: KafkaSettings, recording: Recording, settings: Settings) -> int:
     return report.sent
 
 
+def answers(probe: LogProbe) -> bool:
+    """True if a check comes to an end; one whose connection does not know the new partitions yet is to be repeated."""
+    try:
+        probe.check({})
+    except Unreachable:
+        return False
+    return True
+
+
 def test_another_number_of_partitions_is_refused_until_they_are_added(settings: Settings) -> None:
     grown = more(settings, 3)
     with pytest.raises(LogError, match=r"has 2 partitions, .* is 3; .*run `reelstream rebuild`, which adds them"):
@@ -129,7 +139,7 @@ def test_a_process_that_knows_of_fewer_partitions_notes_heads_of_those_and_learn
         probe.check({})
         add_partitions(more(settings, 3).kafka)
         probe.note({0: Mark(7, "00000000000000ff"), 2: Mark(9, "00000000000000ff")})
-        probe.check({})
+        until(lambda: answers(probe), 30)
         probe.note({2: Mark(9, "00000000000000ff")})
         heads = probe._heads
         assert heads is not None

@@ -15,6 +15,7 @@ from stores.feast.online_rows import OnlineRows
 from stores.redis.connection import Client
 from stores.redis.generations import FIRST, LIVE, project_of
 from stores.redis.profiles import Profiles
+from tests.polling import until
 from verify.published import look_for_stray_keys
 from verify.report import Verified
 
@@ -162,6 +163,64 @@ def test_only_the_holder_of_the_lock_switches(client: Client) -> None:
     with pytest.raises(LockLost):
         generations.switch("g2", FIRST, lock)
     assert generations.live().name == FIRST
+
+
+def test_more_partitions_close_the_live_generation_for_good_and_the_next_one_has_as_many_shards(
+    client: Client, redis: Settings
+) -> None:
+    generations, old = Generations(client), of(client, FIRST)
+    write(old, 1)
+    with PublishLock(client, 10, "rebuild") as lock:
+        generations.note_partitions(2, lock)
+        old.close(60)
+        generations.grow(3, 1, lock, old.closed_keys)
+        live = generations.live()
+        assert (live.name, live.partitions, live.append_over(8)) == (FIRST, 2, 3)
+        assert [live.shards_of(name, 8) for name in (FIRST, "g2")] == [2, 3]
+        assert StateStores.live(redis, client).profiles.partitions == 2
+        assert [client.ttl(key) for key in old.closed_keys] == [-1, -1]
+        generations.switch("g2", None, lock, old.closed_keys)
+    live = generations.live()
+    assert (live.name, live.append_over(8), live.shards_of("g2", 8), live.epochs) == ("g2", 3, 3, 1)
+    with PublishLock(client, 10, "rebuild") as lock:
+        generations.switch("g3", "g2", lock)
+    assert generations.live().append_over(8) == 3
+    assert StateStores.live(redis, client).profiles.partitions == 3
+
+
+def test_a_state_is_deleted_with_the_shards_that_the_settings_no_longer_name(client: Client) -> None:
+    for name in (FIRST, "g2"):
+        write(of(client, name, 5), 1)
+    of(client, "g2").delete_all()
+    assert keys(client) and not any(key.startswith("g2:") for key in keys(client))
+    of(client, FIRST).delete_all()
+    assert keys(client) == set()
+
+
+def test_the_number_of_partitions_stays_where_a_shard_has_opened_again(client: Client) -> None:
+    generations, old = Generations(client), of(client, FIRST)
+    write(old, 1)
+    with PublishLock(client, 10, "rebuild") as lock:
+        old.close(60)
+        client.delete(old.closed_keys[1])
+        with pytest.raises(LockLost, match="run it again"):
+            generations.grow(3, 1, lock, old.closed_keys)
+    assert generations.live().append_over(2) == 2
+    assert client.ttl(old.closed_keys[0]) > 0
+
+
+def test_events_are_refused_for_a_while_and_no_longer_than_that(client: Client) -> None:
+    generations = Generations(client)
+    assert generations.followed() == (generations.live(), False)
+    assert not generations.refuse_events(60, still=True)
+    assert generations.refuse_events(60)
+    assert generations.refuse_events(60, still=True)
+    assert generations.followed()[1]
+    generations.refuse_events(0.1)
+    until(lambda: not generations.followed()[1])
+    generations.refuse_events(60)
+    generations.accept_events()
+    assert not generations.followed()[1]
 
 
 def test_names_are_never_given_twice_and_what_died_unfinished_is_known(client: Client) -> None:

@@ -11,6 +11,7 @@ from dataclasses import replace
 import pytest
 
 import servers
+from api.appending import Appending
 from api.ingest import Ingest
 from api.log_watch import LogWatch
 from api.messages import RatingRequest, RecommendationRequest
@@ -143,8 +144,9 @@ def test_a_producer_that_gave_up_a_record_is_replaced_and_leaves_no_thread_behin
     rating = RatingRequest(userid=5, itemid=system.catalogue_items()[0], rating=5, ts=1000)
     record = Record(*encode(Event(rating.userid, rating.itemid, rating.rating, 1000)))
     before = threading.active_count()
-    log_watch = LogWatch(system.settings, lambda: system.profiles)
-    ingest = Ingest(kafka, log_watch, timeout_s=0.5, max_future_s=86_400.0)
+    appending = Appending(kafka.partitions)
+    log_watch = LogWatch(system.settings, lambda: system.profiles, lambda: appending)
+    ingest = Ingest(kafka, lambda: appending, log_watch, timeout_s=0.5, max_future_s=86_400.0)
     sender = Sender(kafka, within_s=1.0)
     sends: list[Callable[[], object]] = [lambda: ingest.send(rating), lambda: sender(kafka.topic, [record])]
     for send in sends:
