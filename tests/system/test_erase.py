@@ -18,9 +18,9 @@ from lifecycle.forgotten import search
 from offline.data import readers
 from stores import delete_topics, ensure_topics
 from tests.archives import archive_all
+from tests.commands import in_own_process
 from tests.faults.erasing import broken_promises, erase_in_a_replay
 from tests.polling import until
-from tests.system.archiving import command
 from tests.system.conftest import System
 
 pytestmark = pytest.mark.timeout(600)
@@ -93,7 +93,7 @@ def test_users_erased_in_a_log_that_was_given_up_stay_unknown_and_are_swept_all_
     system.wait()
     delete_topics(system.settings.kafka)
     ensure_topics(system.settings.kafka)
-    adopted = command("adopt")
+    adopted = in_own_process("adopt")
     assert adopted.returncode == 0 and "archive is set aside" in adopted.stderr + adopted.stdout, adopted.stderr
     until(lambda: not system.get("/health/ready").json().get("stopped"))
     system.rate(of_history, items[0], 5, 2_000)
