@@ -1,9 +1,9 @@
 """A second fold, slow and plain, with which `reelstream verify` checks a sample.
 
-With `verify.murmur`, it shares no code with the rest of reelstream: it reads the raw files and the raw records of the
-log by itself, keeps each watched user's ratings in a list, and counts every number of the state from that list, from
-the beginning, each time that it is asked. It knows nothing of how the state is kept up to date, so a mistake there
-cannot hide here.
+With `verify.murmur`, it shares no code with the rest of reelstream: it reads the raw files, or those of the archive,
+and the raw records of the log by itself, keeps each watched user's ratings in a list, and counts every number of the
+state from that list, from the beginning, each time that it is asked. It knows nothing of how the state is kept up to
+date, so a mistake there cannot hide here.
 
 The rules that it goes by, each of which the documentation states:
 
@@ -24,7 +24,9 @@ import json
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
+
+from pyarrow import parquet
 
 from verify.murmur import partition
 
@@ -67,11 +69,26 @@ class Rating:
     ts: int
 
 
+class _History(NamedTuple):
+    """What came before the log.
+
+    Attributes:
+        events: (userid, itemid, stars, seconds), in the order of the file.
+        items: (itemid, year, names of genres).
+        users: (userid, place of gender, age, occupation), the first two by their places in "FM" and AGES.
+    """
+
+    events: Iterable[tuple[int, int, int, int]]
+    items: Iterable[tuple[int, int, Sequence[str]]]
+    users: Iterable[tuple[int, int, int, int]]
+
+
 class Oracle:
     """The state of some users and items, counted from their events.
 
     Args:
-        folder: with ratings.dat, users.dat and movies.dat.
+        folder: with ratings.dat, users.dat and movies.dat; or with events.parquet, users.parquet and items.parquet, as
+            in the archive.
         online_events: last events of each user that are not in the archive.
         partitions: partitions of the log.
         users, items: ids to watch.
@@ -98,29 +115,27 @@ class Oracle:
         self._users, self._items = set(users), set(items)
         self._genres: dict[int, list[int]] = {}
         self._year: dict[int, int] = {}
-        for line in _lines(folder / "movies.dat"):
-            itemid, title, genres = line.split("::")
-            self._genres[int(itemid)] = sorted(GENRES.index(name) for name in genres.split("|"))
-            self._year[int(itemid)] = int(title.rstrip()[-5:-1])
-        self._attributes = {}
-        for line in _lines(folder / "users.dat"):
-            userid, gender, age, occupation, _ = line.split("::", 4)
-            self._attributes[int(userid)] = ["FM".index(gender), AGES.index(int(age)), int(occupation)]
+        self._attributes: dict[int, list[int]] = {}
+        history = _read_tables(folder) if (folder / "events.parquet").exists() else _read_text(folder)
+        for itemid, year, genres in history.items:
+            self._genres[itemid] = sorted(GENRES.index(name) for name in genres)
+            self._year[itemid] = year
+        for userid, *attributes in history.users:
+            self._attributes[userid] = attributes
         self._of_user: dict[int, list[Rating]] = {userid: [] for userid in self._users}
         self._of_item: dict[int, list[Rating]] = {itemid: [] for itemid in self._items}
         self.gone = False
         self._erasures: dict[int, list[int]] = {}
         self.dead: list[list[int]] = [[] for _ in range(partitions)]
-        self._read_archive(folder / "ratings.dat", online_events)
+        self._read_archive(history.events, online_events)
 
-    def _read_archive(self, file: Path, online_events: int) -> None:
-        lines: dict[int, list[tuple[int, int, int, int]]] = {}
-        for place, line in enumerate(_lines(file)):
-            userid, itemid, stars, ts = (int(field) for field in line.split("::"))
-            lines.setdefault(userid, []).append((ts, place, itemid, stars))
-        for userid, events in lines.items():
+    def _read_archive(self, events: Iterable[tuple[int, int, int, int]], online_events: int) -> None:
+        of_user: dict[int, list[tuple[int, int, int, int]]] = {}
+        for place, (userid, itemid, stars, ts) in enumerate(events):
+            of_user.setdefault(userid, []).append((ts, place, itemid, stars))
+        for userid, rated in of_user.items():
             shard = partition(str(userid).encode(), self._partitions)
-            for ts, _, itemid, stars in sorted(events)[: max(0, len(events) - online_events)]:
+            for ts, _, itemid, stars in sorted(rated)[: max(0, len(rated) - online_events)]:
                 self._keep(Rating(shard, ARCHIVE, userid, itemid, stars, ts))
 
     def take(self, shard: int, offset: int, key: bytes | None, value: bytes | None, appended_s: float) -> None:
@@ -303,6 +318,42 @@ class Oracle:
     def _by_decade(self, ratings: Iterable[Rating]) -> list[int]:
         numbers = [min(max((self._year[rating.itemid] - 1910) // 10, 0), 9) for rating in ratings]
         return [numbers.count(decade) for decade in range(10)]
+
+
+def _read_text(folder: Path) -> _History:
+    """Read the files of MovieLens-1M."""
+
+    def event(line: str) -> tuple[int, int, int, int]:
+        userid, itemid, stars, ts = (int(field) for field in line.split("::"))
+        return userid, itemid, stars, ts
+
+    def item(line: str) -> tuple[int, int, list[str]]:
+        itemid, title, genres = line.split("::")
+        return int(itemid), int(title.rstrip()[-5:-1]), genres.split("|")
+
+    def user(line: str) -> tuple[int, int, int, int]:
+        userid, gender, age, occupation, _ = line.split("::", 4)
+        return int(userid), "FM".index(gender), AGES.index(int(age)), int(occupation)
+
+    return _History(
+        map(event, _lines(folder / "ratings.dat")),
+        map(item, _lines(folder / "movies.dat")),
+        map(user, _lines(folder / "users.dat")),
+    )
+
+
+def _read_tables(folder: Path) -> _History:
+    """Read the offline history of the archive."""
+
+    def rows(name: str, *columns: str) -> Iterator[tuple[Any, ...]]:
+        table = parquet.read_table(folder / f"{name}.parquet", columns=list(columns))
+        return zip(*(table.column(column).to_pylist() for column in columns), strict=True)
+
+    return _History(
+        rows("events", "userid", "itemid", "rating", "ts"),
+        rows("items", "itemid", "year", "genres"),
+        rows("users", "userid", "gender", "age", "occupation"),
+    )
 
 
 def _lines(file: Path) -> Iterator[str]:

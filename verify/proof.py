@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import time
+from pathlib import Path
 
 from offline.data import readers
 from offline.data.readers import Ratings
@@ -25,6 +26,7 @@ from stores import (
     connect,
     project_of,
 )
+from stores.archive.history import EVENTS, HISTORY
 from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
@@ -111,26 +113,30 @@ def verify(
             compare_drift(expected, DriftStore(client), published, settings.drift.spoil_features, result)
         if live:
             _compare_live(settings, published, ratings, wait_s, result, progress)
-        # The oracle counts from single ratings, which a snapshot of the state no longer has. It reads the data folder
-        # itself, as it shares no code with the rest.
-        if sample and snapshot.base is None and _has_own_data(settings, ratings):
+        # The oracle counts from single ratings, which a snapshot of the state no longer has. It reads the files itself,
+        # as it shares no code with the rest.
+        if sample and snapshot.base is None and (history := _history_folder(settings, ratings)):
             rng = random.SystemRandom()
             users = choose(rng, sample, expected.userids_of_log, expected.userids())
             items = choose(rng, sample, expected.itemids_of_log(), expected.items)
-            SampleComparison(settings, profiles, features, users, items, wait_s, result).compare(progress)
+            SampleComparison(settings, history, profiles, features, users, items, wait_s, result).compare(progress)
         return result
     finally:
         log.close()
 
 
-def _has_own_data(settings: Settings, ratings: Ratings) -> bool:
-    """Return True if the data folder holds these ratings, and not those of users who were erased since.
+def _history_folder(settings: Settings, ratings: Ratings) -> Path | None:
+    """The folder from which the oracle reads the events before the log; None where there is none that it can read.
 
-    The oracle knows the layout of MovieLens-1M alone.
+    It reads a data folder in the layout of MovieLens-1M that holds these ratings, and none of erased users; else the
+    archive.
     """
     folder = settings.data_folder
     known = readers.description(settings).paths == readers.FILES and readers.has_files(settings)
-    return known and (not ratings.recorded_hash or settings.state in folder.parents)
+    if known and (not ratings.recorded_hash or settings.state in folder.parents):
+        return folder
+    archived = settings.archive_folder / HISTORY
+    return archived if (archived / EVENTS).exists() else None
 
 
 def _positions(profiles: Profiles) -> dict[int, int]:

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import fields
+from pathlib import Path
 from typing import Any, cast
 
 import msgpack
@@ -74,6 +75,7 @@ class SampleComparison:
 
     Args:
         settings: all settings.
+        history: folder of the events before the log, which the oracle reads itself.
         profiles, features: what is stored.
         users, items: the sample.
         wait_s: seconds that feature rows get to follow the state.
@@ -83,6 +85,7 @@ class SampleComparison:
     def __init__(
         self,
         settings: Settings,
+        history: Path,
         profiles: Profiles,
         features: Features,
         users: Sequence[int],
@@ -94,7 +97,7 @@ class SampleComparison:
         self._users, self._items = users, items
         self._settings, self._log = settings, WholeLog(settings)
         self._oracle = Oracle(
-            settings.data_folder,
+            history,
             settings.data.online_events,
             profiles.partitions,
             users,

@@ -86,6 +86,7 @@ def erase_in_a_replay(system: System, count: int, rate: float, aside: Path) -> d
         "sweep": vars(swept),
         "differences_after": after.differences,
         "differing_after": dict(list(after.differing.items())[:5]),
+        "sampled_after": after.sampled,
         "different_counters_after": _different_counters(system, ratings, replayed, erased),
         "hits": {userid: places for userid, places in hits.items() if places},
     }
@@ -95,6 +96,8 @@ def broken_promises(figures: dict[str, Any]) -> list[str]:
     """The promises that do not hold."""
     zeros = ("differences", "different_counters", "differences_after", "different_counters_after", "hits")
     broken = [name for name in zeros if figures[name]]
+    # The second fold reads the archive once the data folder still has erased users.
+    broken += [] if figures["sampled_after"] else ["sampled_after"]
     return broken + (["sweep"] if figures["sweep"]["users"] != figures["erased"] else [])
 
 

@@ -26,9 +26,11 @@ from features.columns import Before, ItemTable
 from offline.data import readers
 from offline.data.readers import Ratings
 from offline.data.split import split
+from offline.state.archived_history import archive_history
 from offline.state.snapshot import Shards
 from settings import Settings, load
 from stores import Logged, decode_event, partition_of
+from stores.archive.history import HISTORY
 from verify.inputs import OF_ITEM_COUNTS, LoggedInput, expected_row
 from verify.oracle import Oracle
 from verify.sample import COUNTER, PROFILE, counts_without_oracle
@@ -86,6 +88,15 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def tables(archive: Path) -> Path:
+    """The same as the archive of a system keeps it."""
+    made = settings_of(archive)
+    ratings = readers.load(made)
+    archive_history(made, ratings, readers.data_hash(ratings))
+    return made.archive_folder / HISTORY
+
+
 def settings_of(folder: Path) -> Settings:
     return load(data={"folder": str(folder), "online_events": 2}, state_dir=folder)
 
@@ -109,14 +120,14 @@ def folded(ratings: Ratings, shards: Shards, records: list[tuple[bytes | None, b
 
 
 @settings(max_examples=150, deadline=None)
-@given(records=RECORDS)
+@given(records=RECORDS, from_tables=st.booleans())
 def test_two_folds_that_share_no_code_give_one_state(
-    archive: Path, records: list[tuple[bytes | None, bytes | None]]
+    archive: Path, tables: Path, records: list[tuple[bytes | None, bytes | None]], from_tables: bool
 ) -> None:
     made = settings_of(archive)
     ratings = readers.load(made)
     shards = Shards.after(ratings, split(ratings, made.data).offline, PARTITIONS)
-    oracle = Oracle(archive, 2, PARTITIONS, {*USERS, 9}, ITEMS, MAX_FUTURE_S)
+    oracle = Oracle(tables if from_tables else archive, 2, PARTITIONS, {*USERS, 9}, ITEMS, MAX_FUTURE_S)
     dead = folded(ratings, shards, records, oracle)
     assert sum(map(len, oracle.dead)) == dead
     at = len(records)
