@@ -175,6 +175,11 @@ def test_records_of_a_log_that_was_given_up_lose_the_user_whenever_they_came(tmp
     assert [record.key for record in former.read(file)] == [None, b"2"]
 
 
+def settings_in(folder: Path) -> Settings:
+    """Settings with a state folder that holds everything, and no data folder of others."""
+    return load(state_dir=folder, data={"folder": str(folder / "data")})
+
+
 @pytest.fixture
 def generated(tmp_path: Path) -> Settings:
     settings = load(state_dir=tmp_path / "state", data={"folder": str(tmp_path / "data")})
@@ -284,7 +289,7 @@ def write_snapshot(settings: Settings, state: Beginning) -> str:
 def test_a_saved_state_is_read_and_rewritten_again_wherever_its_rewriting_was_cut_off(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, writes: int
 ) -> None:
-    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {1: User(1), 2: User(2)})
+    settings, catalogue = settings_in(tmp_path), Catalogue(ITEMS, {1: User(1), 2: User(2)})
     shards = Shards(catalogue, 1)
     for event in (Event(1, 1, 5, 100), Event(2, 1, 4, 50)):
         shards.states[0].step(event)
@@ -315,7 +320,7 @@ def test_a_saved_state_is_read_and_rewritten_again_wherever_its_rewriting_was_cu
 
 
 def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: Path) -> None:
-    settings = load(state_dir=tmp_path)
+    settings = settings_in(tmp_path)
     catalogue = Catalogue(ITEMS, {1: User(1), 2: User(2)})
     events = [Event(1, 1, 5, 100), Event(2, 1, 4, 50), Event(1, 2, 3, 60), Event(2, 3, 5, 70)]
 
@@ -336,7 +341,7 @@ def test_a_saved_state_loses_the_user_as_if_there_had_never_been_one(tmp_path: P
 
 
 def test_a_saved_state_remembers_of_whom_it_knows_nothing_any_more(tmp_path: Path) -> None:
-    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {1: User(1, 1, 2, 3), 2: User(2, 0, 1, 4)})
+    settings, catalogue = settings_in(tmp_path), Catalogue(ITEMS, {1: User(1, 1, 2, 3), 2: User(2, 0, 1, 4)})
     shards = Shards(catalogue, 1)
     shards.states[0].step(Event(1, 1, 5, 100))
     shards.states[0].erase(1)
@@ -351,7 +356,7 @@ def test_a_saved_state_remembers_of_whom_it_knows_nothing_any_more(tmp_path: Pat
 
 
 def test_a_saved_state_of_the_first_version_knows_all_users_of_the_catalogue(tmp_path: Path) -> None:
-    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {1: User(1, 1, 2, 3)})
+    settings, catalogue = settings_in(tmp_path), Catalogue(ITEMS, {1: User(1, 1, 2, 3)})
     now, folder = state_snapshot._begin(settings)
     file = saved_shard.write(folder, 0, {"users": {}, "counters": {}, "dead": {}}, 7)  # type: ignore[typeddict-item]
     name = state_snapshot._complete(folder, now, "hash", LogIdentity("cluster", "topic"), [file])
@@ -368,7 +373,7 @@ def test_a_saved_state_of_the_first_version_knows_all_users_of_the_catalogue(tmp
 def test_what_a_saved_state_holds_of_a_user_who_was_erased_before_stays(
     tmp_path: Path, topic: str, given_up: tuple[int, ...], base: str | None, left: set[int]
 ) -> None:
-    settings, catalogue = load(state_dir=tmp_path), Catalogue(ITEMS, {})
+    settings, catalogue = settings_in(tmp_path), Catalogue(ITEMS, {})
     shards = Shards(catalogue, 1)
     for userid in USERS:
         shards.states[0].step(Event(userid, 1, 5, 100))
