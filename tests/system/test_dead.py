@@ -20,7 +20,7 @@ from stores import abandon, producer
 from stores.kafka.client import connected
 from stores.kafka.dead_letters import ROOM_VALID_S
 from stores.kafka.topics import config_of, set_config
-from tests.commands import command, refuse
+from tests.commands import command, in_own_process, refuse
 from tests.poison import MIB, send_raw
 from tests.polling import until
 from tests.system.conftest import System
@@ -35,7 +35,7 @@ def test_a_dead_event_is_listed_with_its_position_and_reason(system: System) -> 
     assert newest["partition"] == system.partition(5)
     one = json.loads(command("dead", "list", "--json", "--at", f"{newest['partition']}:{newest['offset']}").stdout)
     assert one["events"] == 1
-    assert "value is not JSON" in command("dead", "list", "--reason", "not JSON").stdout
+    assert "value is not JSON" in in_own_process("dead", "list", "--reason", "not JSON").stdout
 
 
 def test_events_as_large_as_the_log_takes_stop_nothing_and_are_filed_whole(system: System) -> None:
@@ -79,7 +79,7 @@ def test_an_event_in_the_wrong_partition_counts_once_it_is_sent_again(system: Sy
 
 def test_resending_asks_which(system: System) -> None:
     assert refuse("dead", "resend").startswith("error: select letters")
-    assert command("dead", "list", "--at", "three").stderr.startswith("error: --at: must be PARTITION:OFFSET")
+    assert in_own_process("dead", "list", "--at", "three").stderr.startswith("error: --at: must be PARTITION:OFFSET")
 
 
 Headers = Sequence[tuple[str, bytes | None]]
