@@ -14,9 +14,12 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 import pytest
+import requests
 
 import servers
 from features import Event, encode
+from lifecycle.erasure import sweep
+from lifecycle.forgotten import search
 from producers import dead_events, resend
 from stores import Generations, LogError, ensure_topics, partition_of
 from tests.polling import until
@@ -26,6 +29,9 @@ pytestmark = pytest.mark.timeout(600)
 
 MORE = 11
 """Not a multiple of what it was, so that users move between the partitions that were there before, too."""
+
+MOVED = next(userid for userid in range(700_100, 700_200) if partition_of(userid, 8) != partition_of(userid, MORE))
+"""A user whom the history does not have, with events in two partitions."""
 
 
 @pytest.fixture
@@ -119,6 +125,7 @@ def test_partitions_are_added_under_load_by_a_rebuild_that_is_killed_and_run_aga
     system = grown
     with pytest.raises(LogError, match=rf"has 8 partitions, .*kafka.partitions is {MORE}; .*`reelstream rebuild`"):
         ensure_topics(system.settings.kafka)
+    system.rate(MOVED, system.catalogue_items()[0], 5)
     with ratings(system) as running:
         until(lambda: len(running.accepted) > 50, 60)
         killed = rebuilding()
@@ -147,6 +154,7 @@ def test_partitions_are_added_under_load_by_a_rebuild_that_is_killed_and_run_aga
     assert verified.differences == 0, verified.differing
     assert verified.sampled > 0
     assert verified.inputs > 0
+    require_nothing_is_left_of_an_erased_user(system)
 
 
 def require_late_event_is_recovered(system: System) -> None:
@@ -161,3 +169,15 @@ def require_late_event_is_recovered(system: System) -> None:
     assert resend(system.settings.kafka, lambda letter: True).sent == 1
     system.wait(60)
     assert system.profiles.read_users([userid])[userid][1][late.itemid] == (late.ts, late.rating)
+
+
+def require_nothing_is_left_of_an_erased_user(system: System) -> None:
+    """Not in the partition that was the user's before, either."""
+    system.rate(MOVED, system.catalogue_items()[1], 4)
+    requests.delete(f"{system.api}/users/{MOVED}", timeout=30).raise_for_status()
+    system.wait_for_drift(120)
+    swept = sweep(system.settings, now=True, progress=lambda what, share: None)
+    assert (swept.users, swept.records) == (1, 3)
+    assert search(system.settings, MOVED, lambda *_: None) == []
+    system.wait()
+    assert system.verify().differing == {}
