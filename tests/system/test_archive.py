@@ -55,7 +55,7 @@ def test_publish_archives_the_offline_history_which_reads_back_as_it_was(system:
     system.send_events(system.events[:50])
     system.wait()
     found = verify(elsewhere, wait_s=60.0, progress=lambda what, share: None)
-    assert found.differences == 0 and found.events == 50 and found.sampled == 0
+    assert found.differences == 0 and found.events == 50 and found.sampled > 0
 
 
 def test_an_archiver_killed_during_a_replay_archives_each_record_once(system: System) -> None:
