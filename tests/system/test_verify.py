@@ -82,6 +82,9 @@ def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
         f"feature row of user {row_of}",
         "dead letters of shard 3",
     }
+    # Else the item's row may be made from the wrong counter, and nothing would mend it.
+    system.wait()
+    until(lambda: not system.profiles.unpublished())
     itemid, counter = next(iter(client.hgetall(counters).items()))
     client.hset(counters, itemid, pack_counter(ItemCounter(n=10**6)))
     assert f"item {int(itemid)} in shard 2" in system.verify().differing
