@@ -200,11 +200,6 @@ def serving(folder: Path, data: Path, run: Path | None = None, **variables: str)
             servers.down(settings)
 
 
-# Two systems and their tests on two processors stall now and then for longer than the second after which the API
-# refuses what waits. `make faults` has what users have.
-PATIENT = {"REELSTREAM_API__QUEUE_S": "10"}
-
-
 @pytest.fixture(scope="module")
 def in_order(system: System) -> Iterator[None]:
     """Leave the system in order to the modules that follow."""
@@ -223,5 +218,5 @@ def own_state(system: System, in_order: None) -> None:
 
 @pytest.fixture(scope="session")
 def system(generated: Settings, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with serving(tmp_path_factory.mktemp("system"), generated.data_folder, run, **PATIENT) as running:
+    with serving(tmp_path_factory.mktemp("system"), generated.data_folder, run) as running:
         yield running

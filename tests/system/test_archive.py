@@ -34,7 +34,7 @@ pytestmark = [pytest.mark.usefixtures("own_state"), pytest.mark.long, pytest.mar
 
 def killed_at_random(settings: Settings, name: str, seed: int, stopping: threading.Event) -> None:
     rng = random.Random(seed)
-    while not stopping.wait(2 + 2 * rng.random()):
+    while not stopping.wait(3 + 3 * rng.random()):
         with suppress(servers.NotRunning, psutil.Error):
             psutil.Process(servers.pid(settings, name)).send_signal(signal.SIGKILL)
 
@@ -67,7 +67,7 @@ def test_an_archiver_killed_during_a_replay_archives_each_record_once(system: Sy
         with in_background(killer):
             for start in range(0, len(system.events), 20):
                 system.send_events(system.events[start : start + 20])
-                time.sleep(0.25)
+                time.sleep(0.5)
             stopping.set()
         until(lambda: {part.name: part for part in servers.status(settings)}["archiver"].healthy, 60.0)
     finally:

@@ -108,7 +108,33 @@ def test_a_backup_under_load_is_restored_into_an_empty_system_which_goes_on(syst
         assert sum(succeed("backup", folder)["ends"]) == sum(manifest.ends) + 1
 
 
-def test_a_backup_of_an_adopted_log_without_a_worker_is_restored_from_its_snapshot_and_files_the_dead_letters(
+def test_a_backup_made_while_no_worker_runs_files_the_dead_letters_when_it_is_restored(
+    system: System, tmp_path: Path
+) -> None:
+    folder = str(tmp_path / "backups")
+    system.send_events(system.events[:100])
+    system.send([(b"1", b"junk", 0)])
+    system.wait()
+    servers.stop(system.settings, ["workers"])
+    system.send_events(system.events[100:200])
+    system.send([(b"1", b"more junk", 0)])
+    made = succeed("backup", folder)
+    manifest = BackupFolder(Path(folder)).manifest()
+    assert manifest.filed_to[0] < manifest.ends[0]
+    assert sum(made["ends"]) == 202
+    with empty_system(tmp_path, system.events) as other:
+        assert succeed("restore", folder)["letters"] == 2
+        servers.up(other.settings)
+        other.wait_until_ready()
+        assert other.verify().differences == 0
+        assert [(partition, offset) for partition, offset, _ in letters(other.settings)] == [
+            (0, manifest.filed_to[0] - 1),
+            (0, manifest.ends[0] - 1),
+        ]
+        require_own_records(other.settings, manifest, system)
+
+
+def test_a_system_that_has_adopted_another_log_is_restored_with_what_only_its_snapshot_holds(
     system: System, tmp_path: Path
 ) -> None:
     folder = str(tmp_path / "backups")
@@ -117,30 +143,15 @@ def test_a_backup_of_an_adopted_log_without_a_worker_is_restored_from_its_snapsh
     system.lose("kafka")
     succeed("adopt")
     system.send_events(system.events[100:150])
-    system.send([(b"1", b"junk", 0)])
     system.wait()
-    servers.stop(system.settings, ["workers"])
-    system.send_events(system.events[150:200])
-    system.send([(b"1", b"more junk", 0)])
-    made = succeed("backup", folder)
-    manifest = BackupFolder(Path(folder)).manifest()
-    assert manifest.filed_to[0] < manifest.ends[0]
-    assert sum(made["ends"]) == 102
-    servers.start(system.settings, ["workers"])
-    system.wait()
-    users = sorted({event.userid for event in system.events[:200]})
+    assert sum(succeed("backup", folder)["ends"]) == 50
+    users = sorted({event.userid for event in system.events[:150]})
     expected = system.profiles.read_users(users)
     with empty_system(tmp_path, system.events) as other:
-        assert succeed("restore", folder)["letters"] == 2
-        servers.up(other.settings)
+        succeed("restore", folder)
         other.wait_until_ready()
         assert other.verify().differences == 0
         assert other.profiles.read_users(users) == expected
-        assert [(partition, offset) for partition, offset, _ in letters(other.settings)] == [
-            (0, manifest.filed_to[0] - 1),
-            (0, manifest.ends[0] - 1),
-        ]
-        require_own_records(other.settings, manifest, system)
 
 
 def test_a_backup_killed_at_any_moment_is_no_backup_and_the_next_one_is_whole(system: System, tmp_path: Path) -> None:

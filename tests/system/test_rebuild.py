@@ -55,11 +55,11 @@ def test_the_feast_server_follows_the_switch(system: System) -> None:
 
 
 def test_the_state_from_before_catches_up_when_it_is_switched_back_to_and_is_gone_once_dropped(system: System) -> None:
-    with Traffic(system, rate=50, requests=5).running() as running:
-        until(lambda: len(running.sent) > 50)
+    with Traffic(system).running() as running:
+        until(lambda: len(running.sent) > EVENTS_PER_S)
         first = figures(in_own_process("rebuild", "--json"))
         switched_at = len(running.sent)
-        until(lambda: len(running.sent) > switched_at + 50)
+        until(lambda: len(running.sent) > switched_at + EVENTS_PER_S)
         back = figures(in_own_process("rebuild", "--back", "--json"))
         assert back["generation"] == "" and back["previous"] == first["generation"] and back["events"] > 0
         forth = figures(in_own_process("rebuild", "--back", "--json"))

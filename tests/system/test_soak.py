@@ -7,7 +7,7 @@ from tests.system.conftest import System
 
 
 def test_a_steady_load_changes_nothing_that_it_should_not(system: System) -> None:
-    figures = soak(system, seconds=12.0, rate=100.0, requests=10.0)
+    figures = soak(system, seconds=20.0, rate=100.0, requests=10.0)
     assert figures["events"] > 1000
     assert figures["differences"] == 0
     assert figures["requests"] > 100

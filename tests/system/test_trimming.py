@@ -101,7 +101,7 @@ def test_a_log_that_is_trimmed_again_and_again_costs_nothing(system: System) -> 
     stopping, failures = threading.Event(), []
 
     def trim_again_and_again() -> None:
-        while not stopping.wait(0.2):
+        while not stopping.wait(0.05):
             try:
                 archive_all(settings)
                 trim(settings)

@@ -18,11 +18,6 @@ MALFORMED_EVERY = 50
 class Traffic(RatingLoad):
     """Ratings and requests at a steady rate until it is stopped, and what becomes of them.
 
-    Args:
-        system: the running system.
-        rate: ratings per second.
-        requests: requests per second.
-
     Attributes:
         generations: the live generations that were seen, in their order.
         clicks: ratings that were acknowledged and followed by a request for a list.
@@ -30,17 +25,17 @@ class Traffic(RatingLoad):
         failed_clicks: those that failed.
     """
 
-    def __init__(self, system: System, rate: int = EVENTS_PER_S, requests: float = REQUESTS_PER_S) -> None:
-        super().__init__(system, rate, MALFORMED_EVERY)
+    def __init__(self, system: System) -> None:
+        super().__init__(system, EVENTS_PER_S, MALFORMED_EVERY)
         self._threads = [threading.Thread(target=work) for work in (self._look, self._click)]
-        self._load = Load(system.settings, sorted({event.userid for event in system.events}), requests)
+        self._load = Load(system.settings, sorted({event.userid for event in system.events}), REQUESTS_PER_S)
         self.generations: list[str] = []
         self.clicks = self.late = 0
         self.failed_clicks: list[str] = []
 
     def _look(self) -> None:
         generations = Generations(self._system.client)
-        while not self._stopping.wait(0.05):
+        while not self._stopping.wait(0.02):
             try:
                 live = generations.live().name
             except Exception:
