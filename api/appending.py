@@ -1,4 +1,4 @@
-"""How the API appends events to the log."""
+"""The way in which the API appends events to the log."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Appending:
-    """How events are appended to the log.
+    """The way in which events are appended to the log.
 
     Attributes:
         partitions: that their keys are spread over.
         refused: True while none may be appended, because the number changes.
-        noted: whether the number is noted with the state; else it is the setting.
+        noted: True if the number is noted with the state; else it is the setting.
     """
 
     partitions: int

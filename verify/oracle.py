@@ -70,7 +70,7 @@ class Rating:
 
 
 class _History(NamedTuple):
-    """What came before the log.
+    """The events and the catalogue before the log.
 
     Attributes:
         events: (userid, itemid, stars, seconds), in the order of the file.
@@ -158,7 +158,7 @@ class Oracle:
             self.dead[shard].append(offset)
 
     def _epoch(self, shard: int, offset: int) -> tuple[int, int]:
-        """How many partitions a record was spread over, and its place: before the offsets of the newest epoch."""
+        """The number of partitions a record was spread over, and its place: before the offsets of the newest epoch."""
         for number, (partitions, ends) in enumerate(self._epochs):
             if shard < len(ends) and offset < ends[shard]:
                 return partitions, offset - EPOCH * (len(self._epochs) - number)

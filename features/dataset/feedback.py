@@ -105,7 +105,7 @@ class ValueRange(Part):
 
 
 class Feedback(Part):
-    """What an event of a type says. One that is neither positive nor negative is an exposure.
+    """The meaning of an event of a type. One that is neither positive nor negative is an exposure.
 
     Attributes:
         positive, negative: conditions on the event's value.

@@ -9,7 +9,7 @@ from features.dataset.description import DataSet, Entities
 from features.dataset.feedback import NEVER
 
 Location = tuple[str | int, ...]
-"""Where in the description, as keys and numbers."""
+"""A place in the description, as keys and numbers."""
 
 Broken = tuple[Location, str]
 """A broken rule: where, and what follows the name of the place in a sentence."""

@@ -1,4 +1,4 @@
-"""What is left of erased users: their events, and all else that still names them.
+"""The rest of erased users, deleted: their events, and all else that still names them.
 
 due          the erasures whose time has come
 given_up     those in logs that were given up

@@ -40,7 +40,7 @@ class Due:
 
 @dataclass(frozen=True)
 class Rules:
-    """What makes a record an event.
+    """The rules by which a record is an event.
 
     Attributes:
         items: the catalogue.

@@ -17,18 +17,8 @@ from offline.state.snapshot import Beginning
 from settings import Settings
 from stores import StateStores
 from stores.archive.archive import Archive
-from stores.archive.history import read_history, without_users
-from stores.archive.manifest import ErasedTo
+from stores.archive.history import read_history
 from stores.elasticsearch import ItemIndex
-
-
-def rewrite(archive: Archive, userids: Collection[int], erased_to: ErasedTo) -> int:
-    """Leave users out of the history in the archive; how many it had. `erased_to` as in `without_users`.
-
-    Raises:
-        ArchiveError: if it is damaged.
-    """
-    return without_users(archive, userids, erased_to)
 
 
 def rewrite_data_folder(settings: Settings, archive: Archive) -> Path | None:

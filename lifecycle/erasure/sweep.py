@@ -27,7 +27,7 @@ from offline.state.lock import lock
 from settings import Settings
 from stores import DriftStore, Generations, StateStores, Unreachable
 from stores.archive.archive import Archive
-from stores.archive.history import settle
+from stores.archive.history import settle, without_users
 from stores.archive.manifest import Manifest
 from stores.feast.feature_store import Features
 from stores.kafka.producer import Record, Sender
@@ -125,7 +125,7 @@ class _Sweep:
         with archive.locked():
             settle(archive)
             former = records.rewrite_former(archive, userids)
-            history.rewrite(archive, userids, erased_to)
+            without_users(archive, userids, erased_to)
         left = self._rewrite_data_folder()
         self._progress("rewriting the archive", 0.8)
         with archive.locked():

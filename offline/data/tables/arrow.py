@@ -40,14 +40,14 @@ def strings(texts: Sequence[str | None]) -> Any:
 
 
 def null(values: Any) -> Flags:
-    """Where an Arrow array is null."""
+    """True for each value of an Arrow array that is null."""
     if not values.null_count or values.buffers()[0] is None:
         return np.full(len(values), bool(values.null_count))
     return ~_unpacked(values, 0)
 
 
 def true(values: Any) -> Flags:
-    """Where an Arrow array of booleans is true; null is not."""
+    """True for each value of an Arrow array of booleans that is true; null is not."""
     return _unpacked(values, 1) & ~null(values)
 
 

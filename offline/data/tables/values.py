@@ -157,7 +157,7 @@ def _cast(table: RawTable, column: str, kind: Any, rule: str) -> Any:
 
 
 def _castable(values: Any, kind: Any) -> Flags:
-    """Where a value can be cast, up to the first that cannot: a search in halves."""
+    """True for each value that can be cast, up to the first that cannot: a search in halves."""
     low, high = 0, len(values)
     while high - low > 1:
         middle = (low + high) // 2
