@@ -24,6 +24,7 @@ from offline.evaluate.state import Asked, Replay
 from scoring import NO_ITEM
 from settings import Settings
 from stores import Log, Profiles, Published, StateStores, Unreachable, connect
+from stores.redis.unpublished_items import UnpublishedItems
 
 SIZE = 50
 """Items of a list."""
@@ -196,11 +197,11 @@ def _batch(source: Source, parts: list[Group], progress: Progress) -> dict[tuple
 
 def _until_served(log: Log, profiles: Profiles) -> None:
     """Wait until the state, the features and the API's items hold the whole log."""
-    ends = log.ends()
+    ends, unpublished = log.ends(), UnpublishedItems(profiles)
     until = time.monotonic() + WAIT_S
     while (
         any((-1 if at is None else at) < ends[shard] - 1 for shard, at in enumerate(profiles.visible_offsets()))
-        or profiles.unpublished()
+        or unpublished.count()
     ):
         if time.monotonic() > until:
             raise Unreachable("the stream does not catch up; see `reelstream status`")

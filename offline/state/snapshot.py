@@ -19,7 +19,7 @@ from stores import DriftStore, Generations, Profiles, Published, Snapshot, State
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.topics import GROUP, group_members
 from stores.redis.generations import FIRST
-from stores.redis.profiles import LogStart
+from stores.redis.log_start import LogStart
 
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features

@@ -5,7 +5,9 @@ shard_view, shard_log         a shard at one moment; its place in the log
 packing, readable             values as bytes; reading them where some are damaged
 published, live               catalogue, snapshot and live run
 erased_users                  all that a shard holds of users who are erased
+unpublished_items             items whose rows are not written yet
 publication_clock             the time of a publication of items
+log_start                     the place in the log at which a written state continues
 generations, state_stores     which generation of the state is live; the stores of one
 earlier_state                 which other version a state has
 earlier_profiles              what requests can read of a state of another version

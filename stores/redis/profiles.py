@@ -24,18 +24,16 @@ begin with `g2:`.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, cast
 
 from features import ItemCounter, Profile, Rated, User
 from stores.errors import Unreadable
 from stores.evicted import EvictedUsers, StoredUser, read_marked
-from stores.kafka.log_check import LogIdentity
-from stores.kafka.record import Mark, partition_of
+from stores.kafka.record import partition_of
 from stores.redis.connection import Client, answers, reachable
 from stores.redis.generations import FIRST, prefix_of
+from stores.redis.log_start import BEGINNING, LogStart
 from stores.redis.packing import SEEN, USER, pack_counter, pack_profile, unpack_counter, unpack_profile, unpack_user
 from stores.redis.readable import (
     offset_of,
@@ -63,37 +61,6 @@ local number = type(held) == 'string' and tonumber(held)
 if not number or number < tonumber(ARGV[1]) then redis.call('SET', KEYS[1], ARGV[1]) end
 """
 """Sets a number that is greater than the one held, or where what is held is no number."""
-
-
-@dataclass(frozen=True)
-class LogStart:
-    """The position at which a shard's log continues after the written state.
-
-    Attributes:
-        log: the log; None where it is not known yet.
-        applied: offset of the last of its records that the state holds already.
-        dead: dead letters up to there, by reason.
-        tail: the last of its records that the state holds; None where that is not known.
-        lost: runs of offsets, as (first, end), that the log is known to lack.
-    """
-
-    log: LogIdentity | None = None
-    applied: int = -1
-    dead: Mapping[str, int] = field(default_factory=dict)
-    tail: Mark | None = None
-    lost: Sequence[tuple[int, int]] = ()
-
-    def fields(self) -> dict[str, str]:
-        """The fields that the shard stores about its log."""
-        fields = {"cluster": self.log.cluster, "topic": self.log.topic} if self.log else {}
-        if self.tail is not None:
-            fields["tail"] = str(self.tail)
-        if self.lost:
-            fields["lost"] = json.dumps(self.lost)
-        return fields
-
-
-BEGINNING = LogStart()
 
 
 class Profiles:
@@ -416,36 +383,3 @@ class Profiles:
             pipe.execute()
         if self.evicted is not None:
             self.evicted.delete_all()
-
-    def take_dirty(self) -> list[int]:
-        """Items whose counters changed and are not yet published; `published` must follow once they are.
-
-        They stay marked until then, so that a publisher that dies in between loses none.
-        """
-        itemids: set[int] = set()
-        with reachable():
-            for shard in range(self.partitions):
-                tag = self.tag(shard)
-                move = self.client.pipeline(transaction=True)
-                move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
-                move.delete(f"{tag}:dirty")
-                move.smembers(f"{tag}:publishing")
-                itemids.update(readable_itemids(move.execute()[2]))
-        return sorted(itemids)
-
-    def unpublished(self) -> int:
-        """Items whose counters changed and are not yet published."""
-        pipe = self.client.pipeline(transaction=False)
-        for shard in range(self.partitions):
-            pipe.scard(f"{self.tag(shard)}:dirty")
-            pipe.scard(f"{self.tag(shard)}:publishing")
-        with reachable():
-            return sum(pipe.execute())
-
-    def published(self) -> None:
-        """Record that the items of the last `take_dirty` are published."""
-        pipe = self.client.pipeline(transaction=False)
-        for shard in range(self.partitions):
-            pipe.delete(f"{self.tag(shard)}:publishing")
-        with reachable():
-            pipe.execute()

@@ -8,6 +8,7 @@ from features import Item, item_row, merge
 from settings import Settings
 from stores.feast.feature_store import Features
 from stores.redis.publication_clock import PublicationClock
+from stores.redis.unpublished_items import UnpublishedItems
 from stream.health import Health
 from stream.redis_stores import RedisStores
 from stream.troubles import STORED_VALUES
@@ -54,7 +55,8 @@ class ItemPublisher:
         """
         state = self._stores.state
         profiles = state.profiles
-        dirty = profiles.take_dirty()
+        unpublished = UnpublishedItems(profiles)
+        dirty = unpublished.take()
         if not dirty:
             return 0
         published = PublicationClock(profiles).advance()
@@ -67,5 +69,5 @@ class ItemPublisher:
         rows = ((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
         features.write_items(rows, published)
         state.published.tell_items(readable)
-        profiles.published()
+        unpublished.published()
         return len(readable)

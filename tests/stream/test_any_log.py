@@ -24,7 +24,7 @@ from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run
 from stores.kafka.log_check import Checked, LogBounds, LogIdentity, mismatch
 from stores.kafka.record import Mark, fingerprint
-from stores.redis.profiles import LogStart
+from stores.redis.log_start import LogStart
 from stores.redis.shard_log import ShardLogs
 from stream.fold.event_path import Fold
 from stream.fold.stores import FoldStores

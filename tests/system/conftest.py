@@ -34,6 +34,7 @@ from stores import (
 )
 from stores.redis.connection import Client
 from stores.redis.generations import FIRST
+from stores.redis.unpublished_items import UnpublishedItems
 from tests.polling import until
 from tests.servers_fixture import own_environment
 from verify import Verified, verify
@@ -130,7 +131,7 @@ class System:
     def wait_for_items(self) -> None:
         """Wait until the stream has folded the whole log, and the API has read the items that this changed."""
         self.wait()
-        until(lambda: not self.profiles.unpublished())
+        until(lambda: not UnpublishedItems(self.profiles).count())
         time.sleep(4 * api.live.EVERY_S)  # it looks that often, and a look takes time
 
     def wait_for_drift(self, seconds: float = 60.0) -> None:

@@ -17,6 +17,7 @@ from settings import Settings
 from stores import LockTaken
 from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
+from stores.redis.unpublished_items import UnpublishedItems
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -47,7 +48,7 @@ def erase(system: System, userid: int) -> dict:
 def test_a_user_who_is_erased_is_unknown_at_once_and_counts_for_nothing(system: System) -> None:
     system.wait()
     before, rows = counters(system), system.catalogue_items()[:5]
-    until(lambda: not system.profiles.unpublished())
+    until(lambda: not UnpublishedItems(system.profiles).count())
     features = Features(system.settings, system.profiles.generation)
     rows_before = features.items(rows)
     system.send_events(events_of(system, USER))
@@ -63,7 +64,7 @@ def test_a_user_who_is_erased_is_unknown_at_once_and_counts_for_nothing(system: 
     assert system.profiles.profile(USER)[:2] == (None, [])
     assert features.users([USER]) == {}
     assert counters(system) == before
-    until(lambda: not system.profiles.unpublished())
+    until(lambda: not UnpublishedItems(system.profiles).count())
     assert features.items(rows) == rows_before
     assert system.verify().differing == {}
 

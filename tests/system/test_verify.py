@@ -11,6 +11,7 @@ from compat.feast import row_key
 from features import Event, ItemCounter
 from stores.feast.feature_store import Features
 from stores.redis.packing import pack_counter
+from stores.redis.unpublished_items import UnpublishedItems
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -84,7 +85,7 @@ def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
     }
     # Else the item's row may be made from the wrong counter, and nothing would mend it.
     system.wait()
-    until(lambda: not system.profiles.unpublished())
+    until(lambda: not UnpublishedItems(system.profiles).count())
     itemid, counter = next(iter(client.hgetall(counters).items()))
     client.hset(counters, itemid, pack_counter(ItemCounter(n=10**6)))
     assert f"item {int(itemid)} in shard 2" in system.verify().differing
