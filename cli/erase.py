@@ -26,8 +26,8 @@ def erase(
         with bar("looking for erasures") as tell:
             swept = sweep(settings, now=now, progress=tell)
     words = (
-        f"{swept.users:,} users: {swept.records:,} records and {swept.letters:,} dead letters are gone, in "
-        f"{swept.seconds:.0f} s; {swept.waiting:,} later erasures wait for their time"
+        f"erasures completed: {swept.users:,}; records deleted: {swept.records:,}; dead letters deleted: "
+        f"{swept.letters:,}; erasures that wait for their time: {swept.waiting:,}; {swept.seconds:.0f} s"
     )
     report(json, asdict(swept), words)
     if swept.left and not json:

@@ -186,7 +186,7 @@ def _search(userid: int, json: bool) -> None:
     with one_line(), bar("searching") as tell:
         hits = search(load(), userid, tell)
     figures = {"userid": userid, "hits": [{"store": hit.store, "place": hit.place} for hit in hits]}
-    report(json, figures, f"user {userid}: {len(hits)} hits")
+    report(json, figures, f"user {userid}: {len(hits)} hit{'' if len(hits) == 1 else 's'}")
     if hits:
         if not json:
             for hit in hits:

@@ -20,7 +20,8 @@ def main() -> None:
     except ReelstreamError as error:
         log.error("%s", error)
         sys.exit(1)
-    log.info("%d users: %d records and %d dead letters are gone", swept.users, swept.records, swept.letters)
+    told = swept.users, swept.records, swept.letters
+    log.info("erasures completed: %d; records deleted: %d; dead letters deleted: %d", *told)
     if swept.left:
         log.warning("%s still has ratings of erased users, and is not read any more: delete this folder", swept.left)
 

@@ -24,19 +24,18 @@ from stores.elasticsearch import ItemIndex
 def rewrite_data_folder(settings: Settings, archive: Archive) -> Path | None:
     """Leave the users whom the history in the archive lacks out of the ratings that `reelstream data` has written.
 
-    A folder elsewhere is its owner's, and stays as it is; it is not read any more.
+    A folder elsewhere, or with another data set, is its owner's and stays as it is; it is not read any more.
 
     Returns:
-        The folder, where it is elsewhere and still has some of the users.
+        The folder, where it stays and still has some of the users.
 
     Raises:
         ArchiveError: if the history is damaged.
     """
-    folder, found = settings.data_folder, archive.manifest()
+    folder, found, names = settings.data_folder, archive.manifest(), readers.description(settings).paths
     if found is None or found.history is None or not found.history.erased:
         return None
-    if settings.state not in folder.parents:
-        names = readers.description(settings).paths
+    if settings.state not in folder.parents or names != readers.FILES:
         there = all((folder / name).is_file() for name in names)
         return folder if there and readers.files_hash(folder, names) == found.history.data_hash else None
     history = read_history(archive)

@@ -46,7 +46,7 @@ def in_files(settings: Settings, mentions: Mentions) -> Iterator[str]:
             except FileNotFoundError:
                 continue  # of a process that has ended meanwhile
             if n:
-                yield f"{path}: {n} places"
+                yield f"{path}: {n} place{'s' if n > 1 else ''}"
 
 
 def _count(path: Path, mentions: Mentions) -> int:

@@ -78,7 +78,7 @@ def in_kafka(settings: Settings, mentions: Mentions) -> Iterator[str]:
             for records in log.read_to(log.ends()):
                 found.update(record.partition for record in records if names_user(record, mentions))
         for partition, n in sorted(found.items()):
-            yield f"topic {topic}, partition {partition}: {n} records"
+            yield f"topic {topic}, partition {partition}: {n} record{'s' if n > 1 else ''}"
 
 
 def is_of_user(record: Logged, mentions: Mentions) -> bool:

@@ -131,8 +131,8 @@ def _without_erased(settings: Settings, dataset: DataSet) -> Ratings | None:
     if manifest is None or manifest.history is None or not manifest.history.erased:
         return None
     folder = settings.data_folder
-    # A folder of our own lacks the erased users too; any other must be of the same data set.
-    if settings.state not in folder.parents and not (
+    # What `reelstream data` has written lacks the erased users too; any other folder must hold the same data set.
+    if (settings.state not in folder.parents or dataset.paths != FILES) and not (
         all((folder / name).is_file() for name in dataset.paths)
         and files_hash(folder, dataset.paths) == manifest.history.data_hash
     ):

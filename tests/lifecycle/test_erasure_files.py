@@ -283,6 +283,21 @@ def test_a_data_folder_of_our_own_loses_the_erased_users_and_another_one_is_name
     assert rewrite_data_folder(settings, archive) == (None if ours else settings.data_folder)
 
 
+def test_a_data_folder_in_another_layout_is_named_and_not_read_any_more_wherever_it_is(tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / "u.data").write_text("1\t1\t5\t100\n1\t1\t4\t200\n2\t1\t5\t300\n")
+    (folder / "u.item").write_text("1|One (1990)|01-Jan-1990|||0|1" + "|0" * 17 + "\n", encoding="latin-1")
+    (folder / "u.user").write_text("1|24|M|writer|85711\n2|30|F|other|85712\n")
+    settings = load(state_dir=tmp_path, data={"folder": str(folder), "dataset": "movielens-100k"})
+    ratings, archive = readers.load(settings), Archive(settings.archive_folder)
+    archive_history(settings, ratings, readers.data_hash(ratings))
+    with archive.locked():
+        history.without_users(archive, {1}, {"": {0: 7}})
+    assert rewrite_data_folder(settings, archive) == folder
+    assert readers.load(settings).catalogue.users.keys() == {2}
+
+
 def test_a_history_that_is_archived_again_after_a_reset_goes_on_lacking_the_erased_users(generated: Settings) -> None:
     archive = Archive(generated.archive_folder)
     archive_history(generated, readers.load(generated), readers.data_hash(readers.load(generated)))

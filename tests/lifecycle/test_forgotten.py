@@ -68,11 +68,11 @@ def test_each_kind_of_file_is_searched(settings: Settings) -> None:
             f"{shard}: 2 places",
             "archive/history/events.parquet: 2 places",
             "ratings.dat: 2 places",
-            "logs/api.log: 1 places",
-            "runs/one/manifest.json: 1 places",
-            "runs/one/arrays.npz: 1 places",
-            "snapshots/one/shard-0.msgpack: 1 places",
-            "evicted/first.sqlite: 1 places",
+            "logs/api.log: 1 place",
+            "runs/one/manifest.json: 1 place",
+            "runs/one/arrays.npz: 1 place",
+            "snapshots/one/shard-0.msgpack: 1 place",
+            "evicted/first.sqlite: 1 place",
         ]
     )
 

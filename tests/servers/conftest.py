@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
 
 import servers
-from settings import Settings
+from settings import Settings, load
+from stores import delete_topics, ensure_topics
 from tests.servers_fixture import own_environment
 
 
@@ -19,6 +21,24 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
     with own_environment(tmp_path / "state") as made:
         yield made
         servers.down(made)
+
+
+@contextmanager
+def two_partitions(kafka_server: Settings, redis: Settings, folder: Path, **variables: str) -> Iterator[Settings]:
+    """Settings with Kafka, whose topics are empty and have two partitions, with Redis and an empty state folder."""
+    delete_topics(kafka_server.kafka)
+    with own_environment(
+        folder / "state",
+        REELSTREAM_KAFKA__BOOTSTRAP=kafka_server.kafka.bootstrap,
+        REELSTREAM_KAFKA__PARTITIONS="2",
+        REELSTREAM_REDIS__PORT=str(redis.redis.port),
+        REELSTREAM_REDIS__PASSWORD=redis.redis.secret,
+        **variables,
+    ):
+        made = load()
+        ensure_topics(made.kafka)
+        yield made
+    delete_topics(kafka_server.kafka)
 
 
 def processes_of(settings: Settings) -> list[str]:

@@ -17,7 +17,7 @@ from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 from api.pages.tail import LogTail
 from features import Event, encode
-from settings import Settings, load
+from settings import Settings
 from stores import Log, LogError, Logged, delete_topics, ensure_topics, producer
 from stores.archive.archive import Archive
 from stores.archive.whole_log import WholeLog
@@ -27,7 +27,7 @@ from stream.archive.archiver import Archiver
 from tests.archives import archive_all, archived
 from tests.poison import HEADERS, send_raw
 from tests.polling import until
-from tests.servers_fixture import own_environment
+from tests.servers.conftest import two_partitions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -35,18 +35,8 @@ pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 @pytest.fixture
 def settings(kafka_server: Settings, redis: Settings, tmp_path: Path) -> Iterator[Settings]:
     """Kafka with empty topics of two partitions, an empty archive with small files, and Redis."""
-    delete_topics(kafka_server.kafka)
-    ensure_topics(kafka_server.kafka)
-    with own_environment(
-        tmp_path / "state",
-        REELSTREAM_KAFKA__BOOTSTRAP=kafka_server.kafka.bootstrap,
-        REELSTREAM_KAFKA__PARTITIONS="2",
-        REELSTREAM_REDIS__PORT=str(redis.redis.port),
-        REELSTREAM_REDIS__PASSWORD=redis.redis.secret,
-        REELSTREAM_ARCHIVE__EVENTS="40",
-    ):
-        yield load()
-    delete_topics(kafka_server.kafka)
+    with two_partitions(kafka_server, redis, tmp_path, REELSTREAM_ARCHIVE__EVENTS="40") as made:
+        yield made
 
 
 def append(settings: Settings, count: int, partition: int = 0, size: int = 10) -> None:

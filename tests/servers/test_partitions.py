@@ -11,8 +11,8 @@ import pytest
 
 from features import Event, encode
 from producers.replay import Pace, Recording, replay
-from settings import KafkaSettings, Settings, load
-from stores import Log, LogError, Unreachable, delete_topics, ensure_topics, partition_of
+from settings import KafkaSettings, Settings
+from stores import Log, LogError, Unreachable, ensure_topics, partition_of
 from stores.archive.archive import Archive
 from stores.archive.manifest import Manifest
 from stores.archive.user_records import records_of
@@ -24,7 +24,7 @@ from stores.kafka.record import Mark
 from stores.kafka.topics import add_partitions, partitions_of_topic
 from tests.archives import archive_all
 from tests.polling import until
-from tests.servers_fixture import own_environment
+from tests.servers.conftest import two_partitions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -34,18 +34,8 @@ EVENTS = [Event(userid, 1, 5, ts) for ts, userid in enumerate([*range(1, 21)] * 
 @pytest.fixture
 def settings(kafka_server: Settings, redis: Settings, tmp_path: Path) -> Iterator[Settings]:
     """Kafka with empty topics of two partitions, and an empty archive."""
-    delete_topics(kafka_server.kafka)
-    with own_environment(
-        tmp_path / "state",
-        REELSTREAM_KAFKA__BOOTSTRAP=kafka_server.kafka.bootstrap,
-        REELSTREAM_KAFKA__PARTITIONS="2",
-        REELSTREAM_REDIS__PORT=str(redis.redis.port),
-        REELSTREAM_REDIS__PASSWORD=redis.redis.secret,
-    ):
-        made = load()
-        ensure_topics(made.kafka)
+    with two_partitions(kafka_server, redis, tmp_path) as made:
         yield made
-    delete_topics(kafka_server.kafka)
 
 
 def more(settings: Settings, partitions: int) -> Settings:

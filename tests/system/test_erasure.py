@@ -121,7 +121,7 @@ def test_the_search_finds_a_user_in_every_store_until_the_erasure(system: System
         ("Redis", f"{shard}:seen:{wanted}"),
         ("Redis", "feature row reelstream"),
         ("Kafka", f"topic ratings, partition {system.partition(wanted)}: 6 records"),
-        ("Kafka", "topic ratings.dead, partition 0: 1 records"),
+        ("Kafka", "topic ratings.dead, partition 0: 1 record"),
     } <= before
     assert any(place.startswith("topic ratings.features") for _, place in before)
     erase(system, wanted)
