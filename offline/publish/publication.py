@@ -182,12 +182,13 @@ class _Publishing:
             back_to = before if before is not None and before.run != live.run else previous
             if back_to is not None and back_to.data_hash not in ("", live.data_hash):
                 back_to = None
+            answered_with = index.behind_alias()
             self._progress(Step.SWITCH, 0.0)
             published.switch(live, stored, back_to, self._lock)
             self._progress(Step.ALIAS, 0.0)
             index.point_alias(live.index)
             self._progress(Step.CLEAN, 0.0)
-            self._clean(index, [live] if back_to is None else [live, back_to])
+            self._clean(index, [live] if back_to is None else [live, back_to], answered_with)
         finally:
             index.close()
         return Report(live, snapshot, written)
@@ -336,11 +337,23 @@ class _Publishing:
 
         return Features(self._settings, self._state_stores.generation)
 
-    def _clean(self, index: ItemIndex, keep: list[LiveRun]) -> None:
-        """Remove what no run needs that is live or that a rollback returns to, whoever left it."""
+    def _clean(self, index: ItemIndex, keep: list[LiveRun], answered_with: list[str]) -> None:
+        """Remove what no run needs that is live or that a rollback returns to, whoever left it.
+
+        Args:
+            index: a client of Elasticsearch.
+            keep: these runs.
+            answered_with: indices of the run that was live until now, whose record this release may be unable to read.
+                The API answers with it until it has seen the switch, so it is left to the next publish.
+        """
         self._lock.check()
         self._published.keep_references([run.run for run in keep])
-        for other in set(index.indices()) - {run.index for run in keep}:
+        indices = {run.index for run in keep} | set(answered_with)
+        for other in set(index.indices()) - indices:
             index.delete(other)
-        model_repository.remove_others(self._settings.model_repository, {run.version for run in keep})
+        # The name of an index ends with the version of its models, see `_live`.
+        suffixes = {name.rpartition("-")[2] for name in indices}
+        model_repository.remove_others(
+            self._settings.model_repository, {int(suffix) for suffix in suffixes if suffix.isdigit()}
+        )
         self._install()

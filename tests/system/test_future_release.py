@@ -10,6 +10,7 @@ import requests
 from elasticsearch import Elasticsearch
 
 import servers
+from bench import Load
 from drift.records import PartitionCounts
 from features import Event
 from stores import DriftStore
@@ -52,8 +53,16 @@ def test_a_live_run_of_a_later_release_is_reported_and_replaced_by_publish(syste
     answer = system.rec(userid=1, size=5)
     assert answer["run"] == before["run"] and len(answer["item_list"]) == 5
     assert "reelstream publish --force" in refuse("publish")
+    load = Load(system.settings, sorted({event.userid for event in system.events}), 20)
+    load.start()
     succeed("publish", "--force")
+    index = json.loads(client.get(RUN))["index"]
+    assert index != before["index"]
     fold_one(system)
+    # The API answers with the run of the later release until it has seen the switch, whatever else keeps it busy.
+    with Elasticsearch(system.settings.elasticsearch.url) as elasticsearch:
+        assert elasticsearch.indices.exists(index=before["index"])
+    assert {(request.status, request.degraded) for request in load.stop()} == {(200, ())}
     assert system.rec(userid=1, size=5)["degraded"] == []
     assert json.loads(client.get(RUN))["run"] == before["run"]
 
