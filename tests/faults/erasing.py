@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
-import sys
 import tempfile
 import time
 from collections.abc import Collection
@@ -25,17 +22,17 @@ from offline.data.split import split
 from offline.state.snapshot import Shards
 from stores import producer
 from stores.archive.archive import Archive
+from tests.faults.long_run import end, parser_of
 from tests.system.conftest import System, running_system
 
 
 def main() -> None:
     """Run it, print the figures, and exit with 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description="erasures during a replay")
+    parser = parser_of("erasures during a replay")
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--erased", type=int, default=100)
     parser.add_argument("--rate", type=float, default=500.0, help="events per second")
     parser.add_argument("--file-events", type=int, default=100, help="offsets in a file of the archive")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
     given = parser.parse_args()
     small = {"REELSTREAM_ARCHIVE__EVENTS": str(given.file_events)}
     with (
@@ -43,12 +40,7 @@ def main() -> None:
         running_system(Path(folder), users=given.users, items=300, events=40 * given.users, **small) as system,
     ):
         figures = erase_in_a_replay(system, given.erased, given.rate, Path(folder) / "data-before")
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if given.json:
-        given.json.write_text(text)
-    if broken := broken_promises(figures):
-        sys.exit("broken promises: " + ", ".join(broken))
+    end(figures, broken_promises(figures), given.json)
 
 
 def erase_in_a_replay(system: System, count: int, rate: float, aside: Path) -> dict[str, Any]:

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import argparse
-import json
 import random
 import re
-import sys
 import tempfile
 import threading
 import time
@@ -18,6 +15,7 @@ import servers
 from bench import Load, failures
 from features import Event, encode
 from stores import producer
+from tests.faults.long_run import end, under_load
 from tests.system.conftest import System, running_system
 
 USERS, ITEMS = 500, 300
@@ -33,23 +31,13 @@ MIB_NOISE = 4.0
 
 def main() -> None:
     """Run the soak, print the figures, and exit with 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description="a long run under load")
-    parser.add_argument("--minutes", type=float, default=60.0)
-    parser.add_argument("--rate", type=float, default=500.0, help="events per second")
-    parser.add_argument("--requests", type=float, default=20.0, help="requests per second")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    given = parser.parse_args()
+    given = under_load("a long run under load", 60.0).parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="reelstream-soak-") as folder,
         running_system(Path(folder), users=USERS, items=ITEMS, events=30 * USERS) as system,
     ):
         figures = soak(system, 60 * given.minutes, given.rate, given.requests)
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if given.json:
-        given.json.write_text(text)
-    if broken := broken_promises(figures):
-        sys.exit("broken promises: " + "; ".join(broken))
+    end(figures, broken_promises(figures), given.json)
 
 
 def soak(system: System, seconds: float, rate: float, requests: float) -> dict[str, Any]:

@@ -6,7 +6,6 @@ again. Kafka deletes a file a second after it has found that all of it was trimm
 
 from __future__ import annotations
 
-import argparse
 import json
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from bench import Load, failures
 from features import Event, encode
 from stores.kafka.client import connected
 from stores.kafka.topics import set_config
+from tests.faults.long_run import end, under_load
 from tests.faults.soak import send, thirds
 from tests.system.conftest import System, running_system
 
@@ -50,23 +50,13 @@ GROWTH = 0.25
 
 def main() -> None:
     """Run it, print the figures, and exit with 1 where a promise is broken."""
-    parser = argparse.ArgumentParser(description="trimming in a loop under load")
-    parser.add_argument("--minutes", type=float, default=15.0)
-    parser.add_argument("--rate", type=float, default=500.0, help="events per second")
-    parser.add_argument("--requests", type=float, default=20.0, help="requests per second")
-    parser.add_argument("--json", type=Path, help="write the figures to this file")
-    given = parser.parse_args()
+    given = under_load("trimming in a loop under load", 15.0).parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="reelstream-trimming-") as folder,
         running_system(Path(folder), users=USERS, items=ITEMS, events=30 * USERS, **SMALL) as system,
     ):
         figures = trim_under_load(system, 60 * given.minutes, given.rate, given.requests)
-    text = json.dumps(figures, indent=1)
-    print(text)
-    if given.json:
-        given.json.write_text(text)
-    if broken := broken_promises(figures):
-        sys.exit("broken promises: " + "; ".join(broken))
+    end(figures, broken_promises(figures), given.json)
 
 
 def trim_under_load(system: System, seconds: float, rate: float, requests: float) -> dict[str, Any]:
