@@ -13,7 +13,7 @@ the offsets of the backup, whatever is folded meanwhile. The order of the steps:
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,9 +28,9 @@ from offline.state.archived_history import archive_history
 from offline.state.own_log import require_own_log
 from settings import Settings
 from settings.toml import as_toml
-from stores import NotPublished, OtherVersion, Snapshot, StateStores
+from stores import Generations, NotPublished, OtherVersion, Snapshot, StateStores
 from stores.archive.archive import Archive
-from stores.archive.history import HISTORY
+from stores.archive.history import HISTORY, settle
 from stores.archive.manifest import Manifest
 from stores.redis.drift_record import read_record
 from stream.archive.archiver import Archiver
@@ -114,6 +114,50 @@ def backup(settings: Settings, folder: Path, *, keep: int, progress: Progress) -
     )
 
 
+def copy_archive(
+    archive: Archive,
+    target: BackupFolder,
+    ends: Sequence[int],
+    meanwhile: Callable[[], dict[str, StoredFile]] = dict,
+    progress: Callable[[float], None] = lambda share: None,
+) -> dict[str, StoredFile]:
+    """Copy the archive; a rewriting of the history that was cut off is completed before.
+
+    Args:
+        archive: the archive.
+        target: the folder of the backups.
+        ends: by partition, the offset up to before which records are copied.
+        meanwhile: copies what else must be of the same moment.
+        progress: told the share of the records that is copied.
+
+    Returns:
+        The stored files, by their paths in the backup.
+
+    Raises:
+        ArchiveError: if a file of records is missing between two others.
+        LifecycleError: if there is no history, or a file is damaged or was replaced meanwhile.
+    """
+    # Under the lock of `reelstream erase`: with a user in the history go the records that have the user's erasure.
+    with archive.locked():
+        settle(archive)
+        manifest = archive.manifest()
+        if manifest is None or manifest.history is None:
+            raise LifecycleError("the archive was deleted during the backup; run `reelstream backup` again")
+        files = {
+            f"{ARCHIVE}/{HISTORY}/{name}": target.copy(archive.folder / HISTORY / name, sha256)
+            for name, sha256 in manifest.history.sha256.items()
+        }
+        files |= meanwhile()
+        of_records = [
+            file for partition, end in enumerate(ends) for file in archive.files(partition) if file.end <= end
+        ]
+    files[f"{ARCHIVE}/manifest.json"] = target.put(manifest.model_dump_json(indent=1).encode())
+    for number, file in enumerate(of_records):
+        progress(number / len(of_records))
+        files[f"{ARCHIVE}/shard={file.partition}/{file.name}"] = target.copy(archive.path(file), file.sha256)
+    return files
+
+
 class _Backup:
     """One backup, under the lock of its folder."""
 
@@ -122,6 +166,7 @@ class _Backup:
         state = StateStores.live(settings)
         self._published, self._profiles, self._client = state.published, state.profiles, state.profiles.client
         self._archive = Archive(settings.archive_folder)
+        self._epochs = Generations(self._client).live().epochs
         self._files: dict[str, StoredFile] = {}
 
     def __call__(self) -> BackupManifest:
@@ -132,15 +177,20 @@ class _Backup:
         self._archive_log(snapshot)
         ends = self._ends(snapshot)
         filed_to = self._wait(ends)
-        self._copy_archive(ends)
-        if snapshot.base is not None:
-            self._copy_folder(settings.state / "snapshots" / snapshot.base, f"{SNAPSHOTS}/{snapshot.base}")
+        self._files |= copy_archive(
+            self._archive,
+            self._target,
+            ends,
+            lambda: self._copied_base(snapshot),
+            lambda share: self._progress("copying the archive", share),
+        )
         run, previous = self._copy_runs()
         self._progress("copying dead letters and drift", 0.9)
         self._files[LETTERS] = self._target.put(read_letters(settings, ends))
         self._files[DRIFT] = self._target.put(read_record(self._client))
         self._files[SETTINGS] = self._target.put(as_toml(settings).encode())
-        if self._published.snapshot() != snapshot:
+        # More partitions are another epoch of the log, of which the backup would have a part.
+        if self._published.snapshot() != snapshot or Generations(self._client).live().epochs != self._epochs:
             raise LifecycleError("the state was replaced during the backup; run `reelstream backup` again")
         return BackupManifest(
             name=new_name(),
@@ -212,22 +262,6 @@ class _Backup:
             self._progress("waiting for the stream", 0.0)
             time.sleep(0.2)
 
-    def _copy_archive(self, ends: list[int]) -> None:
-        manifest = self._archive.manifest()
-        if manifest is None or manifest.history is None:
-            raise LifecycleError("the archive was deleted during the backup; run `reelstream backup` again")
-        for name, sha256 in manifest.history.sha256.items():
-            source = self._archive.folder / HISTORY / name
-            self._files[f"{ARCHIVE}/{HISTORY}/{name}"] = self._target.copy(source, sha256)
-        self._files[f"{ARCHIVE}/manifest.json"] = self._target.put(manifest.model_dump_json(indent=1).encode())
-        files = [
-            file for partition, end in enumerate(ends) for file in self._archive.files(partition) if file.end <= end
-        ]
-        for number, file in enumerate(files):
-            self._progress("copying the archive", number / len(files))
-            path = f"{ARCHIVE}/shard={file.partition}/{file.name}"
-            self._files[path] = self._target.copy(self._archive.path(file), file.sha256)
-
     def _copy_runs(self) -> tuple[str | None, str | None]:
         """Copy the live run and the one that a rollback returns to, where their folders are there; their ids."""
         self._progress("copying the runs", 0.8)
@@ -237,13 +271,21 @@ class _Backup:
         except OtherVersion:
             before = None  # nothing of this release can go back to it
         if live is not None:
-            self._copy_folder(runs.folder(self._settings, live.run), f"{RUNS}/{live.run}")
+            self._files |= self._copied(runs.folder(self._settings, live.run), f"{RUNS}/{live.run}")
         previous = before.run if before is not None and before.run in runs.names(self._settings) else None
         if previous is not None:
-            self._copy_folder(self._settings.runs / previous, f"{RUNS}/{previous}")
+            self._files |= self._copied(self._settings.runs / previous, f"{RUNS}/{previous}")
         return live.run if live else None, previous
 
-    def _copy_folder(self, folder: Path, name: str) -> None:
+    def _copied_base(self, snapshot: Snapshot) -> dict[str, StoredFile]:
+        """Copy the saved state that the live one began with, if there is one."""
+        base = snapshot.base
+        return {} if base is None else self._copied(self._settings.state / SNAPSHOTS / base, f"{SNAPSHOTS}/{base}")
+
+    def _copied(self, folder: Path, name: str) -> dict[str, StoredFile]:
+        """Copy a folder; the stored files by their paths in the backup."""
+        files = {}
         for path in sorted(folder.rglob("*")):
             if path.is_file():
-                self._files[f"{name}/{path.relative_to(folder)}"] = self._target.copy(path)
+                files[f"{name}/{path.relative_to(folder)}"] = self._target.copy(path)
+        return files

@@ -1,6 +1,6 @@
 """All that is left of erased users, in the order in which a process may be killed at any step and the next one goes on.
 
-1. archive      the log up to its end, so that the archive has every erasure
+1. archive      what a killed one has left is deleted; the log up to its end, so that the archive has every erasure
 2. find         the erasures that are folded, and whose time has come
 3. trim         the log before each partition's last of them
 4. state        what of the state follows from the offline history alone, and the states that `adopt` saved
@@ -17,8 +17,9 @@ import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 
-from lifecycle.erasure import history, records, topics
+from lifecycle.erasure import history, topics
 from lifecycle.erasure.due import Due, Rules, due, users, with_former_homes
+from lifecycle.erasure.files import rewrite_files, settle_files
 from lifecycle.erasure.given_up import GivenUp, formers, given_up
 from lifecycle.errors import LifecycleError
 from lifecycle.switching import Progress
@@ -27,7 +28,6 @@ from offline.state.lock import lock
 from settings import Settings
 from stores import DriftStore, Generations, StateStores, Unreachable
 from stores.archive.archive import Archive
-from stores.archive.history import settle, without_users
 from stores.archive.manifest import Manifest
 from stores.feast.feature_store import Features
 from stores.kafka.producer import Record, Sender
@@ -98,6 +98,7 @@ class _Sweep:
     def __call__(self, before_s: float) -> Swept:
         settings, archive = self._settings, self._archive
         self._require_shards()
+        settle_files(archive)
         self._progress("archiving the log", 0.0)
         self._archive_log()
         self._progress("looking for erasures", 0.1)
@@ -118,19 +119,14 @@ class _Sweep:
         letters = topics.rewrite_letters(settings.kafka, userids)
         inputs = topics.delete_counted_inputs(settings, DriftStore(self._live.profiles.client))
         self._delete_rows(sorted(userids))
-        self._progress("rewriting the history", 0.7)
         offsets = {partition: each.end - 1 for partition, each in dues.items()}
         topic = self._topic()
         erased_to = lost.erased_to | ({topic: {**lost.erased_to.get(topic, {}), **offsets}} if offsets else {})
-        with archive.locked():
-            settle(archive)
-            former = records.rewrite_former(archive, userids)
-            without_users(archive, userids, erased_to)
-        left = self._rewrite_data_folder()
-        self._progress("rewriting the archive", 0.8)
-        with archive.locked():
-            replaced = records.rewrite_all(archive, dues, rules)
-        return Swept(len(userids), former + replaced, letters, inputs, waiting, offsets, left)
+        rewritten = rewrite_files(
+            settings, archive, dues, userids, erased_to, rules, lambda what: self._progress(what, 0.7)
+        )
+        left = None if rewritten.left is None else str(rewritten.left)
+        return Swept(len(userids), rewritten.records, letters, inputs, waiting, offsets, left)
 
     def _rewrite_state(self, userids: Collection[int], dues: Mapping[int, Due], lost: GivenUp) -> None:
         """Write what follows from the offline history again, and the states that `adopt` saved, without users."""
@@ -139,7 +135,8 @@ class _Sweep:
         if len(left) < len(ratings):
             history.rewrite_state(settings, left, [self._live.generation, *self._previous()])
             history.rewrite_weights(settings, left)
-        history.rewrite_snapshots(settings, left.catalogue, self._topic(), dues, lost.userids, self._base())
+        with self._archive.locked():  # so that a backup has the saved state from before or after
+            history.rewrite_snapshots(settings, left.catalogue, self._topic(), dues, lost.userids, self._base())
 
     def _rewrite_data_folder(self) -> str | None:
         """The data folder, where it is elsewhere and still holds ratings of erased users."""

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from lifecycle.forgotten.mentions import Mentions
 from lifecycle.forgotten.servers import is_of_user
+from offline.data.readers import MOVIES
 from settings import Settings
 from stores.archive import record_file
 from stores.evicted import EvictedUsers
@@ -61,8 +62,8 @@ def _in_text(path: Path, mentions: Mentions) -> int:
 
 
 def _in_ratings(path: Path, mentions: Mentions) -> int:
-    """The lines of a file of the data set that are the user's."""
-    return len(re.findall(mentions.line, path.read_bytes()))
+    """The lines of a file of the data set that are the user's; those of the catalogue begin with an item."""
+    return 0 if path.name == MOVIES else len(re.findall(mentions.line, path.read_bytes()))
 
 
 def _in_evicted(path: Path, mentions: Mentions) -> int:

@@ -100,7 +100,8 @@ class Archive:
     def replace(self, file: RecordFile, records: Sequence[Logged]) -> RecordFile:
         """Write a file again with other records at the same offsets; only for who holds the lock.
 
-        Until the former one is deleted, the newer of the two is read.
+        Until the former one is deleted, the newer of the two is read. Where the process is killed before, `settle`
+        deletes it.
         """
         content = record_file.pack(records)
         written = replace(file, sha256=hashlib.sha256(content).hexdigest())
@@ -109,6 +110,31 @@ class Archive:
             self.path(file).unlink(missing_ok=True)
             durable.sync_folder(self._shard(file.partition))
         return written
+
+    def settle(self) -> int:
+        """Delete what processes have left that were killed: files that another one replaces, and halves of files.
+
+        Only for who holds the lock.
+
+        Returns:
+            The replaced files that are deleted.
+
+        Raises:
+            ArchiveError: if a file is missing between two others, or one that replaces another is damaged.
+        """
+        deleted = 0
+        for folder in sorted(self.folder.glob("shard=*")):
+            durable.remove_leftovers(folder)
+            partition = int(folder.name.removeprefix("shard="))
+            newest = {(file.first, file.end): file for file in self.files(partition)}
+            for path in sorted(folder.iterdir()):
+                file = RecordFile.parse(partition, path.name)
+                if file is not None and file != (kept := newest[file.first, file.end]):
+                    self.read(kept)
+                    path.unlink()
+                    deleted += 1
+            durable.sync_folder(folder)
+        return deleted
 
     def _newest(self, files: Sequence[RecordFile]) -> list[RecordFile]:
         """Without files that another one replaces, which a process that was killed has left."""

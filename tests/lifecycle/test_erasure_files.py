@@ -29,6 +29,7 @@ from stores import Logged, decode_event, partition_of
 from stores.archive import history
 from stores.archive.archive import Archive
 from stores.archive.record_file import RecordFile
+from stores.errors import ArchiveError
 from stores.kafka.epochs import Epoch, Epochs
 
 ITEMS = {itemid: Item(itemid, f"item {itemid}", 1990 + itemid, (itemid,)) for itemid in (1, 2, 3)}
@@ -157,7 +158,15 @@ def test_of_a_file_that_was_replaced_and_not_deleted_the_newer_is_read(tmp_path:
     archive.path(file).write_bytes(kept)
     os.utime(archive.path(file), (1, 1))
     assert archive.files(0) == [written]
-    archive.path(file).unlink()
+    content = archive.path(written).read_bytes()
+    archive.path(written).write_bytes(content[:-1])
+    with archive.locked(), pytest.raises(ArchiveError):
+        archive.settle()
+    assert archive.path(file).exists(), "which the damaged one does not replace"
+    archive.path(written).write_bytes(content)
+    with archive.locked():
+        assert (archive.settle(), archive.settle()) == (1, 0)
+    assert not archive.path(file).exists()
     assert archive.read(file) == archive.read(written)
 
 

@@ -80,5 +80,6 @@ def test_each_kind_of_file_is_searched(settings: Settings) -> None:
 def test_a_user_who_was_never_here_is_found_nowhere(settings: Settings) -> None:
     archived(settings, [encode(Event(OTHER, USER, 5, USER))])
     write(settings.data_folder / "ratings.dat", b"7::77::5::77\n177::1::5::1\n")
+    write(settings.data_folder / "movies.dat", b"77::An Item (1990)::Drama\n")
     write(settings.state / "logs" / "worker.log", b"user 7, item 77, users/770, 77 users, userid: 7.77\n")
     assert places(settings, USER) == []
