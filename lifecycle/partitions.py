@@ -22,7 +22,7 @@ resend` puts it where it belongs.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, suppress
 
 from lifecycle.errors import LifecycleError
@@ -78,6 +78,26 @@ def grow(settings: Settings, lock: PublishLock, progress: Progress) -> bool:
         Unreachable: if a store does not answer.
     """
     return _Growth(settings, lock, progress)()
+
+
+def ends_of_epoch(applied: Sequence[int | None], held: Mapping[int, int]) -> tuple[int, ...]:
+    """The offsets at which an epoch ends, where nobody folds any more.
+
+    Args:
+        applied: by shard, the last offset that is folded; None where the state is lost.
+        held: by partition, the offset up to before which the state has held the log before.
+
+    Raises:
+        LifecycleError: if Redis has lost some of it since. The epoch must not end there: the records behind its end
+            would be taken for those of the next one.
+
+    >>> ends_of_epoch([9, -1], {0: 8, 1: 0})
+    (10, 0)
+    """
+    ends = tuple((-1 if offset is None else offset) + 1 for offset in applied)
+    if None in applied or any(end < held.get(shard, 0) for shard, end in enumerate(ends)):
+        raise LifecycleError("Redis lost a part of the state meanwhile; run `reelstream rebuild` again")
+    return ends
 
 
 class _Growth:
@@ -149,11 +169,11 @@ class _Growth:
         self._generations.refuse_events(REFUSED_S)  # 1. refuse
         try:
             time.sleep(FOLLOWED_S)
-            self._wait(state, DRAINED_S)  # 2. wait
+            held = self._wait(state, DRAINED_S)  # 2. wait
             if not self._generations.refuse_events(REFUSED_S, still=True):
                 raise LifecycleError("the last events took too long to fold; run it again; the live state is untouched")
             state.profiles.close(CLOSED_S)  # 3. close
-            ends = tuple((-1 if offset is None else offset) + 1 for offset in state.profiles.applied())
+            ends = ends_of_epoch(state.profiles.applied(), held)
             epochs = Epochs(self._wanted, [*ended, Epoch(partitions=now, ends=ends)])
             self._note(epochs)  # 4. note
             add_partitions(self._settings.kafka)  # 5. add
@@ -169,8 +189,11 @@ class _Growth:
             raise LifecycleError("Redis lost the new number of partitions; run it again; the live state is untouched")
         self._generations.accept_events()
 
-    def _wait(self, state: StateStores, seconds: float) -> None:
+    def _wait(self, state: StateStores, seconds: float) -> dict[int, int]:
         """Wait until the state holds all that the log holds now, or nearly so where others append all the time.
+
+        Returns:
+            By partition, the offset up to before which the state holds the log.
 
         Raises:
             LifecycleError: if it does not in time.
@@ -182,7 +205,7 @@ class _Growth:
             applied = [-1 if offset is None else offset for offset in state.profiles.applied()]
             waiting = sum(max(0, ends.get(shard, 0) - 1 - offset) for shard, offset in enumerate(applied))
             if not waiting:
-                return
+                return ends
             if time.monotonic() > until:
                 raise LifecycleError(
                     f"the stream is {waiting} events behind after {seconds:.0f} s; see `reelstream status`, and run "
