@@ -134,10 +134,10 @@ class _Growth:
                 )
             self._generations.accept_events()
             return True
-        if now == self._wanted:
-            return False
         if snapshot is None:
             return self._finish_without_state(manifest, actual)
+        if now == self._wanted:
+            return False
         if snapshot.base is not None:
             raise LifecycleError(
                 "the state goes back to one that `reelstream adopt` saved, whose counts cannot be divided anew; set "
@@ -148,13 +148,16 @@ class _Growth:
         return True
 
     def _finish_without_state(self, manifest: Manifest, actual: int) -> bool:
-        """Add the partitions that the archive knows of already; with the state, all else is lost."""
-        if manifest.partitions != self._wanted:
-            raise LifecycleError(
-                f"there is no live state, and the log has {actual} partitions; set kafka.partitions to {actual} and "
-                f"run `reelstream rebuild` or `reelstream publish` first"
-            )
-        add_partitions(self._settings.kafka)
+        """Add the partitions that the archive knows of already, and note them again; with the state, all is lost."""
+        if actual != self._wanted:
+            if manifest.partitions != self._wanted:
+                raise LifecycleError(
+                    f"there is no live state, and the log has {actual} partitions; set kafka.partitions to {actual} "
+                    "and run `reelstream rebuild` or `reelstream publish` first"
+                )
+            add_partitions(self._settings.kafka)
+        if manifest.partitions == self._wanted:
+            self._generations.note_log(self._wanted, len(manifest.epochs), self._lock)
         return False
 
     def _grow(self, now: int, ended: Sequence[Epoch]) -> None:

@@ -39,6 +39,7 @@ from settings import Settings
 from stores import (
     ENCODER,
     RANKER,
+    Generations,
     LiveRun,
     Models,
     OtherVersion,
@@ -299,6 +300,7 @@ class _Publishing:
         if self._published.snapshot() is not None:
             self._mend_catalogue()
             return False
+        self._note_epochs()
         write_beginning(
             self._settings,
             self._ratings,
@@ -307,6 +309,13 @@ class _Publishing:
             lambda share: self._progress(Step.SNAPSHOT, share),
         )
         return True
+
+    def _note_epochs(self) -> None:
+        """Note how a log is spread that had fewer partitions, before a process folds it by a former number."""
+        found, partitions = archive_manifest.read(self._settings.archive_folder), self._settings.kafka.partitions
+        if found is not None and found.partitions == partitions:
+            generations = Generations(self._state_stores.profiles.client)
+            generations.note_log(partitions, len(found.epochs), self._lock)
 
     def _mend_catalogue(self) -> None:
         """Write the catalogue where what is stored cannot be read, without which no event can be folded."""

@@ -155,6 +155,18 @@ class Generations:
         live, stored = self.stored()
         self._change(live.model_copy(update={"partitions": partitions}), stored, lock)
 
+    def note_log(self, partitions: int, epochs: int, lock: PublishLock) -> None:
+        """Note again how the log is spread, where Redis has lost it; processes may have the former setting.
+
+        Args:
+            partitions: of the log.
+            epochs: epochs of the log that have ended; where none has, nothing is noted.
+            lock: the lock, which must still be held.
+        """
+        live, stored = self.stored()
+        if epochs and (live.partitions, live.epochs) != (partitions, epochs):
+            self._change(live.model_copy(update={"partitions": partitions, "epochs": epochs}), stored, lock)
+
     def note_epochs(self, ended: int, lock: PublishLock) -> None:
         """Note how many epochs of the log have ended, where that is another log now."""
         live, stored = self.stored()

@@ -10,9 +10,10 @@ from pathlib import Path
 import pytest
 
 from features import Event, encode
+from lifecycle import partitions
 from producers.replay import Pace, Recording, replay
 from settings import KafkaSettings, Settings
-from stores import Log, LogError, Unreachable, ensure_topics, partition_of
+from stores import Generations, Log, LogError, PublishLock, Unreachable, connect, ensure_topics, partition_of
 from stores.archive.archive import Archive
 from stores.archive.manifest import Manifest
 from stores.archive.user_records import records_of
@@ -43,7 +44,7 @@ def more(settings: Settings, partitions: int) -> Settings:
     return settings.model_copy(update={"kafka": kafka})
 
 
-def grow(settings: Settings, partitions: int) -> Settings:
+def grow(settings: Settings, partitions: int, *, add: bool = True) -> Settings:
     """End the epoch where the log ends, and add partitions; the settings that say so."""
     grown, archive = more(settings, partitions), Archive(settings.archive_folder)
     with closing(LogProbe(settings.kafka, settings.log_heads)) as probe:
@@ -52,7 +53,8 @@ def grow(settings: Settings, partitions: int) -> Settings:
     ended = [*manifest.epochs, Epoch(partitions=len(bounds), ends=tuple(each.end for each in bounds.values()))]
     with archive.locked():
         archive.write_manifest(manifest.grown(bounds[0].log, Epochs(partitions, ended)))
-    add_partitions(grown.kafka)
+    if add:
+        add_partitions(grown.kafka)
     return grown
 
 
@@ -107,6 +109,26 @@ def test_a_replay_goes_on_after_partitions_were_added_and_sends_each_event_once(
         key, expected = str(userid).encode(), [encode(event)[1] for event in EVENTS if event.userid == userid]
         assert [record.value for record in records if record.key == key] == expected
         assert [record.value for record in records_of(again, userid)] == expected
+
+
+@pytest.mark.parametrize("added", [False, True])
+def test_where_redis_is_lost_after_the_epoch_was_noted_the_next_rebuild_adds_partitions_and_notes_them_again(
+    settings: Settings, added: bool
+) -> None:
+    send(settings.kafka, Recording("x", EVENTS), settings)
+    grown = grow(settings, 3, add=added)
+    (ended,) = (Archive(settings.archive_folder).manifest() or Manifest()).epochs
+    client = connect(settings.redis)
+    client.flushall()
+    with PublishLock(client, 10, "rebuild") as lock:
+        assert not partitions.grow(grown, lock, lambda what, share: None)
+    assert partitions_of_topic(settings.kafka) == 3
+    live = Generations(client).live()
+    # Processes that have the former setting go by this.
+    assert (live.append_over(2), live.shards_of(live.name, 2), live.epochs) == (3, 3, 1)
+    with closing(WholeLog(grown)) as log:
+        log.require_epochs(live.epochs)
+        assert list(log.epochs.ended) == [ended]
 
 
 def test_the_archive_of_a_log_with_more_partitions_than_it_knows_of_is_refused(settings: Settings) -> None:

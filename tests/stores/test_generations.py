@@ -188,6 +188,23 @@ def test_more_partitions_close_the_live_generation_for_good_and_the_next_one_has
     assert StateStores.live(redis, client).profiles.partitions == 3
 
 
+def test_the_partitions_of_a_log_that_had_fewer_are_noted_again_after_a_loss_and_kept_by_a_switch(
+    client: Client, redis: Settings
+) -> None:
+    generations = Generations(client)
+    with PublishLock(client, 10, "rebuild") as lock:
+        generations.note_log(3, 0, lock)
+        assert client.get(LIVE) is None
+        generations.note_log(3, 1, lock)
+        live = generations.live()
+        assert (live.append_over(2), live.shards_of(FIRST, 2), live.epochs) == (3, 3, 1)
+        generations.switch("g2", None, lock)
+    live = generations.live()
+    assert (live.append_over(2), live.shards_of("g2", 2), live.epochs) == (3, 3, 1)
+    with pytest.raises(LockLost):
+        generations.note_log(4, 2, lock)
+
+
 def test_a_state_is_deleted_with_the_shards_that_the_settings_no_longer_name(client: Client) -> None:
     for name in (FIRST, "g2"):
         write(of(client, name, 5), 1)
