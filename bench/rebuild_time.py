@@ -143,12 +143,16 @@ def _catch_up(settings: Settings) -> float:
     _until(lambda: folded() >= sum(ends.values()), "the stream does not catch up")
     seconds = (time.monotonic() - began) * sum(ends.values()) / max(1, sum(ends.values()) - at_first)
     # What Kafka has been told is what a rebuild without Redis folds. A replay may append meanwhile.
-    _until(lambda: _acknowledged(settings, ends), "the workers do not acknowledge")
+    _until(lambda: reached(dict(committed_offsets(settings.kafka, GROUP)), ends), "the workers do not acknowledge")
     return seconds
 
 
-def _acknowledged(settings: Settings, ends: Mapping[int, int]) -> bool:
-    committed = dict(committed_offsets(settings.kafka, GROUP))
+def reached(committed: Mapping[int, int], ends: Mapping[int, int]) -> bool:
+    """Tell whether all events before `ends` are acknowledged, by partition; later ones may be too.
+
+    >>> reached({0: 7, 1: 9}, {0: 7, 1: 8}), reached({0: 7}, {0: 7, 1: 8})
+    (True, False)
+    """
     return all(committed.get(partition, 0) >= end for partition, end in ends.items())
 
 

@@ -16,6 +16,7 @@ import math
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from lifecycle.erasure import history, topics
 from lifecycle.erasure.due import Due, Rules, due, users, with_former_homes
@@ -109,7 +110,7 @@ class _Sweep:
         waiting, lost = sum(each.left for each in found.values()), self._given_up(before_s)
         userids = users(dues) | lost.userids
         if not userids:
-            return Swept(waiting=waiting, left=self._rewrite_data_folder())
+            return Swept(waiting=waiting, left=_named(history.rewrite_data_folder(settings, archive)))
         self._require_no_previous(dues, lost.userids)
         self._progress("trimming the log", 0.2)
         self._trim(dues)
@@ -125,7 +126,7 @@ class _Sweep:
         rewritten = rewrite_files(
             settings, archive, dues, userids, erased_to, rules, lambda what: self._progress(what, 0.7)
         )
-        left = None if rewritten.left is None else str(rewritten.left)
+        left = _named(rewritten.left)
         return Swept(len(userids), rewritten.records, letters, inputs, waiting, offsets, left)
 
     def _rewrite_state(self, userids: Collection[int], dues: Mapping[int, Due], lost: GivenUp) -> None:
@@ -137,11 +138,6 @@ class _Sweep:
             history.rewrite_weights(settings, left)
         with self._archive.locked():  # so that a backup has the saved state from before or after
             history.rewrite_snapshots(settings, left.catalogue, self._topic(), dues, lost.userids, self._base())
-
-    def _rewrite_data_folder(self) -> str | None:
-        """The data folder, where it is elsewhere and still holds ratings of erased users."""
-        left = history.rewrite_data_folder(self._settings, self._archive)
-        return None if left is None else str(left)
 
     def _require_shards(self) -> None:
         """Require that the live state has as many shards as the log has partitions."""
@@ -245,3 +241,8 @@ class _Sweep:
         Features(self._settings, self._live.generation).delete_users(gone)
         if profiles.evicted is not None:
             profiles.evicted.erase(gone)
+
+
+def _named(folder: Path | None) -> str | None:
+    """A folder as a report tells it."""
+    return None if folder is None else str(folder)

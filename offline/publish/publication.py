@@ -10,7 +10,7 @@ The steps, under a lock (`stores.redis.publish_lock`), numbered as in docs/publi
        then log and archive;
     6. one key in Redis switches to the run, if the live run is still the one read at the beginning; then the alias of
        Elasticsearch follows;
-    7. everything is removed that neither the live run nor the previous one needs.
+    7. everything is removed that neither the live run nor the previous one needs, nor whoever has not seen the switch.
 
 If publishing ends between any two of them, the live run and the previous one are intact, and publishing again
 completes the rest.
