@@ -1,4 +1,8 @@
-"""Sources of events: the replayer (`replay`), its `scenarios`, and records of dead letters sent again (`dead`)."""
+"""Sources of events.
+
+The replayer (`replay`), the events that the log holds of it already (`present`), its `scenarios`, and records of dead
+letters sent again (`dead`).
+"""
 
 from producers.dead import dead_events, resend
 from producers.replay import Pace, Recording, Report, replay

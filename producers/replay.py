@@ -1,8 +1,8 @@
 """The replayer: sends held-out events, in the order of time, as the live stream.
 
-Each event carries its place in the replay in the header `replay`. Within a partition the places only rise, as the
-producer keeps the order of what it sends; so the last one in each partition tells what is there already, also when the
-replayer was killed at any moment.
+Each event carries its place in the replay in the header `replay`, which tells what the topic holds already, also when
+the replayer was killed at any moment. A producer that Kafka has refused a batch may still write the next one, so there
+can be gaps: a replay that continues reads the places of the whole log, and sends what is missing.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any
 
 from features import Event, encode
+from producers.present import HEADER, OtherReplay, Present
 from producers.scenarios import Headers, ScenarioEvent
 from settings import KafkaSettings
-from stores import Log, LogError, Unreachable, abandon, ensure_topics, partition_of, producer
+from stores import Log, LogError, Unreachable, abandon, ensure_topics, producer
 
 if TYPE_CHECKING:
     from stores.archive.whole_log import WholeLog
 
-HEADER = "replay"
 IN_FLIGHT = 20_000
 """Most events sent and not yet acknowledged."""
 
@@ -202,41 +202,17 @@ class InFlight:
 
 def _missing(settings: KafkaSettings, recording: Recording, open_log: OpenLog) -> list[tuple[int, Event]]:
     """Events that the topic does not hold yet, each with its place in the replay."""
-    places = present(settings, recording.source, open_log)
-    return [(place, event) for place, event in enumerate(recording.events) if place > places(event.userid)]
-
-
-def present(settings: KafkaSettings, source: str, open_log: OpenLog) -> Callable[[int], int]:
-    """Tell of a user up to which place the topic holds every event of the replay; -1 where that is not known.
-
-    That is the place of the last event in the user's partition. Where there is none since the log got more partitions,
-    it is that in the user's partition before, unless that one has got others of the replay since.
-
-    In a partition that was trimmed, no event of the replay may be left; the archive then has the last one.
-
-    Raises:
-        LogError: if the topic holds a replay of other data.
-    """
     log = open_log()
     try:
-        last, epochs = log.last_with_header(HEADER), log.epochs
+        present = Present(recording.source, len(recording.events), log.epochs)
+        present.read(log)
+    except OtherReplay:
+        raise LogError(
+            f"topic {settings.topic} holds a replay of other data; `reelstream publish --reset` starts over"
+        ) from None
     finally:
         log.close()
-    places: dict[tuple[int, int], int] = {}
-    for partition, (offset, value) in last.items():
-        origin, _, place = value.rpartition(":")
-        if origin != source:
-            raise LogError(
-                f"topic {settings.topic} holds a replay of other data; `reelstream publish --reset` starts over"
-            )
-        places[epochs.spread(partition, offset), partition] = int(place)
-    numbers = [epochs.partitions, *(epoch.partitions for epoch in reversed(epochs.ended))]
-
-    def place_of(userid: int) -> int:
-        known = (places.get((number, partition_of(userid, number))) for number in numbers)
-        return next((place for place in known if place is not None), -1)
-
-    return place_of
+    return [(place, event) for place, event in enumerate(recording.events) if not present.holds(place, event.userid)]
 
 
 def paced(

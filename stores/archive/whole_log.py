@@ -93,37 +93,6 @@ class WholeLog:
                 self.seek(dict(self._at))
         raise LogError("the log is trimmed faster than it can be read; stop `reelstream archive --trim` and try again")
 
-    def last_header(self, name: str) -> dict[int, str]:
-        """Value of a header in the last event of each partition that has it; without partitions that have none."""
-        return {partition: value for partition, (_, value) in self.last_with_header(name).items()}
-
-    def last_with_header(self, name: str) -> dict[int, tuple[int, str]]:
-        """The last event of each partition that has a header: its offset, and the header's value.
-
-        Reads backwards from the end, so that only the newest part of log and archive is read.
-        """
-        for _ in range(TRIES):
-            try:
-                values = self._log.last_with_header(name)
-                break
-            except Trimmed:
-                continue
-        else:
-            raise LogError("the log is trimmed faster than it can be read; stop `reelstream archive --trim`")
-        trimmed = {partition for partition, begin in self._log.begins().items() if begin > 0}
-        for partition in trimmed - values.keys():
-            for file in reversed(self._archive.files(partition)):
-                found = [
-                    (record.offset, value.decode(errors="replace"))
-                    for record in self._archive.read(file)
-                    for header, value in record.headers
-                    if header == name and value is not None
-                ]
-                if found:
-                    values[partition] = found[-1]
-                    break
-        return values
-
     def close(self) -> None:
         """Close the connection."""
         self._log.close()

@@ -14,9 +14,6 @@ from stores.kafka.client import connected, reachable
 from stores.kafka.epochs import Epochs
 from stores.kafka.record import Logged
 
-BACKWARDS = 2000
-"""Events read at once when the newest of a kind is looked for."""
-
 STALLED_S = 30.0
 """Seconds without a record after which a reader gives up on Kafka."""
 
@@ -106,41 +103,6 @@ class Log:
                 yield [_logged(record) for record in records if record.offset < end]
         finally:
             self._consumer.assign(self._partitions)
-
-    def last_header(self, name: str) -> dict[int, str]:
-        """Value of a header in the last event of each partition that has it; without partitions that have none."""
-        return {partition: value for partition, (_, value) in self.last_with_header(name).items()}
-
-    def last_with_header(self, name: str) -> dict[int, tuple[int, str]]:
-        """The last event of each partition that has a header: its offset, and the header's value.
-
-        Reads backwards from the end, so that only the newest part of the log is read.
-        """
-        values: dict[int, tuple[int, str]] = {}
-        with reachable(self._settings):
-            begins = self._consumer.beginning_offsets(self._partitions)
-            high = self._consumer.end_offsets(self._partitions)
-            for partition in self._partitions:
-                low = high[partition]
-                while low > begins[partition] and partition.partition not in values:
-                    low, end = max(begins[partition], low - BACKWARDS), low
-                    for record in self._between(partition, low, end):
-                        for key, value in record.headers:
-                            if key == name and value is not None:
-                                values[partition.partition] = record.offset, value.decode(errors="replace")
-        return values
-
-    def _between(self, partition: TopicPartition, low: int, end: int) -> Iterator[Any]:
-        self._consumer.assign([partition])
-        self._consumer.seek(partition, low)
-        progress = Progress()
-        try:
-            while (position := self._consumer.position(partition)) < end:
-                progress.require(position)
-                for records in self._consumer.poll(timeout_ms=500).values():
-                    yield from (record for record in records if record.offset < end)
-        finally:
-            self._read_from_the_beginning()
 
     def seek(self, offsets: Mapping[int, int]) -> None:
         """Read on from these offsets; partitions that are not named from their beginning."""

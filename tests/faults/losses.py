@@ -96,6 +96,8 @@ def replayed_through(system: System, lose: Lose, seed: int, rate: float) -> tupl
             break
         except Unreachable:
             time.sleep(1.0)
+    else:
+        raise AssertionError("Kafka refused the replay five times")
     happening.wait()
     return acknowledged, over[0]
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+from kafka import KafkaAdminClient, TopicPartition
 
 import servers
 from settings import Settings, load
 from stores import delete_topics, ensure_topics
+from stores.kafka.client import connected
 from tests.servers_fixture import own_environment
 
 
@@ -39,6 +41,14 @@ def two_partitions(kafka_server: Settings, redis: Settings, folder: Path, **vari
         ensure_topics(made.kafka)
         yield made
     delete_topics(kafka_server.kafka)
+
+
+def delete_before(settings: Settings, offsets: dict[int, int]) -> None:
+    """Let Kafka delete the events of each partition before an offset."""
+    with closing(connected(KafkaAdminClient, settings.kafka)) as admin:
+        admin.delete_records(
+            {TopicPartition(settings.kafka.topic, partition): offset for partition, offset in offsets.items()}
+        )
 
 
 def processes_of(settings: Settings) -> list[str]:

@@ -13,7 +13,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
+from kafka import KafkaProducer
 
 from api.pages.tail import LogTail
 from features import Event, encode
@@ -27,7 +27,7 @@ from stream.archive.archiver import Archiver
 from tests.archives import archive_all, archived
 from tests.poison import HEADERS, send_raw
 from tests.polling import until
-from tests.servers.conftest import two_partitions
+from tests.servers.conftest import delete_before, two_partitions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -60,13 +60,6 @@ def in_transaction(settings: Settings, count: int, *, commit: bool) -> None:
             client.send(settings.kafka.topic, value=b"t%d" % number, partition=0)
         client.flush()
         client.commit_transaction() if commit else client.abort_transaction()
-
-
-def delete_before(settings: Settings, offsets: dict[int, int]) -> None:
-    with closing(connected(KafkaAdminClient, settings.kafka)) as admin:
-        admin.delete_records(
-            {TopicPartition(settings.kafka.topic, partition): offset for partition, offset in offsets.items()}
-        )
 
 
 def read(open_log: Callable[[], Log | WholeLog], offsets: dict[int, int] | None = None) -> list[Logged]:
@@ -204,18 +197,6 @@ def test_the_page_of_the_stream_shows_what_is_left_of_a_trimmed_log(settings: Se
     tail = LogTail(settings.kafka).ask()
     assert tail.ends == {0: 10, 1: 0}
     assert [event.itemid for event in tail.recent] == [10]
-
-
-def test_the_replayer_finds_its_last_record_in_the_archive(settings: Settings) -> None:
-    append(settings, 100)
-    append(settings, 20, partition=1)
-    archive_all(settings)
-    delete_before(settings, {0: 100, 1: 10})
-    append(settings, 1)
-    with closing(Log(settings.kafka)) as log:
-        assert log.last_header("replay") == {1: "x:19"}
-    with closing(WholeLog(settings)) as whole:
-        assert whole.last_header("replay") == {0: "x:98", 1: "x:19"}
 
 
 def test_an_archiver_killed_at_random_writes_each_record_once(settings: Settings) -> None:

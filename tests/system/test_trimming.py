@@ -180,6 +180,6 @@ def test_a_replay_that_was_trimmed_continues_where_it_stopped(system: System) ->
     archive_all(settings)
     trim(settings)
     with closing(Log(settings.kafka)) as log:
-        assert log.last_header("replay") == {}
+        assert not [record for some in log.read_to(log.ends()) for record in some if dict(record.headers).get("replay")]
     done = succeed("replay", "--max", "--limit", "210")
     assert (done["present"], done["sent"]) == (200, 10)
