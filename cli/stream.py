@@ -52,7 +52,7 @@ def replay(
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Send the held-out ratings as a live stream, from where the topic ends. Default: 200 events per second."""
+    """Send the held-out ratings that the log lacks, as a live stream. Default: 200 events per second."""
     if sum((rate is not None, speed is not None, maximum)) > 1:
         raise typer.BadParameter("give one of --rate, --speed and --max")
     # Imported late, for `rate` and others that do without PyArrow.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from stores import Log, partition_of
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
 
 HEADER = "replay"
 """Header of an event of a replay: the source of the data, a colon, and the event's place."""
+
+
+PLACE = re.compile(r"[0-9]{1,18}")
 
 
 class OtherReplay(Exception):
@@ -59,13 +63,15 @@ class Present:
                 source, _, place = value.decode(errors="replace").rpartition(":")
                 if source != self._source:
                     raise OtherReplay
-                if place.isdecimal():
+                if PLACE.fullmatch(place):
                     self._hold(record, int(place))
 
     def _hold(self, record: Logged, place: int) -> None:
         if place < len(self._held):
             self._held[place] = True
-        self._last[self._epochs.spread(record.partition, record.offset), record.partition] = place
+        # Where a gap was filled, the last in the log is not the last of the replay.
+        home = self._epochs.spread(record.partition, record.offset), record.partition
+        self._last[home] = max(place, self._last.get(home, -1))
 
     def holds(self, place: int, userid: int) -> bool:
         """Return True if the log holds, or held, the event of a user at a place of the replay."""

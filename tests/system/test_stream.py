@@ -194,7 +194,7 @@ def test_a_worker_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(sys
     assert servers.pid(system.settings, "worker-0") != worker
 
 
-def test_a_replay_stopped_and_started_again_goes_on_where_the_topic_ends(system: System) -> None:
+def test_a_replay_stopped_and_started_again_sends_what_the_topic_lacks(system: System) -> None:
     system.start_over()
 
     def replayed() -> Report:
