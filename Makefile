@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults erasing soak trimming audit down lock clean
+.PHONY: help setup demo test types style imports security thorough faults erasing soak trimming audit down lock clean
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -22,14 +22,19 @@ PYTHON ?= $(shell for any in "" any; do for p in python3.12 python3.11 python3.1
 ifdef ML1M_DIR
 export ML1M_DIR
 endif
+ifdef DATASET
+export REELSTREAM_DATA__DATASET := $(DATASET)
+endif
 
 # Commands and servers are processes that import 2,000 modules each; compiled anew, that takes twice the CPU time.
 unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make setup   install everything into $(VENV) and .reelstream/cache"
-	@echo "make demo    train, publish, replay and recommend; downloads MovieLens-1M unless ML1M_DIR=folder is given"
+	@echo "make demo    train, publish, replay and recommend; downloads MovieLens-1M unless ML1M_DIR=folder is given;"
+	@echo "             DATASET=datasets/shop.toml generates a shop, any other description takes its own files"
 	@echo "make test    style, types, imports between packages, security, tests"
+	@echo "make thorough  the longer cases of system tests, which make test leaves out"
 	@echo "make faults  a replay and verification for each of many faults; JSON=file writes the figures"
 	@echo "make erasing users erased during a replay: differences, counters, and what is left of them; JSON=file"
 	@echo "make soak    500 events/s and 20 requests/s for MINUTES=60: memory growth, failures, error lines; JSON=file"
@@ -63,12 +68,24 @@ demo: setup
 	@$(BIN)/reelstream demo
 
 test: setup
+	@$(MAKE) --no-print-directory -j 2 --output-sync types style imports security
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+types: setup
+	$(BIN)/mypy
+
+style: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+
+imports: setup
 	$(BIN)/lint-imports
+
+security: setup
 	$(BIN)/bandit -q -ll -r $(PACKAGES)
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder
+
+thorough: setup
+	$(BIN)/pytest -m thorough -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))

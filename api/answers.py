@@ -1,11 +1,15 @@
-"""The answers of the API as pydantic models: what is sent, and what the OpenAPI document is generated from."""
+"""The answers of the API as pydantic models: what is sent, and what the OpenAPI document is generated from.
+
+Those that depend on the data set are made from its schema (`api.data_set_answers`), with the models here as their base.
+"""
 
 from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, RootModel
 
+from features.ids import Id
 from scoring import Fallback, Source
 
 Store = Literal["redis", "elasticsearch", "triton", "feast", "stream"]
@@ -31,20 +35,16 @@ class Explanation(AnswerModel):
     next: float | None = Field(
         None, description="log-odds, up to a constant, that the item is the next one; absent without Triton"
     )
-    like: float | None = Field(
-        None, ge=0, le=1, description="probability of a like after watching; absent without Triton"
-    )
+    like: float | None = Field(None, ge=0, le=1, description="probability of a like; absent without Triton")
     features: dict[str, float] = Field(description="the ranker's dense features by name")
 
 
 class ListedItem(AnswerModel):
-    """An item of a list."""
+    """An item of a list, with its attributes by their names."""
 
-    itemid: int
+    itemid: Id
     score: float = Field(description="the list is ordered by it, highest first")
-    title: str
-    year: int
-    genres: list[str]
+    title: str = Field(description="the id of an item that has no title")
     explain: Explanation | None = Field(None, description="present if the request has `explain`")
 
 
@@ -58,12 +58,67 @@ class Recommendation(AnswerModel):
     fallback: Fallback | None = Field(description="the reason if the list is not made from the user's own events")
 
 
+class ItemList(AnswerModel):
+    """Items, best first, that follow from no user."""
+
+    item_list: list[ListedItem]
+    run: str = Field(description="the model version")
+    degraded: list[Store] = Field(description="stores that did not answer; the list is the next best one without them")
+
+
+class ItemState(AnswerModel):
+    """An item: its attributes by their names, and its counters."""
+
+    itemid: Id
+    title: str = Field(description="the id of an item that has no title")
+    version: int = Field(0, ge=0, description="of its last change; absent as long as it is as published")
+    withdrawn: bool = Field(False, description="true if no list has it any more; absent as `version` is")
+    n: int = Field(ge=0, description="events of different users or types that count")
+    likes: int = Field(ge=0, description="those that are positive")
+    recent_likes: int = Field(ge=0, description="positive ones of the last weeks")
+    last_ts: int = Field(ge=0, description="time of the latest event, unix seconds; 0 without events")
+
+
 class Accepted(AnswerModel):
     """The position of the event in the log; all replicas hold it."""
 
     partition: int = Field(ge=0)
     offset: int = Field(ge=0)
     ts: int = Field(ge=0, description="the event's time, unix seconds")
+
+
+class AcceptedEvents(RootModel[list[Accepted]]):
+    """The positions of the events in the log, in the order of the request; all replicas hold them."""
+
+
+class Place(AnswerModel):
+    """A position in the log."""
+
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+
+
+class ItemChangeAccepted(AnswerModel):
+    """The positions of the change of an item, one in every partition of the log; all replicas hold them."""
+
+    itemid: Id
+    version: int = Field(ge=1, description="the change of an item with the highest version counts")
+    withdrawn: bool
+    unknown_values: dict[str, list[str]] = Field(
+        description="by attribute, values that the data set does not have, which count as missing until the next reset"
+    )
+    positions: list[Place] = Field(description="by partition")
+
+
+class UserChangeAccepted(AnswerModel):
+    """The position of the change of a user in the log; all replicas hold it."""
+
+    userid: Id
+    partition: int = Field(ge=0)
+    offset: int = Field(ge=0)
+    unknown_values: dict[str, list[str]] = Field(
+        description="by attribute, values that the data set does not have, which count as unknown until the next reset"
+    )
 
 
 class ErasureAccepted(AnswerModel):
@@ -74,58 +129,37 @@ class ErasureAccepted(AnswerModel):
 
 
 class Tally(AnswerModel):
-    """Items rated and liked."""
+    """Events that count, and the positive ones among them."""
 
     n: int
     likes: int
 
 
-class Terms(AnswerModel):
-    """Preferences, above 0 and up to 1."""
+class StoredEvent(AnswerModel):
+    """An event that is known of a user and an item, with its type or its value."""
 
-    genres: dict[str, float]
-    decades: dict[str, float]
-
-
-class RecentRating(AnswerModel):
-    """A rating that the profile keeps in full."""
-
-    itemid: int
-    title: str
-    rating: int = Field(ge=1, le=5)
+    itemid: Id
     ts: int = Field(ge=0, description="unix seconds")
+
+
+class RecentEvent(StoredEvent):
+    """An event that the profile keeps in full."""
+
+    title: str = Field(description="the id of an item that has no title")
 
 
 class UserState(AnswerModel):
-    """The known facts about a user, and the event up to which they are known."""
+    """The known facts about a user, and the event up to which they are known; counts by value of each term."""
 
-    userid: int
-    n: int
-    likes: int
+    userid: Id
+    n: int = Field(description="events that count")
+    likes: int = Field(description="positive events")
     first_ts: int
     last_ts: int
-    genres: dict[str, Tally]
-    decades: dict[str, Tally]
-    terms: Terms
-    seen: int = Field(description="items rated")
-    recent: list[RecentRating] = Field(description="newest first")
+    terms: AnswerModel = Field(description="preferred values by attribute, above 0 and up to 1")
+    seen: int = Field(description="items with an event")
+    recent: list[RecentEvent] = Field(description="newest first")
     as_of: AsOf
-
-
-class UserAttributes(AnswerModel):
-    """Attributes of a user as numbers, as the catalogue has them; -1 where one is not known."""
-
-    gender: int
-    age: int
-    occupation: int
-
-
-class StoredRating(AnswerModel):
-    """A user's rating of an item, as the seen filter has it."""
-
-    itemid: int
-    rating: int = Field(ge=1, le=5)
-    ts: int = Field(ge=0, description="unix seconds")
 
 
 class StoredRecord(AnswerModel):
@@ -140,10 +174,11 @@ class StoredRecord(AnswerModel):
 class UserExport(AnswerModel):
     """All that is stored about a user."""
 
-    userid: int
-    attributes: UserAttributes
-    profile: dict[str, int | list[int] | list[list[int]]] | None = Field(description="its counts and last events")
-    ratings: list[StoredRating] = Field(description="the latest rating of each item, by item")
+    userid: Id
+    attributes: AnswerModel = Field(description="as numbers, as the catalogue has them; -1 where one is not known")
+    profile: dict[str, Id | list[int] | dict[str, float] | list[tuple[int, Id, int]]] | None = Field(
+        description="its counts, weights of terms as shares of the greatest, and last events: time, item, code"
+    )
     features: dict[str, int | list[int]] | None = Field(description="the feature row")
     records: list[StoredRecord] = Field(description="the user's records in the archive and the log, oldest first")
 
@@ -163,7 +198,7 @@ class Readiness(AnswerModel):
         None, description="what is missing; with the status ok, the reason why lists are not the best ones"
     )
     stopped: dict[str, str] | None = Field(
-        None, description="by partition, the reason why its events are not folded; its ratings are refused with 503"
+        None, description="by partition, the reason why its events are not folded; new ones are refused with 503"
     )
 
 

@@ -9,22 +9,22 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 
 from api.answers import Check, Lives, Readiness
+from api.batches import FIELDS_OF_ENTRY, add_batches
+from api.catalogue import add_items
 from api.drift import add_drift
+from api.events import add_events
 from api.http import MAX_FIELDS, add_error_handlers, request_body, respond
-from api.messages import RatingRequest, RecommendationRequest, RequestError, parse
-from api.openapi import document
+from api.item_changes import add_changes
+from api.item_lists import add_item_lists
+from api.messages import parse
+from api.openapi import Description
 from api.pages import add_pages
-from api.security.tokens import OPEN, guard, is_guarded
+from api.paths import IdConverter
+from api.security.tokens import OPEN, guard
 from api.services import Services
 from api.shedding import ARRIVED, Overloaded, Places
-from api.users import user_export, user_of, user_state
+from api.users import add_users
 from settings import Settings
-
-RATING_BYTES = 4096
-"""Largest body of a rating."""
-
-FIELDS_OF_ENTRY = 4
-"""More values than an entry of `history` and one of `exclude` have."""
 
 
 def create_app(settings: Settings) -> Flask:
@@ -35,19 +35,25 @@ def create_app(settings: Settings) -> Flask:
     services.log_watch.start()
     app.config["MAX_CONTENT_LENGTH"] = settings.api.max_body_kb * 1024
     app.json.sort_keys = False  # type: ignore[attr-defined]
+    app.url_map.converters["id"] = IdConverter
     app.extensions["reelstream"] = services
     add_error_handlers(app)
     _timing(app, services)
     tokens = guard(app, settings.api)
-    _recommendation(app, services, Places(settings.api.threads, settings.api.queue_s))
-    # Places of their own, so that ratings that wait for Kafka leave room for lists.
+    places = Places(settings.api.threads, settings.api.queue_s)
+    _recommendation(app, services, places)
+    add_batches(app, services, places)
+    add_item_lists(app, services, places)
+    # Places of their own, so that events that wait for Kafka leave room for lists.
     for_events = Places(settings.api.threads, settings.api.queue_s)
-    _events(app, services, for_events)
-    _erasures(app, services, for_events)
+    add_events(app, services, for_events)
+    add_users(app, services, for_events)
+    add_items(app, services)
+    add_changes(app, services, for_events)
     add_drift(app, services.drift)
     _health(app, services)
     add_pages(app, services, tokens)
-    _description(app, settings)
+    _description(app, services)
     # What stands for good is looked through no more: that held up all requests for 0.2 s, every few hundred of them.
     gc.collect()
     gc.freeze()
@@ -56,56 +62,19 @@ def create_app(settings: Settings) -> Flask:
 
 def _recommendation(app: Flask, services: Services, places: Places) -> None:
     max_entries = services.settings.api.max_history
+    max_values = MAX_FIELDS + FIELDS_OF_ENTRY * max_entries
 
     @app.post("/ml/rec")
     def recommend() -> Response:
-        wanted = parse(RecommendationRequest, request_body(MAX_FIELDS + FIELDS_OF_ENTRY * max_entries), max_entries)
+        model = services.follower.require().data_set.requests.recommendation
+        body = request_body(max_values, "; exclude and history have limits of their own")
+        wanted = parse(model, body, max_entries)
         # Who waits for the stream holds no place meanwhile.
         answer = services.recommender.begin(wanted)
         with places.one():
             services.recommender.complete(wanted, answer)
-        for store in answer.degraded:
-            services.metrics.degraded.labels(store).inc()
-        if answer.fallback:
-            services.metrics.fallback.labels(answer.fallback).inc()
+        services.note_answer(answer)
         return respond(answer.finished())
-
-    @app.get("/users/<userid>")
-    def user(userid: str) -> Response:
-        return respond(user_state(services, user_of(userid)))
-
-
-def _events(app: Flask, services: Services, places: Places) -> None:
-    @app.post("/ratings")
-    def rate() -> Response:
-        request.max_content_length = RATING_BYTES
-        rating = parse(RatingRequest, request_body())
-        live = services.follower.live
-        if live is not None and rating.itemid not in live.items.items:
-            raise RequestError(f"itemid: {rating.itemid} is not in the catalogue")
-        with places.one():
-            accepted = services.ingest.send(rating)
-        services.ends.note(accepted.partition, accepted.offset)
-        return respond(accepted, 202)
-
-
-def _erasures(app: Flask, services: Services, places: Places) -> None:
-    # One at a time: a whole partition of the log is read.
-    exports = Places(1, services.settings.api.queue_s)
-
-    @app.delete("/users/<userid>")
-    def erase(userid: str) -> Response:
-        wanted = user_of(userid)
-        with places.one():
-            accepted = services.ingest.erase(wanted)
-        services.ends.note(accepted.partition, accepted.offset)
-        return respond(accepted, 202)
-
-    @app.get("/users/<userid>/export")
-    def export(userid: str) -> Response:
-        wanted = user_of(userid)
-        with exports.one():
-            return respond(user_export(services, wanted))
 
 
 def _health(app: Flask, services: Services) -> None:
@@ -141,12 +110,12 @@ def readiness_of(services: Services) -> Readiness:
     return Readiness(status="ok" if all(checks.values()) else "not ready", checks=checks, **missing)
 
 
-def _description(app: Flask, settings: Settings) -> None:
-    told = document(settings.api, is_guarded(settings.api))
+def _description(app: Flask, services: Services) -> None:
+    description = Description(services.settings.api)
 
     @app.get("/openapi.json")
     def openapi() -> Response:
-        return jsonify(told)
+        return jsonify(description.of(services.follower.require().data_set))
 
 
 def _timing(app: Flask, services: Services) -> None:

@@ -8,7 +8,7 @@ from pydantic_core import from_json
 from werkzeug.exceptions import HTTPException
 
 from api.answers import Refusal
-from api.messages import RequestError
+from api.messages import NOT_AN_OBJECT, RequestError
 from api.shedding import Overloaded
 from stores import StoreError
 
@@ -18,29 +18,30 @@ MAX_FIELDS = 16
 SOON = {"Retry-After": "1"}
 
 
-def request_body(max_values: int = MAX_FIELDS) -> object:
+def request_body(max_values: int = MAX_FIELDS, advice: str = "") -> object:
     """The request's body as JSON.
 
     Args:
         max_values: values, in lists and objects, that a good body may have; commas are counted before any is read.
+        advice: the end of the sentence that refuses a body with more.
 
     Raises:
         RequestError: if it is not JSON, or has more values.
     """
     data = request.get_data(cache=False)
     if data.count(b",") >= max_values:
-        raise RequestError(
-            f"the body may have at most {max_values} values; exclude and history have limits of their own"
-        )
+        raise RequestError(f"the body may have at most {max_values} values{advice}")
     try:
         return from_json(data)
     except ValueError:
-        raise RequestError("the body must be a JSON object") from None
+        raise RequestError(NOT_AN_OBJECT) from None
 
 
 def respond(answer: BaseModel, status: int = 200, headers: dict[str, str] | None = None) -> Response:
-    """An answer as JSON; fields that it was made without are left out."""
-    return Response(answer.model_dump_json(exclude_unset=True), status, headers, mimetype="application/json")
+    """An answer as JSON, its fields by the names that the data set has for them; those not given are left out."""
+    return Response(
+        answer.model_dump_json(by_alias=True, exclude_unset=True), status, headers, mimetype="application/json"
+    )
 
 
 def refuse(error: str, status: int, headers: dict[str, str] | None = None) -> Response:

@@ -1,15 +1,25 @@
-"""The live run, the live generation of the state and its items in memory, kept current by a thread."""
+"""The live run, the live generation of the state and its items in memory, kept current by a thread.
+
+What the data set is follows from the schema that is stored with the state, never from a description on this machine.
+"""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from api.appending import Appending
+from api.data_set import DataSetApi
 from api.items import LiveItems
+from api.live_ids import LiveIds
 from api.messages import RequestError
+from api.open_generation import UNPUBLISHED, OpenGeneration
+from api.shard_items import WithdrawnItems, items_of
+from features import Id, Layer, Profile, Schema
+from scoring.run_ids import RunIds
 from settings import Settings
 from stores import (
     Generations,
@@ -24,24 +34,18 @@ from stores import (
     connect,
 )
 from stores.feast.feature_store import Features
-from stores.redis.connection import Client
-from stores.redis.earlier_profiles import EarlierProfiles
-from stores.redis.earlier_state import EarlierState
 from stores.redis.generations import FIRST
 
 log = logging.getLogger("reelstream.api")
-
-UNPUBLISHED = "nothing is published yet; run `reelstream publish`"
 
 EVERY_S = 0.5
 """Seconds between two looks at what changed."""
 
 SWITCHED_S = 0.1
-"""Seconds between two looks at which generation of the state is live."""
+"""Seconds between two looks at which generation of the state is live, and at notices of changed items."""
 
-ROWS = 100
-PAUSE_S = 0.02
-"""Rows read at once, and seconds between, when all are read."""
+TOLD_S = 0.25
+"""Least seconds between two looks at what changed: where items do, each makes new columns."""
 
 
 @dataclass(frozen=True)
@@ -49,90 +53,49 @@ class Live:
     """A run and a generation of the state; taken once a request, so that an answer is made of one of each.
 
     Attributes:
+        data_set: the data set of the generation.
         run: the run.
+        ids: the ids that it was trained with.
         items: the items of the generation.
+        withdrawn: those that are withdrawn in each shard.
         profiles: its users, in Redis.
         features: its feature rows, in Feast.
         not_followed: the reason why no worker folds events into the generation; None where they do.
         not_ranked: the reason why the run's ranker is not asked; None where it is.
     """
 
+    data_set: DataSetApi
     run: LiveRun
+    ids: RunIds
     items: LiveItems
+    withdrawn: WithdrawnItems
     profiles: Profiles
     features: Features
     not_followed: str | None = None
     not_ranked: str | None = None
 
+    @property
+    def schema(self) -> Schema:
+        """The schema of the data set."""
+        return self.data_set.schema
 
-class OpenGeneration:
-    """A generation of the state with its items in memory.
-
-    Args:
-        settings: all settings.
-        name: of the generation.
-        shards: that it has.
-        client: Redis.
-        stopping: set when the process ends.
-
-    Attributes:
-        state: its stores.
-        features: its feature rows, in Feast.
-        profiles: its users, as this release reads them.
-        earlier: its version, if that is not the declared one.
-    """
-
-    def __init__(self, settings: Settings, name: str, shards: int, client: Client, stopping: threading.Event) -> None:
-        self._settings, self._stopping = settings, stopping
-        self.state = StateStores.of(settings, name, client, shards)
-        self.features = Features(settings, name)
-        self.profiles = self.state.profiles
-        self.earlier: EarlierState | None = None
-        self._notice = "0-0"
-        self._read_at = 0.0
-        self._items: LiveItems | None = None
-        self._snapshot: str | None = None
-
-    def look(self) -> LiveItems:
-        """Read what changed since the last look.
+    def stored(self, userid: Id) -> tuple[Profile | None, dict[Id, bool], int | None, Collection[Id]]:
+        """A user as `Profiles.profile` gives it, with the items that are withdrawn in the user's shard alone so far.
 
         Raises:
-            NotPublished: if the generation has no snapshot.
-            OtherVersion: if its snapshot or catalogue is of another version.
-            Unreachable: if a store does not answer.
+            StoreError: as `Profiles.profile`.
         """
-        published = self.state.published
-        snapshot = published.snapshot()
-        if snapshot is None:
-            raise NotPublished(UNPUBLISHED)
-        earlier = published.earlier_state()
-        if earlier != self.earlier:
-            self.earlier = earlier
-            self.profiles = EarlierProfiles(self.state.profiles, earlier) if earlier else self.state.profiles
-        items = self._items
-        if items is None or snapshot.created != self._snapshot:
-            items = LiveItems(published.catalogue(), self._settings.recall.half_life_days)
-            self._read_at = 0.0
-            self._snapshot = snapshot.created
-        if time.monotonic() - self._read_at > self._settings.api.items_refresh_s or not self._read_at:
-            self._notice = published.last_notice()
-            self._read_all(items)
-            self._read_at = time.monotonic()
-        else:
-            self._notice, changed = published.changed_items(self._notice)
-            if changed is None:
-                self._read_at = 0.0
-            else:
-                items.update(self.features.items([itemid for itemid in changed if itemid in items.items]))
-        self._items = items
-        return items
+        profile, seen, applied, changes = self.profiles.profile(userid)
+        shard = self.profiles.shard_of(userid)
+        return profile, seen, applied, self.withdrawn.of(self.profiles, shard, changes, self.items)
 
-    def _read_all(self, items: LiveItems) -> None:
-        """Read every row, with pauses, so that requests beside it are not held up."""
-        itemids = list(items.items)
-        for start in range(0, len(itemids), ROWS):
-            items.update(self.features.items(itemids[start : start + ROWS]))
-            self._stopping.wait(PAUSE_S)
+    def items_of(self, profile: Profile) -> Layer:
+        """The items, with all that a user's last events need.
+
+        Raises:
+            StoreError: as `api.shard_items.items_of`.
+        """
+        return items_of(profile, self.items, self.profiles)
 
 
 class Follower:
@@ -155,6 +118,7 @@ class Follower:
         self._generations = Generations(self._client)
         self._first = StateStores.of(settings, FIRST, self._client).profiles
         self._open: dict[str, OpenGeneration] = {}
+        self._ids = LiveIds(settings.api.items_refresh_s)
         self.live: Live | None = None
         self.appending = Appending(settings.kafka.partitions)
         self.waits_for: str | None = "the first look at what is published"
@@ -194,11 +158,12 @@ class Follower:
         self._thread.join(timeout=5)
 
     def _follow(self) -> None:
-        due = time.monotonic() + EVERY_S
+        looked = time.monotonic()
         while not self._stopping.wait(SWITCHED_S):
-            if time.monotonic() >= due or self._switched():
+            age = time.monotonic() - looked
+            if age >= EVERY_S or self._switched() or (age >= TOLD_S and self._told()):
                 self._look()
-                due = time.monotonic() + EVERY_S
+                looked = time.monotonic()
 
     def _switched(self) -> bool:
         """Say whether another generation is live than the one that answers are made with."""
@@ -208,6 +173,14 @@ class Follower:
             return False
         self._note_partitions(generation, refused)
         return generation.name != self.profiles.generation
+
+    def _told(self) -> bool:
+        """Say whether items of the live generation changed since the last look."""
+        opened = self._open.get(self.profiles.generation)
+        try:
+            return opened is not None and opened.told()
+        except StoreError:
+            return False
 
     def _look(self) -> None:
         try:
@@ -235,37 +208,53 @@ class Follower:
         generation, refused = self._generations.followed()
         self._note_partitions(generation, refused)
         opened = self._opened(generation, generation.name)
-        published = opened.state.published.run()
-        if published is None:
-            raise NotPublished(UNPUBLISHED)
-        items = opened.look()
-        run, refusal = self._usable(published)
-        not_ranked = str(refusal) if refusal is not None and run is published else None
-        not_followed = opened.earlier.refusal if opened.earlier else None
-        live = Live(run, items, opened.profiles, opened.features, not_followed, not_ranked)
+        published = opened.run()
+        content = opened.look()
+        run, refusal = self._usable(published, content.data_set.schema)
+        live = Live(
+            data_set=content.data_set,
+            run=run,
+            ids=self._ids.of(content.stores, run),
+            items=content.items,
+            withdrawn=content.withdrawn,
+            profiles=opened.profiles,
+            features=content.features,
+            not_followed=opened.earlier.refusal if opened.earlier else None,
+            not_ranked=str(refusal) if refusal is not None and run is published else None,
+        )
         if live != self.live:
+            # So that no request waits for what it needs of all items.
+            live.ids.columns(live.items.table)
             self.live = live
         self._open_next(generation)
-        if refusal is not None and not_ranked is None:
+        if refusal is not None and live.not_ranked is None:
             raise refusal
 
     def _note_partitions(self, generation: LiveGeneration, refused: bool) -> None:
         partitions = generation.append_over(self._settings.kafka.partitions)
         self.appending = Appending(partitions, refused, generation.partitions is not None)
 
-    def _usable(self, published: LiveRun) -> tuple[LiveRun, OtherVersion | None]:
+    def _usable(self, published: LiveRun, schema: Schema) -> tuple[LiveRun, OtherVersion | None]:
         """The run to answer with; the reason why that is another, or is not ranked with, None where it is the best."""
         try:
-            published.require_columns()
+            published.require_columns(schema)
         except OtherVersion as error:
-            kept = self.live.run if self.live is not None and self.live.not_ranked is None else published
-            return kept, error
+            live = self.live
+            keeps = live is not None and live.not_ranked is None and live.schema == schema
+            return (live.run if live is not None and keeps else published), error
         return published, None
+
+    def _data_set_of(self, schema: Schema) -> DataSetApi:
+        """The part of the API for a data set; the one in use where it is the same, as it remembers attributes."""
+        live = self.live
+        return live.data_set if live is not None and live.schema == schema else DataSetApi(schema)
 
     def _opened(self, generation: LiveGeneration, name: str) -> OpenGeneration:
         shards = generation.shards_of(name, self._settings.kafka.partitions)
-        if name not in self._open or self._open[name].state.profiles.partitions != shards:
-            self._open[name] = OpenGeneration(self._settings, name, shards, self._client, self._stopping)
+        if name not in self._open or self._open[name].shards != shards:
+            self._open[name] = OpenGeneration(
+                self._settings, name, shards, self._client, self._data_set_of, self._stopping
+            )
         return self._open[name]
 
     def _open_next(self, generation: LiveGeneration) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 
 from api.appending import Appending
@@ -55,21 +55,21 @@ class LogWatch:
         self._stopping.set()
         self._thread.join(timeout=10)
 
-    def position(self, partition: int) -> ShardPosition | None:
-        """The shard's place in the log; None if Redis does not answer.
+    def positions(self, partitions: Collection[int]) -> Mapping[int, ShardPosition]:
+        """The places of the shards of some partitions in the log; none if Redis does not answer.
 
         Raises:
-            LogError: if the partition is stopped.
+            LogError: if one of the partitions is stopped.
         """
-        if why := self.stopped.get(partition):
+        if why := next((self.stopped[each] for each in partitions if each in self.stopped), None):
             raise LogError(why)
         try:
-            position = ShardLogs(self._profiles()).position(partition)
+            positions = ShardLogs(self._profiles()).positions(partitions)
         except StoreError:
-            return None
-        if position.stopped is not None:
-            raise LogError(position.stopped)
-        return position
+            return {}
+        if why := next((each.stopped for each in positions.values() if each.stopped is not None), None):
+            raise LogError(why)
+        return positions
 
     def require_new(self, partition: int, mark: Mark, before: ShardPosition | None) -> None:
         """Require that an event just appended is one that its state, as it was `before`, does not take for an old one.

@@ -1,17 +1,20 @@
-"""Bodies of requests: fields, limits and the errors that name them."""
+"""Bodies of requests: fields, limits and the errors that name them.
+
+Those that depend on the data set are made from its schema (`api.data_set_requests`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, TypeVar
+from collections.abc import Iterable, Mapping
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError
 
-from features.event import MAX_ID, MAX_TS
+from features.dataset.part import MAX_SECONDS
+from features.ids import Id
 
-Id = Annotated[int, Field(strict=True, ge=1, le=MAX_ID)]
-Rating = Annotated[int, Field(strict=True, ge=1, le=5)]
-Timestamp = Annotated[int, Field(strict=True, ge=0, le=MAX_TS)]
+Timestamp = Annotated[int, Field(strict=True, ge=0, le=MAX_SECONDS)]
+Number = Annotated[int, Field(strict=True)] | Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class RequestError(ValueError):
@@ -23,56 +26,116 @@ class RequestError(ValueError):
 
 
 class Body(BaseModel):
+    """A body, or a part of one.
+
+    Attributes:
+        parts: the models of the objects inside, by field; a list has one for each entry.
+    """
+
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    parts: ClassVar[Mapping[str, type[Body]]] = {}
+
+    @classmethod
+    def field_names(cls) -> set[str]:
+        """The names of the fields as a body has them."""
+        return {field.alias or name for name, field in cls.model_fields.items()}
 
 
 class Position(Body):
-    """A position in the log as answered by `POST /ratings`; `ts` is optional and has no effect."""
+    """A position in the log as answered by `POST /events`; `ts` is optional and has no effect."""
 
     partition: int = Field(strict=True, ge=0)
     offset: int = Field(strict=True, ge=0)
     ts: Timestamp | None = None
 
 
-class Watched(Body):
-    """An event of a session: item, rating and time (unix seconds)."""
+ONE, SEVERAL = "(one)", "(several)"
+"""Tags of the two forms of `after`, which errors leave out."""
+
+Positions = Annotated[
+    Annotated[Position, Tag(ONE)] | Annotated[list[Position], Field(min_length=1, fail_fast=True), Tag(SEVERAL)],
+    Discriminator(lambda given: SEVERAL if isinstance(given, list) else ONE),
+]
+"""A position, or those of a change of an item, which is in every partition."""
+
+
+class Diversity(Body):
+    """At most so many items of the list with each value of an attribute.
+
+    Attributes:
+        attribute: its name.
+        most: items.
+    """
+
+    attribute: str = Field(strict=True, min_length=1, max_length=64)
+    most: int = Field(strict=True, ge=1)
+
+
+class EventFields(Body):
+    """The fields that say what an event is; those of the types that have values are made from the schema.
+
+    Attributes:
+        event: its type.
+        value: its value, for a type that has values.
+        ts: unix seconds.
+    """
+
+    event: str | None = None
+    value: Number | None = None
+    ts: Timestamp | None = None
+
+
+class Watched(EventFields):
+    """An event of a session: item, type or value, and time (unix seconds)."""
 
     itemid: Id
-    rating: Rating = 5
-    ts: Timestamp | None = None
 
 
 class RecommendationRequest(Body):
     """`POST /ml/rec`.
 
     Attributes:
-        userid: whom to recommend to.
+        userid: the user to recommend to.
         history: recommend for this session instead, oldest event first, without a stored user.
+        context: further events of the user, oldest first, that count for this list alone and are not stored.
         size: items in the list.
         exclude: items that must not be in the list.
+        filter: only items with these values, by attribute.
+        diversity: at most so many items with each value of an attribute.
         explain: say for each item where it came from and what it was ranked by.
-        after: answer from a state that holds this position at least.
+        after: answer from a state that holds this position at least; of several, the one in the user's partition.
     """
+
+    parts: ClassVar[Mapping[str, type[Body]]] = {"diversity": Diversity, "after": Position}
 
     userid: Id | None = None
     # Validation ends at the first entry that breaks a rule: an error for each would cost more than an answer.
     history: Annotated[list[Watched], Field(fail_fast=True)] | None = None
+    context: Annotated[list[Watched], Field(fail_fast=True)] | None = None
     size: int = Field(50, strict=True, ge=1)
     exclude: Annotated[list[Id], Field(fail_fast=True)] = Field(default_factory=list)
+    filter: Body | None = None
+    diversity: Diversity | None = None
     explain: bool = Field(False, strict=True)
-    after: Position | None = None
+    after: Positions | None = None
+
+    def awaited(self, partition: int) -> Position | None:
+        """The position in `after` that is in a partition."""
+        given = self.after if isinstance(self.after, list) else [] if self.after is None else [self.after]
+        return next((position for position in given if position.partition == partition), None)
 
 
-class RatingRequest(Body):
-    """`POST /ratings`; `ts` defaults to the current time."""
+class ItemListRequest(Body):
+    """The query of `GET /items/<itemid>/similar`, `GET /items/popular` and `GET /items/latest`.
 
-    userid: Id
-    itemid: Id
-    rating: Rating
-    ts: Timestamp | None = None
+    Attributes:
+        size: items in the list.
+        filter: only items with these values, by attribute.
+    """
 
-
-T = TypeVar("T", bound=BaseModel)
+    size: int = Field(10, strict=True, ge=1)
+    filter: Body | None = None
 
 
 class AcknowledgeRequest(Body):
@@ -87,14 +150,15 @@ class AcknowledgeRequest(Body):
     note: str = Field(strict=True, min_length=1, max_length=1000)
 
 
-NESTED: dict[str, type[BaseModel]] = {"history": Watched, "after": Position}
-"""Models inside a request, by field."""
+T = TypeVar("T", bound=Body)
 
 SHOWN = 100
 """Characters of an unknown field that a refusal repeats."""
 
+NOT_AN_OBJECT = "the body must be a JSON object"
 
-def parse(model: type[T], body: object, max_entries: int = 0) -> T:
+
+def parse(model: type[T], body: object, max_entries: int = 0, where: tuple[str | int, ...] = ()) -> T:
     """The body as the model.
 
     The number of fields and entries is looked at first, so that refusing a body costs no more than accepting one.
@@ -103,40 +167,48 @@ def parse(model: type[T], body: object, max_entries: int = 0) -> T:
         model: the model.
         body: what the JSON says.
         max_entries: most entries of a list; 0 where the model has none.
+        where: the place of the body in a list of them.
 
     Raises:
         RequestError: naming the first field that breaks a rule, and the rule.
     """
     if not isinstance(body, dict):
-        raise RequestError("the body must be a JSON object")
-    _check_fields(model, body, ())
-    for name, value in body.items():
-        entries = value if isinstance(value, list) else [value]
-        if max_entries and len(entries) > max_entries:
-            raise RequestError(f"{name}: at most {max_entries} entries")
-        if name in NESTED:
-            for place, entry in enumerate(entries):
-                if isinstance(entry, dict):
-                    _check_fields(NESTED[name], entry, (name, place) if entries is value else (name,))
+        raise RequestError(f"{joined(where)}: must be a JSON object" if where else NOT_AN_OBJECT)
+    _check_fields(model, body, where, max_entries)
     try:
         return model.model_validate(body)
     except ValidationError as error:
         first = error.errors(include_url=False, include_context=False, include_input=False)[0]
         rule = first["msg"][0].lower() + first["msg"][1:]
-        raise RequestError(f"{_joined(first['loc'])}: {rule}") from None
+        place = [part for part in first["loc"] if part not in (ONE, SEVERAL)]
+        raise RequestError(f"{joined((*where, *place))}: {rule}") from None
 
 
-def _check_fields(model: type[BaseModel], given: dict[str, Any], where: tuple[str | int, ...]) -> None:
-    """Refuse the first field that the model does not have.
+def _check_fields(model: type[Body], given: dict[str, Any], where: tuple[str | int, ...], max_entries: int) -> None:
+    """Refuse the first field that the model, or a model inside, does not have, and a list that is too long.
 
     Raises:
         RequestError: naming it.
     """
-    unknown = next((name for name in given if name not in model.model_fields), None)
+    known = model.field_names()
+    unknown = next((name for name in given if name not in known), None)
     if unknown is not None:
         # A name may be empty.
-        raise RequestError(f"{_joined((*where, unknown[:SHOWN] or repr(unknown)))}: extra inputs are not permitted")
+        raise RequestError(f"{joined((*where, unknown[:SHOWN] or repr(unknown)))}: extra inputs are not permitted")
+    for name, value in given.items():
+        if isinstance(value, list) and max_entries and len(value) > max_entries:
+            raise RequestError(f"{joined((*where, name))}: at most {max_entries} entries")
+        part = model.parts.get(name)
+        if part is None:
+            continue
+        if isinstance(value, dict):
+            _check_fields(part, value, (*where, name), max_entries)
+        elif isinstance(value, list):
+            for place, entry in enumerate(value):
+                if isinstance(entry, dict):
+                    _check_fields(part, entry, (*where, name, place), max_entries)
 
 
-def _joined(where: Iterable[str | int]) -> str:
+def joined(where: Iterable[str | int]) -> str:
+    """A place in a body as text: `history.0.itemid`."""
     return ".".join(str(part) for part in where)

@@ -20,6 +20,7 @@ class Metrics:
         self.seconds = Histogram(
             "reelstream_request_seconds", "Seconds to answer a request", ["route"], buckets=SECONDS, registry=r
         )
+        self.events = Counter("reelstream_events_appended", "Events appended to the log", ["type"], registry=r)
         self.degraded = Counter("reelstream_degraded", "Answers made without a store", ["store"], registry=r)
         self.fallback = Counter("reelstream_fallback", "Lists not made from the user's events", ["why"], registry=r)
 

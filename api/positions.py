@@ -113,10 +113,15 @@ class Waits:
         self._timeout_s = timeout_s
         self._places = threading.BoundedSemaphore(places)
 
-    def wait_for(self, shard: int, offset: int) -> bool:
+    def wait_for(self, shard: int, offset: int, began: float | None = None) -> bool:
         """Wait until the stores hold an offset of a shard; False where that is not so in time.
 
         Returns at once where the log has not assigned the offset, or where too many requests wait already.
+
+        Args:
+            shard: the shard.
+            offset: the offset, which the log assigned before the wait began, if it did at all.
+            began: when that was (`time.monotonic`); None: now. Requests that wait together have one time for all.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -126,12 +131,11 @@ class Waits:
         if not self._places.acquire(blocking=False):
             return False
         try:
-            return self._wait(shard, offset)
+            return self._wait(shard, offset, time.monotonic() if began is None else began)
         finally:
             self._places.release()
 
-    def _wait(self, shard: int, offset: int) -> bool:
-        began = time.monotonic()
+    def _wait(self, shard: int, offset: int, began: float) -> bool:
         while True:
             held = self._ends.holds(shard, offset, began)
             # Looked at after the end: what the log holds by then may be served by now.

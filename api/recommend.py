@@ -9,21 +9,24 @@ features follow from the profile and the attributes that Feast last gave.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
 from api.answers import AsOf, Explanation, ListedItem, Recommendation, Store
-from api.attributes import Attributes
+from api.attributes import is_known
 from api.breakers import Breakers
+from api.context import stored_seen, with_context
+from api.data_set_answers import DataSetAnswers
 from api.live import Follower, Live
 from api.log_watch import LogWatch
 from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
-from features import DENSE_COLUMNS, GENRES, Event, Item, Profile, User, fold
-from features.catalogue import UNKNOWN
+from api.restrictions import restriction_of
+from api.session import session_events, session_state
+from features import Id, Item, Items, Profile, Row, Schema, User
 from features.columns import row_values
-from scoring import Fallback, Lister, Ranking, Recommendations, Source, UserState
+from scoring import Exploration, Fallback, Lister, Ranking, Recommendations, Source, UserState
 from settings import Settings
 from stores import Models, Serving, StoreError
 from stores.elasticsearch import ItemIndex
@@ -70,7 +73,7 @@ class Answer:
 
     def finished(self) -> Recommendation:
         """The answer as it is sent."""
-        return Recommendation(
+        return self.live.data_set.answers.recommendation(
             item_list=self.items,
             run=self.live.run.run,
             as_of=self.as_of,
@@ -100,7 +103,6 @@ class Recommender:
     ) -> None:
         self._settings, self._follower, self._waits, self._log_watch = settings, follower, waits, log_watch
         self._index, self._models = stores.index, stores.models
-        self._attributes = Attributes()
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
     def recommend(self, request: RecommendationRequest) -> Answer:
@@ -111,8 +113,20 @@ class Recommender:
         """
         return self.complete(request, self.begin(request))
 
-    def begin(self, request: RecommendationRequest) -> Answer:
+    def check(self, request: RecommendationRequest) -> None:
+        """Check a request alone.
+
+        Raises:
+            RequestError: if the request breaks a limit, or nothing is published yet.
+        """
+        self._check(request, self._live())
+
+    def begin(self, request: RecommendationRequest, began: float | None = None) -> Answer:
         """Check a request and wait for the position in `after`; nothing else is done yet.
+
+        Args:
+            request: the request.
+            began: when the wait for it began (`time.monotonic`); None: now.
 
         Raises:
             RequestError: if the request breaks a limit, or nothing is published yet.
@@ -122,9 +136,10 @@ class Recommender:
         answer = Answer(live, self._breakers)
         if request.userid is not None and self._is_left_behind(request.userid, live):
             answer.degraded.append("stream")
-        elif request.after is not None:
-            shard, offset = request.after.partition, request.after.offset
-            if answer.attempt("redis", lambda: self._waits.wait_for(shard, offset)) is False:
+        elif request.userid is not None and (
+            awaited := request.awaited(shard := live.profiles.shard_of(request.userid))
+        ):
+            if answer.attempt("redis", lambda: self._waits.wait_for(shard, awaited.offset, began)) is False:
                 answer.degraded.append("stream")
             # A run, or a generation of the state, may have gone live meanwhile.
             answer.live = self._live()
@@ -133,12 +148,25 @@ class Recommender:
     def complete(self, request: RecommendationRequest, answer: Answer) -> Answer:
         """Make the list of a request that has begun."""
         items = answer.live.items
-        state = self._session(request, answer) if request.userid is None else self._stored(request.userid, answer)
-        state = replace(state, exclude={*state.exclude, *request.exclude})
+        if request.userid is None:
+            state = self._session(request, answer)
+        else:
+            state = self._stored(request.userid, request.context, answer)
+        state = replace(
+            state,
+            exclude={*state.exclude, *request.exclude},
+            restriction=restriction_of(answer.live.schema, request),
+            exploration=exploration_of(self._settings.recall.explore_share, request.userid, state, answer.as_of),
+        )
         made = self._lister(answer, request.explain).recommend([state], items.counters, request.size)
         explained = request.explain and made.pairs is not None
         answer.items = [
-            listed_item(items.ordered[column], score, explanation(made, place) if explained else None)
+            listed_item(
+                answer.live.data_set.answers,
+                items.ordered[column],
+                score,
+                explanation(answer.live.schema, made, place) if explained else None,
+            )
             for place, (column, score) in enumerate(made.lists.entries(0))
         ]
         return answer
@@ -146,7 +174,7 @@ class Recommender:
     def _live(self) -> Live:
         return self._follower.require()
 
-    def _is_left_behind(self, userid: int, live: Live) -> bool:
+    def _is_left_behind(self, userid: Id, live: Live) -> bool:
         """Say whether no worker folds the events of a user, so that waiting for one is in vain."""
         return live.not_followed is not None or live.profiles.shard_of(userid) in self._log_watch.stopped
 
@@ -156,61 +184,110 @@ class Recommender:
             raise RequestError("give either userid or history")
         if request.size > limits.max_size:
             raise RequestError(f"size: input should be less than or equal to {limits.max_size}")
-        for name, given in (("exclude", request.exclude), ("history", request.history or [])):
-            if len(given) > limits.max_history:
+        if request.context is not None and request.userid is None:
+            raise RequestError("context: needs userid")
+        sessions = {"history": request.history or [], "context": request.context or []}
+        lengths = {"exclude": len(request.exclude)} | {name: len(entries) for name, entries in sessions.items()}
+        for name, length in lengths.items():
+            if length > limits.max_history:
                 raise RequestError(f"{name}: at most {limits.max_history} entries")
-        for place, watched in enumerate(request.history or []):
-            if watched.itemid not in live.items.items:
-                raise RequestError(f"history.{place}.itemid: {watched.itemid} is not in the catalogue")
+        for name, entries in sessions.items():
+            for place, watched in enumerate(entries):
+                if watched.itemid not in live.items.items:
+                    raise RequestError(f"{name}.{place}.itemid: {watched.itemid} is not in the catalogue")
+        restriction_of(live.schema, request)
         if request.after is not None:
             if request.userid is None:
                 raise RequestError("after: needs userid")
-            if request.after.partition != (shard := live.profiles.shard_of(request.userid)):
-                raise RequestError(f"after.partition: events of user {request.userid} are in partition {shard}")
+            if request.awaited(shard := live.profiles.shard_of(request.userid)) is None:
+                name = "after" if isinstance(request.after, list) else "after.partition"
+                raise RequestError(f"{name}: events of user {request.userid} are in partition {shard}")
 
     def _session(self, request: RecommendationRequest, answer: Answer) -> UserState:
         assert request.history is not None
-        profile = session_profile(request.history, answer.live.items.items)
-        if not profile.recent:
+        live = answer.live
+        events = session_events(live.data_set, request.history)
+        if not events:
             answer.fallback = Fallback.EMPTY_HISTORY
-        exclude = [watched.itemid for watched in request.history]
-        return UserState.of(profile, User(profile.userid), answer.live.items.items, exclude)
+        return session_state(live.schema, events, live.items.items)
 
-    def _stored(self, userid: int, answer: Answer) -> UserState:
-        found = answer.attempt("redis", lambda: answer.live.profiles.profile(userid))
+    def _stored(self, userid: Id, context: Sequence[Watched] | None, answer: Answer) -> UserState:
+        live = answer.live
+        profile, hides = self._read(userid, answer)
+        row, user = None, live.schema.user(userid)
+        if profile is not None:
+            rows = answer.attempt("feast", lambda: live.features.users([userid]))
+            row = rows.get(userid) if rows else None
+            user = self._user(userid, row, answer)
+        items: Items | None = live.items.items
+        if profile is not None and (row is None or context or live.not_followed is not None):
+            items = self._items_of(profile, answer)
+        if items is None:
+            return UserState(user, exclude=[itemid for itemid, is_hidden in hides.items() if is_hidden])
+        if context:
+            profile, hides = with_context(
+                live.data_set,
+                items,
+                profile or live.schema.profile(userid),
+                hides,
+                context,
+                lambda: answer.attempt("redis", lambda: stored_seen(live.profiles, userid)) or {},
+            )
+            if answer.fallback is Fallback.UNKNOWN_USER:
+                answer.fallback = None
+        exclude = [itemid for itemid, is_hidden in hides.items() if is_hidden]
+        if profile is None:
+            return UserState(user, exclude=exclude)
+        if row is None or context or live.not_followed is not None:
+            # The row knows nothing of the context, and that of a state of another version may lack counts.
+            return UserState.of(live.schema, profile, user, items, exclude)
+        return UserState(user, profile.recent, row_values(live.schema, row), exclude, profile.weights)
+
+    def _items_of(self, profile: Profile, answer: Answer) -> Items | None:
+        """The items, with all that a profile was counted under; None where Redis does not tell, as the answer says."""
+        items = answer.attempt("redis", lambda: answer.live.items_of(profile))
+        if items is None:
+            answer.fallback = Fallback.PROFILE_UNAVAILABLE
+        return items
+
+    def _read(self, userid: Id, answer: Answer) -> tuple[Profile | None, Mapping[Id, bool]]:
+        """A profile, None without an event that lists are made from; the items met, and whether they are hidden."""
+        live = answer.live
+        found = answer.attempt("redis", lambda: live.stored(userid))
         if found is None:
             answer.fallback = Fallback.PROFILE_UNAVAILABLE
-            return UserState(User(userid))
-        profile, seen, applied = found
+            return None, {}
+        profile, seen, applied, withdrawn = found
+        hides = {**seen, **dict.fromkeys(withdrawn, True)}
         if applied is not None:
-            answer.as_of = AsOf(
-                partition=answer.live.profiles.shard_of(userid), offset=applied, ts=profile.last_ts if profile else 0
-            )
-        if profile is None or not profile.recent:
-            readable = profile is not None or answer.live.profiles.readable or not seen
-            answer.fallback = Fallback.UNKNOWN_USER if readable else Fallback.PROFILE_UNAVAILABLE
-            return UserState(User(userid), exclude=seen)
-        rows = answer.attempt("feast", lambda: answer.live.features.users([userid]))
-        row = rows.get(userid) if rows else None
+            shard = live.profiles.shard_of(userid)
+            answer.as_of = AsOf(partition=shard, offset=applied, ts=profile.last_ts if profile else 0)
+        if profile is not None and profile.recent:
+            return profile, hides
+        readable = profile is not None or live.profiles.readable or not seen
+        answer.fallback = Fallback.UNKNOWN_USER if readable else Fallback.PROFILE_UNAVAILABLE
+        return None, hides
+
+    def _user(self, userid: Id, row: Row | None, answer: Answer) -> User:
+        """A user with the attributes in the feature row; without one, as they were last seen, or as Redis has them."""
+        live = answer.live
         if row is not None:
-            user = self._attributes.remember(userid, row)
-        elif (known := self._attributes.of(userid)).gender != UNKNOWN or "feast" in answer.degraded:
-            user = known
-        else:
-            # A user who was evicted has no row.
-            told = answer.attempt("redis", lambda: answer.live.profiles.attributes([userid]))
-            user = told[userid] if told else known
-        if row is None or answer.live.not_followed is not None:
-            # The row of a state of another version may lack counts.
-            return UserState.of(profile, user, answer.live.items.items, seen)
-        return UserState(user, profile.recent, row_values(row), seen)
+            return live.data_set.attributes.remember(userid, row)
+        seen = live.data_set.attributes.of(userid)
+        if is_known(seen) or "feast" in answer.degraded:
+            return seen
+        # A user who was evicted has no row.
+        stored = answer.attempt("redis", lambda: live.profiles.attributes([userid]))
+        return stored[userid] if stored else seen
 
     def _lister(self, answer: Answer, explain: bool) -> Lister:
         """The path to a list, on which a store that does not answer is named in `answer`."""
         live, limits = answer.live, self._settings.recall
-        serving = Serving(live.run, self._models, self._index, live.items.table, limits, sources=explain)
+        serving = Serving(live.run, live.ids, self._models, self._index, live.items.table, limits, sources=explain)
         return Lister(
+            live.schema,
             live.items.table,
+            live.ids,
             live.run.history,
             limits,
             lambda users: answer.attempt("triton", lambda: serving.encode(users)),
@@ -219,37 +296,33 @@ class Recommender:
         )
 
 
-def listed_item(item: Item, score: float, explain: Explanation | None) -> ListedItem:
+def exploration_of(share: float, userid: Id | None, state: UserState, as_of: AsOf | None) -> Exploration | None:
+    """The exploration in a list: the same for as long as the user's partition, or the session, stays as it is."""
+    if not share:
+        return None
+    if userid is None:
+        return Exploration.of(share, list(state.recent))
+    return Exploration.of(share, userid, as_of.offset if as_of else None)
+
+
+def listed_item(answers: DataSetAnswers, item: Item, score: float, explain: Explanation | None) -> ListedItem:
     """An item of a list as it is sent; without `explain` where that is None."""
-    genres = [GENRES[genre] for genre in item.genres]
-    if explain is None:
-        return ListedItem(itemid=item.itemid, score=score, title=item.title, year=item.year, genres=genres)
-    return ListedItem(itemid=item.itemid, score=score, title=item.title, year=item.year, genres=genres, explain=explain)
+    fields = answers.listed(item)
+    if explain is not None:
+        fields["explain"] = explain
+    return answers.listed_item(itemid=item.itemid, score=score, title=item.name, **fields)
 
 
-def explanation(made: Recommendations, place: int) -> Explanation:
+def explanation(schema: Schema, made: Recommendations, place: int) -> Explanation:
     """Return the sources of the entry at a place of the first list, and what it was ranked by."""
     assert made.pairs is not None
     number = int(made.place[0, place])
     scores = {Source(name): float(column[0, number]) for name, column in made.candidates.sources.items()}
     sources = {source: score for source, score in scores.items() if not math.isnan(score)}
-    features = dict(zip(DENSE_COLUMNS, made.pairs.dense[number].tolist(), strict=True))
+    features = dict(zip(schema.dense_columns, made.pairs.dense[number].tolist(), strict=True))
     if made.ranking is None:
         return Explanation(sources=sources, features=features)
     ranking = made.ranking
     return Explanation(
         sources=sources, next=float(ranking.next[number]), like=float(ranking.like[number]), features=features
     )
-
-
-def session_profile(history: Iterable[Watched], items: Mapping[int, Item]) -> Profile:
-    """The profile that the events of a session make; one without a time happens a second after the one before."""
-    profile = Profile(0)
-    rated: dict[int, tuple[int, int]] = {}
-    ts = 0
-    for watched in history:
-        ts = watched.ts if watched.ts is not None else ts + 1
-        event = Event(0, watched.itemid, watched.rating, ts)
-        if fold(profile, rated.get(event.itemid), event, items[event.itemid]):
-            rated[event.itemid] = (event.ts, event.rating)
-    return profile

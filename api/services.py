@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from api.answers import Accepted
 from api.ingest import Ingest
 from api.live import Follower
 from api.log_watch import LogWatch
 from api.metrics import Metrics
 from api.positions import LogEnds, Waits
-from api.recommend import ListStores, Recommender
+from api.recommend import Answer, ListStores, Recommender
+from features import Event, Schema
 from settings import Settings
 from stores import DriftStore, Models, Profiles, connect
 from stores.elasticsearch import ItemIndex
@@ -65,6 +68,19 @@ class Services:
             models=models,
             metrics=Metrics(),
         )
+
+    def note(self, schema: Schema, events: Sequence[Event], accepted: Sequence[Accepted]) -> None:
+        """Note that events were appended to the log."""
+        for event, position in zip(events, accepted, strict=True):
+            self.ends.note(position.partition, position.offset)
+            self.metrics.events.labels(schema.codes.type(event.code)).inc()
+
+    def note_answer(self, answer: Answer) -> None:
+        """Note that a list was made, and what it was made without."""
+        for store in answer.degraded:
+            self.metrics.degraded.labels(store).inc()
+        if answer.fallback:
+            self.metrics.fallback.labels(answer.fallback).inc()
 
     def close(self) -> None:
         """Close the connections."""

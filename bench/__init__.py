@@ -1,6 +1,8 @@
 """Benchmarks, each with its baseline in the same run.
 
-freshness        from a rating to a list that reflects it
+freshness        from an event to a list that reflects it
+filters          lists with `filter` and `diversity` next to plain ones
+changes          from a change of the catalogue to lists that reflect it (`new_items`), under load
 hot_publish      latency and failures while a run is published
 attacks          the same while hostile clients (`attacker`) are at work
 detection        events until drift is detected, on streams without any other drift (`stationary`)
@@ -13,9 +15,11 @@ load             a steady load of requests, which others use
 """
 
 from bench.attacks import attacks
+from bench.changes import changes
 from bench.detection import detection
 from bench.drift_cost import drift_cost
 from bench.false_alarms import false_alarms
+from bench.filters import filters
 from bench.freshness import Freshness, freshness
 from bench.hot_publish import hot_publish
 from bench.load import Load, Request, failures
@@ -31,10 +35,12 @@ __all__ = [
     "Request",
     "Sample",
     "attacks",
+    "changes",
     "detection",
     "drift_cost",
     "failures",
     "false_alarms",
+    "filters",
     "freshness",
     "hot_publish",
     "memory",

@@ -17,6 +17,7 @@ from api.security.tokens import is_loopback
 from bench.attacker import KINDS, TOKEN
 from bench.hot_publish import percentiles
 from bench.load import Load, Request, failures
+from features import Id
 from settings import ReelstreamError, Settings
 
 REST_S = 2.0
@@ -27,7 +28,7 @@ WARM_UP_S = 5.0
 
 def attacks(
     settings: Settings,
-    userids: Sequence[int],
+    userids: Sequence[Id],
     *,
     per_s: float,
     seconds: float,

@@ -7,7 +7,7 @@ often there is an alarm while nothing drifts is measured by `bench.false_alarms`
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
@@ -19,10 +19,20 @@ from drift import Histogram, Reference
 from drift.events import Events, Scored
 from drift.monitor import Monitor, Plan
 from drift.records import DriftUpdate
-from drift.series import SCORES
+from drift.series import LABEL, SCORES, Series
 from drift.thresholds import PROBABILITIES
-from features import Event, Item
-from producers.scenarios import BOOM, FEATURE, GENRE, SCENARIOS, ScenarioEvent, ScenarioName
+from features import Attribute, Codes, Id, Item, Schema
+from features.columns import ItemTable
+from producers.scenarios import (
+    FEATURE,
+    Change,
+    ScenarioEvent,
+    Stream,
+    Value,
+    booming_value,
+    inverted_value,
+    scenarios,
+)
 
 BEGIN = 1_000
 """Events before a scenario begins; the others of a stream follow it."""
@@ -35,41 +45,75 @@ RATE = 200.0
 
 BATCH = 50
 
-AFFECTED: dict[ScenarioName, tuple[str, ...]] = {
-    "inverted": (f"label:{GENRE}",),
-    "genre-boom": (f"genre:{BOOM}",),
-    "new-users": ("user_log_n", "user_log_days"),
-    "broken-constant": (FEATURE,),
-    "broken-missing": (FEATURE,),
-    "broken-scaled": (FEATURE,),
-    "popularity-collapse": ("item_log_n",),
-}
-"""The series that a scenario changes by definition: alarms are looked for in the first, the worst may be any of them.
-A user whom nobody knows has no events, and no days since the first of them."""
-
-Change = Callable[[Sequence[Event], Mapping[int, Item], np.random.Generator], list[ScenarioEvent]]
+LOW = 0.2
+"""Share of the items that count as those with the lowest numbers."""
 
 
-def ratings_up(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
-    """Everybody rates one star higher."""
-    return [ScenarioEvent(replace(event, rating=min(5, event.rating + 1))) for event in events]
+def affected(stream: Stream) -> dict[str, tuple[str, ...]]:
+    """The series that each scenario changes by definition.
+
+    Alarms are looked for in the first, the worst may be any of them. A user whom nobody knows has no events, and no
+    days since the first of them.
+    """
+    inverted, booming = inverted_value(stream), booming_value(stream)
+    by_name: dict[str, tuple[str, ...]] = {
+        "inverted": (label_of(stream, inverted),) if inverted else (LABEL,),
+        "new-users": ("user_log_n", "user_log_days"),
+        "broken-constant": (FEATURE,),
+        "broken-missing": (FEATURE,),
+        "broken-scaled": (FEATURE,),
+        "popularity-collapse": ("item_log_n",),
+    }
+    if booming is not None:
+        term = stream.schema.terms[booming.term]
+        by_name[f"{term.singular}-boom"] = (f"{term.singular}:{booming.name(stream.schema)}",)
+    return {name: by_name[name] for name in scenarios(stream.schema) if name in by_name}
 
 
-def old_films(events: Sequence[Event], items: Mapping[int, Item], rng: np.random.Generator) -> list[ScenarioEvent]:
-    """Half of the events turn to films from before 1970."""
-    old = [itemid for itemid, item in items.items() if item.year < 1970] or sorted(items)
-    taken, drawn = rng.random(len(events)) < 0.5, rng.choice(old, len(events)).tolist()
+def label_of(stream: Stream, value: Value) -> str:
+    """The series of the labels of items with a value."""
+    item = next(item for item in stream.items.values() if value.code in item.terms[value.term])
+    name = value.name(stream.schema)
+    return next(label for label in Series(stream.schema).labels_of(item) if label.endswith(f":{name}"))
+
+
+def values_up(stream: Stream, rng: np.random.Generator) -> list[ScenarioEvent]:
+    """Everybody gives the next higher value, or the next type of event."""
+    codes = stream.schema.codes
+    return [ScenarioEvent(replace(event, code=_next(codes, event.code), value=None)) for event in stream.events]
+
+
+def _next(codes: Codes, code: int) -> int:
+    higher = code + 1
+    return higher if (higher < codes.size and codes.type(higher) == codes.type(code)) or not codes.single else code
+
+
+def low_numbers(stream: Stream, rng: np.random.Generator) -> list[ScenarioEvent]:
+    """Half of the events turn to the items with the lowest number of the first attribute that is one."""
+    name = next(attribute.name for attribute in stream.schema.item_attributes if _is_number(attribute))
+    table = ItemTable(stream.schema, stream.items)
+    numbers = table.numbers(name)
+    low = np.flatnonzero(numbers <= np.nanquantile(numbers, LOW))
+    taken, drawn = rng.random(len(stream.events)) < 0.5, rng.choice(low, len(stream.events)).tolist()
     return [
-        ScenarioEvent(replace(event, itemid=itemid) if take else event)
-        for event, take, itemid in zip(events, taken.tolist(), drawn, strict=True)
+        ScenarioEvent(replace(event, itemid=table.itemids[column]) if take else event)
+        for event, take, column in zip(stream.events, taken.tolist(), drawn, strict=True)
     ]
 
 
-UNLISTED: dict[str, tuple[Change, tuple[str, ...]]] = {
-    "ratings-up": (ratings_up, ("label",)),
-    "old-films": (old_films, ("item_year",)),
-}
-"""Changes of a kind that no scenario has, and the series in which each shows."""
+def _is_number(attribute: Attribute) -> bool:
+    return attribute.kind == "number" and not attribute.of
+
+
+def unlisted(schema: Schema) -> dict[str, tuple[Change, tuple[str, ...]]]:
+    """Changes of a kind that no scenario has, and the series in which each shows."""
+    changes: dict[str, tuple[Change, tuple[str, ...]]] = {}
+    if schema.codes.single and schema.codes.value(1) is not None:
+        changes["ratings-up"] = (values_up, (LABEL,))
+    number = next((attribute.name for attribute in schema.item_attributes if _is_number(attribute)), None)
+    if number is not None:
+        changes[f"low-{number}"] = (low_numbers, (f"item_{number}",))
+    return changes
 
 
 @dataclass
@@ -98,7 +142,8 @@ class Found:
 
 def detection(
     blocks: Blocks,
-    items: Mapping[int, Item],
+    schema: Schema,
+    items: Mapping[Id, Item],
     reference: Reference,
     plan: Plan,
     seeds: int,
@@ -106,19 +151,20 @@ def detection(
 ) -> dict[str, Any]:
     """The figures of all kinds of change, over `seeds` streams."""
     reference = _without_scores(reference)
-    changes: dict[str, tuple[Change, tuple[str, ...]]] = {name: (SCENARIOS[name], AFFECTED[name]) for name in AFFECTED}
-    changes |= UNLISTED
+    series_of_schema, listed, others = Series(schema), scenarios(schema), unlisted(schema)
+    shown = affected(Stream(schema, blocks.stream(0)[0], items))
+    changes = {name: (listed[name], series) for name, series in shown.items()} | others
     found = {name: Found() for name in changes}
     false = 0
     for seed in range(seeds):
         events, origins = blocks.stream(seed)
         plain = blocks.folded([ScenarioEvent(event) for event in events], origins, items)
-        false += len(watched(plain, reference, plan).opened)
+        false += len(watched(plain, series_of_schema, reference, plan).opened)
         for number, (name, (change, series)) in enumerate(changes.items()):
             progress(f"seed {seed + 1} of {seeds}: {name}", (seed + number / len(changes)) / seeds)
-            changed = change(events, items, np.random.default_rng(seed))[BEGIN:]
+            changed = change(Stream(schema, events, items), np.random.default_rng(seed))[BEGIN:]
             stream = [ScenarioEvent(event) for event in events[:BEGIN]] + changed
-            update = watched(blocks.folded(stream, origins, items), reference, plan)
+            update = watched(blocks.folded(stream, origins, items), series_of_schema, reference, plan)
             delays = [alarm.opened - BEGIN for alarm in update.opened if alarm.series == series[0]]
             found[name].delays.append(min((delay for delay in delays if delay > 0), default=None))
             found[name].worst.append(_worst(update) in series)
@@ -126,14 +172,14 @@ def detection(
     return {
         "seeds": seeds,
         "false_alarms_in_plain_streams": false,
-        "scenarios": {name: figures[name] for name in AFFECTED},
-        "unlisted": {name: figures[name] for name in UNLISTED},
+        "scenarios": {name: figures[name] for name in shown},
+        "unlisted": {name: figures[name] for name in others},
     }
 
 
-def watched(events: Events, reference: Reference, plan: Plan) -> DriftUpdate:
+def watched(events: Events, series: Series, reference: Reference, plan: Plan) -> DriftUpdate:
     """All that a monitor finds in a stream."""
-    monitor, update = Monitor("bench", reference, plan), DriftUpdate()
+    monitor, update = Monitor("bench", series, reference, plan), DriftUpdate()
     for start in range(0, len(events), BATCH):
         at = slice(start, start + BATCH)
         part = Events(0, events.offset[at], events.ts[at], events.liked[at], events.rows[at], 1e9 + start / RATE)

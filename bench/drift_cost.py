@@ -12,7 +12,6 @@ import psutil
 import requests
 
 import servers
-from features import Event
 from producers import Pace, Recording, replay
 from settings import Settings
 from stores import DriftStore, StateStores, Unreachable, connect
@@ -32,7 +31,7 @@ PATIENCE_S = 600.0
 
 
 def drift_cost(
-    settings: Settings, events: Sequence[Event], rounds: int, reset: Reset, progress: Callable[[str, float], None]
+    settings: Settings, recording: Recording, rounds: int, reset: Reset, progress: Callable[[str, float], None]
 ) -> dict[str, Any]:
     """Events a second in catch-up with drift off and on, in turn, and delays at a steady rate.
 
@@ -44,11 +43,11 @@ def drift_cost(
     for number in range(2 * rounds):
         on = bool(number % 2)
         progress(f"catching up with drift {'on' if on else 'off'}", number / (2 * rounds + 1))
-        rate, us = catch_up(settings, events, on, reset)
+        rate, us = catch_up(settings, recording, on, reset)
         rates[on].append(rate)
         work[on].append(us)
     progress("measuring delays", 1 - 1 / (2 * rounds + 1))
-    delays = measured_delays(settings, events, reset)
+    delays = measured_delays(settings, recording, reset)
     off, on_ = (float(np.median(rates[drift])) for drift in (False, True))
     return {
         "throughput_ratio": round(on_ / off, 3),
@@ -60,7 +59,7 @@ def drift_cost(
     }
 
 
-def catch_up(settings: Settings, events: Sequence[Event], on: bool, reset: Reset) -> tuple[float, float]:
+def catch_up(settings: Settings, recording: Recording, on: bool, reset: Reset) -> tuple[float, float]:
     """Let the worker fold a log that is there in full; the first tenth is its warming up.
 
     Returns:
@@ -69,15 +68,15 @@ def catch_up(settings: Settings, events: Sequence[Event], on: bool, reset: Reset
     """
     servers.stop(settings, ["workers"])
     reset()
-    _send(settings, events, Pace.MAX, 1.0)
+    _send(settings, recording, Pace.MAX, 1.0)
     servers.start(settings.model_copy(update={"drift": settings.drift.model_copy(update={"enabled": on})}), ["workers"])
     worker = psutil.Process(servers.pid(settings, "worker-0"))
-    began = _until(lambda: _folded(settings) >= len(events) / 10)
+    began = _until(lambda: _folded(settings) >= len(recording.events) / 10)
     first, used = _folded(settings), _cpu_s(worker)
-    ended = _until(lambda: _folded(settings) >= len(events))
+    ended = _until(lambda: _folded(settings) >= len(recording.events))
     if on:
-        _until(lambda: _counted(settings) >= len(events))
-    done = len(events) - first
+        _until(lambda: _counted(settings) >= len(recording.events))
+    done = len(recording.events) - first
     return done / (ended - began), 1e6 * (_cpu_s(worker) - used) / done
 
 
@@ -86,7 +85,7 @@ def _cpu_s(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def measured_delays(settings: Settings, events: Sequence[Event], reset: Reset) -> dict[str, float]:
+def measured_delays(settings: Settings, recording: Recording, reset: Reset) -> dict[str, float]:
     """Seconds from an event's sending until it is in the counts of drift, from the worker's own histogram.
 
     Returns:
@@ -96,9 +95,9 @@ def measured_delays(settings: Settings, events: Sequence[Event], reset: Reset) -
     servers.stop(settings, ["workers"])
     reset()
     servers.start(settings, ["workers"])
-    _send_steadily(settings, events, WARM_UP_S)
+    _send_steadily(settings, recording, WARM_UP_S)
     first = _buckets(settings)
-    _send_steadily(settings, events, WARM_UP_S + SECONDS)
+    _send_steadily(settings, recording, WARM_UP_S + SECONDS)
     then = [(bound, count - before) for (bound, count), (_, before) in zip(_buckets(settings), first, strict=True)]
     return {"p50": _quantile(then, 0.5), "p99": _quantile(then, 0.99), "p99_warming_up": _quantile(first, 0.99)}
 
@@ -108,11 +107,11 @@ def _quantile(buckets: Sequence[tuple[float, float]], share: float) -> float:
     return next(bound for bound, count in buckets if count >= share * buckets[-1][1])
 
 
-def _send_steadily(settings: Settings, events: Sequence[Event], until_s: float) -> None:
+def _send_steadily(settings: Settings, recording: Recording, until_s: float) -> None:
     """Send what is due until then and is not there yet, and wait until drift has counted it."""
-    some = events[: int(RATE * until_s)]
+    some = recording.first(int(RATE * until_s))
     _send(settings, some, Pace.RATE, RATE)
-    _until(lambda: _counted(settings) >= len(some))
+    _until(lambda: _counted(settings) >= len(some.events))
 
 
 def _buckets(settings: Settings) -> list[tuple[float, float]]:
@@ -124,10 +123,10 @@ def _buckets(settings: Settings) -> list[tuple[float, float]]:
     return buckets
 
 
-def _send(settings: Settings, events: Sequence[Event], pace: Pace, value: float) -> None:
+def _send(settings: Settings, recording: Recording, pace: Pace, value: float) -> None:
     replay(
         settings.kafka,
-        Recording("bench", events),
+        recording,
         pace=pace,
         value=value,
         stopping=threading.Event(),

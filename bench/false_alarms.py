@@ -17,12 +17,14 @@ from bench.window_alarms import DrawnWindows
 from drift import Reference
 from drift.budget import WEEK_S
 from drift.monitor import Plan
+from drift.series import Series
 
 RATES = (20.0, 200.0, 2000.0)
 """Events a second."""
 
 
 def false_alarms(
+    series: Series,
     sample: Sample,
     plan: Plan,
     scored_per_s: float,
@@ -33,6 +35,7 @@ def false_alarms(
     """Alarms a week by rate and detector, and how they were got.
 
     Args:
+        series: of the data set.
         sample: what is drawn from.
         plan: how the monitor watches.
         scored_per_s: most events a second that the ranker scores.
@@ -42,8 +45,8 @@ def false_alarms(
     """
     known, drawn = sample.halves(seed)
     figures = dict.fromkeys(("auc", "logloss", "ece", "label_rate", "hit10", "hit50"), 0.5)
-    reference = Reference.of(known.block, known.rows, known.liked, known.scored, figures, seed)
-    windows = DrawnWindows(reference, drawn, plan)
+    reference = Reference.of(series, known.block, known.rows, known.liked, known.scored, figures, seed)
+    windows = DrawnWindows(series, reference, drawn, plan)
     found: dict[str, Any] = {}
     changes = change_alarms(drawn, seed, progress)
     for rate in rates:

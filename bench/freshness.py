@@ -1,4 +1,4 @@
-"""The time from a rating to a list that reflects it: `POST /ratings`, then `POST /ml/rec` with `after`."""
+"""The time from an event to a list that reflects it: `POST /events`, then `POST /ml/rec` with `after`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from typing import Any
 
 import requests
 
-from settings import Settings, bearer
+from features import Codes, Event, Id, Schema
+from settings import ReelstreamError, Settings, bearer
 from stores import Unreachable
 
 WARM_UP = 10
@@ -21,7 +22,7 @@ class Freshness:
     """Milliseconds of each step, one entry for each round.
 
     Attributes:
-        rate_ms: `POST /ratings`, until Kafka has the event.
+        rate_ms: `POST /events`, until Kafka has the event.
         rec_ms: `POST /ml/rec` with `after`, until the new list is there.
         total_ms: both.
         baseline_ms: `POST /ml/rec` alone, just before.
@@ -47,15 +48,29 @@ class Freshness:
         return figures
 
 
+def code_to_send(codes: Codes) -> int:
+    """The event that is sent: of those that hide the item the last, which is positive on MovieLens and in a shop.
+
+    Raises:
+        ReelstreamError: if no event hides the item, so that a list need not change.
+    """
+    hiding = [code for code in range(1, codes.size) if codes.hides[code]]
+    if not hiding:
+        raise ReelstreamError(
+            "no event of this data set hides its item, so that a new list cannot be told from the old"
+        )
+    return hiding[-1]
+
+
 def freshness(
-    settings: Settings, userids: Sequence[int], rounds: int, progress: Callable[[str, float], None]
+    settings: Settings, schema: Schema, userids: Sequence[Id], rounds: int, progress: Callable[[str, float], None]
 ) -> Freshness:
-    """Rate the first item of a user's list and ask for the list again, `rounds` times.
+    """Send an event with the first item of a user's list and ask for the list again, `rounds` times.
 
     Raises:
         Unreachable: if the API does not answer.
     """
-    result = Freshness()
+    result, code = Freshness(), code_to_send(schema.codes)
     with requests.Session() as session:
         session.headers.update(bearer(settings.api))
 
@@ -74,7 +89,8 @@ def freshness(
             userid = userids[number % len(userids)]
             before, baseline_ms = post("/ml/rec", {"userid": userid})
             itemid = before["item_list"][0]["itemid"]
-            position, rate_ms = post("/ratings", {"userid": userid, "itemid": itemid, "rating": 5})
+            event = schema.events.fields(Event(userid, itemid, code, int(time.time())))
+            position, rate_ms = post("/events", event)
             after_position = {"partition": position["partition"], "offset": position["offset"]}
             after, rec_ms = post("/ml/rec", {"userid": userid, "after": after_position})
             if number < WARM_UP:

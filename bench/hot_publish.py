@@ -8,6 +8,7 @@ from statistics import quantiles
 from typing import Any
 
 from bench.load import Load, Request, failures
+from features import Id
 from settings import Settings
 
 AROUND_S = 2.0
@@ -15,7 +16,7 @@ AROUND_S = 2.0
 
 
 def hot_publish(
-    settings: Settings, userids: Sequence[int], publish: Callable[[], str], *, per_s: float, seconds: float
+    settings: Settings, userids: Sequence[Id], publish: Callable[[], str], *, per_s: float, seconds: float
 ) -> dict[str, Any]:
     """Publish a run a third of the way into a steady load.
 

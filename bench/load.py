@@ -9,9 +9,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Any
 
 import requests
 
+from features import Id
 from settings import Settings, bearer
 
 
@@ -26,6 +28,8 @@ class Request:
         run: the run that made the list; empty without one.
         degraded: names of the stores that were down.
         error: the message of an answer that is none, or the error of the client.
+        itemids: the list.
+        as_of: (partition, offset) of the state that it was made from; None without one.
     """
 
     began: float
@@ -34,6 +38,16 @@ class Request:
     run: str = ""
     degraded: tuple[str, ...] = ()
     error: str = ""
+    itemids: tuple[Id, ...] = ()
+    as_of: tuple[int, int] | None = None
+
+    @classmethod
+    def of(cls, began: float, ms: float, status: int, body: dict[str, Any]) -> Request:
+        """A request that was answered."""
+        itemids = tuple(item["itemid"] for item in body.get("item_list", ()))
+        as_of = body.get("as_of") and (body["as_of"]["partition"], body["as_of"]["offset"])
+        error = str(body.get("error", body)) if status != 200 else ""
+        return cls(began, ms, status, body.get("run", ""), tuple(body.get("degraded", ())), error, itemids, as_of)
 
 
 def failures(requests: Iterable[Request]) -> dict[str, int]:
@@ -51,7 +65,7 @@ class Load:
         per_s: requests a second.
     """
 
-    def __init__(self, settings: Settings, userids: Sequence[int], per_s: float) -> None:
+    def __init__(self, settings: Settings, userids: Sequence[Id], per_s: float) -> None:
         self._address = f"http://{settings.api.host}:{settings.api.port}/ml/rec"
         self._headers = bearer(settings.api)
         self._userids = userids
@@ -91,16 +105,14 @@ class Load:
             self._pool.submit(self._ask, due, self._userids[number % len(self._userids)])
             number += 1
 
-    def _ask(self, due: float, userid: int) -> None:
+    def _ask(self, due: float, userid: Id) -> None:
         if not hasattr(self._local, "session"):
             self._local.session = requests.Session()
             self._local.session.headers.update(self._headers)
         try:
             answer = self._local.session.post(self._address, json={"userid": userid}, timeout=30)
             body = answer.json()
-            run, degraded = body.get("run", ""), tuple(body.get("degraded", ()))
-            error = str(body.get("error", body)) if answer.status_code != 200 else ""
-            request = Request(due, 1000 * (self.now() - due), answer.status_code, run, degraded, error)
+            request = Request.of(due, 1000 * (self.now() - due), answer.status_code, body)
         except (requests.RequestException, ValueError) as failure:
             request = Request(due, 1000 * (self.now() - due), 0, error=repr(failure))
         self.requests.append(request)

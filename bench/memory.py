@@ -12,7 +12,8 @@ from typing import Any, cast
 
 import numpy as np
 
-from features import Event, Item, encode
+import datasets
+from features import Event, Id, Item, Schema
 from lifecycle.catch_up import without_letters
 from offline.state.lock import lock
 from offline.state.snapshot import delete_generation
@@ -108,11 +109,13 @@ def _fold_year(
     before = _used(client)
     for shard in range(profiles.partitions):
         profiles.write_shard(shard, {}, {}, {}, [])
-    items = {itemid: Item(itemid, f"Item {itemid}", 1990, (itemid % 18,)) for itemid in range(1, ITEMS + 1)}
-    stores = FoldStores(
-        items, profiles, Features(settings, state.generation), without_letters, Troubles(lambda kind, n: None)
-    )
-    fold = Fold(stores, settings.stream.max_future_s, lambda shard, first, end: ())
+    schema = datasets.first_schema()
+    state.published.begin_snapshot("bench memory", schema)
+    items: dict[Id, Item] = {itemid: _item(schema, itemid) for itemid in range(1, ITEMS + 1)}
+    features, troubles = Features(settings, schema, state.generation), Troubles(lambda kind, n: None)
+    stores = FoldStores(schema, items, profiles, features, without_letters, troubles)
+    waiting = settings.catalogue.waiting_events
+    fold = Fold(stores, settings.stream.max_future_s, lambda shard, first, end: (), waiting_events=waiting)
     ends, mib, seconds = [0] * profiles.partitions, list[float](), 0.0
     for number, events in enumerate(weeks):
         began = time.monotonic()
@@ -120,7 +123,7 @@ def _fold_year(
             batch: dict[int, list[Logged]] = {}
             for event in events[start : start + BATCH]:
                 shard = partition_of(event.userid, profiles.partitions)
-                record = Logged(shard, ends[shard], *encode(event), (), float(event.ts))
+                record = Logged(shard, ends[shard], *schema.events.encode(event), (), float(event.ts))
                 batch.setdefault(shard, []).append(record)
                 ends[shard] += 1
             _, refused = fold(batch)
@@ -132,6 +135,11 @@ def _fold_year(
         mib.append(round((_used(client) - before) / 2**20, 2))
         progress((number + 1) / len(weeks))
     return {"mib": mib, "fold_s": round(seconds, 1)}
+
+
+def _item(schema: Schema, itemid: int) -> Item:
+    """An item of 1990 with one genre."""
+    return schema.item(itemid, f"Item {itemid}", (1990, (itemid % 18,), 1990))
 
 
 def _used(client: Client) -> int:

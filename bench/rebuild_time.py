@@ -15,7 +15,7 @@ from typing import Any
 import requests
 
 import servers
-from features import Event, encode
+from features import Event, Id, ascending
 from offline.data import readers
 from offline.data.split import split
 from offline.state.snapshot import Beginning
@@ -27,7 +27,7 @@ from verify import verify
 from verify.log import Expected
 
 RATED = 100
-"""Events that come through `POST /ratings`."""
+"""Events that come through `POST /events`."""
 
 SENT_AT_ONCE = 20_000
 """Events that wait for Kafka's acknowledgement together."""
@@ -96,30 +96,32 @@ def rebuild_time(
 def _rate(settings: Settings, ratings: readers.Ratings) -> list[Event]:
     """Rate through the API; the events that it acknowledged."""
     url = f"http://{settings.api.host}:{settings.api.port}"
-    userids, itemids, now = sorted(set(ratings.userid.tolist())), sorted(ratings.catalogue.items), int(time.time())
+    userids, itemids = _known(ratings)
+    events, codes, now = ratings.schema.events, ratings.schema.codes.size - 1, int(time.time())
     rated = []
     with requests.Session() as session:
         session.headers.update(bearer(settings.api))
         _until(lambda: session.get(f"{url}/health/ready", timeout=10).ok, "the API does not get ready")
         for number in range(RATED):
-            event = Event(userids[number % len(userids)], itemids[number % len(itemids)], 1 + number % 5, now)
-            body = {"userid": event.userid, "itemid": event.itemid, "rating": event.rating, "ts": event.ts}
-            answer = session.post(f"{url}/ratings", json=body, timeout=30)
+            event = Event(userids[number % len(userids)], itemids[number % len(itemids)], 1 + number % codes, now)
+            answer = session.post(f"{url}/events", json=events.fields(event), timeout=30)
             if not answer.ok:
-                raise Unreachable(f"POST /ratings answered {answer.status_code}: {answer.text[:200]}")
+                raise Unreachable(f"POST /events answered {answer.status_code}: {answer.text[:200]}")
             rated.append(event)
     return rated
 
 
 def _send(settings: Settings, ratings: readers.Ratings, events: int, progress: Callable[[float], None]) -> float:
     """Append random events of the known users and items to the log; seconds until Kafka has them."""
-    rng, ts = random.Random(7), int(ratings.ts.max())
-    userids, itemids = sorted(set(ratings.userid.tolist())), sorted(ratings.catalogue.items)
+    rng, ts, schema = random.Random(7), int(ratings.ts.max()), ratings.schema
+    userids, itemids = _known(ratings)
     began, waiting = time.monotonic(), list[Any]()
     with closing(producer(settings.kafka)) as client:
         for number in range(events):
-            event = Event(rng.choice(userids), rng.choice(itemids), rng.randint(1, 5), ts + number // 100)
-            key, value = encode(event)
+            event = Event(
+                rng.choice(userids), rng.choice(itemids), rng.randint(1, schema.codes.size - 1), ts + number // 100
+            )
+            key, value = schema.events.encode(event)
             partition = partition_of(event.userid, settings.kafka.partitions)
             waiting.append(client.send(settings.kafka.topic, key=key, value=value, partition=partition))
             if len(waiting) >= SENT_AT_ONCE or number + 1 == events:
@@ -160,7 +162,7 @@ def _fold(settings: Settings, ratings: readers.Ratings) -> float:
     """Read and fold archive and log in memory; seconds."""
     beginning = Beginning.offline(ratings, split(ratings, settings.data).offline, settings.kafka.partitions)
     with closing(WholeLog(settings)) as log:
-        expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
+        expected = Expected(ratings.schema, beginning, log, settings.stream.max_future_s)
         began = time.monotonic()
         expected.fold_to(log.ends())
         return time.monotonic() - began
@@ -170,9 +172,14 @@ def _missing(settings: Settings, rated: Sequence[Event]) -> int:
     """Events that the stored state does not have."""
     stored = StateStores.live(settings).profiles.read_users([event.userid for event in rated])
     return sum(
-        event.userid not in stored or stored[event.userid][1].get(event.itemid) != (event.ts, event.rating)
+        event.userid not in stored or (event.ts, event.code) not in stored[event.userid][1].get(event.itemid, ())
         for event in rated
     )
+
+
+def _known(ratings: readers.Ratings) -> tuple[list[Id], list[Id]]:
+    """The users and the items of the data set."""
+    return [userid for userid in ratings.users.ids if userid is not None], ascending(ratings.catalogue.items)
 
 
 def _ends(settings: Settings) -> dict[int, int]:

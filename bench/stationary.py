@@ -15,9 +15,10 @@ import numpy as np
 import numpy.typing as npt
 
 from drift.events import Events
-from features import Event, Item, Profile, Rated, dense, fold
+from features import Event, Id, Item, Profile, Rated, dense, fold
 from features.broken import Broken
 from features.columns import Before, ItemTable
+from features.seen import later
 from offline.data.arrivals import Arrivals
 from offline.data.history import State, Visitor, replay
 from offline.data.readers import Ints, Ratings
@@ -60,17 +61,18 @@ class Blocks:
         first = np.array([int(block[0]) for block in self.blocks], dtype=np.int64)
         self.places = np.unique(first)
         self._profiles: dict[int, Profile] = {}
-        userid = ratings.userid[first]
-        users = np.random.default_rng(seed).permutation(np.unique(userid))
-        self.groups = [np.flatnonzero(np.isin(userid, some)) for some in np.array_split(users, GROUPS)]
-        state = replay(ratings, time_order(ratings, parts.offline), State(ratings.catalogue), (self, *others))
-        self._counters = np.zeros((2, max(ratings.catalogue.items) + 1), dtype=np.int64)
+        user = ratings.user[first]
+        users = np.random.default_rng(seed).permutation(np.unique(user))
+        self.groups = [np.flatnonzero(np.isin(user, some)) for some in np.array_split(users, GROUPS)]
+        state = State(ratings.schema, ratings.catalogue)
+        replay(ratings, time_order(ratings, parts.offline), state, (self, *others))
+        self._counters = np.zeros((2, len(ratings.items)), dtype=np.int64)
         for itemid, counter in state.counters.items():
-            self._counters[:, itemid] = counter.n, counter.likes
+            self._counters[:, ratings.items.number(itemid) - 1] = counter.n, counter.likes
 
     def visit(self, place: int, state: State) -> None:
         """Keep the profile before a block."""
-        self._profiles[place] = state.profile(int(self._ratings.userid[place])).copy()
+        self._profiles[place] = state.profile(self._ratings.userid(place)).copy()
 
     def stream(self, group: int) -> tuple[list[Event], list[Origin]]:
         """All events of a group, its blocks interleaved; times are those of the history."""
@@ -82,51 +84,52 @@ class Blocks:
             when = rng.random() * total + np.cumsum(rng.exponential(GAP, len(self.blocks[block])))
             found += [(float(at), block, place) for at, place in zip(when, self.blocks[block].tolist(), strict=True)]
         found.sort()
-        at = np.array([place for _, _, place in found], dtype=np.int64)
-        columns = (self._ratings.userid, self._ratings.itemid, self._ratings.rating, self._ratings.ts)
-        events = [Event(*fields) for fields in zip(*(column[at].tolist() for column in columns), strict=True)]
+        events = [self._ratings.event(place) for _, _, place in found]
         return events, [Origin(block, place) for _, block, place in found]
 
-    def folded(self, stream: Sequence[ScenarioEvent], origins: Sequence[Origin], items: Mapping[int, Item]) -> Events:
+    def folded(self, stream: Sequence[ScenarioEvent], origins: Sequence[Origin], items: Mapping[Id, Item]) -> Events:
         """Fold a stream, and give each event with the ranker's input before it."""
-        table = ItemTable(items)
+        schema = self._ratings.schema
+        codes, table = schema.codes, ItemTable(schema, items)
         before = Before(table)
-        profiles: dict[tuple[int, int], Profile] = {}
-        rated: dict[tuple[int, int, int], Rated] = {}
+        profiles: dict[tuple[int, Id], Profile] = {}
+        rated: dict[tuple[int, Id, Id, int], Rated] = {}
         for sent, origin in zip(stream, origins, strict=True):
             event = sent.event
             key = origin.block, event.userid
             profile = profiles.get(key)
             if profile is None:
                 known = self._profiles[int(self.blocks[origin.block][0])]
-                profile = profiles[key] = known.copy() if known.userid == event.userid else Profile(event.userid)
+                profile = profiles[key] = known.copy() if known.userid == event.userid else schema.profile(event.userid)
             before.take(profile)
-            pair = (*key, event.itemid)
-            if fold(profile, rated.get(pair), event, items[event.itemid]):
-                rated[pair] = (event.ts, event.rating)
-        itemid = np.array([sent.event.itemid for sent in stream], dtype=np.int64)
-        inputs = dense(before.columns(), table.columns(itemid, *self._counted(itemid, origins)))
+            of_type = (*key, event.itemid, codes.type_number[event.code])
+            if fold(codes, profile, rated.get(of_type), event, items):
+                rated[of_type] = later(event, rated.get(of_type))
+        column = table.column(sent.event.itemid for sent in stream)
+        inputs = dense(schema, before.columns(), table.at(column, *self._counted(column, origins)))
         return Events(
             partition=0,
             offset=np.arange(len(stream), dtype=np.int64),
             ts=np.array([sent.event.ts for sent in stream], dtype=np.int64),
-            liked=np.array([sent.event.liked for sent in stream]),
-            rows=broken(inputs, stream),
+            liked=codes.positive_array[[sent.event.code for sent in stream]],
+            rows=broken(inputs, stream, schema.dense_columns),
             wall_ts=0.0,
         )
 
-    def _counted(self, itemid: Ints, origins: Sequence[Origin]) -> tuple[Ints, Ints]:
-        """(ratings, likes) of the items at the end of the history, without the event itself where it is of it."""
+    def _counted(self, column: Ints, origins: Sequence[Origin]) -> tuple[Ints, Ints]:
+        """(events, positive ones) of items at the end of the history, without the event itself where it is of them."""
         place = np.array([origin.place for origin in origins], dtype=np.int64)
-        n, likes = self._counters[:, itemid]
-        own = self._ratings.itemid[place] == itemid
-        return n - own, likes - (own & (self._ratings.rating[place] > 3))
+        n, likes = self._counters[:, column]
+        own = self._ratings.item[place] - 1 == column
+        return n - own, likes - (own & self._ratings.positive[place])
 
 
-def broken(rows: npt.NDArray[np.float32], stream: Sequence[ScenarioEvent]) -> npt.NDArray[np.float32]:
+def broken(
+    rows: npt.NDArray[np.float32], stream: Sequence[ScenarioEvent], columns: Sequence[str]
+) -> npt.NDArray[np.float32]:
     """The rows with what the events' headers break."""
     for row, sent in zip(rows, stream, strict=True):
-        what = Broken.of(sent.headers)
-        if what is not None:
-            what.apply(row)
+        change = Broken.of(sent.headers, columns)
+        if change is not None:
+            change.apply(row, columns)
     return rows

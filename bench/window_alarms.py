@@ -22,7 +22,7 @@ from drift.events import Events, Scored
 from drift.histogram import MISSING
 from drift.layout import Layout
 from drift.monitor import Plan
-from drift.series import EXACT, SCORES
+from drift.series import SCORES, Series
 from drift.thresholds import BLOCK, ENOUGH, FEWEST, LONGEST
 
 Doubles = npt.NDArray[np.float64]
@@ -46,14 +46,14 @@ LINE = 3
 class DrawnWindows:
     """Draws windows of one half, and checks them against the other."""
 
-    def __init__(self, reference: Reference, drawn: Sample, plan: Plan) -> None:
-        self._plan, self._layout = plan, Layout(reference)
+    def __init__(self, series: Series, reference: Reference, drawn: Sample, plan: Plan) -> None:
+        self._plan, self._layout = plan, Layout(series, reference)
         self._checks = Checks(self._layout)
         n, m = len(drawn.block), len(drawn.scored.block)
         events = Events(0, np.arange(n), np.zeros(n, np.int64), drawn.liked, drawn.rows, 0.0)
         exact = self._layout.places(events, Scored.none())
         scores = np.full((m, exact.shape[1]), -1, dtype=np.int64)
-        for number, name in enumerate(SCORES, EXACT):
+        for number, name in enumerate(SCORES, series.exact):
             begin = int(self._layout.begins[number])
             scores[:, number] = self._layout.series[name].place(drawn.scored.values[name]) + begin
         self._known = np.array([sum(histogram.counts) for histogram in self._layout.series.values()], dtype=np.float64)

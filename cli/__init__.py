@@ -2,11 +2,13 @@
 
 lifecycle, doctor              up, down, status; doctor
 models, evaluate               train, publish; evaluate
-stream, recommend              replay, rate, verify; rec
+stream, recommend              replay, rate, event, verify; rec, similar
 adopt, rebuild, archive        adopt; rebuild; archive
 erase                          erase
 backup                         backup, restore
-data, bench, dead, drift       groups of commands
+init                           init
+data, items, bench             groups of commands
+dead, drift                    the same
 demo                           demo
 console, background, aside     output and progress; the background replay; running at the lowest priority
 """
@@ -33,10 +35,11 @@ def _settings() -> None:
 
 
 def _features() -> None:
-    """Print the page docs/features.md: the features and counts that are declared."""
+    """Print the page docs/features.md: the declared features and counts, as they are on MovieLens-1M."""
+    from datasets import first_schema
     from features.document import page
 
-    print(page(), end="")
+    print(page(first_schema()), end="")
 
 
 COMMANDS = {
@@ -46,9 +49,12 @@ COMMANDS = {
     "train": "models",
     "publish": "models",
     "evaluate": "evaluate",
+    "init": "init",
     "replay": "stream",
     "rec": "recommend",
+    "similar": "recommend",
     "rate": "stream",
+    "event": "stream",
     "verify": "stream",
     "doctor": "doctor",
     "archive": "archive",
@@ -61,7 +67,7 @@ COMMANDS = {
 }
 """The module of each command."""
 
-GROUPS = ("data", "bench", "dead", "drift")
+GROUPS = ("data", "items", "bench", "dead", "drift")
 """Modules with commands of their own."""
 
 

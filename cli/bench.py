@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
 import sys
 from json import loads
@@ -9,10 +11,11 @@ from typing import Annotated, Any
 
 import typer
 
+import servers
 from cli.console import bar, one_line, report
 from cli.models import publish_run
 from cli.stream import held_out
-from features import LIKED
+from features import Id, ascending
 from offline import runs
 from offline.data import readers
 from offline.data.split import split
@@ -33,18 +36,18 @@ def benchmarks() -> None:
 @app.command()
 def freshness(
     rounds: Annotated[
-        int, typer.Option(min=2, help="Number of ratings to send. They are real and stay in the state.")
+        int, typer.Option(min=2, help="Number of events to send. They are real and stay in the state.")
     ] = 100,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """Measure the time from a rating to a list that reflects it; the baseline is a list without a rating."""
+    """Measure the time from an event to a list that reflects it; the baseline is a list without an event."""
     from bench import freshness as measure
 
-    with one_line(), bar("rating and requesting lists") as tell:
+    with one_line(), bar("sending events and requesting lists") as tell:
         settings = load()
-        figures = measure(settings, _userids(settings)[:50], rounds, tell).figures()
+        figures = measure(settings, readers.load(settings).schema, _userids(settings)[:50], rounds, tell).figures()
     words = (
-        f"rating to new list: p50 {figures['total_ms']['p50']} ms, p99 {figures['total_ms']['p99']} ms; "
+        f"event to new list: p50 {figures['total_ms']['p50']} ms, p99 {figures['total_ms']['p99']} ms; "
         f"a list alone: p50 {figures['baseline_ms']['p50']} ms; ratio {figures['ratio_to_baseline']}; "
         f"{figures['stale']} of {figures['rounds']} stale"
     )
@@ -79,6 +82,84 @@ def publish(
     )
     report(json, figures, words)
     if figures["failed"] or figures["mixed"]:
+        raise typer.Exit(1)
+
+
+MOST_FILTERED_P99 = 1.5
+"""Largest ratio of the 99th percentile of lists with `filter` or `diversity` to that of plain ones."""
+
+MOST_VISIBLE_MS = 2000.0
+"""Milliseconds after which 99 of 100 new items must be in a list."""
+
+
+@app.command("changes")
+def changes_(
+    number: Annotated[int, typer.Option("--changes", min=10, help="Number of item changes.")] = 2000,
+    per_s: Annotated[float, typer.Option(min=0.1, help="Changes per second.")] = 10.0,
+    events_per_s: Annotated[float, typer.Option(min=1, help="Events per second; they stay in the state.")] = 200.0,
+    requests_per_s: Annotated[
+        float, typer.Option(min=11, help="Requests per second, of which 10 look for new items.")
+    ] = 20.0,
+    kill: Annotated[bool, typer.Option("--kill", help="Kill a stream worker halfway.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure the time from a new item to a list that has it, under load; the baseline is the load without changes.
+
+    The catalogue is put back as it was published.
+    """
+    from bench import changes
+    from verify import verify
+
+    with one_line(), bar("changing items") as tell:
+        settings = load()
+        ratings = readers.load(settings)
+        figures = changes(
+            settings,
+            ratings.schema,
+            ratings.catalogue.items,
+            _userids(settings),
+            number,
+            tell,
+            per_s=per_s,
+            events_per_s=events_per_s,
+            requests_per_s=requests_per_s,
+            halfway=(lambda: os.kill(servers.pid(settings, "worker-0"), signal.SIGKILL)) if kill else lambda: None,
+        )
+        tell("verifying", 1.0)
+        figures["differences"] = verify(settings, wait_s=120.0, progress=lambda what, share: None).differences
+    visible = figures["visible_ms"]
+    words = (
+        f"{figures['changes']:,} changes: new items in a list after p50 {visible['p50']} ms, p99 {visible['p99']} ms, "
+        f"{figures['never_visible']} never; {figures['withdrawn_shown']} lists with withdrawn items, "
+        f"{figures['failed']} failures, {figures['differences']} differences; requests p99 "
+        f"{figures['before']['p99_ms']} ms before, {figures['during']['p99_ms']} ms meanwhile "
+        f"(ratio {figures['ratio_p99']})"
+    )
+    report(json, figures, words)
+    counts = ("never_visible", "withdrawn_shown", "failed", "differences")
+    if any(figures[name] for name in counts) or not visible["p99"] <= MOST_VISIBLE_MS:
+        raise typer.Exit(1)
+
+
+@app.command("filters")
+def filters_(
+    rounds: Annotated[int, typer.Option(min=2, help="Number of lists of each kind.")] = 500,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure lists with `filter` and `diversity`, one at a time; the baseline are plain lists, asked for in turn."""
+    from bench import filters
+
+    with one_line(), bar("requesting lists") as tell:
+        settings = load()
+        ratings = readers.load(settings)
+        figures = filters(settings, ratings.schema, ratings.catalogue.items, _userids(settings), rounds, tell)
+    words = "; ".join(
+        f"{name}: p50 {of['p50_ms']} ms, p99 {of['p99_ms']} ms (ratio {of.get('ratio_p99', 1.0)}), "
+        f"{of['short']} not full, {of['failed']} failed"
+        for name, of in figures.items()
+    )
+    report(json, figures, words)
+    if any(of["short"] or of["failed"] or of.get("ratio_p99", 1.0) > MOST_FILTERED_P99 for of in figures.values()):
         raise typer.Exit(1)
 
 
@@ -127,10 +208,10 @@ def memory_(
         raise typer.Exit(1)
 
 
-def _userids(settings: Settings) -> list[int]:
+def _userids(settings: Settings) -> list[Id]:
     """The users whose last events are held out, in ascending order."""
     events, _ = held_out(settings)
-    return sorted({event.userid for event in events})
+    return ascending({event.userid for event in events})
 
 
 def publish_beside(run: str | None) -> str:
@@ -199,10 +280,11 @@ def drift(
 ) -> None:
     """Measure false alarms, detection delays, and the cost of drift monitoring."""
     from bench import Blocks, Sample, detection, drift_cost, false_alarms
-    from drift import Reference
+    from drift import Reference, Series
     from features.columns import ItemTable
     from offline.data.arrivals import Before, expected
     from offline.train.reference import read_scores, require_same_users
+    from producers import Recording
     from stream.drift.counting import plan_of
 
     with one_line(), bar("reading the history") as tell:
@@ -210,15 +292,16 @@ def drift(
         ratings = readers.load(settings)
         folder, parts, seed = runs.folder(settings), split(ratings, settings.data), settings.train.seed
         require_same_users(folder, ratings)
-        reference = Reference.from_json(loads((folder / runs.REFERENCE).read_text()))
+        series = Series(ratings.schema)
+        reference = Reference.from_json(series, loads((folder / runs.REFERENCE).read_text()))
         arrivals, (place, scores) = expected(ratings, parts, seed), read_scores(folder / runs.SCORED)
         before = Before(ratings, arrivals, arrivals)
         blocks = Blocks(ratings, parts, arrivals, seed, before)
         plan, items = plan_of(settings.drift), ratings.catalogue.items
-        liked = ratings.rating >= LIKED
-        sample = Sample(arrivals.block, before.rows(ItemTable(items)), liked[arrivals.place], scores, liked[place])
-        found = false_alarms(sample, plan, settings.drift.scored_per_s, seed, tell)
-        figures = {"false_alarms": found, **detection(blocks, items, reference, plan, seeds, tell)}
+        liked, rows = ratings.positive, before.rows(ItemTable(ratings.schema, items))
+        sample = Sample(arrivals.block, rows, liked[arrivals.place], scores, liked[place])
+        found = false_alarms(series, sample, plan, settings.drift.scored_per_s, seed, tell)
+        figures = {"false_alarms": found, **detection(blocks, ratings.schema, items, reference, plan, seeds, tell)}
         cost: dict[str, Any] = {"throughput_ratio": None}
         if reset:
             events, _ = held_out(settings)
@@ -226,7 +309,7 @@ def drift(
             def begin_anew() -> None:
                 publish_run(settings, None, lambda what, share: None, reset=True, force=True)
 
-            cost = drift_cost(settings, events, rounds, begin_anew, tell)
+            cost = drift_cost(settings, Recording("bench", ratings.schema, events), rounds, begin_anew, tell)
     late = [of["median_delay_events"] for of in figures["scenarios"].values() if of["detected"]]
     a_week = ", ".join(f"{of['all_per_week']:.2g} at {rate} events/s" for rate, of in found["rates"].items())
     words = (

@@ -17,12 +17,12 @@ from tritonclient.utils import InferenceServerException
 
 import servers
 from cli.console import one_line, out, report
-from cli.stream import call
-from features import DENSE_COLUMNS
-from features.version import STATE_VERSION
+from cli.stream import call, schema_of
+from features import IdKind
 from settings import ReelstreamError, Settings, load
 from stores import ENCODER, RANKER, Models, Profiles, Published, StateStores, connect, ensure_topics
-from stores.elasticsearch import INDEX_VERSION, ItemIndex
+from stores.elasticsearch import ItemIndex
+from stores.item_documents import INDEX_VERSION
 
 STRANGER = "doctor.example"
 """A host that no system allows."""
@@ -85,9 +85,10 @@ def this_release(settings: Settings) -> str:
     """The state and the live run are of the counts and features that this release declares."""
     published, _ = _state(settings)
     published.require_state_version()
+    schema = published.schema()
     if (run := published.run()) is not None:
-        run.require_columns()
-    return f"state of the version {STATE_VERSION}, {len(DENSE_COLUMNS)} columns"
+        run.require_columns(schema)
+    return f"state of the version {schema.state_version}, {len(schema.dense_columns)} columns"
 
 
 def lasting_topics(settings: Settings) -> str:
@@ -222,7 +223,9 @@ def hosts(settings: Settings) -> str:
 
 def lists(settings: Settings) -> str:
     """A list is made with every store."""
-    answer = call(settings, "POST", "/ml/rec", {"userid": 1, "size": 10})
+    kind = schema_of(settings).user_ids
+    userid = 1 if kind is IdKind.INTEGER else "doctor"
+    answer = call(settings, "POST", "/ml/rec", {"userid": userid, "size": 10})
     if answer["degraded"]:
         raise Broken(
             f"lists are degraded ({', '.join(cast('list[str]', answer['degraded']))}); see `reelstream status`"

@@ -18,7 +18,7 @@ def erase(
     ] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
-    """Delete what is left of erased users: events, dead letters, ratings of the history. Run it once a day."""
+    """Delete what is left of erased users: events, dead letters, the history. Run it once a day."""
     from lifecycle.erasure import sweep
 
     with one_line():
@@ -31,5 +31,5 @@ def erase(
     )
     report(json, asdict(swept), words)
     if swept.left and not json:
-        words = f"{swept.left} still has ratings of erased users, and is not read any more: delete this folder"
+        words = f"{swept.left} still has events of erased users, and is not read any more: delete this folder"
         out.print(words, soft_wrap=True)

@@ -24,6 +24,7 @@ LISTS = ("hr@10", "ndcg@10", "hr@50", "mrr", "coverage", "tail")
 USERS = ("hr@10", "popularity_hr@10", "ratio", "all_time_hr@10", "ratio_all_time", "recalled", "recalled_vectors")
 ITEMS = ("events", "hr@10", "hr@50", "popularity_hr@50", "recalled", "recalled_vectors")
 NEW_ITEMS = ("items", "events", "hr@50", "hr@200", "trained_hr@50", "trained_hr@200")
+GROUPS = ("hr@10", "ndcg@10", "hr@50", "hr@200", "all")
 RANKER = ("auc", "logloss", "ece")
 
 SAMPLE = 2000
@@ -33,7 +34,8 @@ SAMPLE = 2000
 def evaluate(
     run: Annotated[str | None, typer.Option("--run", help="The run to measure (default: the newest).")] = None,
     sample: Annotated[
-        int | None, typer.Option(min=1, help="Measure a sample of this many liked held-out events.")
+        int | None,
+        typer.Option(min=1, help="Measure a sample of this many held-out events to predict."),
     ] = None,
     api: Annotated[
         bool,
@@ -42,13 +44,22 @@ def evaluate(
         ),
     ] = False,
     cold: Annotated[bool, typer.Option("--cold", help="Measure new users and new items (cold start).")] = False,
+    validation: Annotated[
+        bool,
+        typer.Option(
+            "--validation",
+            help="Measure a run of `train --validation` on the validation events, on which settings are chosen.",
+        ),
+    ] = False,
     page: Annotated[bool, typer.Option("--report", help="Also write report.html into the run folder.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
 ) -> None:
     """Measure a run on the held-out events, replayed in time order."""
     if api + cold + page > 1:
         raise typer.BadParameter("give one of --api, --cold and --report")
-    with one_line(), stage_bars("reading the ratings") as tell:
+    if api and validation:
+        raise typer.BadParameter("--api measures the running system, which serves no run of `train --validation`")
+    with one_line(), stage_bars("reading the events") as tell:
         from offline.evaluate.cold import cold as measure_cold
         from offline.evaluate.evaluation import Source, measure
 
@@ -59,9 +70,9 @@ def evaluate(
         if api:
             found = through_api(settings, run, sample or SAMPLE, progress)
         elif cold:
-            figures = measure_cold(Source.open(settings, run), sample, progress)
+            figures = measure_cold(Source.open(settings, run, validation=validation), sample, progress)
         else:
-            source = Source.open(settings, run)
+            source = Source.open(settings, run, validation=validation)
             measured = measure(source, sample, progress)
             figures = measured.report()
             if page:
@@ -72,16 +83,25 @@ def evaluate(
         report(json, {"api": found.as_json()}, api_words(found))
     elif json:
         report(True, figures, "")
-    elif cold:
+    else:
+        print_tables(figures)
+    if page and not json:
+        out.print(f"written to {written}", highlight=False, soft_wrap=True)
+
+
+def print_tables(figures: Report) -> None:
+    """Print the figures of a run, or those of its cold start."""
+    if "cold" in figures:
         out.print(figures_table("new users, by events known", figures["cold"]["users"], USERS))
         rare = {f"under {n}": of for n, of in figures["cold"]["items"].items() if of["events"]}
-        out.print(figures_table("items, by their ratings", rare, ITEMS))
+        out.print(figures_table("items, by their events", rare, ITEMS))
         out.print(figures_table("new items, recall by vectors", {"": figures["cold"]["new_items"]}, NEW_ITEMS))
     else:
         out.print(lists_table(figures))
+        for name, group in figures["groups"].items():
+            if group["events"]:
+                out.print(group_table(name, group))
         out.print(figures_table("ranker, P(like)", figures["ranker"], RANKER))
-    if page and not json:
-        out.print(f"written to {written}", highlight=False, soft_wrap=True)
 
 
 def through_api(settings: Settings, run: str | None, sample: int, progress: Progress) -> Compared:
@@ -94,7 +114,7 @@ def through_api(settings: Settings, run: str | None, sample: int, progress: Prog
     stopping = threading.Event()
 
     def send(n: int) -> None:
-        recording = Recording(name, events[:n])
+        recording = Recording(name, source.ratings.schema, events[:n])
         replay_all(settings.kafka, recording, pace=Pace.MAX, stopping=stopping, progress=lambda _: None)
 
     def recommend(body: dict[str, Any]) -> dict[str, Any]:
@@ -115,15 +135,32 @@ def api_words(found: Compared) -> str:
 def lists_table(figures: Report) -> Table:
     """The systems and their lists."""
     rows: dict[str, Any] = {}
-    systems = {name: figures[name] for name in ("pipeline", "recall", "popularity")} | figures["sources"]
+    systems = (
+        {name: figures[name] for name in ("pipeline", "recall", "popularity")}
+        | figures["sources"]
+        | figures["baselines"]
+    )
     for system, modes in systems.items():
         rows |= {f"{system} {mode}": values for mode, values in modes.items()}
-    return figures_table(f"run {figures['run']}, {figures['events']:,} liked events", rows, LISTS)
+    exploration = figures["exploration"]
+    rows[f"exploring {exploration['share']:.0%}"] = exploration["with"]
+    return figures_table(f"run {figures['run']}, {figures['events']:,} events", rows, LISTS)
+
+
+def group_table(name: str, group: dict[str, Any]) -> Table:
+    """The sources of candidates for a group."""
+    rows = {
+        f"{source}, {order}": figures
+        for source, orders in group.items()
+        if source != "events"
+        for order, figures in orders.items()
+    }
+    return figures_table(f"{name.replace('_', ' ')} with few events, {group['events']:,} lists", rows, GROUPS)
 
 
 def figures_table(title: str, rows: dict[str, dict[str, float]], columns: tuple[str, ...]) -> Table:
     """A row for each thing that was measured."""
     table = Table("", *columns, title=title)
     for name, values in rows.items():
-        table.add_row(name, *(f"{values[column]:.4f}" for column in columns))
+        table.add_row(name, *(f"{values[column]:.4f}" if column in values else "-" for column in columns))
     return table

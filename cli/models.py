@@ -21,16 +21,23 @@ def train(
     quick: Annotated[
         bool, typer.Option("--quick", help="Train a small model for exploration, not the best one.")
     ] = False,
+    validation: Annotated[
+        bool,
+        typer.Option(
+            "--validation",
+            help="Train on the training events alone, for `evaluate --validation`; such a run is not published.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
     """Train the sequence encoders and the ranker, and write a run folder."""
-    with one_line(), stage_bars("reading the ratings") as tell:
+    with one_line(), stage_bars("reading the data set") as tell:
         # PyTorch takes seconds to import.
         from offline import runs
         from offline.train.pipeline import train as train_all
 
         settings = load()
-        run = train_all(settings.quick() if quick else settings, tell)
+        run = train_all(settings.quick() if quick else settings, tell, validation=validation)
     manifest = runs.manifest(run)
     figures = as_json.loads(manifest.model_dump_json(by_alias=True))
     report(json, figures, f"run {manifest.run}: {metrics_in_words(manifest.metrics)}")

@@ -24,7 +24,7 @@ def rebuild(
     with one_line():
         if back and drop:
             raise typer.BadParameter("give either --back or --drop")
-        with bar("reading the ratings" if not (back or drop) else "looking at the state") as tell:
+        with bar("reading the data set" if not (back or drop) else "looking at the state") as tell:
             fields, words = _switch_back(tell) if back else _drop(tell) if drop else _rebuild(tell)
     report(json, fields, words)
 

@@ -1,10 +1,11 @@
-"""`reelstream replay`, `rate` and `verify`."""
+"""`reelstream replay`, `rate`, `event` and `verify`."""
 
 from __future__ import annotations
 
 import dataclasses
 import signal
 import threading
+from math import nan
 from typing import Annotated, Any
 
 import requests
@@ -12,15 +13,14 @@ import typer
 
 from cli import background
 from cli.console import bar, count_bar, one_line, out, report
-from features import Event, encode
-from features.event import MAX_ID
+from features import Event, EventError, Id, IdKind, Schema
 from offline.data import readers
 from offline.data.split import online_events, split
-from producers import Pace, Recording, Report, ScenarioName, scenario
+from producers import Pace, Recording, Report, scenario
 from producers import replay as replay_all
 from producers.replay import Acknowledged
 from settings import Settings, SettingsError, bearer, load
-from stores import Unreachable, ensure_topics
+from stores import StateStores, Unreachable, ensure_topics
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark, fingerprint
 
@@ -34,9 +34,7 @@ def held_out(settings: Settings) -> tuple[list[Event], str]:
 
 def _held_out(settings: Settings, ratings: readers.Ratings) -> tuple[list[Event], str]:
     places = online_events(ratings, split(ratings, settings.data))
-    columns = (ratings.userid, ratings.itemid, ratings.rating, ratings.ts)
-    events = [Event(*fields) for fields in zip(*(column[places].tolist() for column in columns), strict=True)]
-    return events, readers.data_hash(ratings)[:12]
+    return list(ratings.events(places)), readers.data_hash(ratings)[:12]
 
 
 def replay(
@@ -45,17 +43,17 @@ def replay(
     maximum: Annotated[bool, typer.Option("--max", help="Send as fast as Kafka accepts.")] = False,
     limit: Annotated[int | None, typer.Option(min=1, help="Stop after the first N events of the replay.")] = None,
     name: Annotated[
-        ScenarioName, typer.Option("--scenario", help="A reproducible change of the stream, for drift to detect.")
+        str, typer.Option("--scenario", help="A reproducible change of the stream, for drift to detect.")
     ] = "none",
     begin: Annotated[
         int, typer.Option("--from", min=0, help="Index of the first event that the scenario changes.")
     ] = 0,
     json: Json = False,
 ) -> None:
-    """Send the held-out ratings that the log lacks, as a live stream. Default: 200 events per second."""
+    """Send the held-out events that the log lacks, as a live stream. Default: 200 events per second."""
     if sum((rate is not None, speed is not None, maximum)) > 1:
         raise typer.BadParameter("give one of --rate, --speed and --max")
-    # Imported late, for `rate` and others that do without PyArrow.
+    # Imported late, for `event` and others that do without PyArrow.
     from stores.archive.whole_log import WholeLog
 
     pace = Pace.MAX if maximum else Pace.SPEED if speed is not None else Pace.RATE
@@ -68,8 +66,9 @@ def replay(
             require_spoiling(settings)
         ratings = readers.load(settings)
         plain, source = _held_out(settings, ratings)
-        events = scenario(name, plain, ratings.catalogue.items, begin, settings.train.seed)
-        recording = Recording.of(source, events).first(limit)
+        schema, seed = ratings.schema, settings.train.seed
+        events = scenario(name, schema, plain, ratings.catalogue.items, begin, seed)
+        recording = Recording.of(source, schema, events).first(limit)
         with background.alone(settings), count_bar("replay", len(recording.events)) as count:
 
             def tell(so_far: Report) -> None:
@@ -84,7 +83,7 @@ def replay(
                 value=rate or speed or 200.0,
                 stopping=stopping,
                 progress=tell,
-                acknowledged=noter(settings),
+                acknowledged=noter(settings, schema),
                 open_log=lambda: WholeLog(settings),
             )
     there = f", {done.present:,} were in the topic already" if done.present else ""
@@ -114,7 +113,7 @@ def require_spoiling(settings: Settings) -> None:
         )
 
 
-def noter(settings: Settings) -> Acknowledged:
+def noter(settings: Settings, schema: Schema) -> Acknowledged:
     """A function that notes events that Kafka has acknowledged, so that their loss would be noticed.
 
     Raises:
@@ -126,22 +125,81 @@ def noter(settings: Settings) -> Acknowledged:
     probe.close()
 
     def acknowledged(event: Event, position: Any) -> None:
-        mark = fingerprint(position.timestamp / 1000, *encode(event))
+        mark = fingerprint(position.timestamp / 1000, *schema.events.encode(event))
         probe.note({position.partition: Mark(position.offset, mark)})
 
     return acknowledged
 
 
 def rate(
-    userid: Annotated[int, typer.Argument(help="The user who rates.")],
-    itemid: Annotated[int, typer.Argument(help="The item that is rated.")],
-    rating: Annotated[int, typer.Argument(help="The rating, 1 to 5.")],
+    userid: Annotated[str, typer.Argument(help="The user who rates.")],
+    itemid: Annotated[str, typer.Argument(help="The item that is rated.")],
+    rating: Annotated[str, typer.Argument(help="The rating, on MovieLens 1 to 5.")],
     json: Json = False,
 ) -> None:
-    """Rate an item through the API, and print the event's position in the log."""
+    """Rate an item through the API, and print the event's position in the log. Short for `event ... rating --value`."""
+    send(userid, itemid, "rating", rating, json)
+
+
+def event(
+    userid: Annotated[str, typer.Argument(help="The user.")],
+    itemid: Annotated[str, typer.Argument(help="The item.")],
+    name: Annotated[str, typer.Argument(metavar="TYPE", help="The type of the event, such as view or purchase.")],
+    value: Annotated[str | None, typer.Option("--value", help="Its value, for a type that has one.")] = None,
+    json: Json = False,
+) -> None:
+    """Send an event of any type through the API, and print its position in the log."""
+    send(userid, itemid, name, value, json)
+
+
+def send(userid: str, itemid: str, name: str, value: str | None, json: bool) -> None:
+    """Send an event, whose parts are words of a command, through the API."""
     with one_line():
-        position = call(load(), "POST", "/ratings", {"userid": userid, "itemid": itemid, "rating": rating})
+        settings = load()
+        schema = schema_of(settings)
+        user, item = parse_id(schema.user_ids, userid, "userid"), parse_id(schema.item_ids, itemid, "itemid")
+        try:
+            made = schema.events.of(user, item, name, 0, number_of(value))
+        except EventError as error:
+            raise SettingsError(str(error)) from None
+        fields = {field: given for field, given in schema.events.fields(made).items() if field != "ts"}
+        position = call(settings, "POST", "/events", fields)
     report(json, position, f"appended to partition {position['partition']}, offset {position['offset']}")
+
+
+def number_of(text: str | None) -> int | float | None:
+    """The number that a word of a command is; one that is not is left to the rule for values."""
+    if text is None:
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        try:
+            return float(text)
+        except ValueError:
+            return nan
+
+
+def parse_id(kind: IdKind, text: str, name: str) -> Id:
+    """An id from a word of a command.
+
+    Raises:
+        SettingsError: if it is none.
+    """
+    try:
+        return kind.parse(text, name)
+    except EventError as error:
+        raise SettingsError(str(error)) from None
+
+
+def schema_of(settings: Settings) -> Schema:
+    """The schema of the published state.
+
+    Raises:
+        NotPublished: if nothing is published yet.
+        Unreachable: if Redis does not answer.
+    """
+    return StateStores.live(settings).published.schema()
 
 
 def verify(
@@ -150,8 +208,7 @@ def verify(
         int, typer.Option(min=0, help="Number of users, and of items, to compare with a second, slow fold.")
     ] = 200,
     forgotten: Annotated[
-        int | None,
-        typer.Option(metavar="ID", min=1, max=MAX_ID, help="Search every store and file for this user instead."),
+        str | None, typer.Option(metavar="ID", help="Search every store and file for this user instead.")
     ] = None,
     json: Json = False,
 ) -> None:
@@ -179,12 +236,14 @@ def verify(
         raise typer.Exit(1)
 
 
-def _search(userid: int, json: bool) -> None:
+def _search(text: str, json: bool) -> None:
     """Search every store and file for a user, and exit 1 if anything is found."""
     from lifecycle.forgotten import search
 
     with one_line(), bar("searching") as tell:
-        hits = search(load(), userid, tell)
+        settings = load()
+        userid = parse_id(schema_of(settings).user_ids, text, "userid")
+        hits = search(settings, userid, tell)
     figures = {"userid": userid, "hits": [{"store": hit.store, "place": hit.place} for hit in hits]}
     report(json, figures, f"user {userid}: {len(hits)} hit{'' if len(hits) == 1 else 's'}")
     if hits:

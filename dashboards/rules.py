@@ -44,7 +44,7 @@ RULES = (
         'sum(up{job="worker"}) == 0 or absent(up{job="worker"})',
         "1m",
         "page",
-        "No stream worker answers: ratings wait in the log and lists do not change.",
+        "No stream worker answers: events wait in the log and lists do not change.",
     ),
     Rule(
         "StreamBehind",

@@ -2,12 +2,14 @@
 
 movielens-1m.toml     MovieLens-1M, for which everything has its defaults
 movielens-100k.toml   MovieLens-100K, another layout
+shop.toml             a shop with views, carts and purchases, which `reelstream data make --like shop` generates
 """
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from features import Schema
 from features.dataset import DataSet, DescriptionError, parse
 from settings import ReelstreamError
 
@@ -29,14 +31,16 @@ def path_of(name: str) -> Path:
 
 
 def read(name: str) -> DataSet:
-    """Read a description, by its path or its name (the setting `data.dataset`).
+    """Read a description, by its path or its name (`settings.dataset`).
+
+    It is given without its folder: where the files lie says nothing about what they mean, and is not to be stored.
 
     Raises:
         DataSetError: there is none, or it breaks a rule; the message names the line.
     """
     path = path_of(name)
     try:
-        return parse(path.read_text("utf-8"))
+        return parse(path.read_text("utf-8")).model_copy(update={"folder": ""})
     except DescriptionError as error:
         place = f"{path.name}, " if error.line else f"{path.name}: "
         raise DataSetError(f"{place}{error}") from None
@@ -47,3 +51,8 @@ def read(name: str) -> DataSet:
         raise DataSetError(
             f"there is no description {path}; set REELSTREAM_DATA__DATASET to a .toml file, or to one of {names}"
         ) from None
+
+
+def first_schema() -> Schema:
+    """The schema of MovieLens-1M, of which everything is that was stored before schemas were."""
+    return Schema(read("movielens-1m"))

@@ -1,4 +1,4 @@
-"""Drift: the distance of live features, ratings and scores from those at training. Pure: no I/O.
+"""Drift: the distance of live features, labels and scores from those at training. Pure: no I/O.
 
 monitor                                the state machine: events in; windows, alarms and figures out
 series, histogram, layout, reference   what is monitored, its bins, and its distribution at training
@@ -12,5 +12,6 @@ events, records, series_records        the input of the monitor; its output, as 
 
 from drift.histogram import Histogram
 from drift.reference import Reference, ReferenceError
+from drift.series import Series
 
-__all__ = ["Histogram", "Reference", "ReferenceError"]
+__all__ = ["Histogram", "Reference", "ReferenceError", "Series"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from features.catalogue import AGES
+from features import UNKNOWN, Schema
 
 Ints = npt.NDArray[np.int64]
 
@@ -20,10 +21,10 @@ class Events:
     """Consecutive events of one partition.
 
     Attributes:
-        partition: of the ratings.
+        partition: of the events' topic.
         offset: in it, ascending, INT64 [N].
         ts: event time in unix seconds, INT64 [N].
-        liked: the label, [N].
+        liked: the label: whether the event is positive, [N].
         rows: the ranker's dense input as it was before each event, FP32 [N, columns].
         wall_ts: when they were appended to the feature log, in unix seconds.
     """
@@ -64,19 +65,23 @@ class Scored:
         return cls(run, np.empty(0, np.int64), np.empty((0, 3)), np.empty(0, np.int64), [])
 
 
-def segments_of(gender: int, age: int, n: int) -> tuple[str, ...]:
-    """The parts of the users that one is in, by gender, age group and events before this one.
-
-    >>> segments_of(0, 2, 25)
-    ('gender:F', 'age:25', 'history:20-99')
-    """
-    parts = []
-    if gender >= 0:
-        parts.append(f"gender:{'FM'[gender]}")
-    if age >= 0:
-        parts.append(f"age:{AGES[age]}")
-    parts.append(f"history:{next(name for least, name in LENGTHS if n >= least)}")
-    return tuple(parts)
-
+MOST_VALUES = 10
+"""Most values of an attribute of users by which they are parted."""
 
 LENGTHS = ((300, "300 and more"), (100, "100-299"), (20, "20-99"), (0, "under 20"))
+
+
+def segments_of(schema: Schema, codes: Sequence[int], n: int) -> tuple[str, ...]:
+    """The parts of the users that one is in, such as `gender:F` and `history:20-99`.
+
+    Args:
+        schema: of the data set.
+        codes: of the user's attributes, as `User.codes`; those of at most MOST_VALUES values make parts.
+        n: events of the user before this one.
+    """
+    parts = [
+        f"{attribute.name}:{attribute.values[code]}"
+        for attribute, code in zip(schema.user_attributes, codes, strict=True)
+        if code != UNKNOWN and len(attribute.values) <= MOST_VALUES
+    ]
+    return (*parts, f"history:{next(name for least, name in LENGTHS if n >= least)}")

@@ -72,13 +72,19 @@ class Histogram:
         shares: npt.NDArray[np.float64] = counts / max(counts.sum(), 1.0)
         return shares
 
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """Least and greatest value that is within the reference's range; the last bit of a value decides nothing."""
+        slack = 1e-6 * max(abs(self.low), abs(self.high))
+        return self.low - slack, self.high + slack
+
     def place(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.int64]:
         """The bin of each of any values [N], INT64 [N]."""
-        inner = len(self.edges) + 1
+        inner, values = len(self.edges) + 1, np.asarray(values, dtype=np.float64)
         place = np.searchsorted(self.edges, values)
-        slack = 1e-6 * max(abs(self.low), abs(self.high))
-        place[values < self.low - slack] = inner
-        place[values > self.high + slack] = inner + 1
+        low, high = self.bounds
+        place[values < low] = inner
+        place[values > high] = inner + 1
         place[np.isnan(values)] = inner + 2
         return place
 

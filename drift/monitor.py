@@ -23,7 +23,7 @@ from drift.layout import Ints, Layout
 from drift.quality import Quality
 from drift.records import Alarm, Detector, DriftNow, DriftUpdate, DriftWindow, PartitionCounts, TrainedQuality
 from drift.reference import Reference
-from drift.series import EXACT, LABEL, SERIES
+from drift.series import LABEL, LOGLOSS, Series
 from drift.series_records import series_histogram, series_now
 from drift.strides import Strides
 from drift.thresholds import ENOUGH
@@ -32,7 +32,6 @@ from settings import ReelstreamError
 VERSION = 2
 """Version of the packed state."""
 
-LOGLOSS = "logloss"
 SCORE = "score"
 
 
@@ -64,7 +63,8 @@ class Monitor:
 
     Args:
         run: its id.
-        reference: its reference.
+        series: of the data set.
+        reference: of the run.
         plan: how to watch.
 
     Attributes:
@@ -72,10 +72,10 @@ class Monitor:
         last: by partition, the last offset counted.
     """
 
-    def __init__(self, run: str, reference: Reference, plan: Plan) -> None:
+    def __init__(self, run: str, series: Series, reference: Reference, plan: Plan) -> None:
         self.run = run
-        self._reference, self._plan = reference, plan
-        self._layout = Layout(reference)
+        self._series, self._reference, self._plan = series, reference, plan
+        self._layout = Layout(series, reference)
         self._strides = Strides(self._layout, plan.strides)
         self._checks = Checks(self._layout)
         self._budget = Budget(plan.false_alarms_per_week, plan.stride_s)
@@ -121,7 +121,7 @@ class Monitor:
 
     def finish(self, update: DriftUpdate) -> DriftUpdate:
         """Put in what is told once a batch: state, counts, and how all series stand where a window has ended."""
-        at = self._moment()
+        at, exact = self._moment(), self._series.names[: self._series.exact]
         update.closed += [
             # Events may be counted from 0 since it opened.
             alarm.closed_at(max(alarm.opened, at.events), at.wall_ts, at.event_ts)
@@ -133,7 +133,7 @@ class Monitor:
             update.counts[partition] = PartitionCounts(
                 last=self.last[partition],
                 events=self._counted[partition],
-                series={name: self._layout.of(name, counts).tolist() for name in SERIES[:EXACT]},
+                series={name: self._layout.of(name, counts).tolist() for name in exact},
             )
         self._touched.clear()
         if self._latest is not None:
@@ -144,7 +144,7 @@ class Monitor:
 
     def _show(self, window: Ints, check: Check, update: DriftUpdate) -> None:
         stand = [
-            series_now(name, histogram, self._layout.of(name, window), check, number, self._alarms.since(name))
+            series_now(self._series, number, histogram, self._layout.of(name, window), check, self._alarms.since(name))
             for number, (name, histogram) in enumerate(self._layout.series.items())
             if check.enough[number]
         ]
@@ -196,7 +196,7 @@ class Monitor:
         return packed
 
     @classmethod
-    def unpack(cls, packed: bytes, run: str, reference: Reference, plan: Plan) -> Monitor:
+    def unpack(cls, packed: bytes, run: str, series: Series, reference: Reference, plan: Plan) -> Monitor:
         """Continue from what `pack` gave.
 
         Where that watched another run, the offsets and the quality stay, alarms close, and counts start over.
@@ -204,7 +204,7 @@ class Monitor:
         Raises:
             StateError: it cannot be read, whatever the reason.
         """
-        monitor = cls(run, reference, plan)
+        monitor = cls(run, series, reference, plan)
         try:
             state = msgpack.unpackb(packed)
             if state["version"] != VERSION:

@@ -23,7 +23,7 @@ class SeriesNow(BaseModel):
     """A series in its latest window.
 
     Attributes:
-        name: `features.DENSE_COLUMNS`; `label` and `label:GENRE` (liked); `next`, `like`, `score` (the ranker's).
+        name: as in `drift.series.Series.names`.
         kind: feature, label or score.
         n: values in the window.
         psi: population stability index against the reference.
@@ -227,7 +227,7 @@ class QualityWindow(QualityFigures):
         scored: events that the figures are about.
         listed: those for which a list was made too.
         sampling: share of the events since the window before that were scored.
-        segments: by `gender:F`, `age:25`, `history:20-99`.
+        segments: by name, as `drift.events.segments_of` gives them.
     """
 
     events: int
@@ -248,7 +248,7 @@ class TrainedQuality(QualityFigures):
 
 
 class PartitionCounts(Record):
-    """The counts of a partition of the ratings.
+    """The counts of a partition of the events.
 
     Attributes:
         last: offset of the last event counted.

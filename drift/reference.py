@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from drift.histogram import MISSING, Histogram
-from drift.series import LABELS, label_values
+from drift.series import Series
 from drift.thresholds import Blocks, Ints, tails
-from features import DENSE_COLUMNS
 from features.stored import FIRST_VERSION, VersionError, require_version
 from features.version import difference
 from settings import ReelstreamError
@@ -33,8 +32,8 @@ class Reference:
     """Histograms of a run.
 
     Attributes:
-        features: by name, as in `features.DENSE_COLUMNS`.
-        labels: by name, as in `drift.series.LABELS`; values are 0 and 1.
+        features: by name, as in `Series.features`.
+        labels: by name, as in `Series.labels`; values are 0 and 1.
         scores: by the ranker's output, next, like and score, for the items of events that the models had not seen.
         quality: figures on the same events: auc, logloss, ece, label_rate, hit10, hit50.
     """
@@ -46,12 +45,13 @@ class Reference:
 
     @property
     def series(self) -> dict[str, Histogram]:
-        """All histograms, in the order of `drift.series.SERIES`."""
+        """All histograms, in the order of `Series.names`."""
         return {**self.features, **self.labels, **self.scores}
 
     @classmethod
     def of(
         cls,
+        series: Series,
         block: Ints,
         rows: npt.NDArray[np.floating],
         liked: npt.NDArray[np.bool_],
@@ -62,16 +62,19 @@ class Reference:
         """The reference of events as they are expected to arrive.
 
         Args:
+            series: of the data set.
             block: of each event: successive events of one user that are alike; ascending from 0, INT64 [N].
             rows: the ranker's dense input before each event, [N, columns].
-            liked: [N].
+            liked: the labels, [N].
             scored: the ranker's outputs, for these or other events.
             quality: of these outputs.
             seed: of the windows that are drawn for the thresholds.
         """
-        values, counts = label_values(rows, liked)
-        features = {name: _Values.of(rows[:, place], block) for place, name in enumerate(DENSE_COLUMNS)}
-        labels = {name: _Values.of(values[:, place], block, counts[:, place]) for place, name in enumerate(LABELS)}
+        values, counts = series.label_values(rows, liked)
+        features = {name: _Values.of(rows[:, place], block) for place, name in enumerate(series.features)}
+        labels = {
+            name: _Values.of(values[:, place], block, counts[:, place]) for place, name in enumerate(series.labels)
+        }
         scores = {name: _Values.of(each, scored.block) for name, each in scored.values.items()}
         exact = _histograms(features | labels, seed)
         return cls(
@@ -91,8 +94,8 @@ class Reference:
         return fields | {"quality": self.quality, "schema_version": VERSION}
 
     @classmethod
-    def from_json(cls, given: Mapping[str, Any]) -> Reference:
-        """Read what `as_json` made.
+    def from_json(cls, series: Series, given: Mapping[str, Any]) -> Reference:
+        """Read what `as_json` made, as the reference of some series.
 
         Raises:
             ReferenceError: it is none, one that was made before references had thresholds, one of other features, or
@@ -109,7 +112,7 @@ class Reference:
             raise ReferenceError(f"its reference is of another release: {error}; train and publish again") from None
         except (KeyError, TypeError, AttributeError):
             raise ReferenceError("reference.json has no thresholds to watch drift by; train again") from None
-        if (other := difference(list(features))) is not None:
+        if (other := difference([*features, *labels], [*series.features, *series.labels])) is not None:
             raise ReferenceError(
                 f"it was made with other features than this release declares ({other}); train and publish again"
             )

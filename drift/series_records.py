@@ -7,16 +7,17 @@ from drift.divergence import jensen_shannon
 from drift.histogram import Histogram
 from drift.layout import Ints
 from drift.records import SeriesHistogram, SeriesNow
-from drift.series import kind_of
+from drift.series import Series
 
 
 def series_now(
-    name: str, histogram: Histogram, counts: Ints, check: Check, number: int, alarm_since: int | None
+    series: Series, number: int, histogram: Histogram, counts: Ints, check: Check, alarm_since: int | None
 ) -> SeriesNow:
     """The measures of a window of at least one value, counts INT64 [bins]; `number` is the place of the series."""
+    name = series.names[number]
     return SeriesNow(
         name=name,
-        kind=kind_of(name),
+        kind=series.kind(name),
         n=int(check.n[number]),
         psi=float(check.psi[number]),
         threshold=float(check.threshold[number]),

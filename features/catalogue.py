@@ -1,44 +1,21 @@
-"""The catalogue: attributes of items and users that do not follow from events."""
+"""The catalogue: attributes of items and users that do not follow from events.
+
+`Schema.item` and `Schema.user` make items and users.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from features import tally
+from features.ids import Id
 
-GENRES = (
-    "Action",
-    "Adventure",
-    "Animation",
-    "Children's",
-    "Comedy",
-    "Crime",
-    "Documentary",
-    "Drama",
-    "Fantasy",
-    "Film-Noir",
-    "Horror",
-    "Musical",
-    "Mystery",
-    "Romance",
-    "Sci-Fi",
-    "Thriller",
-    "War",
-    "Western",
-)
-"""MovieLens genres; a genre's place here is its number everywhere."""
-
-FIRST_DECADE = 1910
-DECADES = 10
-"""Decades from the 1910s to the 2000s; earlier and later years count to the first and the last."""
-
-AGES = (1, 18, 25, 35, 45, 50, 56)
-"""MovieLens age groups, each named by its lowest age."""
-
-OCCUPATIONS = 21
 UNKNOWN = -1
-"""Gender, age or occupation of a user of whom nothing is known."""
+"""Code of a value of which nothing is known."""
+
+ItemValue = int | float | str | tuple[int, ...] | None
+"""Value of an attribute: the code of a category (UNKNOWN where it is missing), the codes of categories, ascending, a
+number or a text (None where it is missing)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,65 +23,56 @@ class Item:
     """An item of the catalogue.
 
     Attributes:
-        itemid: 1 to 2**31 - 1.
-        title: as it is shown.
-        year: of release.
-        genres: places in GENRES, ascending.
-        decade: number of the decade of release, 0 to DECADES - 1.
-        tally: packed: a one, then a one for each genre of the item (see `features.tally`).
+        itemid: its id.
+        title: as it is shown; empty where items have none.
+        values: of its attributes, in the order of `Schema.item_attributes`.
+        terms: for each attribute of `Schema.terms` the codes of the item's values.
+        tally: packed: a one, then a one for each value of `Schema.windowed` attributes (see `features.tally`).
     """
 
-    itemid: int
+    itemid: Id
     title: str
-    year: int
-    genres: tuple[int, ...]
-    decade: int = field(init=False, repr=False, compare=False)
-    tally: int = field(init=False, repr=False, compare=False)
+    values: tuple[ItemValue, ...]
+    terms: tuple[tuple[int, ...], ...] = field(repr=False, compare=False)
+    tally: int = field(repr=False, compare=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "decade", decade(self.year))
-        object.__setattr__(self, "tally", tally.pack((0, *(1 + genre for genre in self.genres))))
+    @property
+    def name(self) -> str:
+        """The title, or the id of an item that has none."""
+        return self.title or str(self.itemid)
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """A user: gender 0 (F) or 1 (M), age a place in AGES, occupation 0 to 20; UNKNOWN where not known."""
+    """A user.
 
-    userid: int
-    gender: int = UNKNOWN
-    age: int = UNKNOWN
-    occupation: int = UNKNOWN
-
-
-def decade(year: int) -> int:
-    """Number of a year's decade, 0 to DECADES - 1.
-
-    >>> decade(1994), decade(1895), decade(2031)
-    (8, 0, 9)
+    Attributes:
+        userid: the id.
+        codes: of the values of `Schema.user_attributes`, UNKNOWN where one is not known.
     """
-    return min(max((year - FIRST_DECADE) // 10, 0), DECADES - 1)
 
-
-def decade_name(number: int) -> str:
-    """Name of a decade by its number.
-
-    >>> decade_name(8)
-    '1990s'
-    """
-    return f"{FIRST_DECADE + 10 * number}s"
+    userid: Id
+    codes: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Catalogue:
-    """All items and users, by id."""
+    """All items and users, by id.
 
-    items: Mapping[int, Item]
-    users: Mapping[int, User]
+    Attributes:
+        items, users: by id.
+        user_attributes: how many attributes a user has.
+    """
+
+    items: Mapping[Id, Item]
+    users: Mapping[Id, User]
+    user_attributes: int
 
     @classmethod
-    def of(cls, items: Iterable[Item], users: Iterable[User]) -> Catalogue:
-        return cls({item.itemid: item for item in items}, {user.userid: user for user in users})
+    def of(cls, items: Iterable[Item], users: Iterable[User], user_attributes: int) -> Catalogue:
+        """The catalogue of some items and users."""
+        return cls({item.itemid: item for item in items}, {user.userid: user for user in users}, user_attributes)
 
-    def user(self, userid: int) -> User:
+    def user(self, userid: Id) -> User:
         """The user; one of whom nothing is known where the id is new."""
-        return self.users.get(userid) or User(userid)
+        return self.users.get(userid) or User(userid, (UNKNOWN,) * self.user_attributes)

@@ -3,8 +3,8 @@
 Each shard counts the events of its own users; the counters of an item are the sum over the shards. Recent popularity
 is kept as whole weeks of event time, so that it is exact whatever the order of the events.
 
-In a shard, the counters of an item follow from its users' ratings of the item as they are now, in any order, and from
-nothing else. So the ratings of a user can be taken out again, as if they had never been given.
+In a shard, the counters of an item follow from the latest events of each type that its users have with it, in any
+order, and from nothing else. So those of a user can be taken out again, as if they had never been.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from features.event import LIKED, Event
-from features.profile import Rated
+from features.dataset.codes import Codes
+from features.seen import Rated
 
 WEEK = 7 * 24 * 3600
 WEEKS = 8
@@ -25,10 +25,10 @@ class ItemCounter:
     """Counters of an item.
 
     Attributes:
-        n: users who rated it.
-        likes: users who like it.
+        n: users with an event of it; a user counts once for each type of event.
+        likes: of these, those whose latest event of the type is positive.
         last_ts: latest event time in unix seconds.
-        weeks: week number (ts // WEEK) -> [ratings, likes], for the last WEEKS weeks up to that of `last_ts`.
+        weeks: week number (ts // WEEK) -> [events, positive ones], for the last WEEKS weeks up to that of `last_ts`.
     """
 
     n: int = 0
@@ -38,49 +38,51 @@ class ItemCounter:
 
     @property
     def recent_n(self) -> int:
-        """Ratings in the kept weeks."""
+        """Events in the kept weeks."""
         return sum(week[0] for week in self.weeks.values())
 
     @property
     def recent_likes(self) -> int:
-        """Likes in the kept weeks."""
+        """Positive events in the kept weeks."""
         return sum(week[1] for week in self.weeks.values())
 
 
-def count(counter: ItemCounter, known: Rated | None, event: Event) -> None:
-    """Count an event that `features.profile.fold` took as the user's rating of the item, in place.
+def count(codes: Codes, counter: ItemCounter, before: Rated | None, after: Rated) -> None:
+    """Count the latest event of a user, an item and a type, in place.
 
     Args:
-        counter: the item's counter in the shard of the event's user.
-        known: the rating that the event replaces, None where it is the user's first of the item.
-        event: the event.
+        codes: the codes of events.
+        counter: the item's counter in the shard of the user.
+        before: the event that was the latest before, None where there was none.
+        after: the event that is the latest now.
     """
-    if known is not None:
-        _add(counter, *known, -1)
-    _add(counter, event.ts, event.rating, 1)
-    counter.last_ts = max(counter.last_ts, event.ts)
+    if before is not None:
+        _add(codes, counter, before, -1)
+    _add(codes, counter, after, 1)
+    counter.last_ts = max(counter.last_ts, after[0])
     _trim(counter)
 
 
-def subtract(counter: ItemCounter, rated: Rated) -> None:
-    """Take a rating that is not the latest one out of an item's counters, in place.
+def subtract(codes: Codes, counter: ItemCounter, rated: Rated) -> None:
+    """Take an event that is not the item's latest one out of an item's counters, in place.
 
     Without the latest one, the time of the one before it, and weeks that were too old to be kept, must be known, so
     that the item is counted again (see `count_all`).
     """
-    _add(counter, *rated, -1)
+    _add(codes, counter, rated, -1)
 
 
-def count_all(ratings: Iterable[Rated]) -> ItemCounter:
-    """The counters of an item from the ratings that its users have given it.
+def count_all(codes: Codes, events: Iterable[Rated]) -> ItemCounter:
+    """The counters of an item from the latest events of its users.
 
-    >>> count_all([(100, 5), (50, 1)])
-    ItemCounter(n=2, likes=1, last_ts=100, weeks={0: [2, 1]})
+    >>> from features.dataset import Condition, Feedback
+    >>> count_all(Codes({"like": Feedback(positive=Condition("always"))}), [(100, 1), (50, 1)])
+    ItemCounter(n=2, likes=2, last_ts=100, weeks={0: [2, 2]})
     """
     counter = ItemCounter()
-    for ts, rating in ratings:
-        _add(counter, ts, rating, 1)
-        counter.last_ts = max(counter.last_ts, ts)
+    for rated in events:
+        _add(codes, counter, rated, 1)
+        counter.last_ts = max(counter.last_ts, rated[0])
     _trim(counter)
     return counter
 
@@ -100,15 +102,16 @@ def merge(partials: Iterable[ItemCounter]) -> ItemCounter:
     return total
 
 
-def _add(counter: ItemCounter, ts: int, rating: int, by: int) -> None:
-    liked = by if rating >= LIKED else 0
+def _add(codes: Codes, counter: ItemCounter, rated: Rated, by: int) -> None:
+    ts, code = rated
+    positive = by if codes.positive[code] else 0
     counter.n += by
-    counter.likes += liked
+    counter.likes += positive
     if by < 0 and ts // WEEK not in counter.weeks:
         return
     week = counter.weeks.setdefault(ts // WEEK, [0, 0])
     week[0] += by
-    week[1] += liked
+    week[1] += positive
     if week == [0, 0]:
         del counter.weeks[ts // WEEK]
 

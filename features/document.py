@@ -6,17 +6,19 @@ import ast
 import inspect
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any
 
 from features import declarations
-from features.counts import ATTRIBUTES_OF_ITEMS, ATTRIBUTES_OF_USERS, ITEM_COUNTS, USER_COUNTS, Attribute, Count
-from features.declarations import TABLE
-from features.version import STATE_VERSION
+from features.counts import Attribute, Count
+from features.declarations import DECLARED
+from features.schema import Schema
 
 HEAD = """# Features
 
-This page is written from `features/declarations.py` and `features/counts.py` by `reelstream features >
-docs/features.md`, and a test compares it with them. [Add a feature](add-a-feature.md) shows how to change them.
+These are the features of MovieLens-1M. This page is written from `features/declarations.py`, `features/counts.py` and
+the description of the data set, and a test compares it with them. [Add a feature](add-a-feature.md) shows how to change
+them.
 """
 
 FEATURES = """## The ranker's dense input
@@ -32,12 +34,12 @@ Feast. Where no feature uses a count, it serves something else, such as populari
 """
 
 
-def page() -> str:
-    """The page."""
+def page(schema: Schema) -> str:
+    """The page for a data set."""
     features = [
-        (f"`{feature.name}`" if len(feature.columns) == 1 else f"`{feature.name}:…` ({len(feature.columns)} columns)")
+        (f"`{feature.name}:…` ({len(feature.columns)} columns)" if feature.several else f"`{feature.name}`")
         + f" | {feature.description.replace('{}', '…')} | `{formula_text(feature.formula)}` | {feature.unit}"
-        for feature in TABLE.features
+        for feature in schema.table.features
     ]
     shared = [
         f"`{name}({', '.join(inspect.signature(function).parameters)})` | {_sentence(function)} | "
@@ -59,10 +61,10 @@ def page() -> str:
             _table("constant | value", constants),
             COUNTS,
             "### Of a user\n",
-            _fields("user", [*ATTRIBUTES_OF_USERS, *USER_COUNTS]),
+            _fields(schema, "user", schema.user_fields),
             "### Of an item\n",
-            _fields("item", [*ITEM_COUNTS, *ATTRIBUTES_OF_ITEMS]),
-            f"The version of the stored state that follows from these counts is `{STATE_VERSION}`.\n",
+            _fields(schema, "item", [*schema.item_counts, *schema.attributes_of_items]),
+            f"The version of the stored state that follows from these counts is `{schema.state_version}`.\n",
         ]
     )
 
@@ -71,8 +73,9 @@ def formula_text(function: Callable[..., Any]) -> str:
     """The formula of a function as it is written there: the statements of its body, without docstring and types.
 
     >>> formula_text(declarations.user_like_rate)
-    'like_rate(user_likes, user_n)'
+    'like_rate(user_likes, user_n, share)'
     """
+    function = function.func if isinstance(function, partial) else function
     (definition,) = ast.parse(textwrap.dedent(inspect.getsource(function))).body
     assert isinstance(definition, ast.FunctionDef)
     lines: list[str] = []
@@ -93,7 +96,7 @@ def formula_text(function: Callable[..., Any]) -> str:
 
 
 def _shared_formulas() -> list[tuple[str, Callable[..., Any]]]:
-    names = {feature.name for feature in TABLE.features}
+    names = {declaration.name for declaration in DECLARED.declared}
     return [
         (name, function)
         for name, function in vars(declarations).items()
@@ -105,10 +108,10 @@ def _sentence(function: Callable[..., Any]) -> str:
     return (inspect.getdoc(function) or "").partition("\n")[0]
 
 
-def _fields(side: str, fields: Sequence[Count | Attribute]) -> str:
+def _fields(schema: Schema, side: str, fields: Sequence[Count | Attribute]) -> str:
     rows = []
     for field in fields:
-        used = ", ".join(f"`{name}`" for name in TABLE.using(side, field.name)) or "-"
+        used = ", ".join(f"`{name}`" for name in schema.table.using(side, field.name)) or "-"
         rows.append(f"`{field.name}` | {field.length} | {field.description} | {used}")
     return _table("name | length | description | used by", rows)
 

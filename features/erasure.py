@@ -1,40 +1,43 @@
-"""The erasure of users: what is left of the counters of items is what the other users' ratings say."""
+"""The erasure of users: what is left of the counters of items is what the other users' events say."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 
 from features.counters import ItemCounter, count_all, subtract
-from features.profile import Rated
+from features.dataset.codes import Codes
+from features.ids import Id
+from features.seen import Rated
 
-OtherRatings = Callable[[Set[int]], Mapping[int, Iterable[Rated]]]
-"""Takes items; gives the ratings that the shard's other users have given each of them."""
+OtherEvents = Callable[[Set[Id]], Mapping[Id, Iterable[Rated]]]
+"""Takes items; gives the latest events of each type that the shard's other users have with each of them."""
 
 
 def take_out(
-    ratings: Mapping[int, Sequence[Rated]], counters: Mapping[int, ItemCounter], others: OtherRatings
-) -> dict[int, ItemCounter]:
-    """Take the ratings of users who are erased out of the counters of a shard, which are changed in place.
+    codes: Codes, events: Mapping[Id, Sequence[Rated]], counters: Mapping[Id, ItemCounter], others: OtherEvents
+) -> dict[Id, ItemCounter]:
+    """Take the events of users who are erased out of the counters of a shard, which are changed in place.
 
-    Where such a rating is the latest of an item, counts that were too old to be kept come back, so that the item is
-    counted again from the ratings of the others. That is rare, and costs less than to keep them all.
+    Where such an event is the latest of an item, counts that were too old to be kept come back, so that the item is
+    counted again from the events of the others. That is rare, and costs less than to keep them all.
 
     Args:
-        ratings: all ratings of these users, by item.
+        codes: the codes of events.
+        events: all that the seen filters of these users hold, by item.
         counters: the shard's counters of these items; one that is missing is counted again.
-        others: gives the ratings of the other users.
+        others: gives the events of the other users.
 
     Returns:
-        The counters of these items; one without a rating has all 0, and is not to be kept.
+        The counters of these items; one without an event has all 0, and is not to be kept.
     """
-    changed, latest = dict[int, ItemCounter](), set[int]()
-    for itemid, erased in ratings.items():
+    changed, latest = dict[Id, ItemCounter](), set[Id]()
+    for itemid, erased in events.items():
         counter = counters.get(itemid)
         if counter is not None and max(ts for ts, _ in erased) < counter.last_ts:
             for rated in erased:
-                subtract(counter, rated)
+                subtract(codes, counter, rated)
             changed[itemid] = counter
         else:
             latest.add(itemid)
     left = others(latest) if latest else {}
-    return changed | {itemid: count_all(left.get(itemid, ())) for itemid in sorted(latest)}
+    return changed | {itemid: count_all(codes, left.get(itemid, ())) for itemid in sorted(latest, key=str)}

@@ -1,40 +1,58 @@
-"""A feature of the ranker's dense input, and the table in which features are declared."""
+"""A feature of the ranker's dense input, and the declarations from which those of a data set are made."""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
+from enum import Enum
+from functools import partial
+from itertools import groupby
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from features.counts import ATTRIBUTES_OF_ITEMS, ITEM_COUNTS, USER_COUNTS
+from features.attributes import Attribute
 
-Counts = npt.NDArray[np.integer]
+Counts = npt.NDArray[Any]
 """A count of N pairs of user and item: [N], for a list [N, length]; [1] where all pairs are of one user."""
 
 OneHot = npt.NDArray[np.float32]
 """A list attribute of N items: FP32 [N, length] of 0 and 1."""
 
-Values = npt.NDArray[np.floating]
+Values = npt.NDArray[np.floating[Any]]
 """A feature of N pairs: [N] (or [1]), for a feature of several columns [N, columns]."""
 
 Formula = Callable[..., Values]
 F = TypeVar("F", bound=Formula)
+
+Inputs = Mapping[str, tuple[str, str]]
+"""The counts and attributes that formulas may use, by the name of the parameter: the owner, and the name there."""
 
 
 class DeclarationError(ValueError):
     """A feature that cannot be declared as it is; the message says what to change."""
 
 
-INPUTS = {
-    **{f"user_{count.name}": ("user", count.name) for count in USER_COUNTS if count.in_formulas},
-    **{f"item_{count.name}": ("item", count.name) for count in ITEM_COUNTS if count.in_formulas},
-    **{f"item_{attribute.name}": ("item", attribute.name) for attribute in ATTRIBUTES_OF_ITEMS},
-}
-"""The counts and attributes that formulas may use, by the name of the parameter: the owner, and the name there."""
+class Each(Enum):
+    """The attributes of items for each of which a declaration stands.
+
+    In the name, the parameters and the description of a declaration, `term` stands for the singular name of a term,
+    `item_term` for its values, and `number` for the name of a number.
+    """
+
+    WINDOWED = "terms with counts over the last events"
+    OTHER_TERM = "other terms"
+    NUMBER = "numbers"
+    COLUMNS = "terms with a column for each value"
+
+    def of(self, attributes: Sequence[Attribute]) -> list[Attribute]:
+        """The attributes."""
+        if self is Each.NUMBER:
+            return [attribute for attribute in attributes if attribute.kind == "number" and not attribute.of]
+        wanted = self is not Each.OTHER_TERM
+        return [attribute for attribute in attributes if attribute.term and attribute.windowed == wanted]
 
 
 @dataclass(frozen=True)
@@ -48,6 +66,7 @@ class Feature:
         formula: computes it from the counts that its parameters name.
         inputs: these counts, as (`user` or `item`, name).
         columns: the columns of the dense input that it fills.
+        several: True if it has a column for each value of an attribute.
     """
 
     name: str
@@ -56,71 +75,153 @@ class Feature:
     formula: Formula
     inputs: tuple[tuple[str, str], ...]
     columns: tuple[str, ...]
-
-    @classmethod
-    def of(cls, formula: Formula, unit: str, options: Iterable[str]) -> Feature:
-        """The feature that a function declares: its name, its parameters, its docstring and its body.
-
-        Args:
-            formula: the function.
-            unit: unit or range of the values.
-            options: for a feature of several columns, what they stand for, in order.
-
-        Raises:
-            DeclarationError: if a parameter names no count, or the description is missing or not one sentence.
-        """
-        name, description = formula.__name__, inspect.getdoc(formula) or ""
-        if "\n" in description or not description.endswith("."):
-            raise DeclarationError(f"the docstring of feature {name} must be one sentence on one line")
-        parameters = list(inspect.signature(formula).parameters)
-        for parameter in parameters:
-            if parameter not in INPUTS:
-                raise DeclarationError(
-                    f"feature {name} uses {parameter}, which no formula may use; there are: {', '.join(INPUTS)}"
-                )
-        columns = tuple(f"{name}:{option}" for option in options) or (name,)
-        return cls(name, description, unit, formula, tuple(INPUTS[parameter] for parameter in parameters), columns)
+    several: bool = False
 
     def describe(self, column: str) -> str:
         """The description of one of the feature's columns."""
         return self.description.replace("{}", column.partition(":")[2])
 
 
-class FeatureTable:
-    """Features in the order of their declaration.
+@dataclass(frozen=True)
+class Declaration:
+    """The declaration of a feature, or of one for each of some attributes.
 
-    >>> table = FeatureTable()
-    >>> @table.feature(unit="items")
-    ... def user_items(user_n: Counts) -> Values:
-    ...     "Number of items that the user has rated."
+    Attributes:
+        formula: the function: its name, its parameters, its docstring and its body. Parameters that only have names are
+            `share` (of positive events), and `center` and `scale` of a number.
+        unit: unit or range of the values.
+        each: the attributes; None for a single feature.
+    """
+
+    formula: Formula
+    unit: str
+    each: Each | None
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.formula.__name__
+
+    def feature(self, attribute: Attribute | None, inputs: Inputs, share: float) -> Feature:
+        """The feature, for an attribute where there is one for each.
+
+        Raises:
+            DeclarationError: if a parameter names no count, or the description is missing or not one sentence.
+        """
+        name = self._renamed(self.name, attribute)
+        description = inspect.getdoc(self.formula) or ""
+        if "\n" in description or not description.endswith("."):
+            raise DeclarationError(f"the docstring of feature {self.name} must be one sentence on one line")
+        used, constants = [], dict[str, float]()
+        for parameter in inspect.signature(self.formula).parameters.values():
+            if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+                constants[parameter.name] = self._constant(parameter.name, attribute, share)
+                continue
+            count = self._count(parameter.name, attribute)
+            if count not in inputs:
+                raise DeclarationError(
+                    f"feature {self.name} uses {count}, which no formula may use; there are: {', '.join(inputs)}"
+                )
+            used.append(inputs[count])
+        several = self.each is Each.COLUMNS
+        columns: tuple[str, ...] = (name,)
+        if attribute is not None:
+            description = description.replace("{term}", attribute.singular).replace("{number}", attribute.name)
+            description = description.replace("{center}", f"{attribute.center:g}")
+            description = description.replace("{scale}", f"{attribute.scale:g}")
+            if several:
+                columns = tuple(f"{name}:{value}" for value in attribute.values)
+        formula = partial(self.formula, **constants) if constants else self.formula
+        return Feature(name, description, self.unit, formula, tuple(used), columns, several)
+
+    @staticmethod
+    def _renamed(name: str, attribute: Attribute | None) -> str:
+        if attribute is None:
+            return name
+        return name.replace("term", attribute.singular, 1).replace("number", attribute.name, 1)
+
+    def _count(self, parameter: str, attribute: Attribute | None) -> str:
+        """The name of the count that a parameter stands for."""
+        if attribute is not None and parameter == "item_term":
+            return f"item_{attribute.term_field}"
+        if attribute is not None and parameter == "item_number":
+            return f"item_{attribute.name}"
+        return parameter.replace("user_term_", f"user_{attribute.singular}_", 1) if attribute else parameter
+
+    def _constant(self, name: str, attribute: Attribute | None, share: float) -> float:
+        if name == "share":
+            return share
+        if attribute is not None and name in {"center", "scale"}:
+            return float(getattr(attribute, name))
+        raise DeclarationError(f"feature {self.name} uses the constant {name}; there are share, center and scale")
+
+
+class Declarations:
+    """Declarations in their order.
+
+    >>> declared = Declarations()
+    >>> @declared.feature(unit="events")
+    ... def user_events(user_n: Counts) -> Values:
+    ...     "Events of the user."
     ...     return user_n.astype(np.float64)
+    >>> table = declared.table((), {"user_n": ("user", "n")}, share=0.5)
     >>> table.features[0].name, table.features[0].inputs, table.columns
-    ('user_items', (('user', 'n'),), ('user_items',))
+    ('user_events', (('user', 'n'),), ('user_events',))
     """
 
     def __init__(self) -> None:
-        self._features: dict[str, Feature] = {}
+        self.declared: list[Declaration] = []
 
-    def feature(self, *, unit: str, options: Iterable[str] = ()) -> Callable[[F], F]:
-        """Declare the decorated function as a feature (see `Feature.of`).
+    def feature(self, *, unit: str, each: Each | None = None) -> Callable[[F], F]:
+        """Declare the decorated function as a feature, or as one for each of some attributes.
 
         Raises:
-            DeclarationError: if it cannot be one, or there is another of its name.
+            DeclarationError: if there is another of its name for the same attributes.
         """
 
         def declare(formula: F) -> F:
-            declared = Feature.of(formula, unit, options)
-            if declared.name in self._features:
-                raise DeclarationError(f"there are two features of the name {declared.name}; rename one")
-            self._features[declared.name] = declared
+            declaration = Declaration(formula, unit, each)
+            if any((other.name, other.each) == (declaration.name, each) for other in self.declared):
+                raise DeclarationError(f"there are two features of the name {declaration.name}; rename one")
+            self.declared.append(declaration)
             return formula
 
         return declare
 
-    @property
-    def features(self) -> tuple[Feature, ...]:
-        """All features: those of one column first, as their place does not move when another list grows."""
-        return tuple(sorted(self._features.values(), key=lambda feature: len(feature.columns) > 1))
+    def table(self, attributes: Sequence[Attribute], inputs: Inputs, share: float) -> FeatureTable:
+        """The features of a data set whose items have these attributes.
+
+        Declarations that follow each other and stand for the same attributes give all their features of the first
+        attribute, then those of the second.
+
+        Raises:
+            DeclarationError: if a declaration gives no feature, or two features have one name.
+        """
+        return FeatureTable(tuple(self._features(attributes, inputs, share)))
+
+    def _features(self, attributes: Sequence[Attribute], inputs: Inputs, share: float) -> Iterator[Feature]:
+        names: set[str] = set()
+        for each, group in groupby(self.declared, key=lambda declaration: declaration.each):
+            declarations = list(group)
+            owners: list[Attribute | None] = [None] if each is None else [*each.of(attributes)]
+            for attribute in owners:
+                for declaration in declarations:
+                    feature = declaration.feature(attribute, inputs, share)
+                    if feature.name in names:
+                        raise DeclarationError(f"there are two features of the name {feature.name}; rename one")
+                    names.add(feature.name)
+                    yield feature
+
+
+class FeatureTable:
+    """The features of a data set.
+
+    Attributes:
+        features: those of one column first, as their place does not move when another list grows.
+    """
+
+    def __init__(self, features: Collection[Feature]) -> None:
+        self.features = tuple(sorted(features, key=lambda feature: feature.several))
 
     @property
     def columns(self) -> tuple[str, ...]:

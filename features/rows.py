@@ -1,56 +1,46 @@
 """Feature rows: what the feature store holds of a user and of an item.
 
-Whole numbers only, so that rows compare exactly.
+Rows compare exactly: counts are whole numbers, and numbers of items are as the catalogue has them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from features.catalogue import Item, User
 from features.counters import ItemCounter
-from features.counts import ATTRIBUTES_OF_ITEMS, ATTRIBUTES_OF_USERS, ITEM_COUNTS, USER_COUNTS, Attribute, Count
+from features.layer import Items
 from features.profile import Profile
-from features.windows import totals
 
-Row = dict[str, int | list[int]]
+if TYPE_CHECKING:
+    from features.schema import Schema
 
-USER_NUMBERS = tuple(count.name for count in USER_COUNTS if count.length == 1)
-USER_LISTS = tuple(count.name for count in USER_COUNTS if count.length > 1)
-USER_ATTRIBUTES = tuple(attribute.name for attribute in ATTRIBUTES_OF_USERS)
-USER_FEATURES = (*USER_ATTRIBUTES, *USER_NUMBERS, *USER_LISTS)
-
-ITEM_FIELDS: tuple[Count | Attribute, ...] = (
-    *ITEM_COUNTS,
-    *(attribute for attribute in ATTRIBUTES_OF_ITEMS if attribute.in_row),
-)
-ITEM_NUMBERS = tuple(field.name for field in ITEM_FIELDS if field.length == 1)
-ITEM_LISTS = tuple(field.name for field in ITEM_FIELDS if field.length > 1)
-ITEM_FEATURES = ITEM_NUMBERS + ITEM_LISTS
+Row = dict[str, int | float | list[int]]
 
 
-def user_row(profile: Profile, user: User, items: Mapping[int, Item]) -> Row:
+def user_row(schema: Schema, profile: Profile, user: User, items: Items) -> Row:
     """The features of a user as of the profile.
 
     Args:
+        schema: of the data set.
         profile: the user's profile.
         user: the user's attributes.
-        items: the items of the profile's last events, by id.
+        items: the items of the profile's last events, by id; those that changed in a layer.
     """
-    last = totals(profile.recent, items)
-    row: Row = {attribute.name: attribute.value(user) for attribute in ATTRIBUTES_OF_USERS}
-    for count in USER_COUNTS:
+    last = schema.totals(profile, items)
+    row: Row = {attribute.name: attribute.value(user) for attribute in schema.attributes_of_users}
+    for count in schema.user_counts:
         value = count.value(profile, last)
         # A copy of a list, as the profile goes on changing.
         row[count.name] = value if isinstance(value, int) else list(value)
     return row
 
 
-def item_row(counter: ItemCounter, item: Item) -> Row:
+def item_row(schema: Schema, counter: ItemCounter, item: Item) -> Row:
     """The features of an item as of its counters."""
-    row: Row = {count.name: count.value(counter) for count in ITEM_COUNTS}
-    return row | {attribute.name: attribute.value(item) for attribute in ATTRIBUTES_OF_ITEMS if attribute.in_row}
+    row: Row = {count.name: count.value(counter) for count in schema.item_counts}
+    return row | {attribute.name: attribute.value(item) for attribute in schema.attributes_of_items if attribute.in_row}
 
 
 def user_row_time(row: Row) -> datetime:

@@ -6,9 +6,7 @@ they are stored once for a state. Only a state of the declared version is folded
 
 from __future__ import annotations
 
-from dataclasses import fields
-
-from features.profile import Profile
+from features.schema import Schema
 from features.stored import Record
 from features.version import FIRST_STATE, PROFILE_LAYOUTS, STATE_LAYOUT
 
@@ -29,9 +27,16 @@ class StateFields(Record):
         """True if this release reads profiles of this layout by their names."""
         return self.layout in PROFILE_LAYOUTS
 
+    @classmethod
+    def declared(cls, schema: Schema) -> StateFields:
+        """The fields of the states that this release writes."""
+        return cls(layout=STATE_LAYOUT, profile=[*schema.profile_fields])
 
-DECLARED_FIELDS = StateFields(layout=STATE_LAYOUT, profile=[field.name for field in fields(Profile)])
-"""The fields of the states that this release writes."""
+
+def before_weights(schema: Schema) -> tuple[str, ...]:
+    """The fields of profiles that were written before they had weights of terms."""
+    return tuple(name for name in schema.profile_fields if name not in schema.weight_fields)
+
 
 FIELDS_OF = {
     FIRST_STATE: StateFields(

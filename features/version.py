@@ -1,23 +1,19 @@
 """Versions of what is stored, derived from what is declared: of the state of users and items, and of dense inputs.
 
-A version is a fingerprint. It changes when a count, a field of the profile or a column is added, removed or renamed, so
-that what was stored before is recognised and refused, and never misread. It also changes with the constants LAYOUT of
-what is packed, which go up when the same fields are packed in another way.
+A version is a fingerprint. It changes when a count, a field of the profile or a column is added, removed or renamed, or
+when weights of terms come to mean something else, so that what was stored before is recognised and refused, and never
+misread. It also changes with the constants LAYOUT of what is packed, which go up when the same fields are packed in
+another way.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 
-from features.catalogue import GENRES
-from features.columns import USER_COLUMNS
 from features.counters import ItemCounter
-from features.counts import ATTRIBUTES_OF_USERS, USER_COUNTS, Attribute, Count
-from features.profile import Profile
-from features.rows import ITEM_FIELDS
-from features.schema import DENSE_COLUMNS
+from features.counts import Attribute, Count
 
 FIRST_STATE = "89fd8037"
 """Version of a state that was stored before states had versions."""
@@ -34,16 +30,18 @@ STATE_LAYOUT = 1
 PROFILE_LAYOUTS = (1,)
 """Layouts of states in which profiles are packed as they are today, so that lists can be made of them."""
 
-FEATURE_LOG_LAYOUT = 1
+FEATURE_LOG_LAYOUT = 2
 """Layout of messages of the feature log (`stores.kafka.feature_log`)."""
 
 FIRST_COLUMNS = (
     *("user_log_n", "user_like_rate", "user_like_rate10", "user_like_rate30", "genre_affinity", "genre_exposure"),
     *("genre_affinity30", "genre_exposure30", "item_like_rate", "item_log_n", "item_year", "decade_affinity"),
-    *("decade_exposure", "user_log_days"),
-    *(f"genre:{genre}" for genre in GENRES),
+    *("decade_exposure", "user_log_days", "genre:Action", "genre:Adventure", "genre:Animation", "genre:Children's"),
+    *("genre:Comedy", "genre:Crime", "genre:Documentary", "genre:Drama", "genre:Fantasy", "genre:Film-Noir"),
+    *("genre:Horror", "genre:Musical", "genre:Mystery", "genre:Romance", "genre:Sci-Fi", "genre:Thriller"),
+    *("genre:War", "genre:Western"),
 )
-"""Columns of the dense input of runs that went live before live runs named theirs."""
+"""Columns of the dense input of runs that went live before live runs named theirs, which were all of MovieLens-1M."""
 
 
 def fingerprint(names: Iterable[str]) -> str:
@@ -60,34 +58,41 @@ def _described(kind: str, declared: Sequence[Count | Attribute]) -> list[str]:
     return [f"{kind} {field.name} {field.length}" for field in declared]
 
 
-PROFILE_FIELDS = [f"profile {field.name}" for field in fields(Profile)]
 COUNTER_FIELDS = [f"counter {field.name}" for field in fields(ItemCounter)]
 
-PROFILES_VERSION = fingerprint([*PROFILE_FIELDS, *COUNTER_FIELDS, *laid_out(STATE_LAYOUT)])
-"""Version of profiles and counters, as Redis and the files of a snapshot hold them."""
 
-STATE_VERSION = fingerprint(
-    [
-        *PROFILE_FIELDS,
-        *COUNTER_FIELDS,
-        *_described("user", [*ATTRIBUTES_OF_USERS, *USER_COUNTS]),
-        *_described("item", ITEM_FIELDS),
-        *laid_out(STATE_LAYOUT),
-    ]
-)
-"""Version of the state: of profiles, counters and feature rows."""
+def of_profiles(profile_fields: Iterable[str], decay: Iterable[str] = ()) -> str:
+    """The version of profiles and counters, whose profiles have these fields.
 
-FEATURE_LOG_VERSION = fingerprint(
-    [
-        *DENSE_COLUMNS,
-        *(f"{name} {length}" for name, length in USER_COLUMNS.items()),
-        *laid_out(FEATURE_LOG_LAYOUT),
-    ]
-)
-"""Version of the messages of the feature log, which hold dense inputs, and counts of users."""
+    Args:
+        profile_fields: their names.
+        decay: what weights of terms mean (see `features.weights.meaning`); empty where profiles have none.
+    """
+    return fingerprint([*_profile(profile_fields), *COUNTER_FIELDS, *decay, *laid_out(STATE_LAYOUT)])
 
 
-def difference(columns: Sequence[str], declared: Sequence[str] = DENSE_COLUMNS) -> str | None:
+def of_state(
+    profile_fields: Iterable[str],
+    decay: Iterable[str],
+    user: Sequence[Count | Attribute],
+    item: Sequence[Count | Attribute],
+) -> str:
+    """The version of a state, whose profiles and feature rows have these fields; `decay` as of profiles."""
+    rows = [*_described("user", user), *_described("item", item)]
+    return fingerprint([*_profile(profile_fields), *COUNTER_FIELDS, *decay, *rows, *laid_out(STATE_LAYOUT)])
+
+
+def of_feature_log(dense_columns: Iterable[str], user_columns: Mapping[str, int]) -> str:
+    """The version of messages of the feature log, whose rows and users have these columns."""
+    columns = [f"{name} {length}" for name, length in user_columns.items()]
+    return fingerprint([*dense_columns, *columns, *laid_out(FEATURE_LOG_LAYOUT)])
+
+
+def _profile(names: Iterable[str]) -> list[str]:
+    return [f"profile {name}" for name in names]
+
+
+def difference(columns: Sequence[str], declared: Sequence[str]) -> str | None:
     """Say how the columns of a model differ from those that are declared; None where they are the same.
 
     >>> difference(["a", "c"], ["a", "b"])

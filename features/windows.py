@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from features.catalogue import GENRES, Item
-from features.event import LIKED
-from features.profile import RECENT, Recent
+from features.dataset.codes import Codes
+from features.layer import Items, item_at, published
+from features.profile import RECENT, Profile
 from features.tally import LIMIT, unpack
-
-TALLY = 1 + len(GENRES)
-"""Counts in the tally of an item: the item itself, then its genres."""
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -29,6 +25,10 @@ class Window:
         if not 0 < self.events <= min(RECENT, LIMIT):
             raise ValueError(f"a window has 1 to {min(RECENT, LIMIT)} events, not {self.events}")
 
+    def __reduce__(self) -> str:
+        # Windows are compared by identity, in other processes too.
+        return f"LAST_{self.events}"
+
 
 LAST_10 = Window(10)
 LAST_30 = Window(30)
@@ -42,35 +42,42 @@ class Totals(NamedTuple):
 
     Attributes:
         n: events.
-        likes: of these, likes.
-        genre_n: events by genre, [18], a byte each; an event counts to every genre of its item.
-        genre_likes: likes by genre, [18], a byte each.
+        likes: of these, positive ones.
+        terms_n: events by value of all windowed terms one after the other, a byte each; an event counts to every value
+            of its item.
+        terms_likes: positive events by value.
     """
 
     n: int
     likes: int
-    genre_n: bytes
-    genre_likes: bytes
+    terms_n: bytes
+    terms_likes: bytes
 
 
-def totals(recent: Sequence[Recent], items: Mapping[int, Item]) -> dict[Window, Totals]:
+def totals(profile: Profile, items: Items, codes: Codes, values: int) -> dict[Window, Totals]:
     """Add up the last events for every window, in one pass from the newest event back.
 
     Args:
-        recent: events, oldest first.
-        items: the items of the last events, by id.
+        profile: the user's profile.
+        items: the items of its last events, each event's as it was counted.
+        codes: the codes of events.
+        values: how many places the windowed terms have together.
     """
+    positive, recent, counted, base = codes.positive, profile.recent, profile.counted, published(items)
     by_window: dict[Window, Totals] = {}
     all_events = all_likes = 0
     end = len(recent)
     for window in WINDOWS:
         begin = max(0, len(recent) - window.events)
-        for _, itemid, rating in recent[begin:end]:
-            tally = items[itemid].tally
+        for event in recent[begin:end]:
+            if counted and event in counted:
+                tally = item_at(items, event[1], counted[event]).tally
+            else:
+                tally = base[event[1]].tally
             all_events += tally
-            if rating >= LIKED:
+            if positive[event[2]]:
                 all_likes += tally
         end = begin
-        events, likes = unpack(all_events, TALLY), unpack(all_likes, TALLY)
+        events, likes = unpack(all_events, 1 + values), unpack(all_likes, 1 + values)
         by_window[window] = Totals(events[0], likes[0], events[1:], likes[1:])
     return by_window

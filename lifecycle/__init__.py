@@ -7,6 +7,7 @@ partitions       more partitions for the log, before a generation with as many s
 backup           everything that a system is restored from, copied into a folder
 backup_folder    the folder: files by their hash, and a manifest for each backup
 dead_letters     dead letters in a backup, and those that a restored system must file
+data_files       the rows of users in the files of a data set
 erasure          what is left of erased users, deleted
 forgotten        the search for a user in every store and file
 restore          an empty system, made as it was at a backup

@@ -18,6 +18,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import datasets
 from lifecycle.backup_folder import BackupFolder, BackupManifest, StoredFile, new_name
 from lifecycle.dead_letters import read_letters
 from lifecycle.errors import LifecycleError
@@ -30,7 +31,7 @@ from settings import Settings
 from settings.toml import as_toml
 from stores import Generations, NotPublished, OtherVersion, Snapshot, StateStores
 from stores.archive.archive import Archive
-from stores.archive.history import HISTORY, settle
+from stores.archive.history import HISTORY, history_schema, settle
 from stores.archive.manifest import Manifest
 from stores.redis.drift_record import read_record
 from stream.archive.archiver import Archiver
@@ -38,7 +39,8 @@ from stream.archive.archiver import Archiver
 Progress = Callable[[str, float], None]
 """Called with what is being done and the share of it that is done, 0 to 1."""
 
-LETTERS, DRIFT, SETTINGS = "dead-letters.parquet", "drift-findings.json", "reelstream.toml"
+LETTERS, DRIFT = "dead-letters.parquet", "drift-findings.json"
+SETTINGS, DESCRIPTION = "reelstream.toml", "dataset.toml"
 """Paths in a backup."""
 
 ARCHIVE, RUNS, SNAPSHOTS = "archive", "runs", "snapshots"
@@ -189,6 +191,7 @@ class _Backup:
         self._files[LETTERS] = self._target.put(read_letters(settings, ends))
         self._files[DRIFT] = self._target.put(read_record(self._client))
         self._files[SETTINGS] = self._target.put(as_toml(settings).encode())
+        self._files |= self._copied_description()
         # More partitions are another epoch of the log, of which the backup would have a part.
         if self._published.snapshot() != snapshot or Generations(self._client).live().epochs != self._epochs:
             raise LifecycleError("the state was replaced during the backup; run `reelstream backup` again")
@@ -202,6 +205,7 @@ class _Backup:
             run=run,
             previous=previous,
             max_future_s=settings.stream.max_future_s,
+            waiting_events=settings.catalogue.waiting_events,
             data=settings.data.model_dump(include=set(SPLIT)),
             files=self._files,
         )
@@ -219,14 +223,20 @@ class _Backup:
 
     def _archive_log(self, snapshot: Snapshot) -> None:
         """Have the offline history in the archive, and the log up to its end."""
-        manifest = self._archive.manifest() or Manifest()
-        if manifest.history is None or manifest.history.data_hash != snapshot.data_hash:
+        manifest, schema = self._archive.manifest() or Manifest(), self._published.schema()
+        same_data = manifest.history is not None and manifest.history.data_hash == snapshot.data_hash
+        if not same_data or history_schema(self._archive) != schema:
             ratings = readers.load(self._settings)
             data_hash = readers.data_hash(ratings)
             if data_hash != snapshot.data_hash:
                 raise LifecycleError(
-                    f"the state was built from other data than {self._settings.data_folder} holds; set ML1M_DIR to "
-                    "that data"
+                    f"the state was built from other data than {self._settings.data_folder} holds; set "
+                    "REELSTREAM_DATA__FOLDER, or ML1M_DIR for MovieLens-1M, to the folder with that data"
+                )
+            if ratings.schema != schema:
+                raise LifecycleError(
+                    "the state was built with another description of the data set than the settings name; set "
+                    "data.dataset to that description, or run `reelstream rebuild` first"
                 )
             archive_history(self._settings, ratings, data_hash)
         with closing(Archiver(self._settings)) as archiver:
@@ -276,6 +286,13 @@ class _Backup:
         if previous is not None:
             self._files |= self._copied(self._settings.runs / previous, f"{RUNS}/{previous}")
         return live.run if live else None, previous
+
+    def _copied_description(self) -> dict[str, StoredFile]:
+        """Copy the description of the data set, where the state was built with it."""
+        name = self._settings.dataset
+        if datasets.read(name) != self._published.schema().dataset:
+            return {}
+        return {DESCRIPTION: self._target.put(datasets.path_of(name).read_bytes())}
 
     def _copied_base(self, snapshot: Snapshot) -> dict[str, StoredFile]:
         """Copy the saved state that the live one began with, if there is one."""

@@ -55,6 +55,7 @@ class BackupManifest(BaseModel):
         base: the snapshot of the state that the log follows; None where it follows the offline history.
         run, previous: ids of the live run, and of the one that a rollback returns to; None for none.
         max_future_s: the setting `stream.max_future_s`, on which the state depends.
+        waiting_events: the setting `catalogue.waiting_events`, likewise; None in a backup from before there was one.
         data: the settings `data.online_events` and `data.train_share`, on which the state depends.
         files: by path.
     """
@@ -69,6 +70,7 @@ class BackupManifest(BaseModel):
     run: str | None
     previous: str | None
     max_future_s: float
+    waiting_events: int | None = None
     data: dict[str, float]
     files: dict[str, StoredFile]
 
@@ -177,6 +179,10 @@ class BackupFolder:
         if hashlib.sha256(content).hexdigest() != stored.sha256:
             raise _damaged(self._path(stored.sha256))
         return content
+
+    def path(self, stored: StoredFile) -> Path:
+        """The path of a stored file."""
+        return self.folder / FILES / stored.sha256
 
     def check(self, manifest: BackupManifest, progress: Callable[[float], None]) -> None:
         """Compare every file of a backup with its hash.

@@ -39,9 +39,10 @@ class CatchUp:
     def __init__(self, settings: Settings, state: StateStores, features: Features, log: WholeLog) -> None:
         self._settings, self._state, self._log = settings, state, log
         health = Health.of(settings.stream)
-        self._items = state.published.catalogue()
-        stores = FoldStores(self._items, state.profiles, features, without_letters, health.troubles)
-        self._fold = Fold(stores, settings.stream.max_future_s, self._read_runs)
+        self._schema, self._items = state.published.schema(), state.published.catalogue()
+        stores = FoldStores(self._schema, self._items, state.profiles, features, without_letters, health.troubles)
+        waiting_events = settings.catalogue.waiting_events
+        self._fold = Fold(stores, settings.stream.max_future_s, self._read_runs, waiting_events=waiting_events)
         self._publisher = ItemPublisher(settings, RedisStores(settings, state.generation), health)
         self._lost = {shard: position.lost for shard, position in ShardLogs(state.profiles).positions().items()}
 
@@ -81,7 +82,7 @@ class CatchUp:
 
     def publish_items(self) -> None:
         """Write the feature rows of the items whose counters changed; raises Unreachable if a store does not answer."""
-        self._publisher.publish_once(self._items)
+        self._publisher.publish_once(self._schema, self._items)
 
     def next_offsets(self) -> dict[int, int]:
         """By partition, offset of the first record that the generation does not hold.

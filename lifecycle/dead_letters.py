@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import closing
 
-from features import EventError, Item
+from features import Event, EventError
 from lifecycle.errors import LifecycleError
+from offline.data.readers import Ratings
+from offline.state.beginning import beginning_of
 from settings import Settings
 from stores import Log, Logged, decode_event
 from stores.archive.archive import Archive
@@ -56,41 +58,52 @@ def write_letters(settings: Settings, packed: bytes) -> set[tuple[int, int]]:
 
 
 def file_missing(
-    settings: Settings,
-    archive: Archive,
-    items: Mapping[int, Item],
-    begins: Sequence[int],
-    known: Collection[tuple[int, int]],
+    settings: Settings, archive: Archive, ratings: Ratings, begins: Sequence[int], known: Collection[tuple[int, int]]
 ) -> int:
     """File the dead letters of archived records from `begins` on that have none; their number.
+
+    Args:
+        settings: all settings.
+        archive: the archive, with all records of the log.
+        ratings: the offline history.
+        begins: by partition, an offset.
+        known: positions of the records that have a letter.
 
     Raises:
         ArchiveError: if the archive is damaged.
         Unreachable: if Kafka does not answer.
     """
     file, filed = DeadLetters(settings.kafka, WITHIN_S), 0
+    too_many: Mapping[tuple[int, int], str] | None = None
     for partition, begin in enumerate(begins):
         for stored in archive.files(partition):
-            records = archive.read(stored) if stored.end > begin else []
-            dead = [
-                (record, reason)
-                for record in records
-                if record.offset >= begin
-                and (partition, record.offset) not in known
-                and (reason := _reason(settings, items, len(begins), record)) is not None
-            ]
+            dead = []
+            for record in archive.read(stored) if stored.end > begin else []:
+                if record.offset < begin or (partition, record.offset) in known:
+                    continue
+                try:
+                    event = decode_event(record, ratings.schema, len(begins), settings.stream.max_future_s)
+                except EventError as error:
+                    dead.append((record, str(error)))
+                    continue
+                if isinstance(event, Event) and event.itemid not in ratings.catalogue.items:
+                    too_many = _dead_in_fold(settings, ratings) if too_many is None else too_many
+                    if reason := too_many.get((partition, record.offset)):
+                        dead.append((record, reason))
             file(dead)
             filed += len(dead)
     return filed
 
 
-def _reason(settings: Settings, items: Mapping[int, Item], partitions: int, record: Logged) -> str | None:
-    """The reason why a record is dead; None if it is an event."""
-    try:
-        decode_event(record, items, partitions, settings.stream.max_future_s)
-    except EventError as error:
-        return str(error)
-    return None
+def _dead_in_fold(settings: Settings, ratings: Ratings) -> dict[tuple[int, int], str]:
+    """The reasons of all dead records by their positions, also where only the fold tells: too many events wait."""
+    reasons: dict[tuple[int, int], str] = {}
+
+    def note(record: Logged, reason: str) -> None:
+        reasons[record.partition, record.offset] = reason
+
+    beginning_of(settings, ratings, lambda share: None, note)
+    return reasons
 
 
 def _position(record: Logged) -> tuple[int, int] | None:

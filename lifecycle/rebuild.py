@@ -22,6 +22,7 @@ from offline.data.readers import Ratings
 from offline.data.split import split
 from offline.errors import DataError
 from offline.state import snapshot
+from offline.state.archived_history import archive_history
 from offline.state.beginning import beginning_of_archive
 from offline.state.lock import lock
 from offline.state.own_log import require_own_log
@@ -37,6 +38,7 @@ from stores import (
     Unreachable,
     ensure_topics,
 )
+from stores.archive import manifest as archive_manifest
 from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.kafka.batch_headers import Run, lost, read_runs
@@ -45,7 +47,7 @@ from stores.kafka.topics import GROUP, committed_offsets
 from stores.redis.connection import reachable
 from stores.redis.published import REBUILD
 from stores.redis.shard_log import ShardLogs
-from stream.fold.shard_batch import tail_of
+from stream.fold.shard_fold import tail_of
 from verify import verify
 from verify.log import Expected
 
@@ -106,7 +108,7 @@ def rebuild(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Reb
     began = time.monotonic()
     with lock(settings, "rebuild", progress) as held:
         # Under the lock: `reelstream erase` takes it too, and leaves users out of the ratings.
-        progress("reading the ratings", 0.0)
+        progress("reading the data set", 0.0)
         ratings = readers.load(settings)
         grown = grow(settings, held, progress)
         log = open_log()
@@ -137,7 +139,7 @@ class _Rebuild:
         name = self._generations.begin()
         state = StateStores.of(self._settings, name, self._live.profiles.client)
         try:
-            features = Features(self._settings, name)
+            features = Features(self._settings, self._ratings.schema, name)
             users, events = self._write(state, features)
             self._generations.announce(name, self._held)  # now, so that readers open it while it is verified
             self._verify(name)
@@ -156,6 +158,7 @@ class _Rebuild:
         )
         catching = CatchUp(self._settings, state, features, self._log)
         switched = switching(catching, self._held, self._progress)
+        self._archive_history()
         if self._live.published.resetting() == REBUILD:
             self._live.published.end_reset()
         dropped += drop_unused(self._settings, self._generations, self._held, self._progress)
@@ -168,7 +171,8 @@ class _Rebuild:
         before = live.published.snapshot()
         if before is not None and before.data_hash != readers.data_hash(self._ratings):
             raise DataError(
-                f"the state was built from other data than {settings.data_folder} holds; set ML1M_DIR to that data"
+                f"the state was built from other data than {settings.data_folder} holds; set REELSTREAM_DATA__FOLDER, "
+                "or ML1M_DIR for MovieLens-1M, to the folder with that data"
             )
         resetting = live.published.resetting()
         if resetting not in (None, REBUILD):
@@ -181,6 +185,15 @@ class _Rebuild:
             return False
         require_own_log(settings, live.profiles, before.base, fold_again=True)
         return None not in live.profiles.readable_applied()
+
+    def _archive_history(self) -> None:
+        """Have the history in the archive, if there is one, as the description that the new generation is of reads it.
+
+        A process that died before is made up for by `reelstream backup`, which needs it.
+        """
+        found, data_hash = archive_manifest.read(self._settings.archive_folder), readers.data_hash(self._ratings)
+        if found is not None and found.history is not None and found.history.data_hash == data_hash:
+            archive_history(self._settings, self._ratings, data_hash)
 
     def _same_counts(self) -> bool:
         """True if the live state holds the counts that are declared."""
@@ -197,7 +210,7 @@ class _Rebuild:
         beginning, bounds = beginning_of_archive(settings, ratings)
         places = split(ratings, settings.data).offline
         description = snapshot.write_archive(ratings, places, beginning, state.published)
-        expected = Expected(beginning, ratings.catalogue.items, self._log, settings.stream.max_future_s)
+        expected = Expected(ratings.schema, beginning, self._log, settings.stream.max_future_s)
         ends = self._ends()
         total = max(1, sum(ends.values()))
         expected.fold_to(ends, lambda events: self._progress("folding the log", events / total))

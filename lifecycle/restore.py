@@ -25,7 +25,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
-from lifecycle.backup import ARCHIVE, DRIFT, LETTERS, RUNS, SNAPSHOTS, SPLIT, Progress
+import datasets
+from features import Schema
+from lifecycle.backup import ARCHIVE, DESCRIPTION, DRIFT, LETTERS, RUNS, SNAPSHOTS, SPLIT, Progress
 from lifecycle.backup_folder import BackupFolder, BackupManifest
 from lifecycle.dead_letters import file_missing, write_letters
 from lifecycle.errors import LifecycleError
@@ -37,6 +39,8 @@ from settings import Settings
 from stores import DriftStore, StateStores, delete_topics, ensure_topics
 from stores.archive import durable
 from stores.archive.archive import Archive
+from stores.archive.history import HISTORY
+from stores.archive.history_files import SCHEMA
 from stores.archive.manifest import Manifest
 from stores.kafka.log import end_of
 from stores.kafka.log_check import LogBounds, LogIdentity
@@ -112,6 +116,7 @@ def restore(
     manifest = source.manifest(at)
     _require_settings(settings, manifest)
     source.check(manifest, lambda share: progress("comparing files with their hashes", share))
+    _require_description(settings, source, manifest)
     with lock(settings, "restore", progress):
         note = _Restore(settings, source, manifest, progress)()
     rollback_to = _publish_previous(manifest, publish)
@@ -186,8 +191,8 @@ class _Restore:
         settings, folder = self._settings, self._settings.data_folder
         if readers.has_files(settings) and readers.data_hash(readers.load(settings)) != self._manifest.data_hash:
             raise LifecycleError(
-                f"the state of the backup was built from other data than {folder} holds; set ML1M_DIR to that data, or "
-                "to an empty folder: the backup holds the ratings"
+                f"the state of the backup was built from other data than {folder} holds; set REELSTREAM_DATA__FOLDER, "
+                "or ML1M_DIR for MovieLens-1M, to that data, or to an empty folder: the backup holds the events"
             )
 
     def _copy_files(self) -> None:
@@ -212,24 +217,28 @@ class _Restore:
             self._archive.write_manifest(archived.of_log(log, len(manifest.ends)) if archived.log else archived)
         if manifest.base is not None:
             state_snapshot.set_log(settings, manifest.base, log)
-        items = readers.load(settings).catalogue.items
+        ratings = readers.load(settings)
         known = write_letters(settings, self._source.content(files[LETTERS]))
-        filed = file_missing(settings, self._archive, items, manifest.filed_to, known)
+        filed = file_missing(settings, self._archive, ratings, manifest.filed_to, known)
         write_record(self._client, self._source.content(files[DRIFT]))
         DriftStore(self._client).start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
         return Note(backup=manifest.name, cluster=log.cluster, topic=log.topic, letters=len(known) + filed)
 
 
 MANIFEST_PATH = f"{ARCHIVE}/manifest.json"
+SCHEMA_PATH = f"{ARCHIVE}/{HISTORY}/{SCHEMA}"
 
 
 def _require_settings(settings: Settings, manifest: BackupManifest) -> None:
     """Refuse settings with which another state would follow from the same history and log."""
     split = {f"data.{name}": getattr(settings.data, name) for name in SPLIT}
     ours = {"kafka.partitions": settings.kafka.partitions, "stream.max_future_s": settings.stream.max_future_s, **split}
+    waiting = "catalogue.waiting_events"
+    ours[waiting] = settings.catalogue.waiting_events
     theirs = {
         "kafka.partitions": len(manifest.ends),
         "stream.max_future_s": manifest.max_future_s,
+        waiting: ours[waiting] if manifest.waiting_events is None else manifest.waiting_events,
         **{f"data.{name}": value for name, value in manifest.data.items()},
     }
     for name, value in theirs.items():
@@ -238,6 +247,21 @@ def _require_settings(settings: Settings, manifest: BackupManifest) -> None:
                 f"setting {name} is {ours.get(name)}, but was {value} at the backup; correct the setting, or the state "
                 "would be another one"
             )
+
+
+def _require_description(settings: Settings, source: BackupFolder, manifest: BackupManifest) -> None:
+    """Refuse a data set other than that of the backup, or another description of it."""
+    stored = manifest.files.get(SCHEMA_PATH)
+    if stored is None:
+        return  # an earlier release, which had no schema
+    theirs, ours = Schema.from_json(source.content(stored)).dataset, datasets.read(settings.dataset)
+    if ours != theirs:
+        copied = manifest.files.get(DESCRIPTION)
+        which = "its description" if copied is None else f"its description, a copy of {source.path(copied)}"
+        raise LifecycleError(
+            f"the backup is of the data set {theirs.name}, but data.dataset names {ours.name}, or another description "
+            f"of it; set data.dataset to {which}"
+        )
 
 
 def _require_log(bounds: dict[int, LogBounds], note: Note) -> None:

@@ -171,7 +171,7 @@ def back(settings: Settings, *, open_log: OpenLog, progress: Progress) -> Switch
         state.profiles.reopen()
         log = open_log()
         try:
-            catching = CatchUp(settings, state, Features(settings, previous), log)
+            catching = CatchUp(settings, state, Features(settings, state.profiles.schema, previous), log)
             return Switching(settings, state, live, keep=True, drift_goes_on=True)(catching, held, progress)
         finally:
             log.close()

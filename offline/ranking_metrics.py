@@ -14,9 +14,9 @@ def of_ranks(rank: npt.NDArray[np.integer]) -> dict[str, float]:
 
     Returns:
         hr@10, hr@50, hr@200: share of lists with the item among the first; ndcg@10: 1 / log2(rank + 2) within the first
-        10; mrr: mean of 1 / (rank + 1).
+        10; mrr: mean of 1 / (rank + 1). All are 0 where there are no lists.
     """
-    place = rank.astype(np.float64)
+    place = rank.astype(np.float64) if len(rank) else np.full(1, np.inf)
     return {
         "hr@10": float(np.mean(place < 10)),
         "ndcg@10": float(np.mean((place < 10) / np.log2(place + 2))),

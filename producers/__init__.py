@@ -6,17 +6,17 @@ letters sent again (`dead`).
 
 from producers.dead import dead_events, resend
 from producers.replay import Pace, Recording, Report, replay
-from producers.scenarios import SCENARIOS, ScenarioEvent, ScenarioName, scenario
+from producers.scenarios import ScenarioError, ScenarioEvent, scenario, scenarios
 
 __all__ = [
-    "SCENARIOS",
     "Pace",
     "Recording",
     "Report",
+    "ScenarioError",
     "ScenarioEvent",
-    "ScenarioName",
     "dead_events",
     "replay",
     "resend",
     "scenario",
+    "scenarios",
 ]

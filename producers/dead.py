@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from settings import KafkaSettings
 from stores import Log, partition_of
 from stores.kafka.dead_letters import DeadLetter, LetterError, read_letter
 from stores.kafka.producer import Record, Sender
+from stores.kafka.record_owner import is_of_item
 from stores.kafka.topics import DEAD_BYTES, partitions_of_topic
 
 WITHIN_S = 30.0
@@ -64,7 +65,7 @@ def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Res
 
     One that is still bad dies again, with its new position; one that is good by now counts, and once only, however
     often it is sent. Events without a readable key go to the partition in which they stood. One of which the letter
-    holds only a part is not sent.
+    holds only a part is not sent. A change of an item goes to every partition once, however many letters it has.
 
     Raises:
         Unreachable: if Kafka does not answer.
@@ -78,14 +79,34 @@ def resend(settings: KafkaSettings, wanted: Callable[[DeadLetter], bool]) -> Res
                 refused.append((letter, why))
             else:
                 chosen.append(letter)
+    places = [(letter, partition) for letter in _distinct(chosen) for partition in _partitions(letter, partitions)]
+    failed: dict[tuple[int, int], tuple[DeadLetter, str]] = {}
     with Sender(settings, WITHIN_S, compression_type="gzip", max_request_size=DEAD_BYTES) as send:
-        for start in range(0, len(chosen), TOGETHER):
-            part = chosen[start : start + TOGETHER]
-            records = [Record(each.key, each.value, (), _partition(each, partitions)) for each in part]
-            errors = send(settings.topic, records)
-            refused += [(part[place], f"Kafka refuses it: {error}") for place, error in errors.items()]
-    sent = len(chosen) - sum(1 for _, why in refused if why.startswith("Kafka"))
-    return Resent(sent, refused)
+        for start in range(0, len(places), TOGETHER):
+            part = places[start : start + TOGETHER]
+            errors = send(settings.topic, [Record(each.key, each.value, (), at) for each, at in part])
+            for place, error in errors.items():
+                letter = part[place][0]
+                failed[letter.partition, letter.offset] = letter, f"Kafka refuses it: {error}"
+    return Resent(len(chosen) - len(failed), [*refused, *failed.values()])
+
+
+def _distinct(letters: Sequence[DeadLetter]) -> list[DeadLetter]:
+    """The letters, of those of one change of an item the first."""
+    changes: set[tuple[bytes | None, bytes | None]] = set()
+    distinct = []
+    for letter in letters:
+        record = letter.key, letter.value
+        if record not in changes:
+            distinct.append(letter)
+        if is_of_item(letter.value):
+            changes.add(record)
+    return distinct
+
+
+def _partitions(letter: DeadLetter, partitions: int) -> Sequence[int]:
+    """The partitions that a letter's record belongs to."""
+    return range(partitions) if is_of_item(letter.value) else [_partition(letter, partitions)]
 
 
 def _unsendable(letter: DeadLetter) -> str | None:
@@ -102,7 +123,8 @@ def _unsendable(letter: DeadLetter) -> str | None:
 
 
 def _partition(event: DeadLetter, partitions: int) -> int:
-    # Digits beyond ASCII are no userid, and int() refuses some of them and more than 4,300 of any.
-    if event.key is not None and len(event.key) <= 10 and event.key.isdigit():
-        return partition_of(int(event.key), partitions)
-    return event.partition
+    try:
+        # An id as text has the partition of the id, whatever kind it is of.
+        return event.partition if event.key is None else partition_of(event.key.decode(), partitions)
+    except UnicodeDecodeError:
+        return event.partition

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from features.ids import Id
 from stores import Log, partition_of
 from stores.kafka.epochs import Epochs
 from stores.kafka.record import GONE, Logged
@@ -73,11 +74,11 @@ class Present:
         home = self._epochs.spread(record.partition, record.offset), record.partition
         self._last[home] = max(place, self._last.get(home, -1))
 
-    def holds(self, place: int, userid: int) -> bool:
+    def holds(self, place: int, userid: Id) -> bool:
         """Return True if the log holds, or held, the event of a user at a place of the replay."""
         return bool(self._held[place]) or place <= self._told(userid)
 
-    def _told(self, userid: int) -> int:
+    def _told(self, userid: Id) -> int:
         """The last place of the replay in the user's partitions that are incomplete; -1 where there is none."""
         numbers = {self._epochs.partitions, *(epoch.partitions for epoch in self._epochs.ended)}
         homes = ((number, partition_of(userid, number)) for number in numbers)

@@ -14,7 +14,8 @@ from dataclasses import dataclass, field, replace
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from features import Event, encode
+from features.event import Event
+from features.schema import Schema
 from producers.present import HEADER, OtherReplay, Present
 from producers.scenarios import Headers, ScenarioEvent
 from settings import KafkaSettings
@@ -74,18 +75,20 @@ class Recording:
 
     Attributes:
         source: names the data, so that a topic with the replay of other data is not continued.
+        schema: of the data set.
         events: all events of the replay, in the order of time.
         headers: further headers of each event; none where it is empty.
     """
 
     source: str
+    schema: Schema
     events: Sequence[Event]
     headers: Sequence[Headers] = ()
 
     @classmethod
-    def of(cls, source: str, events: Sequence[ScenarioEvent]) -> Recording:
+    def of(cls, source: str, schema: Schema, events: Sequence[ScenarioEvent]) -> Recording:
         """The recording of a scenario."""
-        return cls(source, [sent.event for sent in events], [sent.headers for sent in events])
+        return cls(source, schema, [sent.event for sent in events], [sent.headers for sent in events])
 
     def first(self, events: int | None) -> Recording:
         """Its first events; all where that is None."""
@@ -132,7 +135,7 @@ def replay(
         in_flight.wait_for_room(stopping)
         if report.failed:
             break
-        key, body = encode(event)
+        key, body = recording.schema.events.encode(event)
         headers = recording.headers_of(place)
         in_flight.add(event, client.send(settings.topic, key=key, value=body, headers=headers))
     in_flight.wait()

@@ -10,10 +10,12 @@ from typing import Protocol
 
 import numpy as np
 
+from features import Id
 from features.columns import ItemTable
 from features.schema import Floats, Ints
 from scoring.inputs import UserState
 from scoring.order import NO_ITEM, Bools, Lists, Scores, padded, top, with_rows
+from scoring.restriction import Restriction
 from scoring.terms import preferences, term_scores, term_weights
 
 TERM_BOOST = 0.01
@@ -26,6 +28,7 @@ class Source(StrEnum):
     VECTOR = "vector"
     TERMS = "terms"
     POPULAR = "popular"
+    EXPLORATION = "exploration"
 
 
 class Limits(Protocol):
@@ -44,7 +47,7 @@ class Limits(Protocol):
 class Candidate:
     """A recalled item and, where it was asked for, the score that each source gave it."""
 
-    itemid: int
+    itemid: Id
     sources: Mapping[str, float]
 
 
@@ -53,7 +56,7 @@ class Candidates:
     """Recalled items of B users, best first in recall's own order.
 
     Attributes:
-        column: places in the ascending itemids, NO_ITEM behind the last; INT64 [B, K].
+        column: columns of the table, NO_ITEM behind the last; INT64 [B, K].
         sources: the score that each source gave them, NaN where it gave none, [B, K] each; empty where not asked for.
     """
 
@@ -79,7 +82,7 @@ class Candidates:
 
     @classmethod
     def _of(cls, recalled: Sequence[Candidate], table: ItemTable) -> Candidates:
-        column, known = table.find(np.array([candidate.itemid for candidate in recalled], dtype=np.int64))
+        column, known = table.find([candidate.itemid for candidate in recalled])
         if not recalled or not recalled[0].sources:  # all of them have sources, or none has
             return cls(column[None] if known.all() else column[None, known])
         names = dict.fromkeys(chain.from_iterable(candidate.sources for candidate in recalled))
@@ -111,12 +114,41 @@ class Candidates:
         return Candidates(with_rows(self.column, rows, other.column, NO_ITEM), sources)
 
 
-def excluded(exclude: Sequence[Collection[int]], table: ItemTable) -> tuple[Ints, Ints]:
+def joined(parts: Sequence[Candidates]) -> Candidates:
+    """The candidates of several sources, one after the other."""
+    columns = np.concatenate([part.column for part in parts], axis=1)
+    together = np.argsort(columns == NO_ITEM, axis=1, kind="stable")
+    sources = {}
+    for name in dict.fromkeys(chain.from_iterable(part.sources for part in parts)):
+        scores = [part.sources.get(name, np.full(part.column.shape, np.nan)) for part in parts]
+        sources[name] = np.take_along_axis(np.concatenate(scores, axis=1), together, axis=1)
+    return Candidates(np.take_along_axis(columns, together, axis=1), sources)
+
+
+def excluded(exclude: Sequence[Collection[Id]], table: ItemTable) -> tuple[Ints, Ints]:
     """(row, column) of what B users must not get, INT64 [M] each; ids that are not in the catalogue are left out."""
-    counts = [len(each) for each in exclude]
-    itemid = np.fromiter(chain.from_iterable(exclude), dtype=np.int64, count=sum(counts))
-    row, (column, known) = np.repeat(np.arange(len(exclude)), counts), table.find(itemid)
+    row = np.repeat(np.arange(len(exclude)), [len(each) for each in exclude])
+    column, known = table.find(list(chain.from_iterable(exclude)))
     return row[known], column[known]
+
+
+def barred(
+    exclude: Sequence[Collection[Id]], restrictions: Sequence[Restriction], table: ItemTable
+) -> tuple[Ints, Ints]:
+    """(row, column) of what B users must not get, or what does not meet the conditions of each; INT64 [M] each."""
+    row, column = excluded(exclude, table)
+    rows, columns = [row], [column]
+    for number, restriction in enumerate(restrictions):
+        if restriction.conditions:
+            others = np.flatnonzero(~restriction.mask(table))
+            rows.append(np.full(len(others), number))
+            columns.append(others)
+    return np.concatenate(rows), np.concatenate(columns)
+
+
+def barred_of(states: Sequence[UserState], table: ItemTable) -> tuple[Ints, Ints]:
+    """The same of the states of B users."""
+    return barred([state.exclude for state in states], [state.restriction for state in states], table)
 
 
 def inner_products(user_vectors: Floats, item_vectors: Floats, seen: tuple[Ints, Ints]) -> Floats:
@@ -124,7 +156,7 @@ def inner_products(user_vectors: Floats, item_vectors: Floats, seen: tuple[Ints,
 
     Args:
         user_vectors: FP32 [B, dim].
-        item_vectors: by ascending itemid, FP32 [items, dim].
+        item_vectors: in the order of the table, FP32 [items, dim].
         seen: (row, column) of what is excluded.
     """
     score = user_vectors @ item_vectors.T
@@ -160,7 +192,7 @@ class ExactRecall:
 
     Attributes:
         table: the catalogue.
-        item_vectors: by ascending itemid, FP32 [items, dim].
+        item_vectors: in the order of the table, FP32 [items, dim].
         prior: weight of each item among those of the same terms, FP32 [items].
         limits: how many candidates come from which source.
     """
@@ -172,20 +204,24 @@ class ExactRecall:
 
     def __call__(self, states: Sequence[UserState], user_vectors: Floats | None) -> Candidates:
         """The candidates of some users."""
-        seen = self._seen(states)
+        seen = barred_of(states, self.table)
         products = None if user_vectors is None else inner_products(user_vectors, self.item_vectors, seen)
+        if products is not None and not self.limits.term_k:
+            return merged(products, np.zeros_like(products), self.limits)
         return merged(products, self._terms(states, seen), self.limits)
 
     def scores(self, states: Sequence[UserState], user_vectors: Floats) -> tuple[Floats, Floats]:
         """(inner products, term scores) as `merged` takes them."""
-        seen = self._seen(states)
+        seen = barred_of(states, self.table)
         return inner_products(user_vectors, self.item_vectors, seen), self._terms(states, seen)
 
-    def _seen(self, states: Sequence[UserState]) -> tuple[Ints, Ints]:
-        return excluded([state.exclude for state in states], self.table)
-
     def _terms(self, states: Sequence[UserState], seen: tuple[Ints, Ints]) -> Floats:
-        weights = term_weights([preferences(state.recent, self.table.items.get) for state in states])
+        weights = weights_of(states, self.table)
         scores: Floats = term_scores(weights * TERM_BOOST, self.table.terms, self.prior)
         scores[seen] = 0.0
         return scores
+
+
+def weights_of(states: Sequence[UserState], table: ItemTable) -> Scores:
+    """The weights of the terms that B users prefer, FP64 [B, terms]."""
+    return term_weights(table.schema, [preferences(table.schema, state.weights) for state in states])

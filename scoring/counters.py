@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -12,20 +12,23 @@ from features.schema import Ints
 from scoring.order import Scores
 from scoring.popularity import popularity
 
+FEW = 20
+"""An item with fewer events than this has few: hardly anything but its attributes tells of it."""
+
 
 @dataclass(frozen=True)
 class Counters:
     """The counters of items that the ranker reads, which events change.
 
     Attributes:
-        n, likes: ratings and likes, INT64 [items]; or [B, items] where each user's list is of another moment.
+        n, likes: events and positive ones, INT64 [items]; or [B, items] where each user's list is of another moment.
     """
 
     n: Ints
     likes: Ints
 
     def at(self, row: Ints, column: Ints) -> tuple[Ints, Ints]:
-        """(ratings, likes) of N items, each for the user at `row`; all INT64 [N]."""
+        """(events, positive ones) of N items, each for the user at `row`; all INT64 [N]."""
         if self.n.ndim == 1:
             return self.n[column], self.likes[column]
         return self.n[row, column], self.likes[row, column]
@@ -36,7 +39,7 @@ class RecentCounters(Counters):
     """The same with what popularity follows from; a snapshot, not to be changed.
 
     Attributes:
-        recent_likes: likes of the last weeks, of the shape of `n`.
+        recent_likes: positive events of the last weeks, of the shape of `n`.
         last_ts: time of the latest event in unix seconds, 0 without events; of the shape of `n`.
         half_life_days: half-life of recent popularity, in days of event time.
     """
@@ -49,6 +52,10 @@ class RecentCounters(Counters):
     def popularity(self) -> Scores:
         """Popularity now, FP64 of the shape of `n`."""
         return popularity(self.recent_likes, self.likes, self.last_ts, self.half_life_days)
+
+    def rows(self, rows: Ints) -> RecentCounters:
+        """The counters of some of B moments, INT64 [B']."""
+        return replace(self, **{name: getattr(self, name)[rows] for name in COLUMNS})
 
     @classmethod
     def stack(cls, counters: Sequence[RecentCounters]) -> RecentCounters:

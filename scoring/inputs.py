@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from features import LIKED, Catalogue, Item, Profile, Recent, User, dense
+from features import Catalogue, Id, Items, Profile, Recent, Schema, User, dense
 from features.columns import user_columns, user_values
+from features.ids import Numbering
 from features.schema import Columns, Floats, Ints
-
-NO_EVENTS = tuple(user_values(Profile(0), {}))
-"""The features of a user without events."""
+from scoring.exploration import Exploration
+from scoring.restriction import NO_RESTRICTION, Restriction
+from scoring.run_ids import RunIds
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,19 +24,27 @@ class UserState:
     Attributes:
         user: id and attributes.
         recent: the events that the profile keeps, oldest first.
-        features: the user's counts, as `features.columns.user_values` and `row_values` give them.
-        exclude: ids of the items that must not be in the list, such as those that the user has rated.
+        features: the user's counts, as `features.columns.user_values` and `row_values` give them; none for a user
+            without events.
+        exclude: ids of the items that must not be in the list, such as those that the user's own events hide.
+        weights: by term attribute, the decayed weights of its values; empty where nothing is known.
+        restriction: what the list must keep to besides.
+        exploration: the share of the list that goes to items with few events; None: no more than they earn.
     """
 
     user: User
     recent: Sequence[Recent] = ()
-    features: Sequence[int] = NO_EVENTS
-    exclude: Collection[int] = ()
+    features: Sequence[int] = ()
+    exclude: Collection[Id] = ()
+    weights: Sequence[Mapping[int, int]] = ()
+    restriction: Restriction = NO_RESTRICTION
+    exploration: Exploration | None = None
 
     @classmethod
-    def of(cls, profile: Profile, user: User, items: Mapping[int, Item], exclude: Collection[int]) -> UserState:
-        """The state of a user as the profile is now; `items` holds the items of its last events."""
-        return cls(user, list(profile.recent), user_values(profile, items), exclude)
+    def of(cls, schema: Schema, profile: Profile, user: User, items: Items, exclude: Collection[Id]) -> UserState:
+        """The state of a user as the profile is now; `items` holds the items of its last events, changed ones too."""
+        weights = [of_term.copy() for of_term in profile.weights]
+        return cls(user, list(profile.recent), user_values(schema, profile, items), exclude, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +53,8 @@ class Pairs:
 
     Attributes:
         row: the user of each pair, INT64 [N].
-        ids: INT64 [N, 5], columns as in `features.IDS`.
-        dense: FP32 [N, columns], named as in `features.DENSE_COLUMNS`.
+        ids: numbers of users and items, and codes of attributes, INT64 [N, columns], columns as in `Schema.ids`.
+        dense: FP32 [N, columns], named as in `Schema.dense_columns`.
     """
 
     row: Ints
@@ -61,12 +70,15 @@ class Users:
     """The models' inputs that concern B users.
 
     Attributes:
-        userid: INT64 [B].
-        attributes: gender, age and occupation, -1 where not known; INT64 [B, 3].
-        items, rating: their last events, oldest first, 0 for padding; INT64 [B, history].
+        schema: of the data set.
+        userid: their numbers in the run, INT64 [B].
+        attributes: codes in the order of `Schema.user_attributes`, -1 where not known; INT64 [B, attributes].
+        items, rating: numbers of the items of their last events, and the codes of these events, oldest first, 0 for
+            padding; INT64 [B, history].
         columns: their features as `features.dense` takes them, B rows; empty where all dense rows are known already.
     """
 
+    schema: Schema
     userid: Ints
     attributes: Ints
     items: Ints
@@ -77,26 +89,38 @@ class Users:
         return len(self.userid)
 
     @classmethod
-    def of(cls, states: Sequence[UserState], history: int) -> Users:
-        """The users of some states; the models see the last `history` events."""
-        users = [(user.userid, user.gender, user.age, user.occupation) for user in (state.user for state in states)]
-        ids = np.array(users, dtype=np.int64).reshape(-1, 4)
-        columns = user_columns(np.array([state.features for state in states], dtype=np.int64))
-        return cls(ids[:, 0], ids[:, 1:], *histories([state.recent for state in states], history), columns)
+    def of(cls, schema: Schema, ids: RunIds, states: Sequence[UserState], history: int) -> Users:
+        """The users of some states; the models, whose ids are `ids`, see the last `history` events."""
+        users = [state.user for state in states]
+        attributes = np.array([user.codes for user in users], dtype=np.int64)
+        rows = np.array([state.features or no_events(schema) for state in states], dtype=np.int64)
+        return cls(
+            schema,
+            ids.users.numbers([user.userid for user in users]),
+            attributes.reshape(len(users), len(schema.user_attributes)),
+            *histories(ids.items, [state.recent for state in states], history),
+            user_columns(schema, rows),
+        )
 
     @property
     def liked(self) -> Ints:
-        """1 where an event of `items` is a like, INT64 [B, history]."""
-        return (self.rating >= LIKED).astype(np.int64)
+        """1 where an event of `items` is positive, INT64 [B, history]."""
+        return self.schema.codes.positive_array[self.rating].astype(np.int64)
 
     def pairs(self, row: Ints, itemid: Ints, item: Columns) -> Pairs:
-        """Pairs of the users at some rows with items; `item` holds the items' features as columns, N rows."""
+        """Pairs of the users at some rows with items.
+
+        Args:
+            row: INT64 [N].
+            itemid: the items' numbers in the run, INT64 [N].
+            item: their features as columns, N rows.
+        """
         at = self._at(row)
         user = {name: column[at] for name, column in self.columns.items()}
-        return self.pairs_of_rows(row, itemid, dense(user, item))
+        return self.pairs_of_rows(row, itemid, dense(self.schema, user, item))
 
     def pairs_of_rows(self, row: Ints, itemid: Ints, rows: Floats) -> Pairs:
-        """Pairs whose dense rows are known, FP32 [N, columns]."""
+        """Pairs whose dense rows are known, FP32 [N, columns]; `itemid` as in `pairs`."""
         at = self._at(row)
         return Pairs(row, pair_ids(self.userid[at], self.attributes[at], itemid), rows)
 
@@ -111,10 +135,10 @@ class RankerInputs:
 
     Attributes:
         user_vector: FP32 [U, dim].
-        items, rating: the users' last events, INT64 [U, history].
+        items, rating: numbers of the items of the users' last events, and the codes of these; INT64 [U, history].
         row: the user of each pair, INT64 [N].
-        ids: INT64 [N, 5], columns as in `features.IDS`.
-        dense: FP32 [N, columns], named as in `features.DENSE_COLUMNS`.
+        ids: INT64 [N, columns], columns as in `Schema.ids`.
+        dense: FP32 [N, columns], named as in `Schema.dense_columns`.
     """
 
     user_vector: Floats
@@ -152,31 +176,45 @@ class Ranking:
     like: Floats
 
 
-def histories(recent: Sequence[Sequence[Recent]], length: int) -> tuple[Ints, Ints]:
-    """`items` and `rating` of the last `length` events of B users, oldest first, 0 for padding; INT64 [B, length].
+def no_events(schema: Schema) -> list[int]:
+    """The counts of a user without events, as `UserState.features`."""
+    return user_values(schema, schema.profile(0), {})
 
-    >>> [part.tolist() for part in histories([[(1, 7, 5), (2, 8, 3)], []], 3)]
-    [[[7, 8, 0], [0, 0, 0]], [[5, 3, 0], [0, 0, 0]]]
+
+def histories(items: Numbering, recent: Sequence[Sequence[Recent]], length: int) -> tuple[Ints, Ints]:
+    """Items, by their numbers, and codes of the last `length` events of B users, oldest first, 0 for padding.
+
+    Returns:
+        Both INT64 [B, length].
+
+    >>> recent = [[(1, "a", 5), (2, "c", 3)], []]
+    >>> [part.tolist() for part in histories(Numbering(["a", "b", "c"]), recent, 3)]
+    [[[1, 3, 0], [0, 0, 0]], [[5, 3, 0], [0, 0, 0]]]
     """
-    items = np.zeros((len(recent), length), dtype=np.int64)
-    rating = np.zeros((len(recent), length), dtype=np.int64)
+    numbers = np.zeros((len(recent), length), dtype=np.int64)
+    codes = np.zeros((len(recent), length), dtype=np.int64)
     for row, events in enumerate(recent):
         last = events[-length:]
         if last:
-            _, items[row, : len(last)], rating[row, : len(last)] = zip(*last, strict=True)
-    return items, rating
+            _, itemids, codes[row, : len(last)] = zip(*last, strict=True)
+            numbers[row, : len(last)] = items.numbers(itemids)
+    return numbers, codes
 
 
 def pair_ids(userid: Ints, attributes: Ints, itemid: Ints) -> Ints:
-    """The ranker's input `ids` of N pairs, INT64 [N, 5], from ids [N] and attributes [N, 3]; or of one user for all."""
-    ids = np.empty((len(itemid), 5), dtype=np.int64)
+    """The ranker's input `ids` of N pairs, INT64 [N, 2 + A].
+
+    Args:
+        userid, itemid: numbers, INT64 [N].
+        attributes: codes of the users' attributes, INT64 [N, A]; `userid` and these may also be of one user for all.
+    """
+    ids = np.empty((len(itemid), 2 + attributes.shape[1]), dtype=np.int64)
     ids[:, 0], ids[:, 1], ids[:, 2:] = userid, itemid, attributes
     return ids
 
 
-def attributes_of(catalogue: Catalogue, userid: Ints) -> Ints:
-    """Attributes of users, INT64 [N] to INT64 [N, 3]; -1 where nothing is known."""
-    known, row = np.unique(userid, return_inverse=True)
-    users = [catalogue.user(user) for user in known.tolist()]
-    attributes = np.array([(user.gender, user.age, user.occupation) for user in users], dtype=np.int64)
-    return attributes.reshape(-1, 3)[row]
+def attributes_of(schema: Schema, catalogue: Catalogue, userids: Iterable[Id | None]) -> Ints:
+    """Codes of the attributes of users, INT64 [N, A]; -1 where nothing is known, as of one whose id is None."""
+    unknown = schema.user(0).codes
+    rows = [unknown if userid is None else catalogue.user(userid).codes for userid in userids]
+    return np.array(rows, dtype=np.int64).reshape(len(rows), len(unknown))

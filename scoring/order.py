@@ -68,7 +68,7 @@ class Lists:
     """A list for each of B users, best first.
 
     Attributes:
-        column: items, as places in the ascending itemids; NO_ITEM behind the end of a list. INT64 [B, K].
+        column: items, as columns of the catalogue, by ascending itemid; NO_ITEM behind the end of a list. INT64 [B, K].
         score: what each list is ordered by, -inf behind its end; [B, K].
     """
 
@@ -97,8 +97,8 @@ class Lists:
         """The lists at some rows, INT64 [B']."""
         return Lists(self.column[row], self.score[row])
 
-    def first(self, size: int) -> Lists:
-        """The first entries of each list."""
+    def first(self, size: int | None) -> Lists:
+        """The first entries of each list; all where `size` is None."""
         return Lists(self.column[:, :size], self.score[:, :size])
 
     def entries(self, row: int) -> list[tuple[int, float]]:

@@ -1,67 +1,53 @@
-"""Terms: which genres and decades a user likes now, and how well items match them."""
+"""Terms: which values of the items' attributes a user prefers, and how well items match them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
+from heapq import nsmallest
 
 import numpy as np
 
-from features.catalogue import DECADES, GENRES, Item
-from features.event import LIKED
-from features.profile import Recent
+from features import Schema
+from features.weights import shares
 from scoring.order import Scores
 
-HALF_LIFE = 20.0
-"""Events after which a rating weighs half."""
+MOST_PREFERRED = 64
+"""Values of an attribute that a user prefers at most: each is a clause of the search in Elasticsearch."""
 
-TERMS = len(GENRES) + DECADES
-"""Terms in all: the genres, then the decades."""
+LEAST_SHARE = 2.0**-40
+"""The least share of the largest weight; scores are FP32, and those of even smaller ones would be lost in them."""
 
 Preferences = dict[str, dict[int, float]]
-"""{"genres": {genre: weight}, "decades": {decade: weight}}, weights in (0, 1]."""
+"""By the name of each term attribute, such as `genres`: {code of a value: weight}, weights in [LEAST_SHARE, 1]."""
 
 
-def preferences(recent: Sequence[Recent], item_of: Callable[[int], Item | None]) -> Preferences:
-    """Recency-weighted preferences.
+def preferences(schema: Schema, weights: Sequence[Mapping[int, int]]) -> Preferences:
+    """The values that a user prefers: of each attribute those with a weight above 0, as shares of the largest.
 
-    A like adds 2**(-age / HALF_LIFE) to each genre of its item (split evenly) and to its decade, a rating below takes
-    half of that away; the age of the newest event is 0. Only what is above 0 is kept, divided by the largest.
+    Of each, no more than the MOST_PREFERRED greatest, of at least LEAST_SHARE.
 
     Args:
-        recent: events, oldest first.
-        item_of: the item of an id, None where it is not in the catalogue.
+        schema: of the data set.
+        weights: of the user's profile, for each term attribute; empty where nothing is known of the user.
     """
-    genres: dict[int, float] = {}
-    decades: dict[int, float] = {}
-    weight, decay = 1.0, 2.0 ** (-1.0 / HALF_LIFE)
-    for _, itemid, rating in reversed(recent):
-        item = item_of(itemid)
-        if item is not None:
-            signed = weight if rating >= LIKED else -weight / 2
-            for genre in item.genres:
-                genres[genre] = genres.get(genre, 0.0) + signed / len(item.genres)
-            decade = item.decade
-            decades[decade] = decades.get(decade, 0.0) + signed
-        weight *= decay
-    return {"genres": _normal(genres), "decades": _normal(decades)}
+    if not weights:
+        return {term.name: {} for term in schema.terms}
+    return {term.name: _preferred(of_term) for term, of_term in zip(schema.terms, weights, strict=True)}
 
 
-def _normal(weights: dict[int, float]) -> dict[int, float]:
-    top = max(weights.values(), default=0.0)
-    return {key: value / top for key, value in sorted(weights.items()) if value > 0}
+def _preferred(weights: Mapping[int, int]) -> dict[int, float]:
+    positive = [(-weight, value) for value, weight in weights.items() if weight > 0]
+    greatest = shares({value: -weight for weight, value in nsmallest(MOST_PREFERRED, positive)})
+    return {value: share for value, share in greatest.items() if share >= LEAST_SHARE}
 
 
-def term_weights(wanted: Sequence[Preferences]) -> Scores:
-    """The preferences of B users as an array, FP64 [B, TERMS].
-
-    >>> term_weights([{"genres": {0: 1.0}, "decades": {8: 0.5}}])[0, [0, len(GENRES) + 8]].tolist()
-    [1.0, 0.5]
-    """
-    weights = np.zeros((len(wanted), TERMS))
-    for row, each in zip(weights, wanted, strict=True):
-        for first, terms in ((0, each["genres"]), (len(GENRES), each["decades"])):
-            for term, weight in terms.items():
-                row[first + term] = weight
+def term_weights(schema: Schema, wanted: Sequence[Preferences]) -> Scores:
+    """The preferences of B users as an array, FP64 [B, terms], in the order of `ItemTable.terms`."""
+    weights = np.zeros((len(wanted), schema.n_terms))
+    for row, of_user in zip(weights, wanted, strict=True):
+        for term, start in zip(schema.terms, schema.term_starts, strict=True):
+            for value, weight in of_user[term.name].items():
+                row[start + value] = weight
     return weights
 
 
@@ -69,8 +55,8 @@ def term_scores(weights: Scores, terms: Scores, prior: Scores) -> Scores:
     """The term score of each item: the sum of the weights of its terms, times its prior.
 
     Args:
-        weights: of the users' terms, FP64 [B, TERMS].
-        terms: 1 where an item has a term, FP64 [TERMS, items].
+        weights: of the users' terms, FP64 [B, terms].
+        terms: 1 where an item has a term, FP64 [terms, items].
         prior: weight of each item among those of the same terms, [items] or [B, items].
 
     Returns:

@@ -9,7 +9,8 @@
     processes                                     our own processes: Feast server, workers, API
     supervisor, launch                            the process supervisor; what it runs to start a component
     preflight, readiness, health, crashes         checks before a start, waiting for it, status, past crashes
-    java, paths, http_probe, errors               jars and the Java runtime; folders; a probe over HTTP; errors
+    java, aot                                     jars and the Java runtime; classes loaded beforehand
+    paths, http_probe, errors                     folders; a probe over HTTP; errors
 """
 
 from servers.components import STORES

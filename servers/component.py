@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
+import os
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from servers.errors import Unsupported
+from servers.paths import write_private
 from settings.local import LOOPBACK_NAMES
 
 LOOPBACK = "127.0.0.1"
@@ -45,6 +49,12 @@ class Launch:
     first: Sequence[str] = ()
     first_makes: Path | None = None
     leftovers: str = ""
+
+    def write(self, file: Path) -> None:
+        """Write the file that `launch.py` reads."""
+        common = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
+        content = {**dataclasses.asdict(self), "environment": {**common, **self.environment}}
+        write_private(file, json.dumps(content, default=str, indent=1))
 
 
 @dataclass(frozen=True)

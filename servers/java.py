@@ -41,15 +41,15 @@ def fetch(coordinates: Sequence[str], folder: Path) -> None:
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".jars-", dir=folder.parent) as work:
-        jars = Path(work) / "jars"
-        jars.mkdir()
+        fetched = Path(work) / "jars"
+        fetched.mkdir()
         for coordinate in coordinates:
-            present = {_artifact(jar) for jar in jars.iterdir()}
+            present = {_artifact(jar) for jar in fetched.iterdir()}
             for jar in _resolve(coordinate, Path(work) / "jgo"):
                 if _artifact(jar) not in present:
-                    shutil.copyfile(jar, jars / jar.name)
+                    shutil.copyfile(jar, fetched / jar.name)
         with contextlib.suppress(OSError):
-            jars.rename(folder)
+            fetched.rename(folder)
     if not folder.is_dir():
         raise SetupFailed(f"the folder {folder} could not be created; check its permissions and run `make setup` again")
 
@@ -70,6 +70,11 @@ def _artifact(jar: Path) -> str:
     return re.split(r"-(?=\d)", jar.name, maxsplit=1)[0]
 
 
+def jars(folder: Path) -> list[Path]:
+    """The jars of a folder, always in the same order."""
+    return sorted(folder.glob("*.jar"))
+
+
 def class_path(folder: Path) -> str:
     """All jars of a folder as a class path."""
-    return os.pathsep.join(str(jar) for jar in sorted(folder.glob("*.jar")))
+    return os.pathsep.join(str(jar) for jar in jars(folder))

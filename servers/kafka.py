@@ -10,11 +10,11 @@ import base64
 import logging
 import re
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
 
-from servers import java
+from servers import aot, java
 from servers.component import (
     LOOPBACK,
     PROBE_TIMEOUT_S,
@@ -27,11 +27,22 @@ from servers.component import (
 )
 from servers.errors import Unsupported
 from servers.paths import Layout, cache, write_private
-from settings import Settings, local
+from settings import KafkaSettings, Settings, local
 
 VERSION = "4.3.1"
 COORDINATES = (f"org.apache.kafka:kafka_2.13:{VERSION}", "org.apache.logging.log4j:log4j-slf4j-impl:2.25.4")
 HEAP_MB = 384
+JAVA_OPTIONS = (
+    f"-Xms{HEAP_MB}m",
+    f"-Xmx{HEAP_MB}m",
+    # Else it takes hours until the process is as large as it will be.
+    "-XX:+AlwaysPreTouch",
+    "-XX:+UseSerialGC",
+    "-XX:TieredStopAtLevel=1",
+    "-XX:+ExitOnOutOfMemoryError",
+    "--sun-misc-unsafe-memory-access=allow",
+    "-Djava.awt.headless=true",
+)
 PLAINTEXT, SASL, MECHANISM = "PLAINTEXT", "SASL_PLAINTEXT", "PLAIN"
 
 LOGGERS = """\
@@ -51,8 +62,22 @@ def install() -> None:
         java.fetch(COORDINATES, jars())
 
 
-def component(settings: Settings) -> Component:
+def aot_cache() -> Path:
+    """The AOT cache of the broker; its tools use it too."""
+    return aot.cache_file(f"kafka-{VERSION}", java.jars(jars()))
+
+
+def prepare(settings: Settings) -> None:
+    """Make the AOT cache where it is missing; asking whether the broker is ready is all that it is used for."""
+    aot.create(aot_cache(), lambda state, options: component(_in_training(settings, state), options), lambda _: None)
+
+
+def component(settings: Settings, java_options: Sequence[str] | None = None) -> Component:
     """Kafka as a component of the system.
+
+    Args:
+        settings: all settings.
+        java_options: further options for the broker's Java; None: those by which it uses the AOT cache.
 
     Raises:
         Unsupported: the settings ask for what this broker does not speak.
@@ -75,38 +100,37 @@ def component(settings: Settings) -> Component:
     return Component(
         name="kafka",
         ports=(Port(port, "kafka.bootstrap"), Port(settings.kafka.controller_port, "kafka.controller_port")),
-        launch=lambda: _launch(settings, port),
+        launch=lambda: _launch(settings, port, aot.using(aot_cache()) if java_options is None else java_options),
         probe=lambda: _probe(settings, port),
     )
 
 
-def _launch(settings: Settings, port: int) -> Launch:
+def _in_training(settings: Settings, state: Path) -> Settings:
+    port, controller_port = aot.free_ports(2)
+    own = KafkaSettings(bootstrap=f"{LOOPBACK}:{port}", controller_port=controller_port)
+    return settings.model_copy(update={"state_dir": state, "kafka": own})
+
+
+def _launch(settings: Settings, port: int, java_options: Sequence[str]) -> Launch:
     data, config = Layout(settings.state).make_folders("kafka")
     (config / "log4j2.properties").write_text(java.LOG4J + LOGGERS)
     properties = config / "server.properties"
     lines = {**_properties(settings, port, data), **_credentials(settings)}
     write_private(properties, "".join(f"{key}={value}\n" for key, value in lines.items()))
     run = [
-        str(java.JAVA),
-        f"-Xms{HEAP_MB}m",
-        f"-Xmx{HEAP_MB}m",
-        # Else it takes hours until the process is as large as it will be.
-        "-XX:+AlwaysPreTouch",
-        "-XX:+UseSerialGC",
-        "-XX:TieredStopAtLevel=1",
-        "-XX:+ExitOnOutOfMemoryError",
-        "--sun-misc-unsafe-memory-access=allow",
-        "-Djava.awt.headless=true",
+        *JAVA_OPTIONS,
         f"-Dlog4j2.configurationFile={config / 'log4j2.properties'}",
         "-cp",
         java.class_path(jars()),
     ]
     cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).rstrip(b"=").decode()
     return Launch(
-        argv=[*run, "kafka.Kafka", str(properties)],
+        argv=[str(java.JAVA), *java_options, *run, "kafka.Kafka", str(properties)],
         environment={},
         directory=data,
         first=[
+            str(java.JAVA),
+            *aot.using(aot_cache()),
             *run,
             "kafka.tools.StorageTool",
             "format",

@@ -124,6 +124,7 @@ def _environment(settings: Settings) -> dict[str, str]:
     variables["REELSTREAM_STATE_DIR"] = str(settings.state)
     variables["REELSTREAM_TRITON__REPOSITORY"] = str(settings.model_repository)
     variables["REELSTREAM_FEAST__REGISTRY"] = str(settings.feast_registry)
+    variables["REELSTREAM_DATA__DATASET"] = settings.dataset
     variables["REELSTREAM_DATA__FOLDER"] = str(settings.data_folder)
     for name in ("REELSTREAM_CONFIG", "REELSTREAM_CACHE", "ML1M_DIR"):
         if os.environ.get(name):

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import errno
-import json
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 
 from servers import elasticsearch, health, kafka, preflight, processes
-from servers.component import Component, Launch
+from servers.component import Component
 from servers.components import STORES, WORKERS, chosen, named, order
 from servers.errors import LowResources, NotRunning, Unsupported
 from servers.health import ComponentStatus
-from servers.paths import Layout, cache, write_private
+from servers.paths import Layout, cache
 from servers.readiness import Progress, Started, wait_ready
 from servers.supervisor import ALIVE, Supervisor
 from servers.triton import environment as triton_environment
@@ -27,10 +23,11 @@ INSTALL: Mapping[str, Callable[[], None]] = {
     "elasticsearch": elasticsearch.install,
     "triton": triton_environment.install,
 }
+JAVA = {"kafka": kafka, "elasticsearch": elasticsearch}
 
 
 def setup(settings: Settings, *, only: Sequence[str] | None = None, progress: Progress | None = None) -> None:
-    """Install what the components need and lack: jars, and Triton's environment. Instant where nothing is missing.
+    """Install what the components need and lack: jars, AOT caches, Triton's environment. Instant where all is there.
 
     Raises:
         SetupFailed: something could not be had.
@@ -39,8 +36,7 @@ def setup(settings: Settings, *, only: Sequence[str] | None = None, progress: Pr
     tell = progress or _silent
     for name in chosen(settings, None, only):
         if name in INSTALL:
-            with _disk(settings), locked(cache() / "lock"):
-                INSTALL[name]()
+            _install(settings, name, tell)
             tell(name, "installed")
 
 
@@ -63,7 +59,9 @@ def up(
     tell = progress or _silent
     names = chosen(settings, workers, only)
     components = {name: named(settings, name) for name in names}
-    setup(settings, only=names)
+    for name in names:
+        if name in INSTALL:
+            _install(settings, name, tell)
     with _at_work(settings) as supervisor:
         running = _alive(supervisor)
         missing = [name for name in names if name not in running]
@@ -145,6 +143,15 @@ def status(settings: Settings) -> list[ComponentStatus]:
     return health.ask(asked, processes, Layout(settings.state))
 
 
+def _install(settings: Settings, name: str, tell: Progress) -> None:
+    """Install what a component lacks, while every other process that would is waiting."""
+    with _disk(settings), locked(cache() / "lock"):
+        INSTALL[name]()
+        if name in JAVA and not JAVA[name].aot_cache().exists():
+            tell(name, "preparing faster starts, once on this machine")
+            JAVA[name].prepare(settings)
+
+
 def _silent(_name: str, _what: str) -> None:
     return None
 
@@ -212,13 +219,7 @@ def _stop(settings: Settings, supervisor: Supervisor, names: Iterable[str], tell
 def _start(settings: Settings, supervisor: Supervisor, components: Sequence[Component]) -> None:
     layout = Layout(settings.state)
     for component in components:
-        _write_launch(layout.launch(component.name), component.launch())
+        component.launch().write(layout.launch(component.name))
     supervisor.ensure(component.name for component in components)
     for component in components:
         supervisor.start(component.name)
-
-
-def _write_launch(file: Path, launch: Launch) -> None:
-    common = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TZ", "TMPDIR") if name in os.environ}
-    content = {**dataclasses.asdict(launch), "environment": {**common, **launch.environment}}
-    write_private(file, json.dumps(content, default=str, indent=1))

@@ -9,6 +9,7 @@ commands need no variable.
 from settings.components import (
     ApiSettings,
     ArchiveSettings,
+    CatalogueSettings,
     DataSettings,
     DriftSettings,
     PublishSettings,
@@ -31,6 +32,7 @@ from settings.toml import as_toml
 __all__ = [
     "ApiSettings",
     "ArchiveSettings",
+    "CatalogueSettings",
     "DataSettings",
     "DriftSettings",
     "ElasticsearchSettings",

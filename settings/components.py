@@ -42,6 +42,22 @@ class StreamSettings(Section):
     )
 
 
+class CatalogueSettings(Section):
+    """The catalogue, which changes while the system serves."""
+
+    waiting_events: int = Field(
+        10_000,
+        ge=0,
+        description="events in a partition that may wait for items which are not in the catalogue yet; beyond that, "
+        "one becomes a dead letter. `verify` applies the current value to the whole log",
+    )
+    auto_insert: bool = Field(
+        False,
+        description="add an item without attributes as soon as an event waits for it, in place of waiting for a change "
+        "that brings it",
+    )
+
+
 class ArchiveSettings(Section):
     """The archive: the log and the offline history as files in the state folder."""
 
@@ -158,7 +174,13 @@ class RecallSettings(Section):
     """Recall: the number of candidates from each source."""
 
     vector_k: int = Field(200, ge=1, le=1000, description="candidates from the nearest vectors")
-    term_k: int = Field(100, ge=0, le=1000, description="additional candidates from the preferred genres and decades")
+    term_k: int = Field(
+        0,
+        ge=0,
+        le=1000,
+        description="additional candidates from the preferred terms, which made no list better (docs/evaluation.md); "
+        "without vectors, all candidates come from the terms in any case",
+    )
     num_candidates: int = Field(
         4000,
         ge=1,
@@ -166,23 +188,31 @@ class RecallSettings(Section):
         description="vectors that a search visits; up to 10,000 items, all are visited",
     )
     half_life_days: float = Field(30.0, gt=0, description="half-life of recent popularity, in days of event time")
+    explore_share: float = Field(
+        0.0,
+        ge=0,
+        le=0.5,
+        description="share of the positions of a list, never the first, that goes to items with fewer than 20 events; "
+        "`reelstream evaluate` measures its cost",
+    )
 
 
 class DataSettings(Section):
-    """The ratings."""
+    """The data set."""
 
     dataset: str = Field(
-        "movielens-1m",
-        description="description of the data set: a .toml file (docs/datasets.md), or the name of one in datasets/",
+        "",
+        description="description of the data set: a .toml file (docs/datasets.md), or the name of one in datasets/; "
+        "empty: the one that `reelstream demo` used, or movielens-1m",
     )
     folder: str = Field(
         "",
-        description="folder with the files of the data set; empty: ML1M_DIR, or the folder that `reelstream demo` "
-        "used, or `data` in the state folder",
+        description="folder with the files of the data set; empty: ML1M_DIR for MovieLens-1M, or the folder that the "
+        "description names, or that `reelstream demo` used, or one in the state folder",
     )
     url: str = Field(
         "https://files.grouplens.org/datasets/movielens/ml-1m.zip",
-        description="address of the public zip",
+        description="address of the public zip of MovieLens-1M",
     )
     md5: str = Field("c4d9eecfca2ab87c1945afe126590906", description="MD5 of the zip, as published")
     online_events: int = Field(10, ge=1, description="last events of each user that are held out and replayed")

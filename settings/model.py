@@ -14,10 +14,12 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
+from settings import dataset
 from settings.components import (
     QUICK,
     ApiSettings,
     ArchiveSettings,
+    CatalogueSettings,
     DataSettings,
     DriftSettings,
     ErasureSettings,
@@ -56,6 +58,7 @@ class Settings(BaseSettings):
     triton: TritonSettings = TritonSettings()
     feast: FeastSettings = FeastSettings()
     stream: StreamSettings = StreamSettings()
+    catalogue: CatalogueSettings = CatalogueSettings()
     archive: ArchiveSettings = ArchiveSettings()
     erasure: ErasureSettings = ErasureSettings()
     drift: DriftSettings = DriftSettings()
@@ -94,33 +97,48 @@ class Settings(BaseSettings):
         return self.state_dir.expanduser().resolve()
 
     @property
+    def dataset(self) -> str:
+        """The description of the data set: the name of one in datasets/, or the absolute path of a .toml file."""
+        return dataset.absolute(self.data.dataset) or dataset.remembered(self.dataset_note) or dataset.MOVIELENS
+
+    @property
     def data_folder(self) -> Path:
         """The folder with the files of the data set."""
-        named = self.data.folder or os.environ.get("ML1M_DIR", "") or self._remembered_data_folder()
+        named = self.data.folder
+        if not named and dataset.is_movielens(self.dataset):
+            named = os.environ.get("ML1M_DIR", "")
+        named = named or dataset.folder_of(self.dataset) or self._remembered_data_folder()
         return Path(named).expanduser().resolve() if named else self.own_data_folder
 
     @property
     def own_data_folder(self) -> Path:
-        """The data folder where none is named or remembered: downloads and generated ratings go there."""
-        return self.state / "data"
+        """The data folder where none is named or remembered: downloads and generated data go there."""
+        if dataset.is_movielens(self.dataset):
+            return self.state / "data"
+        return self.state / "generated" / Path(self.dataset).stem
 
     @property
     def data_folder_note(self) -> Path:
         """The file that remembers the data folder between commands."""
         return self.state / "data-folder"
 
-    def remember_data_folder(self) -> None:
-        """Let later commands of this state folder use today's data folder, whatever shell they run in."""
+    @property
+    def dataset_note(self) -> Path:
+        """The file that remembers the description of the data set between commands."""
+        return self.state / "dataset"
+
+    def remember_data(self) -> None:
+        """Let later commands of this state folder use today's data set and folder, whatever shell they run in."""
         self.state.mkdir(parents=True, exist_ok=True)
-        new = self.data_folder_note.with_suffix(".new")
-        new.write_text(f"{self.data_folder}\n")
-        new.replace(self.data_folder_note)
+        own = self.data_folder == self.own_data_folder
+        # The folder last: it is not looked at while the data set is another one.
+        dataset.remember(self.dataset_note, "" if dataset.is_movielens(self.dataset) else self.dataset)
+        dataset.remember(self.data_folder_note, "" if own else str(self.data_folder))
 
     def _remembered_data_folder(self) -> str:
-        try:
-            return self.data_folder_note.read_text().rstrip("\n")
-        except FileNotFoundError:
-            return ""
+        """The remembered folder, unless it is that of another data set."""
+        of = dataset.remembered(self.dataset_note) or dataset.MOVIELENS
+        return dataset.remembered(self.data_folder_note) if of == self.dataset else ""
 
     @property
     def model_repository(self) -> Path:

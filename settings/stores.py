@@ -95,6 +95,11 @@ class ElasticsearchSettings(Section):
     alias: str = Field("items", description="alias of the live index; each run has an index of its own")
     timeout_s: float = Field(1.0, gt=0, description="timeout of a search in seconds")
     heap_mb: int = Field(512, ge=128, description="Java heap of the node that `reelstream up` starts, in MiB")
+    quick_compiler: bool = Field(
+        False,
+        description="let Java compile that node quickly and not thoroughly, which takes less processor time where it "
+        "runs for minutes only",
+    )
 
 
 class TritonSettings(Section):

@@ -3,9 +3,12 @@
     kafka/          the log and its check, dead letters, the feature log, producers, clients
     redis/          profiles, seen filters, counters and offsets; what is published; the state of drift
     feast/          feature rows, and the Feast server
-    elasticsearch   the catalogue: recall by vector and by terms, with the parts of its search in item_search
+    elasticsearch   the catalogue: recall by vector and by terms, with the parts of its search in item_search, and its
+                    client and whole indices in elasticsearch_cluster
     triton          the models
     serving         the models and the index of a run, as `scoring` calls them
+    run_items       vectors and weights of items for the index of a run
+    packed_weights  weights of a user's terms as msgpack holds them
     archive/        the log and the offline history as files
     evicted         profiles of inactive users as files
     errors          errors of the stores
@@ -41,7 +44,8 @@ from stores.redis.live import LiveRun, Snapshot
 from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import PublishLock
 from stores.redis.published import Published
-from stores.redis.shard_transaction import Changes, ShardState, ShardTransaction
+from stores.redis.shard_state import ShardState, Wanted
+from stores.redis.shard_transaction import Changes, ShardTransaction, Transaction
 from stores.redis.shard_view import ShardView, view_shard
 from stores.redis.state_stores import StateStores
 from stores.serving import Serving
@@ -80,8 +84,10 @@ __all__ = [
     "Snapshot",
     "StateStores",
     "StoreError",
+    "Transaction",
     "Unreachable",
     "Unreadable",
+    "Wanted",
     "abandon",
     "connect",
     "decode_event",

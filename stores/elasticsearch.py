@@ -4,26 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
-from itertools import islice
+from itertools import chain, islice
 from typing import Any
 
 import numpy as np
-from elastic_transport import TransportError
-from elasticsearch import ApiError, Elasticsearch
 from elasticsearch.helpers import BulkIndexError, bulk
 
-from features import GENRES, Item
-from features.schema import Floats
+from features.catalogue import Item
+from features.ids import Id, ascending, id_text
+from features.schema import Floats, Schema
 from features.stored import FIRST_VERSION
 from scoring import Candidate, Preferences, Source
-from settings import ElasticsearchSettings, RecallSettings
-from stores.errors import StoreError, Unreachable
-from stores.item_search import FLAT, VECTOR, by_terms, named, nearest
-
-INDEX_VERSION = 1
-"""Version of the layout of an index, in its mapping; the first was made without."""
+from scoring.restriction import Condition
+from settings import RecallSettings
+from stores.elasticsearch_cluster import Cluster
+from stores.errors import StoreError
+from stores.item_documents import VECTOR, Document, document, field_names, mapping, read
+from stores.item_search import by_terms, direction, named, nearest, permitted
 
 PAGE = 500
 """Documents read at once."""
@@ -31,66 +28,55 @@ PAGE = 500
 CHUNK = 50
 """Items written at once."""
 
+WRITE_S = 5.0
+"""Least seconds that Elasticsearch gets to write single documents."""
+
 REST = 5.0
 """Rest after them, in times that writing them took, so that searches notice little of an index that is filled."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
-    """An item as an index holds it."""
-
-    id: str
-    itemid: int
-    fields: Mapping[str, Any]
-    vector: Sequence[float]
+NEAR, FEWEST_NEAR, MOST_NEAR = 4, 50, 1000
+"""Vectors that are compared by cosine: so many for each item asked for, at least and at most."""
 
 
-class ItemIndex:
-    """A client of the cluster; safe to share between threads."""
-
-    def __init__(self, settings: ElasticsearchSettings) -> None:
-        self._settings = settings
-        password = settings.password.get_secret_value()
-        options: dict[str, Any] = {"ca_certs": settings.ca_file} if settings.ca_file else {}
-        self._client = Elasticsearch(
-            settings.url,
-            basic_auth=(settings.username, password) if settings.username else None,
-            request_timeout=settings.timeout_s,
-            max_retries=0,
-            **options,
-        )
+class ItemIndex(Cluster):
+    """The indices of runs, and their documents; safe to share between threads."""
 
     def recall(
         self,
         index: str,
+        schema: Schema,
         items: int,
         vector: Floats | None,
         preferences: Preferences,
-        exclude: Collection[int],
+        exclude: Collection[Id],
         limits: RecallSettings,
         *,
+        conditions: Sequence[Condition] = (),
         sources: bool = False,
     ) -> list[Candidate]:
         """Candidates by vector and by terms, without the excluded items, in one request.
 
         Args:
             index: index of the run.
-            items: how many the index holds.
+            schema: of the data set.
+            items: how many the index holds, about.
             vector: the user vector, FP32 [dim]; None to recall by terms alone.
             preferences: as `scoring.preferences` gives them.
             exclude: items that must not come back.
             limits: how many candidates come from which source; without a vector, all come from the terms.
+            conditions: all of which an item must meet to come back.
             sources: whether each tells what each source gave it, for which Elasticsearch scores all of them once more.
 
         Raises:
             Unreachable: if Elasticsearch does not answer in time.
         """
-        seen = {"bool": {"must_not": {"terms": {"itemid": list(exclude)}}}}
+        among = permitted(schema, exclude, conditions)
         # Beside the query and not within it, where an index without a graph would give all vectors, not the nearest k.
-        knn = None if vector is None else nearest(vector, items, limits, seen) | named(Source.VECTOR, sources)
+        knn = None if vector is None else nearest(vector, items, limits, among) | named(Source.VECTOR, sources)
         query = None
         if any(preferences.values()) and (limits.term_k or vector is None):
-            query = {"function_score": by_terms(preferences, seen) | named(Source.TERMS, sources)}
+            query = {"function_score": by_terms(schema, preferences, among) | named(Source.TERMS, sources)}
         if knn is None and query is None:
             return []
         with self._reachable():
@@ -109,49 +95,97 @@ class ItemIndex:
         hits = answer.get("hits", {}).get("hits", [])
         return [Candidate(hit["fields"]["itemid"][0], hit.get("matched_queries", {})) for hit in hits]
 
-    def create(self, index: str, dim: int, items: int) -> None:
+    def similar(
+        self,
+        index: str,
+        schema: Schema,
+        items: int,
+        itemid: Id,
+        size: int,
+        limits: RecallSettings,
+        conditions: Sequence[Condition] = (),
+    ) -> list[tuple[Id, float]]:
+        """The items whose vectors point most nearly the same way as that of one, which is not among them.
+
+        The nearest by inner product, of which there are several times as many, are ordered by cosine.
+
+        Args:
+            index: index of the run.
+            schema: of the data set.
+            items: how many the index holds.
+            itemid: the item.
+            size: most items.
+            limits: how many vectors a search visits.
+            conditions: all of which an item must meet to come back.
+
+        Returns:
+            (itemid, cosine), most similar first; none where the index lacks the item.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer in time.
+        """
+        k = min(max(NEAR * size, FEWEST_NEAR), MOST_NEAR)
+        own = self._vectors(index, query={"term": {"itemid": itemid}}, size=1)
+        if not own:
+            return []
+        towards = direction(own[0][1])
+        among = permitted(schema, [itemid], conditions)
+        knn = nearest(towards, items, limits.model_copy(update={"vector_k": k}), among)
+        found = self._vectors(index, knn=knn, size=k)
+        if not found:
+            return []
+        cosine = direction(np.stack([vector for _, vector in found])) @ towards
+        best = np.argsort(-cosine, kind="stable")[:size].tolist()
+        return [(found[place][0], float(cosine[place])) for place in best]
+
+    def _vectors(self, index: str, **search: Any) -> list[tuple[Id, Floats]]:
+        """The items that a search finds, with their vectors."""
+        with self._reachable():
+            answer = self._client.search(
+                index=index,
+                source=False,
+                fields=[{"field": "itemid"}, {"field": VECTOR}],
+                track_total_hits=False,
+                filter_path="hits.hits.fields",
+                **search,
+            )
+        fields = [hit["fields"] for hit in answer.get("hits", {}).get("hits", [])]
+        return [(each["itemid"][0], np.array(each[VECTOR], dtype=np.float32)) for each in fields]
+
+    def create(self, index: str, schema: Schema, dim: int, items: int) -> None:
         """Make an index, in place of one of the same name.
 
         Args:
             index: its name.
+            schema: of the data set.
             dim: numbers of a vector.
-            items: how many it will hold; few are compared one by one, which is exact and takes no graph to build.
+            items: how many it will hold.
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
         """
-        vector = {
-            "type": "dense_vector",
-            "dims": dim,
-            "index": True,
-            "similarity": "max_inner_product",
-            "index_options": {"type": "flat"} if items <= FLAT else {"type": "hnsw", "m": 32, "ef_construction": 400},
-        }
-        properties = {
-            "itemid": {"type": "integer"},
-            "title": {"type": "text"},
-            "year": {"type": "short"},
-            "decade": {"type": "byte"},
-            "genres": {"type": "keyword"},
-            "prior": {"type": "float"},
-            "vector": vector,
-        }
         with self._reachable():
             patient = self._client.options(request_timeout=60)
             patient.options(ignore_status=404).indices.delete(index=index)
             patient.indices.create(
                 index=index,
                 settings={"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "-1"},
-                mappings={"dynamic": "strict", "properties": properties, "_meta": {"schema_version": INDEX_VERSION}},
+                mappings=mapping(schema, dim, items),
             )
 
     def fill(
-        self, index: str, items: Iterable[Item], vectors: Mapping[int, Floats], prior: Mapping[int, float]
+        self,
+        index: str,
+        schema: Schema,
+        items: Iterable[Item],
+        vectors: Mapping[Id, Floats],
+        prior: Mapping[Id, float],
     ) -> None:
         """Write the items and make them searchable.
 
         Args:
             index: made by `create`.
+            schema: of the data set.
             items: the catalogue.
             vectors: item vectors FP32 [dim] by itemid.
             prior: weight of each item among those of the same terms, above 0.
@@ -160,23 +194,15 @@ class ItemIndex:
             Unreachable: if Elasticsearch does not answer.
             StoreError: if it refuses an item.
         """
+        by_id = {item.itemid: item for item in items}
+        # Of equal scores, a search prefers what was written first, and recall in memory the lower id.
         actions = (
-            {
-                "_index": index,
-                "_id": str(item.itemid),
-                "itemid": item.itemid,
-                "title": item.title,
-                "year": item.year,
-                "decade": item.decade,
-                "genres": [GENRES[genre] for genre in item.genres],
-                "prior": prior[item.itemid],
-                "vector": np.asarray(vectors[item.itemid], dtype=np.float32).tolist(),
-            }
-            for item in items
+            {"_index": index, **document(schema, by_id[itemid], vectors[itemid], prior[itemid])}
+            for itemid in ascending(by_id)
         )
         self._write(index, actions)
 
-    def weigh(self, index: str, prior: Mapping[int, float]) -> int:
+    def weigh(self, index: str, prior: Mapping[Id, float]) -> int:
         """Give the items of an index other weights, which searches find all at once; how many had another one.
 
         Args:
@@ -187,11 +213,11 @@ class ItemIndex:
             Unreachable: if Elasticsearch does not answer.
             StoreError: if it refuses an item.
         """
-        others = {
-            document.id: prior[document.itemid]
-            for document in self.documents(index)
-            if document.itemid in prior and not _is_weight(document.fields.get("prior"), prior[document.itemid])
-        }
+        others: dict[str, float] = {}
+        for hit in self._hits(index, ["itemid", "prior"]):
+            (itemid,), (held,) = (hit.get("fields", {}).get(name, [None]) for name in ("itemid", "prior"))
+            if itemid in prior and not _is_weight(held, prior[itemid]):
+                others[hit["_id"]] = prior[itemid]
         if others:
             self._write(
                 index,
@@ -216,6 +242,44 @@ class ItemIndex:
             patient.indices.forcemerge(index=index, max_num_segments=1)
             patient.indices.refresh(index=index)
 
+    def change(self, index: str, documents: Iterable[dict[str, Any]], removed: Iterable[Id]) -> list[Any]:
+        """Write single documents and delete others, which searches find, or miss, once this returns.
+
+        Args:
+            index: its name; where there is none by now, nothing is written.
+            documents: as `stores.item_documents.document` gives them.
+            removed: items whose documents go, if there are any.
+
+        Returns:
+            The errors of the documents that Elasticsearch refuses; the others are written.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        write: Iterator[dict[str, Any]] = ({"_index": index, **document} for document in documents)
+        delete = ({"_op_type": "delete", "_index": index, "_id": id_text(itemid)} for itemid in removed)
+        with self._reachable():
+            # To write to an index that was just deleted would make one without a mapping.
+            if not self._client.indices.exists(index=index):
+                return []
+            patient = self._client.options(request_timeout=max(self._settings.timeout_s, WRITE_S))
+            _, errors = bulk(patient, chain(write, delete), refresh=True, raise_on_error=False)
+        assert isinstance(errors, list)
+        return [error for error in errors if error.get("delete", {}).get("status") != 404]
+
+    def rows(self, index: str) -> dict[Id, Floats]:
+        """Vector and weight of each item of an index, FP32 [dim + 1].
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        fields = (hit.get("fields", {}) for hit in self._hits(index, ["itemid", "prior", VECTOR]))
+        return {
+            values["itemid"][0]: np.array([*values[VECTOR], values["prior"][0]], dtype=np.float32)
+            for values in fields
+            if values.keys() >= {"itemid", "prior", VECTOR}
+        }
+
     def count(self, index: str) -> int:
         """Items that can be found in an index.
 
@@ -235,13 +299,27 @@ class ItemIndex:
             mapping = self._client.indices.get_mapping(index=index)[index]["mappings"]
         return int(mapping.get("_meta", {}).get("schema_version", FIRST_VERSION))
 
-    def documents(self, index: str) -> Iterator[Document]:
+    def uuid(self, index: str) -> str:
+        """The id that an index has for as long as it exists; one that is made again has another.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            found = self._client.indices.get_settings(index=index, name="index.uuid")
+        return str(found[index]["settings"]["index"]["uuid"])
+
+    def documents(self, index: str, schema: Schema) -> Iterator[Document]:
         """All documents of an index, by ascending itemid.
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
         """
-        names = ["itemid", "title", "year", "decade", "genres", "prior", VECTOR]
+        for hit in self._hits(index, ["itemid", VECTOR, *field_names(schema)]):
+            yield read(hit, schema)
+
+    def _hits(self, index: str, names: Sequence[str]) -> Iterator[dict[str, Any]]:
+        """All documents of an index with some fields, as Elasticsearch gives them, by ascending itemid."""
         after: list[Any] | None = None
         while True:
             with self._reachable():
@@ -255,54 +333,12 @@ class ItemIndex:
                     track_total_hits=False,
                 )
             hits = answer["hits"]["hits"]
-            for hit in hits:
-                values = hit.get("fields", {})
-                fields = {
-                    name: values.get(name, []) if name == "genres" else next(iter(values.get(name, [])), None)
-                    for name in names[:-1]
-                }
-                yield Document(hit["_id"], fields["itemid"] or 0, fields, values.get(VECTOR, []))
+            yield from hits
             if len(hits) < PAGE:
                 return
             after = hits[-1]["sort"]
 
-    def behind_alias(self) -> list[str]:
-        """Indices that the alias points at.
-
-        Raises:
-            Unreachable: if Elasticsearch does not answer.
-        """
-        with self._reachable():
-            if not self._client.indices.exists_alias(name=self._settings.alias):
-                return []
-            return sorted(self._client.indices.get_alias(name=self._settings.alias))
-
-    def point_alias(self, index: str) -> None:
-        """Point the alias at an index, and at it alone, in one step.
-
-        Raises:
-            Unreachable: if Elasticsearch does not answer.
-        """
-        alias = self._settings.alias
-        with self._reachable():
-            patient = self._client.options(request_timeout=60)
-            patient.indices.update_aliases(
-                actions=[
-                    {"remove": {"index": f"{alias}-*", "alias": alias, "must_exist": False}},
-                    {"add": {"index": index, "alias": alias}},
-                ]
-            )
-
-    def indices(self) -> list[str]:
-        """Indices of all runs.
-
-        Raises:
-            Unreachable: if Elasticsearch does not answer.
-        """
-        with self._reachable():
-            return sorted(self._client.indices.get(index=f"{self._settings.alias}-*"))
-
-    def naming(self, field: str, value: int) -> int:
+    def naming(self, field: str, value: Id) -> int:
         """Count the documents of all runs in which a field has a value.
 
         Raises:
@@ -312,35 +348,6 @@ class ItemIndex:
             patient = self._client.options(request_timeout=60)
             answer = patient.count(index=f"{self._settings.alias}-*", query={"term": {field: value}})
         return int(answer["count"])
-
-    def delete(self, index: str) -> None:
-        """Delete an index.
-
-        Raises:
-            Unreachable: if Elasticsearch does not answer.
-        """
-        with self._reachable():
-            self._client.options(request_timeout=60, ignore_status=404).indices.delete(index=index)
-
-    def live(self) -> bool:
-        """Return True if Elasticsearch answers and its shards are assigned."""
-        try:
-            return self._client.cluster.health(timeout="1s")["status"] in ("green", "yellow")
-        except (ApiError, TransportError):
-            return False
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
-
-    @contextmanager
-    def _reachable(self) -> Iterator[None]:
-        try:
-            yield
-        except (ApiError, TransportError) as error:
-            raise Unreachable(
-                f"Elasticsearch at {self._settings.url} does not answer ({error}); see `reelstream status`"
-            ) from error
 
 
 def _is_weight(held: Any, weight: float) -> bool:

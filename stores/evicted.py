@@ -18,12 +18,12 @@ from pathlib import Path
 
 import msgpack
 
-from features.version import STATE_VERSION
+from features import Id
 from stores.archive import durable
 from stores.errors import Unreachable, Unreadable
 from stores.redis.readable import readable_offset
 
-# Ids are of no declared type, so that they may become strings.
+# Ids are of no declared type: of one data set they are integers, of another texts.
 TABLE = """
 CREATE TABLE IF NOT EXISTS evicted (
     userid NOT NULL, offset INTEGER NOT NULL, version TEXT NOT NULL, profile BLOB NOT NULL, seen BLOB NOT NULL,
@@ -44,7 +44,7 @@ class StoredUser:
 
     Attributes:
         profile: the packed profile.
-        seen: the seen filter, packed ratings by item.
+        seen: the seen filter, packed entries by item.
     """
 
     profile: bytes
@@ -64,11 +64,16 @@ class EvictedUsers:
     def __init__(self, folder: Path, generation: str) -> None:
         self._path = folder / f"{generation or 'first'}.sqlite"
 
-    def put(self, offset: int, users: Mapping[int, StoredUser]) -> None:
-        """Write users whose shard stands at an offset; they are on the disk when this returns."""
+    def put(self, offset: int, users: Mapping[Id, StoredUser], version: str) -> None:
+        """Write users whose shard stands at an offset; they are on the disk when this returns.
+
+        Args:
+            offset: of the shard.
+            users: by id.
+            version: of the state.
+        """
         rows = [
-            (userid, offset, STATE_VERSION, user.profile, msgpack.packb(dict(user.seen)))
-            for userid, user in users.items()
+            (userid, offset, version, user.profile, msgpack.packb(dict(user.seen))) for userid, user in users.items()
         ]
         # The row of the last return stays, those before it are not needed any more.
         older = "DELETE FROM evicted WHERE userid = ?1 AND offset < (SELECT max(offset) FROM evicted WHERE userid = ?1)"
@@ -76,7 +81,7 @@ class EvictedUsers:
             client.executemany(older, [(userid,) for userid in users])
             client.executemany("INSERT OR REPLACE INTO evicted VALUES (?, ?, ?, ?, ?)", rows)
 
-    def read(self, marks: Mapping[int, int]) -> dict[int, StoredUser]:
+    def read(self, marks: Mapping[Id, int]) -> dict[Id, StoredUser]:
         """The users that were evicted at some offsets; without those that the file does not hold.
 
         Args:
@@ -92,7 +97,7 @@ class EvictedUsers:
                     users[userid] = StoredUser(row[0], msgpack.unpackb(row[1]))
         return users
 
-    def rows_of(self, userid: int) -> int:
+    def rows_of(self, userid: Id) -> int:
         """Rows of a user, also of one who has returned."""
         if not self._path.exists():
             return 0
@@ -100,7 +105,7 @@ class EvictedUsers:
             query = "SELECT count(*) FROM evicted WHERE userid = ?"
             return int(client.execute(query, (userid,)).fetchone()[0])
 
-    def erase(self, userids: Iterable[int]) -> None:
+    def erase(self, userids: Iterable[Id]) -> None:
         """Delete all rows of some users, and overwrite what they held, in the journal too."""
         if not self._path.exists():
             return
@@ -139,8 +144,8 @@ class EvictedUsers:
 
 
 def read_marked(
-    evicted: EvictedUsers | None, userids: Sequence[int], marks: Sequence[object]
-) -> dict[int, StoredUser | Unreadable]:
+    evicted: EvictedUsers | None, userids: Sequence[Id], marks: Sequence[object]
+) -> dict[Id, StoredUser | Unreadable]:
     """The users of whom the shard holds a mark, from their rows; in place of one that lacks its row, an error.
 
     Args:

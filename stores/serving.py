@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from features.columns import ItemTable
 from features.schema import Floats
 from scoring import Candidates, Lister, RankerInputs, Ranking, Users, UserState, preferences
+from scoring.run_ids import RunIds
 from settings import RecallSettings
 from stores.redis.live import LiveRun
 from stores.triton import Models
@@ -23,6 +24,7 @@ class Serving:
 
     Attributes:
         run: the run.
+        ids: the ids that its models know.
         models: Triton.
         index: Elasticsearch.
         table: the catalogue.
@@ -31,6 +33,7 @@ class Serving:
     """
 
     run: LiveRun
+    ids: RunIds
     models: Models
     index: ItemIndex
     table: ItemTable
@@ -43,14 +46,18 @@ class Serving:
 
     def recall(self, states: Sequence[UserState], user_vectors: Floats | None) -> Candidates:
         """The candidates of each user, in one request for each."""
+        schema = self.table.schema
+        by_terms = user_vectors is None or self.limits.term_k > 0
         recalled = [
             self.index.recall(
                 self.run.index,
+                schema,
                 len(self.table),
                 None if user_vectors is None else user_vectors[row],
-                preferences(state.recent, self.table.items.get),
+                preferences(schema, state.weights) if by_terms else {},
                 state.exclude,
                 self.limits,
+                conditions=state.restriction.conditions,
                 sources=self.sources,
             )
             for row, state in enumerate(states)
@@ -63,4 +70,5 @@ class Serving:
 
     def lister(self) -> Lister:
         """The path to lists, without a fallback for a server that does not answer."""
-        return Lister(self.table, self.run.history, self.limits, self.encode, self.recall, self.rank)
+        schema, history = self.table.schema, self.run.history
+        return Lister(schema, self.table, self.ids, history, self.limits, self.encode, self.recall, self.rank)

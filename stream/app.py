@@ -26,7 +26,7 @@ from stream.drift.agent import watch_drift
 from stream.exit import end
 from stream.fold.event_path import EventPath
 from stream.fold.evictor import EVERY_S, Evictor
-from stream.fold.items import ItemPublisher
+from stream.fold.items import LOOK_S, ItemPublisher
 from stream.health import Health
 from stream.redis_stores import RedisStores
 
@@ -114,12 +114,15 @@ def report_state_version(app: App, stores: RedisStores, health: Health) -> None:
 def publish_items(
     app: App, settings: Settings, path: EventPath, publisher: ItemPublisher, assignment: Assignment
 ) -> None:
-    """Have the worker that holds partition 0 publish the item counters that changed, again and again."""
+    """Have the worker that holds partition 0 publish the items that changed, again and again."""
 
-    @app.timer(settings.stream.items_every_s)
+    @app.task
     async def items() -> None:
-        if 0 in assignment and path.items is not None:
-            await asyncio.to_thread(publisher.publish, path.items)
+        # Not a timer, which would warn of each publication that takes longer than the pause.
+        while not app.should_stop:
+            await app.sleep(min(LOOK_S, settings.stream.items_every_s))
+            if 0 in assignment and (folding := path.folding) is not None:
+                await asyncio.to_thread(publisher.publish, folding.schema, folding.items)
 
 
 def evict_users(app: App, evictor: Evictor, assignment: Assignment) -> None:

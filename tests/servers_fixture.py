@@ -24,6 +24,9 @@ OUTGOING = Path("/proc/sys/net/ipv4/ip_local_port_range")
 KEPT = ("REELSTREAM_CACHE", "REELSTREAM_TEST_CHROMIUM")
 """Variables of the caller that apply to the tests' own servers too."""
 
+SHORT = {"REELSTREAM_ELASTICSEARCH__QUICK_COMPILER": "true"}
+"""For servers that run for minutes."""
+
 
 @contextlib.contextmanager
 def own_environment(folder: Path, **variables: str) -> Iterator[Settings]:
@@ -36,7 +39,7 @@ def own_environment(folder: Path, **variables: str) -> Iterator[Settings]:
     with pytest.MonkeyPatch.context() as patch:
         for name in [name for name in os.environ if name.startswith("REELSTREAM_") and name not in KEPT]:
             patch.delenv(name)
-        for name, value in (free_ports_environment(folder) | variables).items():
+        for name, value in (free_ports_environment(folder) | SHORT | variables).items():
             patch.setenv(name, value)
         yield load()
 

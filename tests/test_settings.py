@@ -72,10 +72,57 @@ def test_the_remembered_data_folder_gives_way_to_a_named_one(monkeypatch: pytest
     monkeypatch.delenv("ML1M_DIR", raising=False)
     assert load().data_folder == tmp_path / ".reelstream" / "data"
     monkeypatch.setenv("ML1M_DIR", str(tmp_path / "ratings of mine"))
-    load().remember_data_folder()
+    load().remember_data()
     monkeypatch.delenv("ML1M_DIR")
     assert load().data_folder == tmp_path / "ratings of mine"
     monkeypatch.setenv("ML1M_DIR", str(tmp_path / "other"))
     assert load().data_folder == tmp_path / "other"
     monkeypatch.setenv("REELSTREAM_DATA__FOLDER", str(tmp_path / "set"))
     assert load().data_folder == tmp_path / "set"
+
+
+def test_the_remembered_data_set_gives_way_to_a_named_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("ML1M_DIR", raising=False)
+    assert load().dataset == "movielens-1m"
+    monkeypatch.setenv("REELSTREAM_DATA__DATASET", "shops/my.toml")
+    monkeypatch.setenv("REELSTREAM_DATA__FOLDER", "clicks")
+    load().remember_data()
+    monkeypatch.delenv("REELSTREAM_DATA__DATASET")
+    monkeypatch.delenv("REELSTREAM_DATA__FOLDER")
+    assert (load().dataset, load().data_folder) == (str(tmp_path / "shops" / "my.toml"), tmp_path / "clicks")
+    # The folder of one data set is not that of another.
+    monkeypatch.setenv("REELSTREAM_DATA__DATASET", "movielens-1m")
+    assert (load().dataset, load().data_folder) == ("movielens-1m", tmp_path / ".reelstream" / "data")
+    load().remember_data()
+    monkeypatch.delenv("REELSTREAM_DATA__DATASET")
+    assert (load().dataset, load().data_folder) == ("movielens-1m", tmp_path / ".reelstream" / "data")
+
+
+def test_the_folder_of_movielens_is_not_that_of_another_data_set(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("ML1M_DIR", str(tmp_path / "ratings of mine"))
+    monkeypatch.setenv("REELSTREAM_DATA__DATASET", "shop")
+    assert load().data_folder == tmp_path / ".reelstream" / "generated" / "shop"
+
+
+@pytest.mark.parametrize(
+    ("text", "folder"),
+    [
+        ('folder = "clicks"', "descriptions/clicks"),
+        ('folder = "../clicks"', "clicks"),
+        ('name = "none"', ".reelstream/generated/my"),
+        # Whoever reads the description tells what is wrong with it.
+        ("folder = 7", ".reelstream/generated/my"),
+        ("folder = ", ".reelstream/generated/my"),
+    ],
+)
+def test_a_description_names_the_folder_of_its_files_relative_to_itself(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, folder: str
+) -> None:
+    (tmp_path / "descriptions").mkdir()
+    (tmp_path / "descriptions" / "my.toml").write_text(text)
+    monkeypatch.setenv("REELSTREAM_DATA__DATASET", "descriptions/my.toml")
+    assert load().data_folder == tmp_path / folder
+    monkeypatch.setenv("REELSTREAM_DATA__FOLDER", "elsewhere")
+    assert load().data_folder == tmp_path / "elsewhere"

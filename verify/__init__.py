@@ -2,9 +2,10 @@
 
 proof                      the steps of `reelstream verify`
 log                        the fold of archive and log
-state, published, drift    comparison of the state, of what `publish` wrote, of drift's counts
-models                     comparison of what Elasticsearch and Triton hold for the live run
-oracle, murmur             a second, slow fold that shares no code with the rest
+state, catalogue           comparison of the state, and of the items as each shard knows them
+published, drift           comparison of what `publish` wrote, of drift's counts
+documents, models          comparison of what Elasticsearch and Triton hold for the live run
+oracle                     a second, slow fold that shares no code with the rest
 sample, inputs             a sample of users and items, and of the ranker's inputs, compared with the oracle
 report, reading            the result; reading stored values where some are damaged
 """

@@ -2,7 +2,7 @@
 
 Drift follows the stream, may be disabled, and begins to count anew with each run: so it has counted the events that end
 with the last one it names, as many as it says. Those are compared by their labels; the features before each event are
-not computed again, but each series must hold every event once.
+not computed again, but each series must hold every event once. Events that waited for their item are not counted.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import numpy as np
 
 from drift import Reference, ReferenceError
 from drift.records import PartitionCounts
-from drift.series import EXACT, LABEL, LABELS, SERIES
-from features import GENRES
+from drift.series import LABEL, Series
 from stores import DriftStore, LiveRun, Published
 from verify.log import Counted, Expected
 from verify.reading import read_one
@@ -28,7 +27,7 @@ def compare_drift(
         expected: the log, folded again.
         store: what is stored.
         published: the run in use.
-        spoil_features: the setting `drift.spoil_features`; events may then have spoilt the genres of labels.
+        spoil_features: the setting `drift.spoil_features`; events may then have spoilt the terms of labels.
         result: takes the differences.
 
     Raises:
@@ -36,10 +35,10 @@ def compare_drift(
     """
     stored = read_one(store.counts)
     run, previous = read_one(published.run), read_one(published.previous_run)
-    reference = None
+    series, reference = Series(expected.schema), None
     if run is not None and not isinstance(run, Unreadable):
         try:
-            reference = Reference.from_json(published.reference(run.run))
+            reference = Reference.from_json(series, published.reference(run.run))
         except (ReferenceError, ValueError, TypeError):
             reference = None
     if isinstance(stored, Unreadable):
@@ -57,27 +56,27 @@ def compare_drift(
             continue
         expected.fold_to({partition: counts.last + 1})
         name = f"counts of drift in partition {partition}: series"
-        result.check(
-            name, series_of(counts, previous if isinstance(previous, LiveRun) else None), sorted(counts.series)
-        )
+        known = series_of(series, counts, previous if isinstance(previous, LiveRun) else None)
+        result.check(name, known, sorted(counts.series))
         spoilt = spoil_features and expected.counted[partition].broken
-        _compare(partition, counts, expected, reference, spoilt, result)
+        _compare(partition, counts, expected, series, reference, spoilt, result)
         result.drift_events += counts.events
 
 
-def series_of(counts: PartitionCounts, previous: LiveRun | None) -> list[str]:
+def series_of(series: Series, counts: PartitionCounts, previous: LiveRun | None) -> list[str]:
     """The series that a partition's counts must have, sorted.
 
     They are those of the previous run, which may have had other features, until the partition has another event.
     """
-    before = {*previous.dense, *LABELS} if previous else set()
-    return sorted(before if counts.series.keys() == before else SERIES[:EXACT])
+    before = {*previous.dense, *series.labels} if previous else set()
+    return sorted(before if counts.series.keys() == before else series.names[: series.exact])
 
 
 def _compare(
     partition: int,
     counts: PartitionCounts,
     expected: Expected,
+    series: Series,
     reference: Reference | None,
     spoilt: bool,
     result: Verified,
@@ -97,28 +96,26 @@ def _compare(
     elif counts.events > end or counts.events < 0:
         result.check(f"{name}: events", f"at most {end}", counts.events)
         return
-    sums = {series: sum(bins) for series, bins in counts.series.items() if series not in LABELS[1:]}
-    wrong = {series: total for series, total in sums.items() if total != counts.events}
+    of_values = series.labels[1:]
+    sums = {of_series: sum(bins) for of_series, bins in counts.series.items() if of_series not in of_values}
+    wrong = {of_series: total for of_series, total in sums.items() if total != counts.events}
     if wrong:
         which = next(iter(wrong)) if len(wrong) == 1 else f"{len(wrong)} series"
         result.check(f"{name}: events of {which}", counts.events, wrong)
     if reference is None:
         return
-    labels = _labels(known, end - counts.events, end, expected)
-    for series, values in labels.items():
-        if series not in reference.labels or (spoilt and series != LABEL):
+    for label, values in _labels(series, known, end - counts.events, end).items():
+        if label not in reference.labels or (spoilt and label != LABEL):
             continue
-        histogram = reference.labels[series]
+        histogram = reference.labels[label]
         wanted = np.bincount(histogram.place(np.array(values, dtype=np.float64)), minlength=histogram.bins)
-        result.check(f"{name}: {series}", wanted.tolist(), counts.series.get(series))
+        result.check(f"{name}: {label}", wanted.tolist(), counts.series.get(label))
 
 
-def _labels(known: Counted, begin: int, end: int, expected: Expected) -> dict[str, list[int]]:
+def _labels(series: Series, known: Counted, begin: int, end: int) -> dict[str, list[int]]:
     """Values of the label series of some events."""
-    values: dict[str, list[int]] = {name: [] for name in LABELS}
+    values: dict[str, list[int]] = {label: [] for label in series.labels}
     for place in range(begin, end):
-        liked = known.liked[place]
-        values[LABEL].append(liked)
-        for genre in expected.items[known.itemid[place]].genres:
-            values[f"{LABEL}:{GENRES[genre]}"].append(liked)
+        for label in series.labels_of(known.item[place]):
+            values[label].append(known.positive[place])
     return values

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import random
 import time
-from pathlib import Path
+from collections.abc import Set
 
+import datasets
+from features import Id
 from offline.data import readers
 from offline.data.readers import Ratings
 from offline.data.split import split
@@ -26,25 +28,32 @@ from stores import (
     connect,
     project_of,
 )
-from stores.archive.history import EVENTS, HISTORY
+from stores.archive.history import HISTORY
+from stores.archive.history_files import EVENTS
 from stores.archive.whole_log import WholeLog
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.published import REBUILD
+from verify.documents import Catalogue, IndexComparison, Written
 from verify.drift import compare_drift
 from verify.log import Expected
-from verify.models import compare_index, compare_models
+from verify.models import compare_models
+from verify.oracle import History, of_archive, of_files
 from verify.published import (
     compare_attributes,
     compare_catalogue,
     compare_others,
     compare_run,
+    compare_schema,
     compare_snapshot,
     look_for_stray_keys,
 )
 from verify.report import Progress, Verified
 from verify.sample import SampleComparison, choose
 from verify.state import StateComparison
+
+FIRST = "movielens-1m"
+"""The data set of archives from before they said which one theirs is."""
 
 PAUSE_S = 1.0
 """Seconds between two tries to reach a store."""
@@ -88,34 +97,39 @@ def verify(
     ratings = readers.load(settings)
     if readers.data_hash(ratings) != snapshot.data_hash:
         raise DataError(
-            f"the state was built from other data than {settings.data_folder} holds; set ML1M_DIR to that data"
+            f"the state was built from other data than {settings.data_folder} holds; set REELSTREAM_DATA__FOLDER, or "
+            "ML1M_DIR for MovieLens-1M, to the folder with that data"
         )
     require_own_log(settings, profiles, snapshot.base)
     result = Verified()
     beginning = _compare_archive(settings, ratings, snapshot, published, profiles, result)
     if snapshot.base is not None:
         beginning = state_snapshot.read(settings, snapshot.base, beginning.archive)
-    features = Features(settings, state.generation)
+    features = Features(settings, ratings.schema, state.generation)
     rows = OnlineRows(client, project_of(settings.feast.project, state.generation))
     log = WholeLog(settings)
     try:
         log.require_epochs(found.epochs)
-        expected = Expected(beginning, ratings.catalogue.items, log, settings.stream.max_future_s)
+        max_future_s = settings.stream.max_future_s
+        expected = Expected(ratings.schema, beginning, log, max_future_s)
         ends = log.ends() if generation is None else _positions(profiles)
         total = max(1, sum(ends.values()))
         expected.fold_to(ends, lambda events: progress("folding the log", events / total))
-        StateComparison(expected, profiles, features, rows, wait_s, result).compare(progress)
-        compare_attributes(ratings, expected, profiles, result)
+        comparison = StateComparison(expected, profiles, features, rows, wait_s, result)
+        comparison.compare(progress)
+        compare_attributes(expected, profiles, result)
         progress("looking for stray keys", 0.0)
         look_for_stray_keys(profiles, result)
         if generation is None:
             progress("comparing the counts of drift", 0.0)
             compare_drift(expected, DriftStore(client), published, settings.drift.spoil_features, result)
         if live:
-            _compare_live(settings, published, ratings, wait_s, result, progress)
-        # The oracle counts from single ratings, which a snapshot of the state no longer has. It reads the files itself,
+            erased = {userid for shard in expected.folded for userid in expected.erased(shard)}
+            live_run = _LiveComparison(settings, published, ratings, comparison.catalogue, wait_s, progress)
+            live_run.compare(erased, result)
+        # The oracle counts from single events, which a snapshot of the state no longer has. It reads the files itself,
         # as it shares no code with the rest.
-        if sample and snapshot.base is None and (history := _history_folder(settings, ratings)):
+        if sample and snapshot.base is None and (history := _history(settings, ratings)):
             rng = random.SystemRandom()
             users = choose(rng, sample, expected.userids_of_log, expected.userids())
             items = choose(rng, sample, expected.itemids_of_log(), expected.items)
@@ -125,18 +139,15 @@ def verify(
         log.close()
 
 
-def _history_folder(settings: Settings, ratings: Ratings) -> Path | None:
-    """The folder from which the oracle reads the events before the log; None where there is none that it can read.
-
-    It reads a data folder in the layout of MovieLens-1M that holds these ratings, and none of erased users; else the
-    archive.
-    """
-    folder = settings.data_folder
-    known = readers.description(settings).paths == readers.FILES and readers.has_files(settings)
-    if known and (not ratings.recorded_hash or settings.state in folder.parents):
-        return folder
+def _history(settings: Settings, ratings: Ratings) -> History | None:
+    """The events before the log as the oracle reads them, from where they were read; None where it cannot."""
     archived = settings.archive_folder / HISTORY
-    return archived if (archived / EVENTS).exists() else None
+    online = settings.data.online_events
+    if ratings.folder != settings.archive_folder:
+        history = of_files(datasets.path_of(settings.dataset), ratings.folder, online)
+        # Those of erased users may be in the files still.
+        return history.of_users(ratings.catalogue.users) if ratings.recorded_hash else history
+    return of_archive(archived, datasets.path_of(FIRST), online) if (archived / EVENTS).exists() else None
 
 
 def _positions(profiles: Profiles) -> dict[int, int]:
@@ -173,51 +184,79 @@ def _compare_archive(
 ) -> Beginning:
     """Compare what follows from the archive alone; the state after it."""
     places = split(ratings, settings.data).offline
-    beginning = Beginning.offline(ratings, places, profiles.partitions)
+    beginning = Beginning.offline(ratings, places, profiles.partitions, settings.catalogue.waiting_events)
     shards = beginning.archive
     profiled = sum(len(state.profiles) for state in shards.states)
     compare_snapshot(snapshot, len(places), profiled, len(ratings.catalogue.items), result)
+    compare_schema(ratings, published, result)
     compare_catalogue(ratings, published, result)
     compare_others(shards, published, result)
     return beginning
 
 
-def _compare_live(
-    settings: Settings, published: Published, ratings: Ratings, wait_s: float, result: Verified, progress: Progress
-) -> None:
-    """Compare what Elasticsearch and Triton hold for the live run, again where it was replaced meanwhile.
+class _LiveComparison:
+    """Compares what Elasticsearch and Triton hold for the live run.
 
-    Raises:
-        NotPublished: if no run is live.
-        Unreachable: if a store does not answer for so long.
+    Args:
+        settings: all settings.
+        published: names the live run.
+        ratings: the archive.
+        catalogue: the items as they are now.
+        wait_s: seconds that a store gets to answer.
+        progress: told of how far it is.
     """
-    until = time.monotonic() + wait_s
-    while True:
-        try:
-            found, replaced = _look_at_live(settings, published, ratings, progress)
-        except Unreachable as error:
-            if time.monotonic() > until:
-                raise
-            progress(f"waiting: {error}", 0.0)
-            time.sleep(PAUSE_S)
-        else:
-            if not replaced or time.monotonic() > until:
-                break
-    result.documents += found.documents
-    result.differing |= found.differing
 
+    def __init__(
+        self,
+        settings: Settings,
+        published: Published,
+        ratings: Ratings,
+        catalogue: Catalogue,
+        wait_s: float,
+        progress: Progress,
+    ) -> None:
+        self._settings, self._published, self._ratings = settings, published, ratings
+        self._catalogue, self._wait_s, self._progress = catalogue, wait_s, progress
 
-def _look_at_live(
-    settings: Settings, published: Published, ratings: Ratings, progress: Progress
-) -> tuple[Verified, bool]:
-    """Compare the live run; whether it was replaced meanwhile, so that the differences say nothing."""
-    live, stored = published.run_to_replace()
-    if live is None:
-        raise NotPublished("no run is live yet; run `reelstream publish`")
-    result = Verified()
-    folder = compare_run(settings, "the live run", live, published, result)
-    if folder is not None:
-        compare_index(settings, live, folder, ratings, True, result, progress)
-        progress("comparing the models", 0.0)
-        compare_models(settings, live, folder, result)
-    return result, published.run_to_replace()[1] != stored
+    def compare(self, erased: Set[Id], result: Verified) -> None:
+        """Compare the live run, again where it was replaced meanwhile.
+
+        Args:
+            erased: users who may be in the run's ids or not.
+            result: takes the figures and the differences.
+
+        Raises:
+            NotPublished: if no run is live.
+            Unreachable: if a store does not answer for so long.
+        """
+        until = time.monotonic() + self._wait_s
+        while True:
+            try:
+                found, replaced = self._look(erased)
+            except Unreachable as error:
+                if time.monotonic() > until:
+                    raise
+                self._progress(f"waiting: {error}", 0.0)
+                time.sleep(PAUSE_S)
+            else:
+                if not replaced or time.monotonic() > until:
+                    break
+        result.documents += found.documents
+        result.differing |= found.differing
+
+    def _look(self, erased: Set[Id]) -> tuple[Verified, bool]:
+        """Compare the live run; whether it was replaced meanwhile, so that the differences say nothing."""
+        settings, published = self._settings, self._published
+        live, stored = published.run_to_replace()
+        if live is None:
+            raise NotPublished("no run is live yet; run `reelstream publish`")
+        result = Verified()
+        folder = compare_run(settings, "the live run", live, published, erased, result)
+        if folder is not None:
+            written = Written.of(settings, folder, self._ratings)
+            written.compare(published, live, result)
+            index = IndexComparison(settings, live, written, folder, self._catalogue, self._wait_s, self._progress)
+            index.compare(result)
+            self._progress("comparing the models", 0.0)
+            compare_models(settings, live, folder, result)
+        return result, published.run_to_replace()[1] != stored

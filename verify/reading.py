@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from features import Id
 from stores import NotPublished, Unreachable
 from verify.report import Unreadable
 
 T = TypeVar("T")
 
 
-def read_each(read: Callable[[Sequence[int]], Mapping[int, T]], ids: Sequence[int]) -> dict[int, T | Unreadable]:
+def read_each(read: Callable[[Sequence[Id]], Mapping[Id, T]], ids: Sequence[Id]) -> dict[Id, T | Unreadable]:
     """Read values by id; one that cannot be read does not keep the others from being read.
 
     Raises:

@@ -18,10 +18,13 @@ class Verified:
     """Counts of what was compared, and what differs.
 
     Attributes:
-        events: events of the log that were folded.
-        dead: events of the log that are not valid.
+        events: valid records of the log that were folded.
+        changes: changes of items and users among them.
+        dead: records of the log that are not valid.
         profiles: users whose profile and seen filter were compared.
         items: items whose counters were compared, in every shard.
+        changed: changed items that were compared, each in every shard that has met a change of it.
+        waiting: events that wait for their item.
         feature_rows: rows of the feature store that were compared.
         attributes: users whose attributes were compared.
         documents: documents of Elasticsearch that were compared.
@@ -32,9 +35,12 @@ class Verified:
     """
 
     events: int = 0
+    changes: int = 0
     dead: int = 0
     profiles: int = 0
     items: int = 0
+    changed: int = 0
+    waiting: int = 0
     feature_rows: int = 0
     attributes: int = 0
     documents: int = 0
@@ -55,11 +61,15 @@ class Verified:
 
     def as_json(self) -> dict[str, object]:
         """The figures as `reelstream verify --json` prints them."""
-        names = ("profiles", "items", "feature_rows", "attributes", "documents", "drift_events", "inputs", "sampled")
+        names = (
+            *("profiles", "items", "changed", "waiting", "feature_rows", "attributes", "documents", "drift_events"),
+            *("inputs", "sampled"),
+        )
         return {
             "compared": {name: getattr(self, name) for name in names},
             "differences": self.differences,
             "events": self.events,
+            "changes": self.changes,
             "dead": self.dead,
             "examples": dict(list(self.differing.items())[:EXAMPLES]),
         }
@@ -76,5 +86,9 @@ class Unreadable:
 
 
 def _short(value: object) -> str:
-    text = str(value)
+    try:
+        text = str(value)
+    except ValueError:
+        # Python writes no number of more than 4,300 digits, which weights of terms can have.
+        text = "something with a number of thousands of digits"
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."

@@ -1,4 +1,4 @@
-"""The comparison of profiles, seen filters, counters and feature rows, while events arrive too.
+"""The comparison of profiles, seen filters, counters, changed items and feature rows, while events arrive too.
 
 The first look compares everything with the log as it was when the look began. What differs is looked at again: its
 shard is read in one transaction, the log is folded to exactly the offset that the shard stands at, and both must be
@@ -13,14 +13,16 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from features import ItemCounter, Row, user_row_time
+from features import Id, ItemCounter, Layer, Row, ascending, id_text, user_row_time
 from stores import Profiles, Unreachable, view_shard
 from stores.feast.feature_store import UNPUBLISHED, Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.connection import reachable
 from stores.redis.packing import unpack_counter
 from stores.redis.publication_clock import PublicationClock
+from stores.redis.readable import readable_ids
 from stores.redis.shard_view import ShardView
+from verify.catalogue import differences_of
 from verify.log import Expected
 from verify.reading import read_each, read_one
 from verify.report import Progress, Unreadable, Verified
@@ -39,10 +41,10 @@ StoredRow = tuple[Row, datetime | bool | None]
 class _Doubts:
     """Differences found at the first look."""
 
-    users: set[int] = field(default_factory=set)
-    user_rows: set[int] = field(default_factory=set)
+    users: set[Id] = field(default_factory=set)
+    user_rows: set[Id] = field(default_factory=set)
     shards: set[int] = field(default_factory=set)
-    item_rows: set[int] = field(default_factory=set)
+    item_rows: set[Id] = field(default_factory=set)
 
 
 class StateComparison:
@@ -116,7 +118,7 @@ class StateComparison:
         """Compare everything, and note what differs."""
         expected, doubts = self._expected, self._doubts
         known = self._profiles.userids()
-        userids = sorted(expected.userids() | known)
+        userids = ascending(expected.userids() | known)
         # Of these something is stored that may be nothing to read, and must not be there at all.
         doubts.users.update(known - expected.userids())
         for start in range(0, len(userids), BATCH):
@@ -132,9 +134,12 @@ class StateComparison:
                 isinstance(view, Unreadable)
                 or view.counters != expected.counters(shard)
                 or view.dead != dict(expected.dead[shard])
+                or any(differences_of(expected, shard, view))
             ):
                 doubts.shards.add(shard)
-        itemids = sorted(expected.items)
+            self.result.changed += len(expected.layer(shard).changed)
+            self.result.waiting += sum(map(len, expected.waiting(shard).values()))
+        itemids = ascending(expected.items)
         rows = self._stored("item", itemids)
         doubts.item_rows.update(itemid for itemid in itemids if self._row("item", itemid) != rows.get(itemid))
         self._look_for_strays()
@@ -144,9 +149,14 @@ class StateComparison:
 
     def _look_for_strays(self) -> None:
         """Doubt rows of the feature store whose user has no profile, or whose item is not in the catalogue."""
-        stored = self._rows_stored.ids()
-        self._doubts.user_rows.update(stored.users - self._expected.userids())
-        self._doubts.item_rows.update(stored.items - self._expected.items.keys())
+        stored, schema = self._rows_stored.ids(), self._expected.schema
+        for kind, ids, valid, known, doubts in (
+            ("user", stored.users, schema.user_ids.valid, self._expected.userids(), self._doubts.user_rows),
+            ("item", stored.items, schema.item_ids.valid, self._expected.items.keys(), self._doubts.item_rows),
+        ):
+            doubts.update(entity for entity in ids - known if valid(entity))
+            for entity in ids - known - doubts:
+                self.result.check(f"feature row of {kind} {entity!r}", None, Unreadable("no such id"))
         for key in stored.unreadable:
             self.result.check(f"key {key!r} of the feature store", None, Unreadable("no entity"))
 
@@ -155,15 +165,15 @@ class StateComparison:
         progress("comparing again what differs", 0.0)
         doubts = self._doubts
         for shard in range(self._profiles.partitions):
-            of_shard = sorted(userid for userid in doubts.users if self._expected.shard_of(userid) == shard)
+            of_shard = ascending(userid for userid in doubts.users if self._expected.shard_of(userid) == shard)
             if of_shard or shard in doubts.shards:
                 self._shard(shard, of_shard)
         self._rows("user", doubts.user_rows)
         self._rows("item", doubts.item_rows)
-        self.result.events = self._expected.events
+        self.result.events, self.result.changes = self._expected.events, self._expected.changes
         self.result.dead = sum(sum(dead.values()) for dead in self._expected.dead)
 
-    def _shard(self, shard: int, userids: Sequence[int]) -> None:
+    def _shard(self, shard: int, userids: Sequence[Id]) -> None:
         self.wait_served()
         view = read_one(lambda: view_shard(self._profiles, shard, userids))
         if isinstance(view, Unreadable):
@@ -172,8 +182,10 @@ class StateComparison:
         self._expected.fold_to({shard: view.applied + 1})
         self._users(userids, view.users)
         self._counters(shard, view)
+        for difference in differences_of(self._expected, shard, view):
+            self.result.check(*difference)
 
-    def _users(self, userids: Sequence[int], stored: Mapping[int, object]) -> None:
+    def _users(self, userids: Sequence[Id], stored: Mapping[Id, object]) -> None:
         for userid in userids:
             expected, actual = self._expected.user(userid), stored.get(userid)
             if expected is None and actual is None:
@@ -186,7 +198,7 @@ class StateComparison:
             self.result.check(f"item {itemid} in shard {shard}", counters.get(itemid), view.counters.get(itemid))
         self.result.check(f"dead letters of shard {shard}", dict(self._expected.dead[shard]), dict(view.dead))
 
-    def _damaged_shard(self, shard: int, userids: Sequence[int]) -> None:
+    def _damaged_shard(self, shard: int, userids: Sequence[Id]) -> None:
         """Compare a shard of which a value cannot be read, each value by itself."""
         applied = self._profiles.applied()[shard]
         self._expected.fold_to({shard: -1 if applied is None else applied + 1})
@@ -196,24 +208,24 @@ class StateComparison:
             packed: dict[bytes, bytes] = client.hgetall(f"{tag}:items")  # type: ignore[assignment]
             dead: dict[bytes, bytes] = client.hgetall(f"{tag}:dead")  # type: ignore[assignment]
         counters: dict[str, ItemCounter | Unreadable] = {
-            field.decode("latin-1"): read_one(lambda value=value: unpack_counter(value))  # type: ignore[misc]
+            field.decode(errors="backslashreplace"): read_one(lambda value=value: unpack_counter(value))  # type: ignore[misc]
             for field, value in packed.items()
         }
-        expected = {str(itemid): counter for itemid, counter in self._expected.counters(shard).items()}
+        expected = {id_text(itemid): counter for itemid, counter in self._expected.counters(shard).items()}
         for name in expected.keys() | counters.keys():
             self.result.check(f"item {name} in shard {shard}", expected.get(name), counters.get(name))
-        stored = {reason.decode("latin-1"): n.decode("latin-1") for reason, n in dead.items()}
+        stored = {reason.decode(errors="backslashreplace"): n.decode("latin-1") for reason, n in dead.items()}
         wanted = {reason: str(n) for reason, n in self._expected.dead[shard].items()}
         self.result.check(f"dead letters of shard {shard}", wanted, stored)
 
-    def _row(self, kind: str, entity: int) -> StoredRow | None:
+    def _row(self, kind: str, entity: Id) -> StoredRow | None:
         """The row that an entity must have, with its timestamp."""
         row = self._expected.user_row(entity) if kind == "user" else self._expected.item_row(entity)
         return None if row is None else (row, user_row_time(row) if kind == "user" else True)
 
-    def _stored(self, kind: str, ids: Sequence[int]) -> dict[int, object]:
+    def _stored(self, kind: str, ids: Sequence[Id]) -> dict[Id, object]:
         """The rows that entities have, with their timestamps; without those that have none."""
-        read: Callable[[Sequence[int]], Mapping[int, Row]] = (
+        read: Callable[[Sequence[Id]], Mapping[Id, Row]] = (
             self._features.users if kind == "user" else self._features.items
         )
         rows = read_each(read, ids)
@@ -226,7 +238,7 @@ class StateComparison:
             for row in [rows.get(entity, {})]
         }
 
-    def _rows(self, kind: str, doubted: Iterable[int]) -> None:
+    def _rows(self, kind: str, doubted: Iterable[Id]) -> None:
         """Compare rows until each agrees, or differs from a state that did not change meanwhile.
 
         Raises:
@@ -235,14 +247,14 @@ class StateComparison:
         until = time.monotonic() + self._wait_s
         left = set(doubted)
         while left:
-            waiting = self._advance()
+            unpublished = self.advance()
             self.wait_served()
-            looked_at = sorted(left - waiting if kind == "item" else left)
+            looked_at = ascending(left - unpublished if kind == "item" else left)
             before = {entity: self._row(kind, entity) for entity in looked_at}
             stored = self._stored(kind, looked_at)
             # The feature row of a user goes with the profile, and comes back with the next event.
             evicted = self._profiles.evicted_among(looked_at) if kind == "user" else set()
-            self._advance()
+            self.advance()
             for entity in looked_at:
                 if before[entity] == stored.get(entity) or (entity not in stored and entity in evicted):
                     left.remove(entity)
@@ -257,9 +269,22 @@ class StateComparison:
             if left:
                 time.sleep(PAUSE_S)
 
-    def _advance(self) -> set[int]:
-        """Fold the log to where each shard stands; items whose rows may not be written yet."""
-        waiting: set[int] = set()
+    def catalogue(self) -> tuple[Layer, set[Id]]:
+        """The items as the shards know them together now, and those that may not be published yet as they are there.
+
+        Raises:
+            Unreachable: if a store does not answer.
+        """
+        unpublished = self.advance()
+        return self._expected.items, unpublished
+
+    def advance(self) -> set[Id]:
+        """Fold the log to where each shard stands; items that may not be published yet as they are there.
+
+        Raises:
+            Unreachable: if a store does not answer.
+        """
+        unpublished: set[Id] = set()
         ends = {}
         for shard in range(self._profiles.partitions):
             tag = self._profiles.tag(shard)
@@ -267,8 +292,8 @@ class StateComparison:
             read.get(f"{tag}:applied")
             read.sunion([f"{tag}:dirty", f"{tag}:publishing"])
             with reachable():
-                applied, unpublished = read.execute()
+                applied, marked = read.execute()
             ends[shard] = -1 if applied is None else int(applied) + 1
-            waiting.update(int(itemid) for itemid in unpublished if itemid.isdigit())
+            unpublished.update(readable_ids(self._profiles.schema.item_ids, marked))
         self._expected.fold_to(ends)
-        return waiting
+        return unpublished

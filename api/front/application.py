@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping, MutableMappi
 from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from typing import Any
-from urllib.parse import unquote_to_bytes
 
+from api.paths import path_info
 from api.shedding import ARRIVED
 from settings import ApiSettings
 
@@ -34,10 +34,12 @@ class Pools:
             return ThreadPoolExecutor(n, thread_name_prefix=name)
 
         self._others = pool("other", threads)
+        events = pool("events", 2 * threads)
         self._by_path = {
             "/health/live": pool("live", 2),
             "/ml/rec": pool("rec", 3 * threads),
-            "/ratings": pool("ratings", 2 * threads),
+            "/events": events,
+            "/ratings": events,
         }
 
     def of(self, path: str) -> ThreadPoolExecutor:
@@ -119,7 +121,7 @@ def environ_of(scope: Mapping[str, Any], multiprocess: bool = False) -> dict[str
     environ: dict[str, Any] = {
         "REQUEST_METHOD": scope["method"],
         "SCRIPT_NAME": "",
-        "PATH_INFO": unquote_to_bytes(scope["raw_path"]).decode("latin-1"),
+        "PATH_INFO": path_info(scope["raw_path"]),
         "QUERY_STRING": scope["query_string"].decode("latin-1"),
         "SERVER_NAME": server[0],
         "SERVER_PORT": str(server[1] or ""),

@@ -7,6 +7,7 @@ page shows, so that no request waits for a component that does not answer.
     stream_state, drift_state  data of the page Stream; of the pages Drift and Quality
     poller, workers, tail      polling a component; finding the stream workers; the end of the log
     rates                      rates and quantiles from counters
+    words                      the words of the data set, and what scripts need to know of it
     templates/, static/        HTML; styles and scripts
 """
 

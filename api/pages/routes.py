@@ -13,14 +13,17 @@ from typing import Any
 from flask import Blueprint, Flask, Response, g, jsonify, redirect, render_template, request, url_for
 from werkzeug.wrappers import Response as Answer
 
-from api.live import Follower
-from api.messages import RequestError
+from api.http import respond
+from api.live import Follower, Live
 from api.pages.drift_state import DriftState
 from api.pages.sign_in import PAGES, add_sign_in
 from api.pages.stream_state import StreamState
+from api.pages.tail import Tail
+from api.pages.words import Words, described
 from api.security.tokens import COOKIE, WRITE, Token, may
 from api.services import Services
-from drift.series import DESCRIPTIONS
+from api.users import user_state
+from drift import Series
 
 CSP = "; ".join(
     (
@@ -44,14 +47,14 @@ def add_pages(app: Flask, services: Services, tokens: Sequence[Token]) -> None:
     )
     stream = StreamState(services)
     drift = DriftState(services.drift, stream.audience)
-    _pages(pages)
+    _pages(pages, services.follower)
     _data(pages, services.follower, stream, drift)
     add_sign_in(pages, tokens)
     pages.after_request(_headers)
     app.register_blueprint(pages)
 
 
-def _pages(pages: Blueprint) -> None:
+def _pages(pages: Blueprint, follower: Follower) -> None:
     @pages.get("/")
     def home() -> Answer:
         return redirect(url_for("pages.live"))
@@ -61,7 +64,8 @@ def _pages(pages: Blueprint) -> None:
             f"{page}.html",
             page=page,
             pages=PAGES,
-            may_rate=may(g.scopes, WRITE),
+            words=Words.of(follower.live.schema if follower.live else None),
+            may_write=may(g.scopes, WRITE),
             signed_in=COOKIE in request.cookies,
         )
 
@@ -85,16 +89,23 @@ def _data(pages: Blueprint, follower: Follower, stream: StreamState, drift: Drif
     def stream_data() -> Response:
         return jsonify(stream.look(_since()))
 
+    @pages.get("/pages/data/dataset")
+    def data_set() -> Response:
+        return jsonify(described(follower.require().schema))
+
     @pages.get("/pages/data/recent")
     def recent_data() -> Response:
         seen = stream.log.look()
-        items = follower.live.items.items if follower.live else {}
-        events = [
-            {"userid": each.userid, "itemid": each.itemid, "rating": each.rating, "title": items[each.itemid].title}
-            for each in (seen.value.tail.recent if seen.value else [])
-            if each.itemid in items
-        ]
-        return jsonify({"error": seen.error, "events": events})
+        events = recent_events(seen.value.tail, follower.live) if seen.value else []
+        name = follower.live.schema.dataset.name if follower.live else None
+        return jsonify({"error": seen.error, "dataset": name, "events": events})
+
+    @pages.get("/pages/data/user/<id:userid>")
+    def user_data(userid: str) -> Response:
+        """The answer of `GET /users/<id>`, or null: a browser writes every 404 to its console as an error."""
+        live = follower.require()
+        known = user_state(live, live.data_set.userid(userid))
+        return jsonify(None) if known is None else respond(known)
 
     @pages.get("/pages/data/drift")
     def drift_data() -> Response:
@@ -102,19 +113,25 @@ def _data(pages: Blueprint, follower: Follower, stream: StreamState, drift: Drif
 
     @pages.get("/pages/data/series")
     def series_data() -> Response:
-        return jsonify(DESCRIPTIONS)
+        live = follower.live
+        return jsonify(Series(live.schema).descriptions if live else {})
 
     @pages.get("/pages/data/histogram")
     def histogram_data() -> Response:
-        series = request.args.get("series", "")
-        histogram = drift.histogram(series)
-        if histogram is None:
-            raise RequestError(f"series: {series!r} is not known yet", 404)
-        return jsonify(histogram.model_dump())
+        """A series' latest window, or null: a page may still show a series that a reset has deleted."""
+        histogram = drift.histogram(request.args.get("series", ""))
+        return jsonify(histogram.model_dump() if histogram else None)
 
     @pages.get("/pages/data/quality")
     def quality_data() -> Response:
         return jsonify(drift.look_at_quality(_since()))
+
+
+def recent_events(tail: Tail, live: Live | None) -> list[dict[str, Any]]:
+    """The events that arrived last, with the titles of their items; of an item that is not known yet, its id."""
+    if live is None or tail.form is None:
+        return []
+    return [{**tail.form.fields(event), "title": live.items.name(event.itemid)} for event in tail.recent]
 
 
 def _since() -> int:

@@ -16,6 +16,7 @@ from api.pages.rates import Freshness, Rate, quantile
 from api.pages.tail import LogTail, Tail
 from api.pages.workers import Workers, WorkerSeen
 from api.services import Services
+from features import EventFormat
 from stores import StoreError, Unreachable
 
 KEPT_S = 300
@@ -50,7 +51,7 @@ class StreamState:
         self._services = services
         settings = services.settings
         self.audience = Audience()
-        self._tail = LogTail(settings.kafka)
+        self._tail = LogTail(settings.kafka, self._form)
         workers = Workers(settings.stream)
         feast = f"http://{settings.feast.host}:{settings.feast.port}/health"
         self.log: Poller[Reach] = self._poller("Kafka", self._ask_log)
@@ -67,6 +68,11 @@ class StreamState:
         self._written, self._folded, self._freshness = Rate(), Rate(), Freshness()
         self._sampler: threading.Thread | None = None
         self._starting = threading.Lock()
+
+    def _form(self) -> EventFormat | None:
+        """The format of events of the data set that is live when it is asked."""
+        live = self._services.follower.live
+        return live.schema.events if live else None
 
     def _dead(self) -> dict[str, int]:
         """Dead letters in the generation that is live when it is asked."""
@@ -94,7 +100,7 @@ class StreamState:
             "stores": [_store(poller) for poller in self.stores],
             "dead": dead.fresh,
             "run": live.run.run if live else None,
-            "items": len(live.items.items) if live else None,
+            "items": len(live.items.table) if live else None,
             "waits_for": follower.waits_for or follower.limited_by,
         }
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from features.dataset.part import Floats, Part, Strings
+from features.dataset.part import Floats, Name, Part, Strings
 
 MOST = 1000
 """Most values that are learned of an attribute, unless it says how many."""
@@ -61,11 +61,13 @@ class Categorical(FromColumn):
     """An attribute with values from a set.
 
     Attributes:
+        singular: name of one value, as in names of counts and features; the attribute's own name where there is none.
         values: the declared values; a value's place here is its number everywhere. None: they are learned.
         most: how many values are learned; rarer ones count as missing.
         undeclared: `refuse` if a value that is not declared is an error; `missing` if it counts as missing.
     """
 
+    singular: Name | None = None
     values: Strings = ()
     most: Annotated[int, Field(ge=1)] = MOST
     undeclared: Literal["refuse", "missing"] = "refuse"
@@ -137,6 +139,8 @@ class Number(FromColumn):
         quantiles: number of buckets with as many items (or users) each, as the bounds are learned.
         step: width of buckets that begin at its multiples; there are as many as the data needs.
         values: names of the buckets of `buckets`.
+        singular: name of one bucket, as in names of counts and features; the attribute's own name where there is none.
+        center, scale: models see (number - center) / scale; None: the median and the interquartile range.
     """
 
     kind: Literal["number"]
@@ -148,6 +152,9 @@ class Number(FromColumn):
     quantiles: Annotated[int, Field(ge=2, le=1000)] | None = None
     step: Annotated[float, Field(gt=0)] | None = None
     values: Strings = ()
+    singular: Name | None = None
+    center: float | None = None
+    scale: Annotated[float, Field(gt=0)] | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> Number:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime, Field
 
 from features.dataset.attributes import Attribute
+from features.dataset.codes import HALF_LIFE_DAYS
 from features.dataset.feedback import Feedback
 from features.dataset.files import EventSource, File
 from features.dataset.part import Name, Part
@@ -58,20 +59,26 @@ class DataSet(Part):
     Attributes:
         schema_version: of the layout of the description.
         name: as it is shown.
+        folder: folder of the files, relative to the description; the setting `data.folder` takes precedence.
         files: by name.
         events: the files of events; they are read one after the other.
         feedback: by type of event.
         items, users: what there is.
+        positive_share: share of positive events, towards which rates of few events are drawn; None: that of the data.
+        term_half_life_days: days after which an event has half its weight among the terms that a user prefers.
         split: which events are held out; None: as the settings `data.online_events` says.
     """
 
     schema_version: Literal[1] = 1
     name: Annotated[str, Field(min_length=1)]
+    folder: str = ""
     files: dict[str, File]
     events: Annotated[tuple[EventSource, ...], Field(strict=False, min_length=1)]
     feedback: Annotated[dict[Name, Feedback], Field(min_length=1)]
     items: Entities
     users: Entities
+    positive_share: Annotated[float, Field(gt=0, lt=1)] | None = None
+    term_half_life_days: Annotated[int, Field(ge=1, le=3650)] = HALF_LIFE_DAYS
     split: Annotated[LastEvents | PointInTime, Field(discriminator="kind")] | None = None
 
     @property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import re
 from collections.abc import Callable
@@ -15,6 +16,10 @@ from pydantic_core import CoreSchema, core_schema
 from features.dataset.part import Part
 
 ALWAYS, NEVER = "always", "never"
+
+MOST_LISTED = 100
+"""Most values of a type that are kept as they are."""
+
 COMPARISON = re.compile(r"value\s*(>=|<=|==|!=|>|<)\s*(-?\d+(?:\.\d+)?)")
 OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
     ">=": operator.ge,
@@ -46,6 +51,11 @@ class Condition:
         return self.text not in {ALWAYS, NEVER}
 
     @property
+    def possible(self) -> bool:
+        """True unless no event can meet it."""
+        return self.text != NEVER
+
+    @property
     def bound(self) -> float:
         """The number that the value is compared with; 0 where it is not."""
         match = COMPARISON.fullmatch(self.text)
@@ -67,7 +77,16 @@ class Condition:
 
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-        return core_schema.no_info_after_validator_function(cls, core_schema.str_schema())
+        return core_schema.no_info_plain_validator_function(
+            cls._validated,
+            serialization=core_schema.plain_serializer_function_ser_schema(lambda condition: condition.text),
+        )
+
+    @classmethod
+    def _validated(cls, value: object) -> Condition:
+        if isinstance(value, Condition):
+            return value
+        return cls(value if isinstance(value, str) else "")
 
 
 class ValueRange(Part):
@@ -87,6 +106,24 @@ class ValueRange(Part):
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError("has a minimum above its maximum")
         return self
+
+    @property
+    def listed(self) -> bool:
+        """True if the values are a few whole numbers, so that each is kept as it is."""
+        if not self.whole or self.minimum is None or self.maximum is None:
+            return False
+        return self.maximum - self.minimum < MOST_LISTED
+
+    def holds(self, value: float) -> bool:
+        """Return True if a number keeps to the bounds.
+
+        >>> ValueRange(minimum=1, maximum=5, whole=True).holds(3.5)
+        False
+        """
+        if not math.isfinite(value) or (self.whole and value != int(value)):
+            return False
+        low = self.minimum is None or value >= self.minimum
+        return low and (self.maximum is None or value <= self.maximum)
 
     def rule(self) -> str:
         """The rule as words that follow "must be".
@@ -113,7 +150,7 @@ class Feedback(Part):
         weight: of a positive or negative event in training.
         identity: `replace` if a later event of a user, an item and this type takes the place of the earlier one;
             `accumulate` if each counts.
-        precedence: an event never takes the place of one of a type of higher precedence.
+        precedence: has no effect, as an event only ever takes the place of one of its own type.
         hides: True if the item is no longer recommended to the user.
         target: True if the models learn to predict positive events of the type.
     """

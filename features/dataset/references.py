@@ -5,8 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from features.dataset.attributes import Title
+from features.dataset.codes import Codes
 from features.dataset.description import DataSet, Entities
 from features.dataset.feedback import NEVER
+
+RESERVED_TYPES = ("userid", "itemid", "event", "value", "ts", "schema_version", "erase", "title")
+"""Names of fields of events and answers, which no type of event may have."""
+
+RESERVED_ITEMS = (
+    *("userid", "itemid", "title", "score", "explain", "n", "likes", "recent_n", "recent_likes", "first_ts", "last_ts"),
+    *("version", "withdrawn", "terms", "seen", "recent", "as_of", "prior", "vector"),
+)
+"""Names of fields of rows, documents and answers, which no attribute of items may have but for a title."""
+
+RESERVED_USERS = (
+    *("userid", "itemid", "history", "version", "n", "likes", "n10", "likes10", "n30", "likes30"),
+    *("first_ts", "last_ts"),
+)
+"""Names of fields of rows and of groups of users, which no attribute of users may have."""
 
 Location = tuple[str | int, ...]
 """A place in the description, as keys and numbers."""
@@ -22,6 +38,7 @@ def broken_references(dataset: DataSet) -> Iterator[Broken]:
     for part, entities in (("items", dataset.items), ("users", dataset.users)):
         yield from _entities(dataset, part, entities)
         yield from _derived(part, entities)
+    yield from _names(dataset)
     for number, name in enumerate(dataset.files):
         if dataset.paths[number] in dataset.paths[:number]:
             yield ("files", name, "path"), f"is {dataset.paths[number]!r}, as of another file"
@@ -66,6 +83,33 @@ def _feedback(dataset: DataSet) -> Iterator[Broken]:
             ("feedback", first),
             "needs to have positive events and be a target, or another type: models learn from them",
         )
+
+
+def _names(dataset: DataSet) -> Iterator[Broken]:
+    """Names that are taken: by the fields of events, rows and answers, or by another attribute."""
+    for name in dataset.feedback:
+        if name in RESERVED_TYPES:
+            yield ("feedback", name), f"has a name that events use themselves ({', '.join(RESERVED_TYPES)}); rename it"
+    try:
+        Codes(dataset.feedback)
+    except ValueError as error:
+        yield ("feedback",), str(error)
+    for part, entities, reserved in (
+        ("items", dataset.items, RESERVED_ITEMS),
+        ("users", dataset.users, RESERVED_USERS),
+    ):
+        for name, attribute in entities.attributes.items():
+            if name in reserved and attribute.kind != "title":
+                yield (part, "attributes", name), f"has a name that is in use ({', '.join(reserved)}); rename it"
+    taken: dict[str, str] = {}
+    for name, attribute in dataset.items.attributes.items():
+        singular = getattr(attribute, "singular", None) or name
+        where: Location = ("items", "attributes", name)
+        if singular in taken:
+            yield where, f"has the singular {singular!r}, which {taken[singular]} has already; set another `singular`"
+        if singular in {"user", "item"}:
+            yield where, f"has the singular {singular!r}, which features use themselves; set another `singular`"
+        taken[singular] = name
 
 
 def _entities(dataset: DataSet, part: str, entities: Entities) -> Iterator[Broken]:

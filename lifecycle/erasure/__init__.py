@@ -5,6 +5,7 @@ given_up     those in logs that were given up
 records      the files of records in the archive
 files        all files of the archive, in order, and what a killed process has left of them
 history      the offline history, and what of the state follows from it alone
+refused      events that are dead as too many waited
 topics       dead letters, and the feature log
 sweep        all of it, in order
 """

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
-from features import Erasure, Event, EventError
+from features import Erasure, EventError, Id, LogRecord, Schema, id_text
 from stores import Logged, decode_event, partition_of
 from stores.archive.archive import Archive
 from stores.kafka.epochs import Epochs
+from stores.kafka.record_owner import is_of_item
+
+LONGEST_NUMBER = 20
+"""Digits of the longest key that is taken for a number."""
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class Due:
         left: erasures whose time has not come.
     """
 
-    offsets: dict[int, int] = field(default_factory=dict)
+    offsets: dict[Id, int] = field(default_factory=dict)
     left: int = 0
 
     @property
@@ -35,7 +40,15 @@ class Due:
     def is_of_erased(self, record: Logged) -> bool:
         """Tell whether a record is of a user, and not after the erasure."""
         key = record.key or b""
-        return key.isdigit() and record.offset <= self.offsets.get(int(key), -1)
+        # A number may have zeros before it there, as what is appended by others has.
+        number = int(key) if key.isdigit() and len(key) <= LONGEST_NUMBER else -1
+        erased = max(self.offsets.get(number, -1), self._by_key.get(key, -1))
+        return record.offset <= erased and not is_of_item(record.value)
+
+    @cached_property
+    def _by_key(self) -> dict[bytes, int]:
+        """The offsets by the users' keys in the log."""
+        return {id_text(userid).encode(): offset for userid, offset in self.offsets.items()}
 
 
 @dataclass(frozen=True)
@@ -43,19 +56,19 @@ class Rules:
     """The rules by which a record is an event.
 
     Attributes:
-        items: the catalogue.
+        schema: of the data set.
         epochs: of the log.
         max_future_s: seconds by which an event may be later than its append time.
     """
 
-    items: Container[int]
+    schema: Schema
     epochs: Epochs
     max_future_s: float
 
-    def event(self, record: Logged) -> Event | Erasure | None:
+    def event(self, record: Logged) -> LogRecord | None:
         """The event of a record, as `decode_event` gives it; raises EventError."""
         partitions = self.epochs.spread(record.partition, record.offset)
-        return decode_event(record, self.items, partitions, self.max_future_s)
+        return decode_event(record, self.schema, partitions, self.max_future_s)
 
     def reason(self, record: Logged) -> str:
         """Why a record is dead; empty for one that is not."""
@@ -79,7 +92,7 @@ def due(archive: Archive, rules: Rules, partition: int, applied: int, before_s: 
     Raises:
         ArchiveError: if the archive is damaged.
     """
-    offsets, left = dict[int, int](), 0
+    offsets, left = dict[Id, int](), 0
     for file in archive.files(partition):
         for record in archive.read(file):
             if b'"erase"' not in (record.value or b""):
@@ -116,6 +129,6 @@ def with_former_homes(dues: Mapping[int, Due], epochs: Epochs) -> dict[int, Due]
     return {partition: Due(offsets, left.get(partition, 0)) for partition, offsets in found.items() if offsets}
 
 
-def users(dues: Mapping[int, Due]) -> set[int]:
+def users(dues: Mapping[int, Due]) -> set[Id]:
     """The users of all partitions."""
     return {userid for each in dues.values() for userid in each.offsets}

@@ -10,6 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from features import Id
 from lifecycle.erasure import history, records
 from lifecycle.erasure.due import Due, Rules
 from lifecycle.erasure.given_up import formers
@@ -48,7 +49,7 @@ def rewrite_files(
     settings: Settings,
     archive: Archive,
     dues: Mapping[int, Due],
-    userids: Collection[int],
+    userids: Collection[Id],
     erased_to: ErasedTo,
     rules: Rules,
     telling: Callable[[str], None] = lambda what: None,

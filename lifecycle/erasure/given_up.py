@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from features import Catalogue
+from features import Catalogue, Id
 from lifecycle.erasure.due import Rules, due
 from offline.state import state_snapshot
 from offline.state.snapshot import Shards
@@ -27,7 +27,7 @@ class GivenUp:
         erased_to: by id of the topic and by partition, the offset up to which the state knows all erasures.
     """
 
-    userids: set[int] = field(default_factory=set)
+    userids: set[Id] = field(default_factory=set)
     erased_to: ErasedTo = field(default_factory=dict)
 
 
@@ -66,7 +66,7 @@ def given_up(
         manifest = former.manifest()
         partitions = (manifest and manifest.partitions) or profiles.partitions
         epochs = manifest.log_epochs(partitions) if manifest else Epochs(partitions)
-        rules = Rules(catalogue.items, epochs, settings.stream.max_future_s)
+        rules = Rules(profiles.schema, epochs, settings.stream.max_future_s)
         for partition in partitions_of(former):
             each = due(former, rules, partition, sys.maxsize, before_s)
             if each.offsets:
@@ -82,7 +82,7 @@ def _with_saved(settings: Settings, base: str, catalogue: Catalogue, before_s: f
     saved = state_snapshot.manifest(settings, base)
     if datetime.fromisoformat(saved.created).timestamp() > before_s:
         return found
-    shards = state_snapshot.read(settings, base, Shards(catalogue, len(saved.shards))).shards
+    shards = state_snapshot.read(settings, base, Shards(saved.schema_of_data, catalogue, len(saved.shards))).shards
     erased = {userid for state in shards.states for userid in state.erased}
     if not erased:
         return found

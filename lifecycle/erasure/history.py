@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from features import Catalogue
+from features import Catalogue, Id, id_text
+from lifecycle.data_files import user_files
 from lifecycle.erasure.due import Due
 from offline.data import readers
-from offline.data.readers import RATINGS, USERS, Ratings
+from offline.data.readers import Ratings
 from offline.data.split import split
 from offline.data.term_prior import term_prior
 from offline.state import state_snapshot
@@ -22,7 +22,7 @@ from stores.elasticsearch import ItemIndex
 
 
 def rewrite_data_folder(settings: Settings, archive: Archive) -> Path | None:
-    """Leave the users whom the history in the archive lacks out of the ratings that `reelstream data` has written.
+    """Leave the users whom the history in the archive lacks out of the files that `reelstream data` has written.
 
     A folder elsewhere, or with another data set, is its owner's and stays as it is; it is not read any more.
 
@@ -32,22 +32,20 @@ def rewrite_data_folder(settings: Settings, archive: Archive) -> Path | None:
     Raises:
         ArchiveError: if the history is damaged.
     """
-    folder, found, names = settings.data_folder, archive.manifest(), readers.description(settings).paths
+    folder, found, dataset = settings.data_folder, archive.manifest(), readers.description(settings)
     if found is None or found.history is None or not found.history.erased:
         return None
-    if settings.state not in folder.parents or names != readers.FILES:
-        there = all((folder / name).is_file() for name in names)
-        return folder if there and readers.files_hash(folder, names) == found.history.data_hash else None
+    if not readers.is_own_folder(settings, dataset):
+        there = all((folder / name).is_file() for name in dataset.paths)
+        return folder if there and readers.files_hash(folder, dataset.paths) == found.history.data_hash else None
     history = read_history(archive)
-    if history is None or not (folder / USERS).is_file():
+    if history is None or history.schema.dataset != dataset:
         return None
-    of_folder = {int(line.partition(b"::")[0]) for line in (folder / USERS).read_bytes().splitlines() if line}
-    gone = sorted(of_folder - history.catalogue.users.keys())
-    if gone:
-        pattern = re.compile(rb"(?m)^(?:%s)::.*\n?" % b"|".join(str(userid).encode() for userid in gone))
-        # The users last, from whom one that was cut off is found again.
-        for path in (folder / RATINGS, folder / USERS):
-            _write(path, pattern.sub(b"", path.read_bytes()))
+    known = {id_text(userid) for userid in history.catalogue.users}
+    # The users last, from whom one that was cut off is found again.
+    for file in user_files(dataset, folder):
+        if (content := file.without(lambda userid: userid not in known)) is not None:
+            _write(file.path, content)
     return None
 
 
@@ -82,14 +80,16 @@ def rewrite_state(settings: Settings, ratings: Ratings, generations: Collection[
 
 
 def rewrite_weights(settings: Settings, ratings: Ratings) -> int:
-    """Weigh the items in the indices of all runs by the likes of the history that is left; how many had other weights.
+    """Weigh the items of all runs by the likes of the history that is left; how many documents had other weights.
 
     Raises:
-        StoreError: if Elasticsearch does not answer.
+        StoreError: if Elasticsearch or Redis does not answer.
     """
     index = ItemIndex(settings.elasticsearch)
     try:
         prior = term_prior(ratings, split(ratings, settings.data).offline)
+        # First: a worker that writes the document of a changed item again takes its weight from there.
+        StateStores.live(settings).published.weigh_items(prior)
         return sum(index.weigh(name, prior) for name in index.indices())
     finally:
         index.close()
@@ -100,7 +100,7 @@ def rewrite_snapshots(
     catalogue: Catalogue,
     topic: str,
     dues: Mapping[int, Due],
-    given_up: Collection[int],
+    given_up: Collection[Id],
     base: str | None,
 ) -> int:
     """Leave users out of the states that `adopt` has saved before they were erased; how many such states had one.
@@ -121,7 +121,7 @@ def rewrite_snapshots(
         saved = state_snapshot.manifest(settings, name)
         # What a state holds of a user who was erased before it was saved came afterwards.
         nexts = {shard: file.next_offset for shard, file in enumerate(saved.shards)} if saved.topic == topic else {}
-        userids = set() if name == base else {*given_up}
+        userids: set[Id] = set() if name == base else {*given_up}
         for partition, each in dues.items():
             userids |= {userid for userid, at in each.offsets.items() if at >= nexts.get(partition, 0)}
         written += state_snapshot.rewrite_without(settings, name, catalogue, userids)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from features import Id, id_text
 from lifecycle.erasure.due import Due, Rules
 from lifecycle.erasure.given_up import formers, partitions_of
 from stores.archive.archive import Archive
 from stores.kafka.record import gone
+from stores.kafka.record_owner import is_of_item
 
 
 def rewrite(archive: Archive, partition: int, due: Due, rules: Rules) -> int:
@@ -49,19 +51,19 @@ def rewrite_all(archive: Archive, dues: Mapping[int, Due], rules: Rules) -> int:
     return replaced + sum(rewrite(archive, partition, each, rules) for partition, each in dues.items())
 
 
-def rewrite_former(archive: Archive, userids: Collection[int]) -> int:
+def rewrite_former(archive: Archive, userids: Collection[Id]) -> int:
     """Replace the records of users in the archives of logs that were given up, whenever they came; how many.
 
     Raises:
         ArchiveError: if such an archive is damaged.
     """
-    keys, replaced = {str(userid).encode() for userid in userids}, 0
+    keys, replaced = {id_text(userid).encode() for userid in userids}, 0
     for former in formers(archive):
         for partition in partitions_of(former):
             for file in former.files(partition):
                 records = former.read(file)
-                erased = sum(record.key in keys for record in records)
+                erased = {record.offset for record in records if record.key in keys and not is_of_item(record.value)}
                 if erased:
-                    former.replace(file, [gone(record) if record.key in keys else record for record in records])
-                    replaced += erased
+                    former.replace(file, [gone(record) if record.offset in erased else record for record in records])
+                    replaced += len(erased)
     return replaced

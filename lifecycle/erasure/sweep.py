@@ -1,13 +1,15 @@
 """All that is left of erased users, in the order in which a process may be killed at any step and the next one goes on.
 
-1. archive      what a killed one has left is deleted; the log up to its end, so that the archive has every erasure
-2. find         the erasures that are folded, and whose time has come
-3. trim         the log before each partition's last of them
-4. state        what of the state follows from the offline history alone, and the states that `adopt` saved
-5. letters      dead letters, and inputs that drift has counted
-6. rows         feature rows and evicted profiles, which a worker that was killed may have left
-7. history      the archives of logs that were given up, the offline history, and its data folder
-8. records      the archive's files, in the order of the offsets: an erasure goes last
+1.  archive      what a killed one has left is deleted; the log up to its end, so that the archive has every erasure
+2.  find         the erasures that are folded, and whose time has come
+3.  trim         the log before each partition's last of them
+4.  state        what of the state follows from the offline history alone, and the states that `adopt` saved
+5.  letters      dead letters, and inputs that drift has counted
+6.  rows         feature rows and evicted profiles, which a worker that was killed may have left
+7.  ids          what runs were trained with, whose models do not know the users any more
+8.  refused      events of others that are dead as too many events waited say so themselves from now on
+9.  history      the archives of logs that were given up, the offline history, and its data folder
+10. records      the archive's files, in the order of the offsets: an erasure goes last
 """
 
 from __future__ import annotations
@@ -18,13 +20,17 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from features import Id
 from lifecycle.erasure import history, topics
 from lifecycle.erasure.due import Due, Rules, due, users, with_former_homes
 from lifecycle.erasure.files import rewrite_files, settle_files
 from lifecycle.erasure.given_up import GivenUp, formers, given_up
+from lifecycle.erasure.refused import mark_refused
 from lifecycle.errors import LifecycleError
 from lifecycle.switching import Progress
+from offline import runs
 from offline.data import readers
+from offline.data.readers import Ratings
 from offline.state.lock import lock
 from settings import Settings
 from stores import DriftStore, Generations, StateStores, Unreachable
@@ -104,40 +110,51 @@ class _Sweep:
         self._archive_log()
         self._progress("looking for erasures", 0.1)
         epochs = (archive.manifest() or Manifest()).log_epochs(self._live.profiles.partitions)
-        rules = Rules(self._live.published.catalogue(), epochs, settings.stream.max_future_s)
+        rules = Rules(self._live.published.schema(), epochs, settings.stream.max_future_s)
         found = self._due(rules, before_s)
         dues = with_former_homes(found, epochs)
         waiting, lost = sum(each.left for each in found.values()), self._given_up(before_s)
         userids = users(dues) | lost.userids
         if not userids:
             return Swept(waiting=waiting, left=_named(history.rewrite_data_folder(settings, archive)))
+        ratings = readers.load(settings)
+        self._require_description(ratings)
         self._require_no_previous(dues, lost.userids)
         self._progress("trimming the log", 0.2)
         self._trim(dues)
         self._progress("rewriting the state", 0.4)
-        self._rewrite_state(userids, dues, lost)
+        self._rewrite_state(ratings, userids, dues, lost)
         self._progress("rewriting dead letters", 0.6)
         letters = topics.rewrite_letters(settings.kafka, userids)
         inputs = topics.delete_counted_inputs(settings, DriftStore(self._live.profiles.client))
-        self._delete_rows(sorted(userids))
+        self._delete_rows(list(userids))
+        self._progress("rewriting the ids of runs", 0.65)
+        self._rewrite_ids(userids)
         offsets = {partition: each.end - 1 for partition, each in dues.items()}
         topic = self._topic()
         erased_to = lost.erased_to | ({topic: {**lost.erased_to.get(topic, {}), **offsets}} if offsets else {})
+        mark_refused(settings, archive, ratings, self._live.profiles, dues)
         rewritten = rewrite_files(
             settings, archive, dues, userids, erased_to, rules, lambda what: self._progress(what, 0.7)
         )
         left = _named(rewritten.left)
         return Swept(len(userids), rewritten.records, letters, inputs, waiting, offsets, left)
 
-    def _rewrite_state(self, userids: Collection[int], dues: Mapping[int, Due], lost: GivenUp) -> None:
+    def _rewrite_state(self, ratings: Ratings, userids: Collection[Id], dues: Mapping[int, Due], lost: GivenUp) -> None:
         """Write what follows from the offline history again, and the states that `adopt` saved, without users."""
-        settings, ratings = self._settings, readers.load(self._settings)
-        left = ratings.without(userids)
+        settings, left = self._settings, ratings.without(userids)
         if len(left) < len(ratings):
             history.rewrite_state(settings, left, [self._live.generation, *self._previous()])
             history.rewrite_weights(settings, left)
         with self._archive.locked():  # so that a backup has the saved state from before or after
             history.rewrite_snapshots(settings, left.catalogue, self._topic(), dues, lost.userids, self._base())
+
+    def _rewrite_ids(self, userids: Collection[Id]) -> None:
+        """Take users out of the ids that runs were trained with, who are unknown to their models from then on."""
+        self._live.published.forget_users(userids)
+        for run in (*runs.names(self._settings), *runs.names(self._settings, validation=True)):
+            if (self._settings.runs / run / runs.IDS).is_file():  # one of an earlier release has none
+                runs.without_users(self._settings.runs / run, userids)
 
     def _require_shards(self) -> None:
         """Require that the live state has as many shards as the log has partitions."""
@@ -146,6 +163,18 @@ class _Sweep:
             raise LifecycleError(
                 f"the log has {manifest.partitions} partitions, but the state is kept by {shards}; run `reelstream "
                 "rebuild` first"
+            )
+
+    def _require_description(self, ratings: Ratings) -> None:
+        """Require that what of the state follows from the offline history can be written again as it was.
+
+        Raises:
+            LifecycleError: if the state was built with another description of the data set.
+        """
+        if ratings.schema != self._live.published.schema():
+            raise LifecycleError(
+                "the state was built with another description of the data set than the settings name; run `reelstream "
+                "rebuild` first, or set data.dataset to that description"
             )
 
     def _archive_log(self) -> None:
@@ -179,7 +208,7 @@ class _Sweep:
         log = self._archive.log()
         return "" if log is None else log.topic
 
-    def _require_no_previous(self, dues: Mapping[int, Due], given_up: Collection[int]) -> None:
+    def _require_no_previous(self, dues: Mapping[int, Due], given_up: Collection[Id]) -> None:
         """Require that no state which can be switched back to holds the users, or needs the log before it is trimmed.
 
         Raises:
@@ -189,7 +218,7 @@ class _Sweep:
             profiles = StateStores.of(self._settings, name, self._live.profiles.client).profiles
             applied = profiles.applied()
             behind = any((applied[partition] or -1) < each.end - 1 for partition, each in dues.items())
-            if behind or profiles.read_users(sorted(given_up)):
+            if behind or profiles.read_users([*given_up]):
                 raise LifecycleError(
                     "the state from before a rebuild, which can be switched back to, holds users who are erased; "
                     "delete it with `reelstream rebuild --drop`, and run the command again"
@@ -233,12 +262,12 @@ class _Sweep:
         tail = ShardLogs(self._live.profiles).position(partition).tail
         return tail is not None and tail.offset >= offset
 
-    def _delete_rows(self, userids: list[int]) -> None:
+    def _delete_rows(self, userids: list[Id]) -> None:
         """Delete feature rows and evicted profiles of users who have not come back."""
         profiles = self._live.profiles
         known = profiles.read_users(userids)
         gone = [userid for userid in userids if userid not in known]
-        Features(self._settings, self._live.generation).delete_users(gone)
+        Features(self._settings, profiles.schema, self._live.generation).delete_users(gone)
         if profiles.evicted is not None:
             profiles.evicted.erase(gone)
 

@@ -7,18 +7,20 @@ from contextlib import closing
 
 from kafka import KafkaAdminClient, TopicPartition
 
+from features import Id, id_text
 from settings import KafkaSettings, Settings
 from stores import DriftStore, Log, Logged, StoreError, Unreachable
 from stores.kafka.client import connected, reachable
 from stores.kafka.dead_letters import LetterError, read_letter
 from stores.kafka.producer import Record, Sender
+from stores.kafka.record_owner import is_of_item
 from stores.kafka.topics import DEAD_BYTES
 
 WITHIN_S = 30.0
 """Seconds that Kafka gets to take the letters that stay."""
 
 
-def rewrite_letters(settings: KafkaSettings, userids: Collection[int]) -> int:
+def rewrite_letters(settings: KafkaSettings, userids: Collection[Id]) -> int:
     """Delete the dead letters of users; the others are appended again, and what stood before is deleted.
 
     A process that dies in between leaves letters twice, of which readers take the first.
@@ -29,7 +31,7 @@ def rewrite_letters(settings: KafkaSettings, userids: Collection[int]) -> int:
     Raises:
         Unreachable: if Kafka does not answer.
     """
-    keys = {str(userid).encode() for userid in userids}
+    keys = {id_text(userid).encode() for userid in userids}
     topic = settings.dead_topic
     with closing(Log(settings, topic)) as log:
         ends = log.ends()
@@ -50,9 +52,10 @@ def rewrite_letters(settings: KafkaSettings, userids: Collection[int]) -> int:
 
 def _is_of(record: Logged, keys: Collection[bytes]) -> bool:
     try:
-        return read_letter(record).key in keys
+        letter = read_letter(record)
     except LetterError:
         return record.key in keys
+    return letter.key in keys and not is_of_item(letter.value)
 
 
 def delete_counted_inputs(settings: Settings, store: DriftStore) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+from features import Id
 from lifecycle.forgotten.files import in_files
 from lifecycle.forgotten.mentions import Mentions
 from lifecycle.forgotten.servers import in_elasticsearch, in_kafka, in_redis
@@ -28,7 +29,7 @@ class Hit:
     place: str
 
 
-def search(settings: Settings, userid: int, progress: Progress) -> list[Hit]:
+def search(settings: Settings, userid: Id, progress: Progress) -> list[Hit]:
     """Search every store, the state folder and the data folder for a user.
 
     Args:

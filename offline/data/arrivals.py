@@ -9,15 +9,15 @@ events. Items are counted as they are at the end.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from drift.thresholds import BLOCK
-from features import LIKED, dense
+from features import dense
 from features.columns import ItemTable, user_columns
-from offline.data.history import Floats, State
+from features.seen import Rated, known
+from offline.data.history import Floats, State, rows_at_once
 from offline.data.point_in_time import PriorStates
 from offline.data.readers import Ints, Ratings
 from offline.data.split import Split
@@ -48,19 +48,23 @@ class Arrivals:
     @classmethod
     def of(cls, blocks: list[Ints]) -> Arrivals:
         """Of blocks of places."""
+        if not blocks:
+            return cls(np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64))
         return cls(np.concatenate(blocks), np.repeat(np.arange(len(blocks)), [len(block) for block in blocks]))
 
     @property
     def blocks(self) -> list[Ints]:
         """The places of each block."""
+        if not len(self.place):
+            return []
         return np.split(self.place, np.flatnonzero(np.diff(self.block)) + 1)
 
 
 def offline_by_user(ratings: Ratings, parts: Split) -> list[Ints]:
     """Each user's offline events in time order, as places."""
     # The parts follow each other in time, and each is in time order within a user.
-    places = parts.offline[np.argsort(ratings.userid[parts.offline], kind="stable")]
-    return np.split(places, np.flatnonzero(np.diff(ratings.userid[places])) + 1)
+    places = parts.offline[np.argsort(ratings.user[parts.offline], kind="stable")]
+    return np.split(places, np.flatnonzero(np.diff(ratings.user[places])) + 1)
 
 
 def expected(ratings: Ratings, parts: Split, seed: int) -> Arrivals:
@@ -97,8 +101,10 @@ def unseen(ratings: Ratings, arrivals: Arrivals, parts: Split, seed: int) -> Arr
     """
     tested = np.zeros(int(parts.offline.max()) + 1, dtype=bool)
     tested[parts.test] = True
-    by_user = {int(ratings.userid[block[0]]): block[tested[block]] for block in arrivals.blocks if tested[block].any()}
+    by_user = {int(ratings.user[block[0]]): block[tested[block]] for block in arrivals.blocks if tested[block].any()}
     blocks = list(by_user.values())
+    if not blocks:
+        return Arrivals.of([])
     weight = np.array([1.0 / len(block) for block in blocks])
     order = np.random.default_rng(seed).choice(len(blocks), len(blocks), replace=False, p=weight / weight.sum())
     most = min(UNSEEN, max(BLOCK, round(UNSEEN_SHARE * len(parts.offline))))
@@ -113,10 +119,10 @@ def unseen(ratings: Ratings, arrivals: Arrivals, parts: Split, seed: int) -> Arr
 
 def without(ratings: Ratings, parts: Split, kept: Arrivals) -> Ints:
     """The offline events without those kept back, nor what their users did after them; in the order of the split."""
-    first = {int(ratings.userid[block[0]]): block for block in kept.blocks}
+    first = {int(ratings.user[block[0]]): block for block in kept.blocks}
     dropped = []
     for history in offline_by_user(ratings, parts):
-        block = first.get(int(ratings.userid[history[0]]))
+        block = first.get(int(ratings.user[history[0]]))
         if block is not None:
             dropped.append(history[int(np.flatnonzero(history == block[0])[0]) :])
     return parts.offline[~np.isin(parts.offline, np.concatenate(dropped))] if dropped else parts.offline
@@ -138,38 +144,72 @@ class Before:
         self._ratings, self._arrivals = ratings, arrivals
         self.places = np.unique(np.concatenate([arrivals.place, scored.place]))
         self._scored = set(scored.place.tolist())
-        self._features: dict[int, Sequence[int]] = {}
+        # Of the counts of each user, where they are not 0: terms may have a thousand values.
+        self._counts: dict[int, tuple[Ints, Ints]] = {}
         self._users: dict[int, UserState] = {}
+        self._known: dict[int, Rated | None] = {}
         self._state: State | None = None
 
     def visit(self, place: int, state: State) -> None:
         """Keep the state of the event's user."""
-        userid = int(self._ratings.userid[place])
+        event = self._ratings.event(place)
         self._state = state
-        self._features[place] = state.user_values(userid)
+        counts = np.array(state.user_values(event.userid), dtype=np.int64)
+        given = np.flatnonzero(counts)
+        self._counts[place] = given, counts[given]
+        seen = state.seen.get(event.userid, {}).get(event.itemid)
+        self._known[place] = known(seen, event.code, state.schema.codes)
         if place in self._scored:
-            self._users[place] = state.user_state(userid)
+            self._users[place] = state.user_state(event.userid)
 
     def rows(self, table: ItemTable) -> Floats:
-        """The ranker's dense input of each arrival, its item as it is at the end without this event; FP32 [N, 32]."""
-        place = self._arrivals.place
-        itemid, liked = self._ratings.itemid[place], self._ratings.rating[place] >= LIKED
-        n, likes = self._counters()
-        user = user_columns(np.array([self._features[each] for each in place.tolist()], dtype=np.int64))
-        return dense(user, table.columns(itemid, n[itemid] - 1, likes[itemid] - liked))
+        """The ranker's dense input of each arrival, its item as it is at the end without this event."""
+        place, schema = self._arrivals.place, self._ratings.schema
+        (n, likes), size = self._counters(), rows_at_once(schema.user_width)
+        out = np.empty((len(place), len(schema.dense_columns)), dtype=np.float32)
+        for start in range(0, len(place), size):
+            some = place[start : start + size]
+            column, (own_n, own_likes) = self._ratings.item[some] - 1, self._own(some)
+            items = table.at(column, n[column] - own_n, likes[column] - own_likes)
+            out[start : start + size] = dense(schema, user_columns(schema, self._rows(some)), items)
+        return out
+
+    def _rows(self, place: Ints) -> Ints:
+        """The counts of the events' users, INT64 [N, `schema.user_width`]."""
+        rows = np.zeros((len(place), self._ratings.schema.user_width), dtype=np.int64)
+        for row, each in zip(rows, place.tolist(), strict=True):
+            given, counts = self._counts[each]
+            row[given] = counts
+        return rows
 
     def states(self, place: Ints) -> PriorStates:
         """The state before some of the scored events, items as they are at the end without the event itself."""
-        itemids = np.array(sorted(self._ratings.catalogue.items), dtype=np.int64)
-        n, likes = (np.tile(count[itemids], (len(place), 1)) for count in self._counters())
-        row, column = np.arange(len(place)), np.searchsorted(itemids, self._ratings.itemid[place])
-        n[row, column] -= 1
-        likes[row, column] -= self._ratings.rating[place] >= LIKED
+        n, likes = (np.tile(count, (len(place), 1)) for count in self._counters())
+        row, column = np.arange(len(place)), self._ratings.item[place] - 1
+        own_n, own_likes = self._own(place)
+        n[row, column] -= own_n
+        likes[row, column] -= own_likes
         return PriorStates(place, [self._users[each] for each in place.tolist()], Counters(n, likes))
 
     def _counters(self) -> tuple[Ints, Ints]:
-        """(ratings, likes) by itemid."""
-        out = np.zeros((2, max(self._ratings.catalogue.items) + 1), dtype=np.int64)
+        """(events, positive ones) of each item, by ascending itemid."""
+        items = self._ratings.items
+        out = np.zeros((2, len(items)), dtype=np.int64)
         for itemid, counter in self._state.counters.items() if self._state else ():
-            out[:, itemid] = counter.n, counter.likes
+            out[:, items.number(itemid) - 1] = counter.n, counter.likes
+        return out[0], out[1]
+
+    def _own(self, place: Ints) -> tuple[Ints, Ints]:
+        """(events, positive ones) by which its item's counters are higher with an event than without it, [N] each.
+
+        Of events of a user, an item and a type only the latest counts; without it, the one before it does.
+        """
+        out = np.zeros((2, len(place)), dtype=np.int64)
+        codes = self._ratings.schema.codes
+        for number, each in enumerate(place.tolist()):
+            event, before = self._ratings.event(each), self._known[each]
+            seen = self._state.seen[event.userid].get(event.itemid) if self._state else None
+            if known(seen, event.code, codes) == (event.ts, event.code):
+                was_positive = before is not None and codes.positive[before[1]]
+                out[:, number] = before is None, int(codes.positive[event.code]) - was_positive
         return out[0], out[1]

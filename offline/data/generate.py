@@ -12,12 +12,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from features import GENRES
-from features.catalogue import AGES, OCCUPATIONS
+import datasets
 from offline.data.readers import MOVIES, RATINGS, USERS, Ints
 from offline.errors import DataError
 
 Doubles = npt.NDArray[np.float64]
+
+ATTRIBUTES = datasets.first_schema()
+GENRES = next(attribute.values for attribute in ATTRIBUTES.item_attributes if attribute.name == "genres")
+AGES, OCCUPATIONS = (attribute.values for attribute in ATTRIBUTES.user_attributes if attribute.name != "gender")
+"""The values that MovieLens-1M has, as its description says."""
 
 LEAST = 20
 """Fewest events of a user, as in MovieLens-1M."""
@@ -134,7 +138,7 @@ def _times(of_user: Ints, rng: np.random.Generator) -> Ints:
 def _user_lines(users: int, rng: np.random.Generator) -> list[str]:
     gender = rng.choice(["F", "M"], users, p=(0.28, 0.72))
     age = rng.choice(AGES, users)
-    occupation = rng.integers(0, OCCUPATIONS, users)
+    occupation = rng.integers(0, len(OCCUPATIONS), users)
     return [f"{number + 1}::{gender[number]}::{age[number]}::{occupation[number]}::00000\n" for number in range(users)]
 
 

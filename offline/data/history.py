@@ -10,27 +10,41 @@ import numpy as np
 import numpy.typing as npt
 
 from features import (
-    DENSE_COLUMNS,
     Catalogue,
     Erasure,
     Event,
+    ItemChange,
     ItemCounter,
+    Layer,
+    LogRecord,
     Profile,
     Rated,
+    Schema,
+    Seen,
     User,
-    count,
+    UserChange,
     dense,
-    fold,
-    take_out,
 )
-from features.columns import WIDTH, ItemTable, user_columns, user_values
+from features.columns import ItemTable, user_columns, user_values
+from features.counters import count
+from features.erasure import take_out
+from features.ids import Id
+from features.profile import fold
+from features.seen import hidden, known, later, with_rated
+from features.waiting import erase_waiting, wait
 from offline.data.readers import Ints, Ratings
 from scoring import UserState
 
 Floats = npt.NDArray[np.float32]
 
 CHUNK = 65_536
-"""Rows that are turned into features at once."""
+"""Most rows that are turned into features at once, and most events between two reports of progress."""
+
+NUMBERS = 1 << 23
+"""Most numbers in these rows, of which there are fewer where terms have many values."""
+
+WAITING_EVENTS = 10_000
+"""The default of `catalogue.waiting_events`."""
 
 
 @dataclass
@@ -38,32 +52,48 @@ class State:
     """The state that the stream would have after the events folded so far.
 
     Attributes:
-        catalogue: items and users.
+        schema: of the data set.
+        catalogue: items and users as they were published.
         profiles: by userid.
-        seen: by userid, what is known of the user's rating of each item.
+        seen: by userid, what is known of the user and each item.
         counters: by itemid.
-        erased: users who were erased, whose attributes are unknown from then on.
+        erased: users who were erased, whose attributes are unknown from then on, or until they are changed.
+        waiting_events: how many events may wait for their items.
+        waiting: the events that wait, each with its offset, by item, in the order of the log.
+        changed_users: the users whose attributes were changed.
+        layer: the items as they were changed since.
     """
 
+    schema: Schema
     catalogue: Catalogue
-    profiles: dict[int, Profile] = field(default_factory=dict)
-    seen: dict[int, dict[int, Rated]] = field(default_factory=dict)
-    counters: dict[int, ItemCounter] = field(default_factory=dict)
-    erased: set[int] = field(default_factory=set)
+    profiles: dict[Id, Profile] = field(default_factory=dict)
+    seen: dict[Id, dict[Id, Seen]] = field(default_factory=dict)
+    counters: dict[Id, ItemCounter] = field(default_factory=dict)
+    erased: set[Id] = field(default_factory=set)
+    waiting_events: int = WAITING_EVENTS
+    waiting: dict[Id, list[tuple[int, Event]]] = field(default_factory=dict)
+    changed_users: dict[Id, User] = field(default_factory=dict)
+    layer: Layer = field(init=False)
 
-    def profile(self, userid: int) -> Profile:
+    def __post_init__(self) -> None:
+        self.layer = Layer(self.catalogue.items)
+
+    def profile(self, userid: Id) -> Profile:
         """The user's profile, empty for a new user."""
         found = self.profiles.get(userid)
         if found is None:
-            found = self.profiles[userid] = Profile(userid)
+            found = self.profiles[userid] = self.schema.profile(userid)
             self.seen[userid] = {}
         return found
 
-    def user(self, userid: int) -> User:
-        """The user's attributes; of one who was erased nothing is known."""
-        return User(userid) if userid in self.erased else self.catalogue.user(userid)
+    def user(self, userid: Id) -> User:
+        """The user's attributes; of one who was erased, and not changed since, nothing is known."""
+        changed = self.changed_users.get(userid)
+        if changed is not None:
+            return changed
+        return self.schema.user(userid) if userid in self.erased else self.catalogue.user(userid)
 
-    def counter(self, itemid: int) -> ItemCounter:
+    def counter(self, itemid: Id) -> ItemCounter:
         """The item's counter, empty for a new item."""
         found = self.counters.get(itemid)
         if found is None:
@@ -71,52 +101,91 @@ class State:
         return found
 
     def step(self, event: Event) -> bool:
-        """Fold one event; whether it is now the user's rating of the item."""
-        profile = self.profile(event.userid)
-        seen = self.seen[event.userid]
-        known = seen.get(event.itemid)
-        if not fold(profile, known, event, self.catalogue.items[event.itemid]):
+        """Fold an event of a known item; whether it counts."""
+        codes, profile = self.schema.codes, self.profile(event.userid)
+        of_user = self.seen[event.userid]
+        seen = of_user.get(event.itemid)
+        before = known(seen, event.code, codes)
+        if not fold(codes, profile, before, event, self.layer):
             return False
-        seen[event.itemid] = (event.ts, event.rating)
-        count(self.counter(event.itemid), known, event)
+        after = later(event, before)
+        if after != before:
+            of_user[event.itemid] = with_rated(codes, seen, after)
+            count(codes, self.counter(event.itemid), before, after)
         return True
 
-    def take(self, event: Event | Erasure | None) -> bool:
-        """Fold an event of the log, None for one that is gone; whether it is now its user's rating of an item."""
-        if isinstance(event, Event):
-            return self.step(event)
-        if event is not None:
-            self.erase(event.userid)
+    def take(self, record: LogRecord | None, offset: int = 0) -> bool:
+        """Fold a record of the log, None for one that is gone; whether it is an event that counts.
+
+        Args:
+            record: the record.
+            offset: its place in its partition.
+
+        Raises:
+            EventError: if it is an event whose item is not known, and too many wait already.
+        """
+        if isinstance(record, Event):
+            if record.itemid in self.layer:
+                return self.step(record)
+            wait(self.waiting, record.itemid, (offset, record), self.waiting_events)
+        elif isinstance(record, Erasure):
+            self.erase(record.userid)
+        elif isinstance(record, ItemChange):
+            self.change_item(record)
+        elif isinstance(record, UserChange):
+            self.change_user(record)
         return False
 
-    def erase(self, userid: int) -> None:
+    def change_item(self, change: ItemChange) -> list[Event]:
+        """Change an item, and fold the events that waited for it; gives these of them that count."""
+        self.layer.apply(change)
+        if change.itemid not in self.layer:
+            return []
+        return [event for _, event in self.waiting.pop(change.itemid, []) if self.step(event)]
+
+    def change_user(self, change: UserChange) -> None:
+        """Change a user's attributes."""
+        self.changed_users[change.userid] = change.user
+        profile = self.profiles.get(change.userid)
+        if profile is not None and profile.version:
+            # The feature store takes no row that is not later than the stored one (see `features.rows`).
+            profile.version += 1
+
+    def erase(self, userid: Id) -> None:
         """Forget a user, as if none of the user's events had been folded."""
         self.erased.add(userid)
+        self.changed_users.pop(userid, None)
+        erase_waiting(self.waiting, lambda entry: entry[1].userid == userid)
         self.profiles.pop(userid, None)
         seen = self.seen.pop(userid, {})
-        ratings = {itemid: [rated] for itemid, rated in seen.items()}
-        for itemid, counter in take_out(ratings, self.counters, self._ratings).items():
+        for itemid, counter in take_out(self.schema.codes, seen, self.counters, self._latest).items():
             if counter.n:
                 self.counters[itemid] = counter
             else:
                 del self.counters[itemid]
 
-    def _ratings(self, itemids: Set[int]) -> dict[int, list[Rated]]:
-        """The ratings of items by all users."""
-        ratings: dict[int, list[Rated]] = {itemid: [] for itemid in itemids}
+    def _latest(self, itemids: Set[Id]) -> dict[Id, list[Rated]]:
+        """The latest events of each type that all users have with items."""
+        latest: dict[Id, list[Rated]] = {itemid: [] for itemid in itemids}
         for seen in self.seen.values():
             for itemid in itemids & seen.keys():
-                ratings[itemid].append(seen[itemid])
-        return ratings
+                latest[itemid] += seen[itemid]
+        return latest
 
-    def user_state(self, userid: int) -> UserState:
-        """The user as of now, for a list without what the user has rated."""
-        profile, catalogue = self.profile(userid), self.catalogue
-        return UserState.of(profile, self.user(userid), catalogue.items, list(self.seen[userid]))
+    def user_state(self, userid: Id) -> UserState:
+        """The user as of now, for a list without what is hidden from the user."""
+        return UserState.of(self.schema, self.profile(userid), self.user(userid), self.layer, self.hidden(userid))
 
-    def user_values(self, userid: int) -> list[int]:
+    def hidden(self, userid: Id) -> list[Id]:
+        """The items that are hidden from a user."""
+        codes, seen = self.schema.codes, self.seen.get(userid, {})
+        if codes.all_hide:
+            return list(seen)
+        return [itemid for itemid, of_item in seen.items() if hidden(codes, of_item)]
+
+    def user_values(self, userid: Id) -> list[int]:
         """The user's counts (see `features.columns.user_values`)."""
-        return user_values(self.profile(userid), self.catalogue.items)
+        return user_values(self.schema, self.profile(userid), self.layer)
 
 
 class Visitor(Protocol):
@@ -161,59 +230,57 @@ def replay(
     for start in range(0, len(order), CHUNK):
         progress(start, len(order))
         part = order[start : start + CHUNK]
-        columns = (
-            part,
-            ratings.userid[part],
-            ratings.itemid[part],
-            ratings.rating[part],
-            ratings.ts[part],
-            calls[part],
-        )
-        for place, userid, itemid, rating, ts, called in zip(*(column.tolist() for column in columns), strict=True):
+        for place, event, called in zip(part.tolist(), ratings.events(part), calls[part].tolist(), strict=True):
             for number, visitor in enumerate(visitors) if called else ():
                 if called >> number & 1:
                     visitor.visit(place, state)
-            state.step(Event(userid, itemid, rating, ts))
+            state.step(event)
     progress(len(order), len(order))
     return state
+
+
+def rows_at_once(width: int) -> int:
+    """Rows of a width that are turned into features at once."""
+    return max(1, min(CHUNK, NUMBERS // width))
 
 
 class PointInTime:
     """Collects the dense input of the ranker for events, each as of the moment before it.
 
-    Rows are kept as whole numbers in one buffer of CHUNK rows, then turned into features together.
+    Rows are kept as whole numbers in one buffer, then turned into features together.
     """
 
     def __init__(self, ratings: Ratings, places: Ints) -> None:
+        schema = ratings.schema
         self.places = places
-        self._ratings = ratings
+        self._ratings, self._schema = ratings, schema
         self._row_of = np.full(len(ratings), -1, dtype=np.int64)
         self._row_of[places] = np.arange(len(places))
-        self._out = np.empty((len(places), len(DENSE_COLUMNS)), dtype=np.float32)
-        self._buffer = np.empty((CHUNK, WIDTH), dtype=np.int64)
-        self._places = np.empty(CHUNK, dtype=np.int64)
+        self._out = np.empty((len(places), len(schema.dense_columns)), dtype=np.float32)
+        self._buffer = np.empty((rows_at_once(schema.width), schema.width), dtype=np.int64)
+        self._places = np.empty(len(self._buffer), dtype=np.int64)
         self._filled = 0
-        self._items = ItemTable(ratings.catalogue.items)
+        self._items = ItemTable(schema, ratings.catalogue.items)
 
     def visit(self, place: int, state: State) -> None:
         """Keep the row of the event at `place`."""
-        values = state.user_values(int(self._ratings.userid[place]))
-        counter = state.counter(int(self._ratings.itemid[place]))
+        values = state.user_values(self._ratings.userid(place))
+        counter = state.counter(self._ratings.itemid(place))
         values += (counter.n, counter.likes)
         self._buffer[self._filled] = values
         self._places[self._filled] = place
         self._filled += 1
-        if self._filled == CHUNK:
+        if self._filled == len(self._buffer):
             self._flush()
 
     def finish(self) -> Floats:
-        """FP32 [places, 32], in the order of the given places."""
+        """FP32 [places, columns], in the order of the given places."""
         self._flush()
         return self._out
 
     def _flush(self) -> None:
         rows, places = self._buffer[: self._filled], self._places[: self._filled]
-        user = user_columns(rows)
-        item = self._items.columns(self._ratings.itemid[places], rows[:, -2], rows[:, -1])
-        self._out[self._row_of[places]] = dense(user, item)
+        user = user_columns(self._schema, rows)
+        item = self._items.at(self._ratings.item[places] - 1, rows[:, -2], rows[:, -1])
+        self._out[self._row_of[places]] = dense(self._schema, user, item)
         self._filled = 0

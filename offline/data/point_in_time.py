@@ -58,16 +58,14 @@ class Collector:
         for target, place in zip(targets.tolist(), first.tolist(), strict=True):
             self._targets.setdefault(place, []).append(target)
         self.places = np.unique(first)
-        self._itemids = sorted(ratings.catalogue.items)
-        self._column = {itemid: column for column, itemid in enumerate(self._itemids)}
         self._states: list[_PriorState] = []
 
     def visit(self, place: int, state: State) -> None:
         """Take the state for the events of this second."""
-        user = state.user_state(int(self._ratings.userid[place]))
-        counters = np.zeros((2, len(self._itemids)), dtype=np.int64)
+        user, items = state.user_state(self._ratings.userid(place)), self._ratings.items
+        counters = np.zeros((2, len(items)), dtype=np.int64)
         for itemid, counter in state.counters.items():
-            counters[:, self._column[itemid]] = counter.n, counter.likes
+            counters[:, items.number(itemid) - 1] = counter.n, counter.likes
         for target in self._targets[place]:
             self._states.append(_PriorState(target, user, counters))
         if len(self._states) >= self._size:
@@ -91,10 +89,10 @@ class Collector:
 
 def first_of_second(ratings: Ratings) -> Ints:
     """For each event the place of its user's first event in the same second, INT64 [events]."""
-    order = user_order(ratings)
-    userid, ts = ratings.userid[order], ratings.ts[order]
+    order = user_order(ratings.user, ratings.ts)
+    user, ts = ratings.user[order], ratings.ts[order]
     begins = np.ones(len(order), dtype=bool)
-    begins[1:] = (userid[1:] != userid[:-1]) | (ts[1:] != ts[:-1])
+    begins[1:] = (user[1:] != user[:-1]) | (ts[1:] != ts[:-1])
     first = np.empty(len(order), dtype=np.int64)
     first[order] = order[np.flatnonzero(begins)[np.cumsum(begins) - 1]]
     return first

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from features.ids import Id
 from offline.data.readers import Ints, Ratings
 
 
-def term_prior(ratings: Ratings, places: Ints) -> dict[int, float]:
-    """Weight of each item among those of the same terms, 0.1 to 1.1, by its likes among the events at `places`."""
-    liked = ratings.itemid[places][ratings.rating[places] > 3]
-    likes = np.bincount(liked, minlength=max(ratings.catalogue.items) + 1)
+def term_prior(ratings: Ratings, places: Ints) -> dict[Id, float]:
+    """Weight of each item among those of the same terms, 0.1 to 1.1, by the positive events at `places`."""
+    likes = np.bincount(ratings.item[places][ratings.positive[places]], minlength=ratings.items.size)
     scale = np.log1p(likes.max(initial=1))
-    return {itemid: 0.1 + float(np.log1p(likes[itemid]) / scale) for itemid in ratings.catalogue.items}
+    weights = (0.1 + np.log1p(likes) / scale).tolist()
+    return {itemid: weights[ratings.items.number(itemid)] for itemid in ratings.catalogue.items}

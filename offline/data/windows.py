@@ -3,45 +3,49 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
-from features import LIKED
-from offline.data.readers import Ints, Ratings
+from offline.data.readers import Bools, Ints, Ratings
 
 
 @dataclass(frozen=True)
 class Sequences:
-    """Events by user, within a user by time; within a second in the order of a profile (itemid) or in that of a replay.
+    """Events by user, within a user by time; within a second in the order of a profile or in that of a replay.
 
     Attributes:
-        itemid, rating, ts: INT64 [events].
+        item, code, ts: INT64 [events].
+        positive: True for a positive event, [events].
+        target: True for a discovery (`offline.data.discoveries`), [events].
         start: where each user's events start, INT64 [users + 1].
-        userid: INT64 [users], ascending.
+        user: INT64 [users], ascending.
     """
 
-    itemid: Ints
-    rating: Ints
+    item: Ints
+    code: Ints
     ts: Ints
+    positive: Bools
+    target: Bools
     start: Ints
-    userid: Ints
+    user: Ints
 
-    @cached_property
-    def liked(self) -> npt.NDArray[np.bool_]:
-        """True for each event that is a like, [events]."""
-        return self.rating >= LIKED
+    def __len__(self) -> int:
+        return len(self.item)
+
+    def user_of_event(self) -> Ints:
+        """Place of each event's user in `user`, INT64 [events]."""
+        return np.repeat(np.arange(len(self.user)), np.diff(self.start))
 
 
 def by_user(ratings: Ratings, places: Ints) -> Ints:
     """The places, by user, within a user in the order of a profile."""
-    return places[np.lexsort((ratings.itemid[places], ratings.ts[places], ratings.userid[places]))]
+    keys = (ratings.code, ratings.item, ratings.ts, ratings.user)
+    return places[np.lexsort([key[places] for key in keys])]
 
 
 def as_replayed(ratings: Ratings, places: Ints) -> Ints:
     """The places, by user, within a user in the order of a replay, in which each event finds those before it."""
-    return places[np.lexsort((places, ratings.ts[places], ratings.userid[places]))]
+    return places[np.lexsort((places, ratings.ts[places], ratings.user[places]))]
 
 
 def sequences(ratings: Ratings, places: Ints) -> Sequences:
@@ -50,26 +54,33 @@ def sequences(ratings: Ratings, places: Ints) -> Sequences:
 
 
 def in_order(ratings: Ratings, order: Ints) -> Sequences:
-    """The events at `order`, which is by user."""
-    userid, first = np.unique(ratings.userid[order], return_index=True)
+    """The events at `order`, which is by user, and within a user by time."""
+    user, first = np.unique(ratings.user[order], return_index=True)
     return Sequences(
-        itemid=ratings.itemid[order],
-        rating=ratings.rating[order],
+        item=ratings.item[order],
+        code=ratings.code[order],
         ts=ratings.ts[order],
+        positive=ratings.positive[order],
+        target=ratings.discoveries.among(order, np.arange(len(order))),
         start=np.append(first, len(order)).astype(np.int64),
-        userid=userid,
+        user=user,
     )
 
 
 def shuffled(events: Sequences, rng: np.random.Generator) -> Sequences:
-    """The same events with those of a user that share a second in random order.
+    """The same events with those of a user that share a second in random order; those of one item stay in their order.
 
     The order of profiles within a second is that of item ids, which tells nothing; a model that saw no other would
     learn it.
     """
-    user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
-    order = np.lexsort((rng.random(len(user)), events.ts, user))
-    return replace(events, itemid=events.itemid[order], rating=events.rating[order])
+    user, drawn = events.user_of_event(), rng.random(len(events))
+    # In the order of a profile, events of one item within a second follow each other.
+    again = np.zeros(len(events), dtype=bool)
+    again[1:] = (np.diff(user) == 0) & (np.diff(events.ts) == 0) & (np.diff(events.item) == 0)
+    drawn = drawn[np.maximum.accumulate(np.where(again, 0, np.arange(len(events))))]
+    order = np.lexsort((drawn, events.ts, user))
+    columns = {name: getattr(events, name)[order] for name in ("item", "code", "positive", "target")}
+    return replace(events, **columns)
 
 
 @dataclass(frozen=True)

@@ -2,5 +2,6 @@
 
     state -> lists, p_like -> tally -> evaluation -> report
 
-`live_api` compares the running system with the same lists.
+`item_knn` is a baseline, `exploration` the cost of exploring, `groups` an ablation of recall's sources; `live_api`
+compares the running system with these lists.
 """

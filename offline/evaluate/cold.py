@@ -1,7 +1,7 @@
-"""Cold start: lists for users of whom little is known, and of items that hardly anyone has rated.
+"""Cold start: lists for users of whom little is known, and of items that hardly anyone has come to.
 
-A new user is an online user whose id, attributes and all but the last K events before the target are withheld; what the
-user has rated is left out of every list, as in `evaluation`, so that all figures are over the same candidates.
+A new user is an online user whose id, attributes and all but the last K events before the target are withheld; what is
+hidden from the user is left out of every list, as in `evaluation`, so that all figures are over the same candidates.
 
 A new item is one of a tenth of the items, whose vector is taken away and made from its metadata and the other items'
 vectors (`offline.models.metadata`). The encoder has learned from the events of these items too, as it reads histories;
@@ -27,7 +27,7 @@ KNOWN = (0, 1, 3, 10)
 """Events known of a new user."""
 
 FEWER = (5, 20, 50, 100)
-"""Items are new while they have fewer ratings than this."""
+"""Items are new while fewer users than this have come to them."""
 
 ALL = -1
 
@@ -36,13 +36,13 @@ NEW_ITEMS = 0.1
 
 
 def cold(source: Source, sample: int | None, progress: Progress) -> Report:
-    """Measure cold start on the liked online events or a sample of them.
+    """Measure cold start on the online discoveries or a sample of them.
 
     Returns:
         {"run", "events", "cold": {"users": {K: figures}, "items": {N: figures}, "new_items": figures}}.
 
         Users: `hr@10` and `ndcg@10` of the pipeline; `popularity_hr@10` and `ratio` to it; the same for `all_time`, the
-        order by all likes. Items with fewer than N ratings: `events`, `hr@10`, `hr@50` of the pipeline that knows the
+        order by all likes. Items with a count below N: `events`, `hr@10`, `hr@50` of the pipeline that knows the
         whole user, and `popularity_hr@50`. Both: `recalled`, the share of lists whose candidates hold the item, and
         `recalled_vectors`, the same with vectors in the place of the candidates by terms. New items: `items`, their
         `events`, and of recall by vectors alone `hr@50` and `hr@200`, with `trained_` in front with the vectors that
@@ -53,18 +53,17 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
     state = replay(
         ratings,
         time_order(ratings, parts.offline),
-        State(ratings.catalogue),
+        State(ratings.schema, ratings.catalogue),
         progress=lambda done, total: progress("history", done, total),
     )
     order = online_events(ratings, parts)
     replayed = Replay(ratings, order, state, source.settings.recall.half_life_days)
     lasts = (ALL, *KNOWN)
-    seconds, userids = np.tile(ratings.ts[targets], len(lasts)), np.tile(ratings.userid[targets], len(lasts))
-    asked, place = Asked.unique(seconds, userids, np.repeat(lasts, len(targets)))
+    seconds, users = np.tile(ratings.ts[targets], len(lasts)), np.tile(ratings.user[targets], len(lasts))
+    asked, place = Asked.unique(seconds, users, np.repeat(lasts, len(targets)))
     rows = dict(zip(lasts, np.split(place, len(lasts)), strict=True))
     wanted, lists, tail = source.wanted(targets), source.lists(), long_tail(ratings, parts)
-    recall = source.settings.recall
-    wide = source.lists(recall=recall.model_copy(update={"vector_k": recall.vector_k + recall.term_k, "term_k": 0}))
+    wide = source.lists(recall=lists.vectors_alone)
     new, without = _without_items(source)
     new_lists, new_tally, trained_tally = source.lists(without), Tally(tail, len(targets)), Tally(tail, len(targets))
     systems = ("pipeline", "popularity", "likes", "vectors")
@@ -82,11 +81,11 @@ def cold(source: Source, sample: int | None, progress: Progress) -> Report:
                 trained_tally.add(made["vector"], row, here, wanted[here])
                 new_tally.add(new_lists.nearest(known), row, here, wanted[here])
     ranks = {last: {name: tally.rank for name, tally in of.items()} for last, of in tallies.items()}
-    users = {str(last): _user_figures(ranks[last]) for last in KNOWN}
+    of_users = {str(last): _user_figures(ranks[last]) for last in KNOWN}
     items = {str(n): _item_figures(ranks[ALL], item_n < n) for n in FEWER}
     of_new = new[wanted]
     new_items = {"items": float(new.sum()), **_new_figures(new_tally.rank[of_new], trained_tally.rank[of_new])}
-    found = {"users": users, "items": items, "new_items": new_items}
+    found = {"users": of_users, "items": items, "new_items": new_items}
     return {"run": source.manifest.run, "events": len(targets), "cold": found}
 
 
@@ -94,9 +93,9 @@ def _without_items(source: Source) -> tuple[Bools, Floats]:
     """(which items are new, bool [items]; vectors [items, D + 1] in which theirs follow from metadata alone)."""
     n = events_of_items(source.ratings, source.parts.offline)
     new = (n > 0) & (np.random.default_rng(source.manifest.seed).random(len(n)) < NEW_ITEMS)
-    table = metadata.describe(source.ratings.catalogue)
-    usual = metadata.usual_vectors(table, source.vectors, np.where(new, 0, n))
-    return new, np.where(new[:, None], usual, source.vectors)
+    table = metadata.describe(source.ratings.schema, source.ratings.catalogue)
+    made = metadata.new_vectors(table, source.vectors, np.where(new, 0, n))
+    return new, np.where(new[:, None], made, source.vectors)
 
 
 def _new_figures(rank: Ints, trained: Ints) -> dict[str, float]:
@@ -114,9 +113,9 @@ def _user_figures(ranks: dict[str, Ints]) -> dict[str, float]:
         "hr@10": hits,
         "ndcg@10": found["pipeline"]["ndcg@10"],
         "popularity_hr@10": popular,
-        "ratio": _ratio(hits, popular),
+        **_ratio("ratio", hits, popular),
         "all_time_hr@10": all_time,
-        "ratio_all_time": _ratio(hits, all_time),
+        **_ratio("ratio_all_time", hits, all_time),
         **_recalled(ranks),
     }
 
@@ -142,5 +141,6 @@ def _recalled(ranks: dict[str, Ints]) -> dict[str, float]:
     }
 
 
-def _ratio(value: float, baseline: float) -> float:
-    return value / baseline if baseline else float("nan")
+def _ratio(name: str, value: float, baseline: float) -> dict[str, float]:
+    """A ratio by its name; none to a baseline of 0."""
+    return {name: value / baseline} if baseline else {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,9 @@ from offline.data.readers import Ratings
 from offline.data.split import Split
 from offline.data.term_prior import term_prior
 from offline.evaluate.state import Known
-from scoring import ExactRecall, Lister, Lists, RankerInputs, Ranking, Users
+from scoring import Candidates, ExactRecall, Lister, Lists, RankerInputs, Ranking, Users, UserState
 from scoring.fallback import popular
+from scoring.run_ids import RunIds
 from settings import RecallSettings
 
 
@@ -50,23 +52,65 @@ class SystemLists:
 
     Args:
         models: the models of the run.
+        ids: the ids that they know.
         vectors: item vectors by ascending itemid, FP32 [items, D + 1].
         ratings: the data.
         parts: its split; terms are weighed by the likes of the offline part, as `publish` does.
         history: events that the models see.
         recall: how many candidates come from which source.
+
+    Attributes:
+        table: the catalogue.
+        length: longest list.
     """
 
     def __init__(
-        self, models: RunModels, vectors: Floats, ratings: Ratings, parts: Split, history: int, recall: RecallSettings
+        self,
+        models: RunModels,
+        ids: RunIds,
+        vectors: Floats,
+        ratings: Ratings,
+        parts: Split,
+        history: int,
+        recall: RecallSettings,
     ) -> None:
-        self._models, self._history, self._limits = models, history, recall
-        self._table = ItemTable(ratings.catalogue.items)
+        self._models, self._ids, self._history, self._limits = models, ids, history, recall
+        self._vectors = vectors
+        self.table = ItemTable(ratings.schema, ratings.catalogue.items)
         weights = term_prior(ratings, parts.offline)
-        prior = np.array([weights[itemid] for itemid in self._table.itemids.tolist()], dtype=np.float32)
-        self._recall = ExactRecall(self._table, vectors, prior, recall)
-        self._lister = Lister(self._table, history, recall, models.encode, self._recall, models.rank)
-        self._length = recall.vector_k + recall.term_k
+        self._prior = np.array([weights[itemid] for itemid in self.table.itemids], dtype=np.float32)
+        self._recall = self._exact(recall)
+        self._lister = self.lister()
+        self.length = recall.vector_k + recall.term_k
+
+    def lister(self, recall: RecallSettings | None = None, *, by_vector: bool = True) -> Lister:
+        """The path to lists.
+
+        Args:
+            recall: how many candidates come from which source; None: as in the settings of the run.
+            by_vector: whether the encoder's vectors recall candidates; the ranker reads them in any case.
+        """
+        limits, schema, models = recall or self._limits, self.table.schema, self._models
+        exact = self._exact(limits)
+
+        def recalled(states: Sequence[UserState], user_vectors: Floats | None) -> Candidates:
+            return exact(states, user_vectors if by_vector else None)
+
+        return Lister(schema, self.table, self._ids, self._history, limits, models.encode, recalled, models.rank)
+
+    @property
+    def vectors_alone(self) -> RecallSettings:
+        """As many candidates as in the settings of the run, all of them by vector."""
+        return self._limits.model_copy(update={"vector_k": self.length, "term_k": 0})
+
+    @property
+    def with_terms(self) -> RecallSettings:
+        """As many candidates as in the settings of the run, at least a third of them by terms."""
+        term_k = max(self._limits.term_k, self.length // 3)
+        return self._limits.model_copy(update={"vector_k": self.length - term_k, "term_k": term_k})
+
+    def _exact(self, limits: RecallSettings) -> ExactRecall:
+        return ExactRecall(self.table, self._vectors, self._prior, limits)
 
     def make(self, known: Known) -> dict[str, Lists]:
         """The lists of every system.
@@ -77,10 +121,10 @@ class SystemLists:
             popular of all items, as the API serves where nothing is known of a user. A user without events gets the
             popular items from each of them. `likes`: all items by the number of their likes.
         """
-        made = self._lister.recommend(known.users, known.counters, self._length)
+        made = self._lister.recommend(known.users, known.counters, self.length)
         most = {"popularity": known.counters.popularity, "likes": known.counters.likes.astype(np.float64)}
         exclude = [user.exclude for user in known.users]
-        whole = {name: popular(exclude, scores, self._table, self._length) for name, scores in most.items()}
+        whole = {name: popular(exclude, scores, self.table, self.length) for name, scores in most.items()}
         if made.user_vectors is None:
             return {**dict.fromkeys(("pipeline", "recall", "vector", "terms"), whole["popularity"]), **whole}
         products, terms = self._recall.scores(known.users, made.user_vectors)
@@ -88,7 +132,7 @@ class SystemLists:
         alone = {
             "recall": Lists.ordered(column, np.take_along_axis(products, column, axis=1)),
             "vector": Lists.best(products, self._limits.vector_k),
-            "terms": Lists.best(terms, self._length, above=0.0),
+            "terms": Lists.best(terms, self.length, above=0.0),
         }
         new = known.events == 0
         if new.any():
@@ -97,9 +141,9 @@ class SystemLists:
 
     def pipeline(self, known: Known) -> Lists:
         """The list of the whole pipeline alone."""
-        return self._lister.recommend(known.users, known.counters, self._length).lists
+        return self._lister.recommend(known.users, known.counters, self.length).lists
 
     def nearest(self, known: Known) -> Lists:
         """The nearest vectors alone."""
-        vectors = self._models.encode(Users.of(known.users, self._history))
+        vectors = self._models.encode(Users.of(known.schema, self._ids, known.users, self._history))
         return Lists.best(self._recall.scores(known.users, vectors)[0], self._limits.vector_k)

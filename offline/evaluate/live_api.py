@@ -1,7 +1,7 @@
 """The running system against the batch evaluation: both are asked for the same lists as of the same seconds.
 
 The replay is sent up to a second, and held there until the stream, the feature store and the API have all of it; then a
-group of users is asked for, each of whom is about to do a liked event and does nothing before it. So one wait serves a
+group of users is asked for, each of whom is about to make a discovery and does nothing before it. So one wait serves a
 group, and profiles, seen items, user features and item counters stand in both exactly as of that second.
 """
 
@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from features import Id, Numbering
 from offline.data.history import State, replay
 from offline.data.readers import Ints, Ratings
 from offline.data.split import online_events, time_order
@@ -82,11 +83,11 @@ class Compared:
 
 @dataclass(frozen=True)
 class Group:
-    """Lists that are asked for at one second: of these users, INT64 [n], with `sent` events of the replay sent."""
+    """Lists that are asked for at one second: of users, by their numbers, with `sent` events of the replay sent."""
 
     second: int
     sent: int
-    userid: Ints
+    user: Ints
 
 
 def live_run(settings: Settings) -> str:
@@ -107,7 +108,7 @@ def compare(source: Source, sample: int, send: Send, recommend: Recommend, progr
 
     Args:
         source: the run that is live, and the data.
-        sample: liked events before which lists are asked for; those at hand in even parts of the replay.
+        sample: discoveries before which lists are asked for; those at hand in even parts of the replay.
         send: sends the events.
         recommend: asks the API.
         progress: told of lists compared.
@@ -126,48 +127,47 @@ def compare(source: Source, sample: int, send: Send, recommend: Recommend, progr
         parts = groups(source, sample)
         batch = _batch(source, parts, progress)
         profiles = StateStores.live(settings).profiles
-        itemids = sorted(source.ratings.catalogue.items)
-        asking = _Asking(recommend, source.manifest.run, {itemid: column for column, itemid in enumerate(itemids)})
+        asking = _Asking(recommend, source.manifest.run, source.ratings.items)
         done = 0
         for part in parts:
             send(part.sent)
             _until_served(log, profiles)
             asking.patient = True
-            for userid in part.userid.tolist():
-                asking.compare(userid, batch[part.second, userid])
+            for user in part.user.tolist():
+                asking.compare(source.ratings.users.id(user), batch[part.second, user])
                 done += 1
-                progress("API", done, sum(len(each.userid) for each in parts))
+                progress("API", done, sum(len(each.user) for each in parts))
     finally:
         log.close()
     return asking.found()
 
 
 def groups(source: Source, sample: int) -> list[Group]:
-    """Seconds evenly spread over the replay, and for each the users whose next event, in time, is a liked one."""
+    """Seconds evenly spread over the replay, and for each the users whose next event, in time, is a discovery."""
     ratings = source.ratings
     order = online_events(ratings, source.parts)
-    liked = set(source.targets(None).tolist())
+    targets = set(source.targets(None).tolist())
     n = max(GROUPS, math.ceil(sample / GROUP))
     wanted = np.diff(np.round(np.linspace(0, sample, n + 1))).astype(int)
     made: list[Group] = []
     for number, most in enumerate(wanted.tolist()):
         second = int(ratings.ts[order[int(number / n * len(order))]])
         sent = int(np.searchsorted(ratings.ts[order], second))
-        users = _next_liked(ratings, order[sent:], liked, most)
+        users = _next_discoverers(ratings, order[sent:], targets, most)
         made.append(Group(second, sent, np.array(users, dtype=np.int64)))
     return made
 
 
-def _next_liked(ratings: Ratings, order: Ints, liked: set[int], most: int) -> list[int]:
-    """The first users whose next second of these events holds a liked one."""
+def _next_discoverers(ratings: Ratings, order: Ints, targets: set[int], most: int) -> list[int]:
+    """The first users whose next second of these events holds a discovery, by their numbers."""
     seconds: dict[int, int] = {}
     users: list[int] = []
     for place in order.tolist():
-        userid, ts = int(ratings.userid[place]), int(ratings.ts[place])
+        user, ts = int(ratings.user[place]), int(ratings.ts[place])
         if len(users) == most:
             break
-        if seconds.setdefault(userid, ts) == ts and place in liked and userid not in users:
-            users.append(userid)
+        if seconds.setdefault(user, ts) == ts and place in targets and user not in users:
+            users.append(user)
     return users
 
 
@@ -177,21 +177,21 @@ def _batch(source: Source, parts: list[Group], progress: Progress) -> dict[tuple
     state = replay(
         ratings,
         time_order(ratings, source.parts.offline),
-        State(ratings.catalogue),
+        State(ratings.schema, ratings.catalogue),
         progress=lambda done, total: progress("history", done, total),
     )
     order = online_events(ratings, source.parts)
     replayed = Replay(ratings, order, state, source.settings.recall.half_life_days)
-    seconds = np.concatenate([np.full(len(part.userid), part.second) for part in parts])
-    userids = np.concatenate([part.userid for part in parts])
-    asked, _ = Asked.unique(seconds, userids, np.full_like(userids, -1))
+    seconds = np.concatenate([np.full(len(part.user), part.second) for part in parts])
+    users = np.concatenate([part.user for part in parts])
+    asked, _ = Asked.unique(seconds, users, np.full_like(users, -1))
     run_lists = source.lists()
     made: dict[tuple[int, int], Any] = {}
     for known in replayed.at(asked, lambda done, total: progress("lists", done, total)):
         lists = run_lists.pipeline(known)
         for row in range(len(known)):
             place = known.first + row
-            made[int(asked.second[place]), int(asked.userid[place])] = (lists.column[row], lists.score[row])
+            made[int(asked.second[place]), int(asked.user[place])] = (lists.column[row], lists.score[row])
     return made
 
 
@@ -210,12 +210,12 @@ def _until_served(log: Log, profiles: Profiles) -> None:
 
 
 class _Asking:
-    def __init__(self, recommend: Recommend, run: str, column: dict[int, int]) -> None:
-        self._recommend, self._run, self._column = recommend, run, column
+    def __init__(self, recommend: Recommend, run: str, items: Numbering) -> None:
+        self._recommend, self._run, self._items = recommend, run, items
         self._all: list[Compared] = []
         self.patient = True
 
-    def compare(self, userid: int, expected: tuple[Ints, Any]) -> None:
+    def compare(self, userid: Id, expected: tuple[Ints, Any]) -> None:
         found = self._once(userid, expected)
         for _ in range(TRIES if self.patient else 0):
             if found.same:
@@ -226,11 +226,11 @@ class _Asking:
         self.patient = self.patient and found.same
         self._all.append(found)
 
-    def _once(self, userid: int, expected: tuple[Ints, Any]) -> Compared:
+    def _once(self, userid: Id, expected: tuple[Ints, Any]) -> Compared:
         answer = self._recommend({"userid": userid, "size": SIZE})
         if answer["run"] != self._run or answer["degraded"]:
             raise Unreachable(f"the API answered with run {answer['run']}, without {answer['degraded'] or 'nothing'}")
-        theirs = [(self._column[item["itemid"]], float(item["score"])) for item in answer["item_list"]]
+        theirs = [(self._items.number(item["itemid"]) - 1, float(item["score"])) for item in answer["item_list"]]
         return against(theirs, expected[0], expected[1])
 
     def found(self) -> Compared:

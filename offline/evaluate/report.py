@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from offline import runs
 from offline.evaluate import report_plots as plots
 from offline.evaluate.evaluation import Evaluation, Report
 
@@ -34,7 +33,7 @@ figure { margin: 0.5rem 0 } svg { max-width: 100%; height: auto } p { color: #55
 
 def write(evaluation: Evaluation, figures: Report) -> Path:
     """Write the page into the run folder, in full or not at all; its path."""
-    path = runs.folder(evaluation.source.settings, evaluation.source.manifest.run) / REPORT
+    path = evaluation.source.settings.runs / evaluation.source.manifest.run / REPORT
     part = path.with_name(f".{REPORT}")
     part.write_text(page(evaluation, figures), encoding="utf-8")
     return part.replace(path)
@@ -47,8 +46,9 @@ def page(evaluation: Evaluation, figures: Report) -> str:
     body = [
         f"<h1>Run {escape(manifest.run)}</h1>",
         f"<p>Trained {manifest.created:%Y-%m-%d %H:%M} UTC, seed {manifest.seed}. Measured on {figures['events']:,} "
-        "liked held-out events, replayed in time order: before each, the list from the events of an earlier second, "
-        "over the whole catalogue without what the user had rated.</p>",
+        "held-out discoveries, each the first event of a user with an item that the user then likes, replayed in time "
+        "order: before each, the list from the events of an earlier second, over the whole catalogue without what was "
+        "hidden from the user.</p>",
         "<h2>Lists</h2>",
         _table(lists, LISTS),
         "<p>Live: the stream has folded every event of an earlier second. Frozen: none of the replay. Nightly: those "
@@ -60,8 +60,7 @@ def page(evaluation: Evaluation, figures: Report) -> str:
         _plot(plots.by_length(evaluation)),
         "<h2>HR@10 by popularity of the item</h2>",
         _plot(plots.by_popularity(evaluation)),
-        "<h2>HR@10 by genre</h2>",
-        _plot(plots.by_genre(evaluation)),
+        *_terms(evaluation),
         "<h2>Learning curve of the encoder</h2>",
         _plot(plots.learning_curves(manifest)) or "<p>The manifest has no curve.</p>",
         "<h2>Training</h2>",
@@ -73,20 +72,33 @@ def page(evaluation: Evaluation, figures: Report) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n' + "\n".join(body) + "\n</body></html>\n"
 
 
+def _terms(evaluation: Evaluation) -> list[str]:
+    """A heading and a plot for each term that has few values."""
+    schema = evaluation.source.ratings.schema
+    return [
+        part
+        for place, term in enumerate(schema.terms)
+        if term.windowed
+        for part in (f"<h2>HR@10 by {escape(term.singular)}</h2>", _plot(plots.by_term(evaluation, place)))
+    ]
+
+
 def _systems(figures: Report) -> list[tuple[str, str, Mapping[str, float]]]:
     named = {name: figures[name] for name in ("pipeline", "recall")} | figures["sources"]
+    named |= {name.replace("_", "-"): figures["baselines"][name] for name in figures["baselines"]}
     named["popularity"] = figures["popularity"]
     return [(name, mode.replace("_", " "), values) for name, modes in named.items() for mode, values in modes.items()]
 
 
 def _table(rows: Mapping[str, Mapping[str, float]], columns: Mapping[str, str]) -> str:
     head = "".join(f"<th>{escape(title)}</th>" for title in ("", *columns.values()))
-    lines = [_line(name, [values[column] for column in columns]) for name, values in rows.items()]
+    lines = [_line(name, [values.get(column) for column in columns]) for name, values in rows.items()]
     return f"<table><tr>{head}</tr>{''.join(lines)}</table>"
 
 
-def _line(name: str, values: Sequence[float]) -> str:
-    cells = "".join(f"<td>{value if isinstance(value, int) else f'{value:.4g}'}</td>" for value in values)
+def _line(name: str, values: Sequence[float | None]) -> str:
+    shown = ("" if value is None else str(value) if isinstance(value, int) else f"{value:.4g}" for value in values)
+    cells = "".join(f"<td>{value}</td>" for value in shown)
     return f"<tr><td>{escape(name)}</td>{cells}</tr>"
 
 

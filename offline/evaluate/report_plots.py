@@ -12,7 +12,6 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from drift import classification_metrics
-from features import GENRES
 from offline.data.readers import Ints
 from offline.evaluate.evaluation import Evaluation
 from offline.runs import Manifest
@@ -66,15 +65,16 @@ def by_length(evaluation: Evaluation) -> str:
 
 def by_popularity(evaluation: Evaluation) -> str:
     """HR@10 by the popularity of the wanted item."""
-    return _by_bins(evaluation, evaluation.item_n, RATINGS, "ratings of the wanted item so far")
+    return _by_bins(evaluation, evaluation.item_n, RATINGS, "count of the wanted item so far")
 
 
-def by_genre(evaluation: Evaluation) -> str:
-    """HR@10 by genre of the wanted item; an item counts to each of its genres."""
+def by_term(evaluation: Evaluation, place: int) -> str:
+    """HR@10 by a term of the wanted item, given by its place in the terms; an item counts to each of its values."""
     ratings = evaluation.source.ratings
-    items = [ratings.catalogue.items[itemid] for itemid in ratings.itemid[evaluation.targets].tolist()]
-    masks = [np.array([number in item.genres for item in items]) for number in range(len(GENRES))]
-    return _bars(evaluation, masks, GENRES, "genre of the wanted item", upright=True)
+    term = ratings.schema.terms[place]
+    codes = [ratings.catalogue.items[ratings.itemid(target)].terms[place] for target in evaluation.targets.tolist()]
+    masks = [np.array([code in of_item for of_item in codes]) for code in range(len(term.values))]
+    return _bars(evaluation, masks, term.values, f"{term.singular} of the wanted item", upright=True)
 
 
 def _by_bins(evaluation: Evaluation, value: Ints, bounds: Sequence[int], label: str) -> str:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from features import Event, Profile, fold
+from features import Event, Id, IdKind, Profile, Schema, Seen, ascending, fold
 from features.columns import user_columns
-from features.profile import Rated
+from features.seen import known, later, with_rated
 from offline.data.history import State, Visitor
 from offline.data.readers import Ints, Ratings
 from scoring import RecentCounters, UserState
@@ -26,6 +26,9 @@ BATCH = 128
 START = 0
 """A second before all events: the state is that of the start of the replay."""
 
+NEW_USER: dict[IdKind, Id] = {IdKind.INTEGER: 0, IdKind.STRING: ""}
+"""An id that no user has, by the kind of ids."""
+
 Progress = Callable[[int, int], None]
 """Called with moments taken and moments in all."""
 
@@ -36,21 +39,21 @@ class Asked:
 
     Attributes:
         second: online events of an earlier second are known.
-        userid: whose list.
+        user: number of the user whose list it is.
         last: as if the user were new, with only this many of their last events; -1: all of a known user.
     """
 
     second: Ints
-    userid: Ints
+    user: Ints
     last: Ints
 
     def __len__(self) -> int:
         return len(self.second)
 
     @classmethod
-    def unique(cls, second: Ints, userid: Ints, last: Ints) -> tuple[Asked, Ints]:
+    def unique(cls, second: Ints, user: Ints, last: Ints) -> tuple[Asked, Ints]:
         """The distinct moments, and for each of the given its place among them."""
-        distinct, place = np.unique(np.column_stack([second, userid, last]), axis=0, return_inverse=True)
+        distinct, place = np.unique(np.column_stack([second, user, last]), axis=0, return_inverse=True)
         return cls(*np.ascontiguousarray(distinct.T)), place.reshape(-1)
 
 
@@ -60,11 +63,13 @@ class Known:
 
     Attributes:
         first: place of the first of these moments among the asked; the others follow it.
-        users: the users, of whom one that is taken for new has the id 0; what they have rated is excluded.
+        schema: of the data set.
+        users: the users, of whom one that is taken for new has an id that no user has; what is hidden is excluded.
         counters: of the items, by ascending itemid; [B, items].
     """
 
     first: int
+    schema: Schema
     users: Sequence[UserState]
     counters: RecentCounters
 
@@ -74,7 +79,8 @@ class Known:
     @property
     def events(self) -> Ints:
         """Events of each profile, INT64 [B]."""
-        return user_columns(np.array([user.features for user in self.users], dtype=np.int64))["n"].astype(np.int64)
+        rows = np.array([user.features for user in self.users], dtype=np.int64)
+        return user_columns(self.schema, rows)["n"].astype(np.int64)
 
 
 class Items:
@@ -87,14 +93,14 @@ class Items:
 
     def __init__(self, state: State, half_life_days: float) -> None:
         self._state, self._half_life_days = state, half_life_days
-        self.itemids = np.array(sorted(state.catalogue.items), dtype=np.int64)
-        self.column = {itemid: column for column, itemid in enumerate(self.itemids.tolist())}
+        self.itemids = ascending(state.catalogue.items)
+        self.column = {itemid: column for column, itemid in enumerate(self.itemids)}
         self._columns = {name: np.zeros(len(self.itemids), dtype=np.int64) for name in COLUMNS}
         self._taken: RecentCounters | None = None
         for itemid in state.counters:
             self.follow(itemid)
 
-    def follow(self, itemid: int) -> None:
+    def follow(self, itemid: Id) -> None:
         """Take over the counters of an item."""
         counter, column = self._state.counters[itemid], self.column[itemid]
         for name, values in self._columns.items():
@@ -141,36 +147,37 @@ class Replay:
             users, counters = [], []
             for row in range(first, min(first + BATCH, len(asked))):
                 self._advance(int(until[row]))
-                users.append(self._user(int(asked.userid[row]), int(asked.last[row])))
+                users.append(self._user(self._ratings.users.id(int(asked.user[row])), int(asked.last[row])))
                 counters.append(self.items.now())
-            yield Known(first, users, RecentCounters.stack(counters))
+            yield Known(first, self._state.schema, users, RecentCounters.stack(counters))
         self._advance(len(self._order))
         progress(len(asked), len(asked))
 
     def _advance(self, until: int) -> None:
-        ratings = self._ratings
-        for place in self._order[self._done : until].tolist():
+        places = self._order[self._done : until]
+        for place, event in zip(places.tolist(), self._ratings.events(places), strict=True):
             for visitor in self._visitors:
                 visitor.visit(place, self._state)
-            fields = (int(column[place]) for column in (ratings.userid, ratings.itemid, ratings.rating, ratings.ts))
-            event = Event(*fields)
             if self._state.step(event):
                 self.items.follow(event.itemid)
         self._done = max(self._done, until)
 
-    def _user(self, userid: int, last: int) -> UserState:
+    def _user(self, userid: Id, last: int) -> UserState:
         state = self._state
         if last < 0:
             return state.user_state(userid)
         new, catalogue = shortened(state.profile(userid), last, state), state.catalogue
-        return UserState.of(new, catalogue.user(new.userid), catalogue.items, list(state.seen[userid]))
+        return UserState.of(state.schema, new, catalogue.user(new.userid), catalogue.items, state.hidden(userid))
 
 
 def shortened(profile: Profile, last: int, state: State) -> Profile:
     """The profile of a new user who did only the last events of this one."""
-    new = Profile(0)
-    known: dict[int, Rated] = {}
-    for ts, itemid, rating in profile.recent[len(profile.recent) - min(last, len(profile.recent)) :]:
-        fold(new, known.get(itemid), Event(0, itemid, rating, ts), state.catalogue.items[itemid])
-        known[itemid] = (ts, rating)
+    schema, codes = state.schema, state.schema.codes
+    new = schema.profile(NEW_USER[schema.user_ids])
+    seen: dict[Id, Seen] = {}
+    for ts, itemid, code in profile.recent[len(profile.recent) - min(last, len(profile.recent)) :]:
+        event, of_item = Event(new.userid, itemid, code, ts), seen.get(itemid)
+        before = known(of_item, code, codes)
+        if fold(codes, new, before, event, state.catalogue.items):
+            seen[itemid] = with_rated(codes, of_item, later(event, before))
     return new

@@ -14,7 +14,7 @@ FIRST = 10
 """Items of a list that count for coverage and tail."""
 
 HEAD = 0.2
-"""Share of the catalogue, the most rated in the offline history, that is not the long tail."""
+"""Share of the catalogue, the items with most offline events, that is not the long tail."""
 
 
 class Tally:
@@ -55,7 +55,7 @@ class Tally:
 
 
 def long_tail(ratings: Ratings, parts: Split) -> npt.NDArray[np.bool_]:
-    """All but the HEAD most rated items of the offline history, ties by itemid; bool [items], by ascending itemid."""
+    """All but the HEAD items with most offline events, ties by itemid; bool [items], by ascending itemid."""
     n = events_of_items(ratings, parts.offline)
     tail = np.ones(len(n), dtype=bool)
     tail[np.argsort(-n, kind="stable")[: round(HEAD * len(n))]] = False

@@ -1,8 +1,8 @@
 """The sequence encoder: a causal transformer over a user's last events that predicts the next item.
 
-After SASRec (Kang and McAuley, 2018): a token is the sum of the embeddings of the item, of whether it was liked, and of
-the position; the output is tied to the item embeddings, with a bias for each item. Some of them, trained from different
-random numbers, are served as one: the mean of their scores is still an inner product.
+After SASRec (Kang and McAuley, 2018): a token is the sum of the embeddings of the item, of whether the event is
+positive, and of the position; the output is tied to the item embeddings, with a bias for each item. Some of them,
+trained from different random numbers, are served as one: the mean of their scores is still an inner product.
 """
 
 from __future__ import annotations
@@ -59,12 +59,12 @@ class Encoder(nn.Module):
     some items at random.
 
     Args:
-        itemids: the ids that occur in training, INT64 [items].
-        size: rows of the item table, the largest id of the catalogue + 1.
+        items: numbers of the items that occur in training, INT64.
+        size: rows of the item table, `Numbering.size`.
         settings: shape and dropout.
     """
 
-    def __init__(self, itemids: Tensor, size: int, settings: TrainSettings) -> None:
+    def __init__(self, items: Tensor, size: int, settings: TrainSettings) -> None:
         super().__init__()
         dim = settings.dim
         self.size, self.history = size, settings.history
@@ -76,7 +76,7 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(Block(dim, settings.heads, settings.dropout) for _ in range(settings.layers))
         self.norm = nn.LayerNorm(dim)
         known = torch.zeros(size, dtype=torch.int64)
-        known[itemids] = itemids
+        known[items] = items
         self.known: Tensor
         self.register_buffer("known", known)
         nn.init.normal_(self.items.weight, std=dim**-0.5)

@@ -16,7 +16,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from features import DENSE_COLUMNS, IDS
+from features import Schema
+from features.ids import UNKNOWN_NUMBER
 from offline.errors import ExportError
 from offline.models.encoder import Ensemble
 from offline.models.ranker import Ranker
@@ -31,22 +32,22 @@ TOLERANCE = 1e-5
 TRITON_TYPES = {onnx.TensorProto.INT64: "TYPE_INT64", onnx.TensorProto.FLOAT: "TYPE_FP32"}
 
 
-def export_encoder(model: Ensemble, folder: Path, itemids: Sequence[int]) -> None:
-    """Write `user_encoder/model.onnx` and `config.pbtxt`.
+def export_encoder(model: Ensemble, folder: Path, items: int) -> None:
+    """Write `user_encoder/model.onnx` and `config.pbtxt` of an encoder of so many items.
 
     Raises:
         ExportError: the exported model does not answer as the trained one.
     """
     rng = np.random.default_rng(0)
-    items = rng.choice(np.array(itemids), (8, model.history))
-    items[0], items[1, 1:], items[2, 40:], items[3, ::3], items[4] = 0, 0, 0, 2**31 - 1, 2**31 - 1
-    inputs = {"items": items.astype(np.int64), "liked": rng.integers(0, 2, items.shape) * (items > 0)}
+    past = rng.choice(np.arange(1, items + 1), (8, model.history))
+    past[0], past[1, 1:], past[2, 40:], past[3, ::3], past[4] = 0, 0, 0, UNKNOWN_NUMBER, UNKNOWN_NUMBER
+    inputs = {"items": past.astype(np.int64), "liked": rng.integers(0, 2, past.shape) * (past > 0)}
     batch = torch.export.Dim("batch", min=1, max=2**20)
     shapes = ({0: batch}, {0: batch})
     _export(model, folder / USER_ENCODER, inputs, {"user_vector": (2,)}, shapes)
 
 
-def export_ranker(model: Ranker, folder: Path, itemids: Sequence[int], history: int) -> None:
+def export_ranker(schema: Schema, model: Ranker, folder: Path, history: int) -> None:
     """Write `ml_rec/model.onnx` and `config.pbtxt`.
 
     Raises:
@@ -54,21 +55,22 @@ def export_ranker(model: Ranker, folder: Path, itemids: Sequence[int], history: 
     """
     rng = np.random.default_rng(0)
     users, n, like = 3, 64, model.like_models()[0]
+    known = np.arange(1, like.item.num_embeddings)
     ids = np.column_stack(
-        [rng.integers(1, like.user.num_embeddings, n), rng.choice(np.array(itemids), n)]
-        + [rng.integers(-1, 2, n) for _ in IDS[2:]]
+        [rng.integers(1, like.user.num_embeddings, n), rng.choice(known, n)]
+        + [rng.integers(-1, min(2, len(attribute.values)), n) for attribute in schema.user_attributes]
     )
-    ids[:4, 0], ids[2:6, 1] = 2**31 - 1, 2**31 - 1
-    items = rng.choice(np.array(itemids), (users, history))
+    ids[:4, 0], ids[2:6, 1] = UNKNOWN_NUMBER, UNKNOWN_NUMBER
+    items = rng.choice(known, (users, history))
     items[1, history // 3 :], items[2] = 0, 0
-    items[0, :1] = 2**31 - 1
+    items[0, :1] = UNKNOWN_NUMBER
     inputs: dict[str, npt.NDArray[np.generic]] = {
         "user_vector": rng.normal(size=(users, model.item_vectors.shape[1])).astype(np.float32),
         "items": items.astype(np.int64),
-        "rating": np.where(items > 0, rng.integers(1, 6, items.shape), 0).astype(np.int64),
+        "rating": np.where(items > 0, rng.integers(1, schema.codes.size, items.shape), 0).astype(np.int64),
         "row": rng.integers(0, users, n).astype(np.int64),
         "ids": ids.astype(np.int64),
-        "dense": rng.normal(size=(n, len(DENSE_COLUMNS))).astype(np.float32),
+        "dense": rng.normal(size=(n, len(schema.dense_columns))).astype(np.float32),
     }
     batch, pairs = torch.export.Dim("batch", min=1, max=2**20), torch.export.Dim("pairs", min=1, max=2**20)
     shapes = ({0: batch}, {0: batch}, {0: batch}, {0: pairs}, {0: pairs}, {0: pairs})

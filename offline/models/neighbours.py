@@ -7,9 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from features.dataset.codes import Codes
 from offline.data.history import Floats
 from offline.data.readers import Ints
 from offline.data.windows import Sequences
+from offline.models.targets import weights
 
 LAGS = 20
 """Events after an event that count as following it, the k-th with a weight of 1 / sqrt(k)."""
@@ -20,33 +22,34 @@ RIDGE = 300.0
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Tables over the places of items in the ascending itemids.
+    """Tables over the items, by their numbers less 1.
 
     Attributes:
-        follows: weight of liked events of the second item soon after the first, FP32 [items, items].
-        ease: weights of EASE, from the item rated to the item scored, FP32 [items, items].
+        follows: weight of discoveries of the second item soon after an event with the first, FP32 [items, items].
+        ease: weights of EASE, from an item that the user has come to, to the item scored; FP32 [items, items].
     """
 
     follows: Floats
     ease: Floats
 
 
-def neighbours(events: Sequences, itemids: Ints) -> Neighbours:
-    """Count and solve on some events; `itemids` is the catalogue, ascending."""
-    item, n = np.searchsorted(itemids, events.itemid), len(itemids)
-    user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
-    follows = np.zeros(n * n, dtype=np.float32)
+def neighbours(codes: Codes, events: Sequences, items: int) -> Neighbours:
+    """Count and solve on some events, of so many items."""
+    item, weight = events.item - 1, weights(codes, events)
+    user = events.user_of_event()
+    follows = np.zeros(items * items, dtype=np.float32)
     for lag in range(1, LAGS + 1):
-        taken = (user[lag:] == user[:-lag]) & events.liked[lag:]
-        pairs, times = np.unique(item[:-lag][taken] * n + item[lag:][taken], return_counts=True)
+        taken = (user[lag:] == user[:-lag]) & events.target[lag:]
+        pairs, place = np.unique(item[:-lag][taken] * items + item[lag:][taken], return_inverse=True)
+        times = np.bincount(place, weight[lag:][taken], minlength=len(pairs))
         follows[pairs] += times.astype(np.float32) / np.float32(lag**0.5)
-    return Neighbours(follows.reshape(n, n), _ease(user, item, len(events.userid), n))
+    return Neighbours(follows.reshape(items, items), _ease(user, item, len(events.user), items))
 
 
 def _ease(user: Ints, item: Ints, users: int, items: int) -> Floats:
-    rated = torch.zeros(users, items)
-    rated[torch.from_numpy(user), torch.from_numpy(item)] = 1.0
-    gram = rated.T @ rated
+    known = torch.zeros(users, items)
+    known[torch.from_numpy(user), torch.from_numpy(item)] = 1.0
+    gram = known.T @ known
     gram.diagonal().add_(RIDGE)
     inverse = torch.linalg.inv(gram)
     weights = inverse / -inverse.diagonal()

@@ -15,10 +15,11 @@ from offline.models.similar import Near
 class Ranker(nn.Module):
     """Scores pairs of a user and an item.
 
-    Inputs: of each of U users `user_vector` FP32 [U, D + 1] of the encoder and the last events `items` and `rating`
-    INT64 [U, history], right-padded with 0; of each of N pairs `row` INT64 [N], the row of its user, `ids` INT64 [N, 5]
-    as in `features.IDS`, `dense` FP32 [N, 32] as in `features.DENSE_COLUMNS`. Outputs, FP32 [N] each: `next`, the
-    encoder's score; `like`, P(like); `score`, by which lists are ordered. Ids outside the tables are unknown.
+    Inputs: of each of U users `user_vector` FP32 [U, D + 1] of the encoder and the last events, their items `items` and
+    their codes `rating`, INT64 [U, history], right-padded with 0; of each of N pairs `row` INT64 [N], the row of its
+    user, `ids` INT64 [N, columns] as in `Schema.ids`, `dense` FP32 [N, columns] as in `Schema.dense_columns`. Outputs,
+    FP32 [N] each: `next`, the encoder's score; `like`, P(like); `score`, by which lists are ordered. Users and items
+    are numbers; those outside the tables are unknown.
 
     Args:
         likes: the models of P(like).
@@ -57,8 +58,8 @@ class Ranker(nn.Module):
         self, user_vector: Tensor, items: Tensor, rating: Tensor, row: Tensor, ids: Tensor, dense: Tensor
     ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """(next, its log-probability over the catalogue, logit(P(like)), inputs of the order)."""
-        itemid = rows_of(ids[:, 1], self.like_models()[0].item)
-        following = (user_vector[row] * self.item_vectors[itemid]).sum(1)
+        item = rows_of(ids[:, 1], self.like_models()[0].item)
+        following = (user_vector[row] * self.item_vectors[item]).sum(1)
         probability = following - torch.logsumexp(user_vector @ self.item_vectors.T, 1)[row]
         logit = self.like_logit(items, rating, row, ids, dense)
-        return following, probability, logit, self.reranker.inputs(items, row, itemid, logit, dense)
+        return following, probability, logit, self.reranker.inputs(items, row, item, logit, dense)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from features import DENSE_COLUMNS
+from features import Schema
 from offline.models.neighbours import Neighbours
 
 HALF_LIVES = (1.5, 5.0, 20.0)
@@ -25,42 +25,41 @@ DROPOUT = 0.1
 LARGEST = 5.0
 """Bound of a standardised input."""
 
-INPUTS = 3 * len(HALF_LIVES) + 1 + len(DENSE_COLUMNS) + 1
+
+def width(schema: Schema) -> int:
+    """Number of inputs beside the encoder's score."""
+    return 3 * len(HALF_LIVES) + 1 + len(schema.dense_columns) + 1
 
 
 class Reranker(nn.Module):
     """Scores candidates.
 
     Args:
-        itemids: the catalogue, ascending; INT64 [items].
-        size: rows of the encoder's item table.
+        schema: of the data set.
+        size: rows of the item table; those of the unknown item, 0, are zeros.
     """
 
-    def __init__(self, itemids: Tensor, size: int) -> None:
+    def __init__(self, schema: Schema, size: int) -> None:
         super().__init__()
-        items = len(itemids)
-        # One column and row more, of zeros, for an unknown item.
-        column = torch.full((size,), items)
-        column[itemids] = torch.arange(items)
-        self.items = items + 1
-        self.column: Tensor
+        self.size = size
+        self.like_rate = schema.dense_columns.index("item_like_rate")
+        inputs = width(schema)
         self.follows: Tensor
         self.ease: Tensor
         self.follow_sum: Tensor
         self.share: Tensor
         self.mean: Tensor
         self.scale: Tensor
-        self.register_buffer("column", column)
         for name in ("follows", "ease"):
-            self.register_buffer(name, torch.zeros(self.items * self.items, dtype=torch.float16))
-        self.register_buffer("follow_sum", torch.zeros(self.items))
-        self.register_buffer("share", torch.full((self.items,), 1.0 / self.items))
-        self.register_buffer("mean", torch.zeros(INPUTS))
-        self.register_buffer("scale", torch.ones(INPUTS))
+            self.register_buffer(name, torch.zeros(size * size, dtype=torch.float16))
+        self.register_buffer("follow_sum", torch.zeros(size))
+        self.register_buffer("share", torch.full((size,), 1.0 / size))
+        self.register_buffer("mean", torch.zeros(inputs))
+        self.register_buffer("scale", torch.ones(inputs))
         self.encoder_weight = nn.Parameter(torch.ones(()))
-        self.linear = nn.Linear(INPUTS, 1, bias=False)
+        self.linear = nn.Linear(inputs, 1, bias=False)
         self.network = nn.Sequential(
-            nn.Linear(INPUTS + 1, LAYERS[0]),
+            nn.Linear(inputs + 1, LAYERS[0]),
             nn.ReLU(),
             nn.Dropout(DROPOUT),
             nn.Linear(LAYERS[0], LAYERS[1]),
@@ -73,37 +72,36 @@ class Reranker(nn.Module):
     def set_neighbours(self, tables: Neighbours) -> None:
         """Take other tables."""
         for name, table in (("follows", tables.follows), ("ease", tables.ease)):
-            padded = torch.zeros(self.items, self.items, dtype=torch.float16)
-            padded[:-1, :-1] = torch.from_numpy(table).clamp(max=60_000.0).half()
+            padded = torch.zeros(self.size, self.size, dtype=torch.float16)
+            padded[1:, 1:] = torch.from_numpy(table).clamp(max=60_000.0).half()
             getattr(self, name).copy_(padded.view(-1))
         follows = torch.from_numpy(tables.follows)
-        self.follow_sum[:-1] = follows.sum(1)
-        self.share[:-1] = (follows.sum(0) + 1.0) / (follows.sum() + self.items)
+        self.follow_sum[1:] = follows.sum(1)
+        self.share[1:] = (follows.sum(0) + 1.0) / (follows.sum() + self.size)
 
-    def inputs(self, items: Tensor, row: Tensor, itemid: Tensor, like: Tensor, dense: Tensor) -> Tensor:
-        """Inputs beside the encoder's score, FP32 [N, INPUTS].
+    def inputs(self, items: Tensor, row: Tensor, item: Tensor, like: Tensor, dense: Tensor) -> Tensor:
+        """Inputs beside the encoder's score, FP32 [N, width].
 
         Args:
             items: histories, INT64 [U, H], right-padded with 0.
             row: of the candidate's history, INT64 [N].
-            itemid: the candidates, rows of the encoder's table, INT64 [N].
+            item: the candidates, rows of the item table, INT64 [N].
             like: logit(P(like)), FP32 [N].
-            dense: FP32 [N, 32].
+            dense: FP32 [N, columns].
         """
-        inside = torch.where((items > 0) & (items < len(self.column)), items, 0)
-        past, candidate = self.column[inside], self.column[itemid]
+        past = torch.where((items > 0) & (items < self.size), items, 0)
         steps = (items > 0).sum(1, keepdim=True) - 1 - torch.arange(items.shape[1], device=items.device)
         known = (items > 0).to(torch.float32)
         weights = torch.stack([known * torch.exp2(-steps.clamp(min=0) / life) for life in HALF_LIVES], 1)[row]
         past_of = past[row]
-        place = past_of * self.items + candidate[:, None]
+        place = past_of * self.size + item[:, None]
         follows = self.follows[place].to(torch.float32)
-        after, share = self.follow_sum[past_of] + DAMPING, self.share[candidate][:, None]
+        after, share = self.follow_sum[past_of] + DAMPING, self.share[item][:, None]
         lift = torch.log((follows + DAMPING * share) / after / share + 0.05)
         said = torch.stack([follows / after, lift, self.ease[place].to(torch.float32)], 2)
         sums = torch.bmm(weights, said)
         rates = torch.log(sums[:, :, 0] + 1e-3)
-        rate = torch.log(dense[:, DENSE_COLUMNS.index("item_like_rate"), None].clamp(min=0.05))
+        rate = torch.log(dense[:, self.like_rate, None].clamp(min=0.05))
         return torch.cat([rates, sums[:, :, 1], sums[:, :, 2], rate, dense, like[:, None]], 1)
 
     def combine(self, score: Tensor, probability: Tensor, inputs: Tensor) -> Tensor:
@@ -112,7 +110,7 @@ class Reranker(nn.Module):
         Args:
             score: the encoder's, FP32 [...].
             probability: its logarithm as a share of the whole catalogue, FP32 [...].
-            inputs: as `inputs` makes them, FP32 [..., INPUTS].
+            inputs: as `inputs` makes them, FP32 [..., width].
         """
         standard = ((inputs - self.mean) * self.scale).clamp(-LARGEST, LARGEST)
         network = self.network(torch.cat([standard, probability[..., None]], -1))

@@ -1,7 +1,8 @@
 """Residual item-kNN: what a user gave to similar items, above or below what was expected of them.
 
-Items are similar where their ratings deviate alike from what the item's raters and the user usually give: the cosine of
-the deviations (adjusted cosine, Sarwar et al., 2001), with damped norms so that few common raters say little.
+Items are similar where their levels (`Codes.levels`: of ratings the ratings) deviate alike from what the item's users
+and the user usually give: the cosine of the deviations (adjusted cosine, Sarwar et al., 2001), with damped norms so
+that few common users say little.
 """
 
 from __future__ import annotations
@@ -14,12 +15,13 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from features.dataset.codes import Codes
 from offline.data.history import Floats
 from offline.data.readers import Ints
 from offline.data.windows import Sequences
 
 DAMPING = 5.0
-"""Ratings that a mean of deviations is raised by before it is divided, so that few ratings say little."""
+"""Events that a mean of deviations is raised by before it is divided, so that few events say little."""
 
 NORM = 10.0
 """Added to an item's squared norm."""
@@ -45,7 +47,7 @@ class Similar:
     """Item-item similarities.
 
     Attributes:
-        expected: rating that an item's raters give, FP32 [size].
+        expected: level that an item's users give, FP32 [size].
         cosine: FP16 [size, size]; 0 for what is less than that, and for an item with itself.
     """
 
@@ -54,13 +56,20 @@ class Similar:
 
 
 class Near(nn.Module):
-    """Describes pairs by the ratings of similar items; `size` rows of the item table, row 0 the unknown item."""
+    """Describes pairs by a user's events with similar items.
 
-    def __init__(self, size: int) -> None:
+    Args:
+        codes: of the data set.
+        size: rows of the item table; row 0 is the unknown item.
+    """
+
+    def __init__(self, codes: Codes, size: int) -> None:
         super().__init__()
         self.size = size
+        self.level: Tensor
         self.expected: Tensor
         self.cosine: Tensor
+        self.register_buffer("level", torch.from_numpy(codes.level_array.copy()))
         self.register_buffer("expected", torch.zeros(size))
         self.register_buffer("cosine", torch.zeros(size * size, dtype=torch.float16))
 
@@ -69,22 +78,23 @@ class Near(nn.Module):
         self.expected.copy_(tables.expected)
         self.cosine.copy_(tables.cosine.view(-1))
 
-    def forward(self, items: Tensor, rating: Tensor, row: Tensor, itemid: Tensor) -> Tensor:
+    def forward(self, items: Tensor, rating: Tensor, row: Tensor, item: Tensor) -> Tensor:
         """Values FP32 [N, COLUMNS].
 
         Args:
-            items, rating: histories, INT64 [U, H], right-padded with 0.
+            items, rating: histories, numbers of items and codes of events; INT64 [U, H], right-padded with 0.
             row: of the pair's history, INT64 [N].
-            itemid: of the pair, rows of the item table, INT64 [N].
+            item: of the pair, rows of the item table, INT64 [N].
         """
         known = (items > 0).to(torch.float32)
         inside = torch.where((items > 0) & (items < self.size), items, 0)
-        deviation = (rating - self.expected[inside]) * known
+        level = self.level[rating.clamp(0, len(self.level) - 1)]
+        deviation = (level - self.expected[inside]) * known
         mean = deviation.sum(1, keepdim=True) / (known.sum(1, keepdim=True) + DAMPING)
         deviation = (deviation - mean) * known
         steps = (items > 0).sum(1, keepdim=True) - 1 - torch.arange(items.shape[1], device=items.device)
         recency = torch.exp2(-steps.clamp(min=0) / HALF_LIFE)
-        weight = self.cosine[inside[row] * self.size + itemid[:, None]].to(torch.float32)
+        weight = self.cosine[inside[row] * self.size + item[:, None]].to(torch.float32)
         deviation = deviation[row]
         values = [_mean(weight**power, deviation, damping) for power, damping in POWERS]
         values.append(_mean(weight * recency[row], deviation, 0.1))
@@ -96,15 +106,18 @@ def _mean(weight: Tensor, value: Tensor, damping: float) -> Tensor:
     return (weight * value).sum(1) / (weight.sum(1) + damping)
 
 
-def similar(events: Sequences, known: npt.NDArray[np.bool_], size: int) -> Similar:
+def similar(codes: Codes, events: Sequences, known: npt.NDArray[np.bool_], size: int) -> Similar:
     """Tables of `size` rows from the events that `known` [events] marks."""
-    itemid, rating, user = events.itemid[known], events.rating[known], _user(events)[known]
-    expected = (rating.mean() + usual(itemid, rating, size)).astype(np.float32)
-    above = rating - expected[itemid]
+    places = _strongest(codes, events, np.flatnonzero(known), size)
+    if not len(places):
+        return Similar(torch.zeros(size), torch.zeros(size, size, dtype=torch.float16))
+    item, level, user = events.item[places], levels(codes, events.code[places]), events.user_of_event()[places]
+    expected = (level.mean() + usual(item, level, size)).astype(np.float32)
+    above = level - expected[item]
     users, row, count = np.unique(user, return_inverse=True, return_counts=True)
     deviation = (above - (np.bincount(row, above) / (count + DAMPING))[row]).astype(np.float32)
     table = torch.zeros(len(users), size)
-    table[torch.from_numpy(row), torch.from_numpy(itemid)] = torch.from_numpy(deviation)
+    table[torch.from_numpy(row), torch.from_numpy(item)] = torch.from_numpy(deviation)
     gram = table.T @ table
     norm = torch.sqrt(gram.diagonal() + NORM)
     cosine = gram.div_(norm).div_(norm[:, None])
@@ -112,48 +125,76 @@ def similar(events: Sequences, known: npt.NDArray[np.bool_], size: int) -> Simil
     return Similar(torch.from_numpy(expected), cosine.clamp_(min=0.0).half())
 
 
-def describe(events: Sequences, known: npt.NDArray[np.bool_], size: int, history: int) -> tuple[Floats, Similar]:
+def _strongest(codes: Codes, events: Sequences, places: Ints, size: int) -> Ints:
+    """Of the events at `places` those that say most: one of each user and item, ascending.
+
+    It is the one of the highest level among the latest of each type.
+    """
+    pair = events.user_of_event()[places] * size + events.item[places]
+    kind = codes.type_array[events.code[places]]
+    latest = _lasts(pair * len(codes.types) + kind, np.arange(len(places)))
+    pair, level = pair[latest], levels(codes, events.code[places[latest]])
+    chosen: Ints = places[latest[_lasts(pair, level)]]
+    return np.sort(chosen)
+
+
+def _lasts(group: Ints, rank: npt.NDArray[np.generic]) -> Ints:
+    """Places of the highest-ranking member of each group, of equals the last."""
+    order = np.lexsort((rank, group))
+    ends = np.ones(len(group), dtype=bool)
+    ends[:-1] = np.diff(group[order]) != 0
+    found: Ints = order[ends]
+    return np.sort(found)
+
+
+def describe(
+    codes: Codes, events: Sequences, known: npt.NDArray[np.bool_], size: int, history: int
+) -> tuple[Floats, Similar]:
     """(values of all events as of the moment before each, FP32 [events, COLUMNS]; the tables of what is known).
 
     Known events are described by tables without the users of their part, all others by the tables returned.
     """
-    part = _user(events) % FOLDS
+    part = events.user_of_event() % FOLDS
     values = np.empty((len(known), COLUMNS), dtype=np.float32)
     for fold in range(FOLDS):
         places = np.flatnonzero(known & (part == fold))
-        values[places] = near(similar(events, known & (part != fold), size), events, places, history)
-    tables = similar(events, known, size)
-    values[~known] = near(tables, events, np.flatnonzero(~known), history)
+        values[places] = near(codes, similar(codes, events, known & (part != fold), size), events, places, history)
+    tables = similar(codes, events, known, size)
+    values[~known] = near(codes, tables, events, np.flatnonzero(~known), history)
     return values, tables
 
 
 @torch.inference_mode()
-def near(tables: Similar, events: Sequences, places: Ints, history: int) -> Floats:
+def near(codes: Codes, tables: Similar, events: Sequences, places: Ints, history: int) -> Floats:
     """Values of the events at `places`, each from at most `history` events before it, FP32 [places, COLUMNS]."""
-    model = Near(len(tables.expected))
+    model = Near(codes, len(tables.expected))
     model.set_tables(tables)
     made = [
-        model(items, rating, torch.arange(len(itemid)), itemid)
-        for items, rating, itemid in _pairs(events, places, history)
+        model(items, rating, torch.arange(len(item)), item) for items, rating, item in _pairs(events, places, history)
     ]
     values: Floats = torch.cat(made).numpy() if made else np.empty((0, COLUMNS), dtype=np.float32)
     return values
 
 
-def usual(itemid: Ints, rating: Ints, size: int) -> Floats:
-    """Return each item's mean rating minus the overall mean, shrunk towards 0 for few ratings; FP32 [size]."""
-    above = np.bincount(itemid, rating - rating.mean(), minlength=size)
-    return (above / (np.bincount(itemid, minlength=size) + DAMPING)).astype(np.float32)
+def levels(codes: Codes, code: Ints) -> npt.NDArray[np.float64]:
+    """The levels of events, FP64 [events]."""
+    return np.array(codes.levels)[code]
+
+
+def usual(item: Ints, level: npt.NDArray[np.float64], size: int) -> Floats:
+    """Return each item's mean level minus the overall mean, shrunk towards 0 for few events; FP32 [size]."""
+    above = np.bincount(item, level - level.mean(), minlength=size)
+    return (above / (np.bincount(item, minlength=size) + DAMPING)).astype(np.float32)
 
 
 def _pairs(events: Sequences, places: Ints, history: int) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
-    """(histories, their ratings, items), INT64 [N, history] twice and [N], of runs of places.
+    """(histories, the codes of their events, items), INT64 [N, history] twice and [N], of runs of places.
 
-    Which events stand before another is told by their order, how they are ordered among themselves by (ts, itemid), as
-    in a profile; the two differ within a second.
+    Which events stand before another is told by their order, how they are ordered among themselves by (ts, item, code),
+    as in a profile; the two differ within a second.
     """
-    user = _user(events)
-    profile = np.lexsort((events.itemid, events.ts, user))
+    user = events.user_of_event()
+    profile = np.lexsort((events.code, events.item, events.ts, user))
     begins = np.ones(len(user), dtype=bool)
     begins[1:] = (np.diff(user) != 0) | (np.diff(events.ts) != 0)
     end = np.append(np.flatnonzero(begins), len(user))[np.cumsum(begins)]
@@ -170,9 +211,5 @@ def _pairs(events: Sequences, places: Ints, history: int) -> Iterator[tuple[Tens
         row, column = np.nonzero(known)
         to = known.sum(1)[row] - 1 - age[row, column]
         items, rating = np.zeros((2, len(some), history), dtype=np.int64)
-        items[row, to], rating[row, to] = events.itemid[place[row, column]], events.rating[place[row, column]]
-        yield torch.from_numpy(items), torch.from_numpy(rating), torch.from_numpy(events.itemid[some])
-
-
-def _user(events: Sequences) -> Ints:
-    return np.repeat(np.arange(len(events.userid)), np.diff(events.start))
+        items[row, to], rating[row, to] = events.item[place[row, column]], events.code[place[row, column]]
+        yield torch.from_numpy(items), torch.from_numpy(rating), torch.from_numpy(events.item[some])

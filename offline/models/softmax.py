@@ -25,10 +25,10 @@ LEFT_OUT = -1e4
 
 
 class NextItemLoss(torch.autograd.Function):
-    """Mean cross-entropy.
+    """Mean of the weighted cross-entropy of each position.
 
-    forward(hidden FP32 [N, D], table FP32 [V, D], bias FP32 [V], target INT64 [N], seen_row INT64 [K], seen_item
-    INT64 [K]) -> FP32 scalar. The items `seen_item` are left out of the softmax of the positions `seen_row`
+    forward(hidden FP32 [N, D], table FP32 [V, D], bias FP32 [V], target INT64 [N], weight FP32 [N], seen_row INT64 [K],
+    seen_item INT64 [K]) -> FP32 scalar. The items `seen_item` are left out of the softmax of the positions `seen_row`
     (ascending), as is row 0; the target never is.
     """
 
@@ -39,6 +39,7 @@ class NextItemLoss(torch.autograd.Function):
         table: Tensor,
         bias: Tensor,
         target: Tensor,
+        weight: Tensor,
         seen_row: Tensor,
         seen_item: Tensor,
         dtype: torch.dtype = torch.bfloat16,
@@ -66,10 +67,14 @@ class NextItemLoss(torch.autograd.Function):
             logits[:real].scatter_(1, of, wanted[start : start + real, None].to(dtype))
             torch.softmax(logits, 1, out=logits)
             share = logits[:real].gather(1, of)
-            loss -= share.float().clamp(min=1e-30).log().sum()
+            weights = weight[start : start + real, None]
+            loss -= (share.float().clamp(min=1e-30).log() * weights).sum()
             logits[:real].scatter_(1, of, share - 1)
             logits[real:] = 0
             torch.mm(logits, items, out=grad_full[start : start + CHUNK])
+            # Rows of the products are weighted, as there are fewer of them than of logits.
+            grad_full[start : start + real] *= weights
+            part[:real] *= weights
             grad_items += torch.mm(logits.T, part)
         dim = hidden.shape[1]
         ctx.save_for_backward(grad_full[:n, :dim].float() / n, grad_items[:, :dim] / n, grad_items[:, dim] / n)
@@ -78,4 +83,4 @@ class NextItemLoss(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         hidden, table, bias = ctx.saved_tensors
-        return grad * hidden, grad * table, grad * bias, None, None, None, None
+        return grad * hidden, grad * table, grad * bias, None, None, None, None, None

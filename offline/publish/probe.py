@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
 
+from features import Id
 from offline import runs
 from offline.errors import RunError
 from scoring import RANKER_INPUTS, RankerInputs
@@ -18,6 +20,9 @@ TOLERANCE = 1e-5
 
 NEAREST = 20
 """Items that a new index must find for each user of the probe."""
+
+MOST_LEFT_OUT = 50_000
+"""Most items that a search can leave out; where more were changed, an index is not proved."""
 
 
 def prove(models: Models, run: Path, version: int) -> None:
@@ -41,21 +46,32 @@ def prove(models: Models, run: Path, version: int) -> None:
                 raise RunError(f"Triton's {model} answers {name} {worst:.2g} off what run {run.name} does; train again")
 
 
-def prove_index(index: ItemIndex, name: str, run: Path) -> None:
+def prove_index(index: ItemIndex, name: str, run: Path, changed: Collection[Id] = ()) -> None:
     """Have Elasticsearch find the items nearest to the probe's users, which also warms what it searches with.
+
+    Args:
+        index: the client.
+        name: of the index.
+        run: folder of its run.
+        changed: items that are left out, as they may have come or gone meanwhile.
 
     Raises:
         RunError: if others are nearer.
         Unreachable: if Elasticsearch does not answer.
     """
     itemids, rows = runs.item_vectors(run)
-    place_of = {itemid: place for place, itemid in enumerate(itemids.tolist())}
+    kept = [place for place, itemid in enumerate(itemids) if itemid not in changed]
+    if not kept or len(changed) > MOST_LEFT_OUT:
+        return
+    itemids, rows = tuple(itemids[place] for place in kept), rows[kept]
+    place_of = {itemid: place for place, itemid in enumerate(itemids)}
+    schema = runs.schema(run)
     limits = RecallSettings(vector_k=min(NEAREST, len(itemids)), term_k=0)
     with np.load(run / ENCODER / runs.PROBE) as probe:
         vectors = probe["user_vector"]
     for vector in vectors:
         scores = rows @ vector
-        found = index.recall(name, len(itemids), vector, {"genres": {}, "decades": {}}, (), limits)
+        found = index.recall(name, schema, len(itemids) + len(changed), vector, {}, changed, limits)
         told = np.sort(scores[[place_of[candidate.itemid] for candidate in found]])
         nearest = np.sort(scores)[-limits.vector_k :]
         if len(told) != len(nearest) or not np.allclose(told, nearest, rtol=TOLERANCE, atol=TOLERANCE):

@@ -5,11 +5,11 @@ The steps, under a lock (`stores.redis.publish_lock`), numbered as in docs/publi
     1. the run's files and its data are checked;
     2. a run that is worse on validation data is refused;
     3. the models are copied next to those in use, and Triton proves that it serves them;
-    4. a new index is filled next to the one in use, and proved;
+    4. a new index is filled next to the one in use, with the items as they were changed since, and proved;
     5. without a snapshot, it is written, after the offline history to the archive; a reset first deletes the state,
-       then log and archive;
+       then log and archive; the index is filled again where the state has other items then;
     6. one key in Redis switches to the run, if the live run is still the one read at the beginning; then the alias of
-       Elasticsearch follows;
+       Elasticsearch follows, and a worker writes all changed items into the index again;
     7. everything is removed that neither the live run nor the previous one needs, nor whoever has not seen the switch.
 
 If publishing ends between any two of them, the live run and the previous one are intact, and publishing again
@@ -22,16 +22,21 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from datasets import first_schema
+from features import Id, Layer
 from offline import runs
 from offline.data import readers
 from offline.data.split import split
 from offline.data.term_prior import term_prior
 from offline.errors import RunError
 from offline.publish import model_repository
-from offline.publish.probe import prove, prove_index
+from offline.publish.index_fill import IndexFill, layer_of, layer_to_delete
+from offline.publish.new_items import store_items
+from offline.publish.probe import prove
 from offline.state import snapshot
 from offline.state.beginning import write_beginning
 from offline.state.lock import Progress, lock
@@ -52,8 +57,9 @@ from stores import (
     ensure_topics,
 )
 from stores.archive import manifest as archive_manifest
-from stores.elasticsearch import INDEX_VERSION, ItemIndex
+from stores.elasticsearch import ItemIndex
 from stores.redis.published import REBUILD
+from stores.redis.unpublished_items import UnpublishedItems
 
 if TYPE_CHECKING:
     from stores.feast.feature_store import Features
@@ -64,7 +70,7 @@ log = logging.getLogger("reelstream.publish")
 class Step(StrEnum):
     """The steps of publishing, as progress names them."""
 
-    READ = "reading the ratings"
+    READ = "reading the data set"
     COPY = "copying the models"
     LOAD = "loading the models into Triton"
     INDEX = "filling the Elasticsearch index"
@@ -116,8 +122,9 @@ def publish(
         progress: told of each step.
 
     Raises:
-        RunError: if the run was trained on other data than the data folder or the live state holds, if it is worse on
-            validation data than the live run, or if Triton does not answer as the trained model did.
+        RunError: if the run was trained on other data, or on another description of them, than the data folder or the
+            live state holds, if it is worse on validation data than the live run, or if Triton does not answer as the
+            trained model did.
         OtherVersion: if the live state was written with other counts than are declared.
         LockTaken: if another publish, rollback or reset is at work.
         LockLost: if another took over from this one; what is live is as that one left it.
@@ -132,7 +139,12 @@ def publish(
         if readers.data_hash(ratings) != manifest.data_hash:
             raise RunError(
                 f"run {manifest.run} was trained on other data than {settings.data_folder} holds; "
-                "run `reelstream train`, or set ML1M_DIR to the data of the run"
+                "run `reelstream train`, or set REELSTREAM_DATA__FOLDER to the data of the run"
+            )
+        if runs.schema(run) != ratings.schema:
+            raise RunError(
+                f"run {manifest.run} was trained with another description of the data set than {settings.dataset} is "
+                "now; run `reelstream train`, or set REELSTREAM_DATA__DATASET to the description of the run"
             )
         publishing = _Publishing(settings, run, manifest, ratings, held, install, progress)
         return publishing(stop_workers if reset else None, force)
@@ -152,6 +164,7 @@ class _Publishing:
         progress: Progress,
     ) -> None:
         self._settings, self._run, self._manifest, self._ratings = settings, run, manifest, ratings
+        self._schema, self._ids = ratings.schema, runs.ids(run)
         self._lock, self._install, self._progress = held, install, progress
         self._state_stores = StateStores.live(settings)
 
@@ -174,18 +187,25 @@ class _Publishing:
         live = self._live(version)
         index = ItemIndex(self._settings.elasticsearch)
         try:
-            self._fill(index, live)
-            written = self._state(stop_workers)
+            filling, base = self._filling(index, live), Layer(self._ratings.catalogue.items)
+            layer = layer_to_delete(self._state_stores, base) if reset else self._layer()
+            filling.ensure(base if reset or layer is None else layer, () if layer is None else layer.changed)
+            if written := self._state(stop_workers):
+                filling.fill_changed(layer, self._layer())
             published = self._published  # a reset has made another generation of the state live
             snapshot = published.snapshot()
             assert snapshot is not None
             published.set_reference(live.run, (self._run / runs.REFERENCE).read_text())
+            published.set_ids(live.run, self._ids)
+            store_items(published, live.run, self._run, self._prior)
             back_to = before if before is not None and before.run != live.run else previous
-            if back_to is not None and back_to.data_hash not in ("", live.data_hash):
+            if back_to is not None and not self._goes_back_to(back_to):
                 back_to = None
             answered_with = index.behind_alias()
             self._progress(Step.SWITCH, 0.0)
             published.switch(live, stored, back_to, self._lock)
+            # What changed since the index was filled, a worker wrote into the one before.
+            UnpublishedItems(self._state_stores.profiles).mark(self._layer().changed)
             self._progress(Step.ALIAS, 0.0)
             index.point_alias(live.index)
             self._progress(Step.CLEAN, 0.0)
@@ -198,6 +218,11 @@ class _Publishing:
     def _published(self) -> Published:
         return self._state_stores.published
 
+    @cached_property
+    def _prior(self) -> dict[Id, float]:
+        """Weights of the items of the ratings among those of the same terms."""
+        return term_prior(self._ratings, split(self._ratings, self._settings.data).offline)
+
     def _live(self, version: int) -> LiveRun:
         return LiveRun(
             run=self._manifest.run,
@@ -208,10 +233,22 @@ class _Publishing:
             quality=self._manifest.quality,
             data_hash=self._manifest.data_hash,
             dense=self._manifest.input_schema.dense,
+            numbered=True,
         )
 
+    def _goes_back_to(self, run: LiveRun) -> bool:
+        """Return True if a rollback may put an earlier run live: one of the same data and the same description."""
+        if run.data_hash not in ("", self._manifest.data_hash):
+            return False
+        if not run.numbered:
+            return self._schema == first_schema()
+        try:
+            return self._schema == runs.schema(self._settings.runs / run.run)
+        except RunError:
+            return True  # its folder is gone; the rollback compares the columns
+
     def _require_own_data(self) -> None:
-        """Refuse a state that began with other data, or that a reset has deleted in part."""
+        """Refuse a state that began with other data or another description, or that a reset has deleted in part."""
         if self._published.resetting() == REBUILD:
             raise RunError(
                 "a `reelstream rebuild` was interrupted and the live state is partly deleted; "
@@ -228,6 +265,11 @@ class _Publishing:
         if began_with not in (None, self._manifest.data_hash):
             raise RunError(
                 "the live state was built from other data than this run was trained on; "
+                "`reelstream publish --reset` deletes the live state and the log, and starts over"
+            )
+        if began_with is not None and self._published.schema() != self._schema:
+            raise RunError(
+                "the live state was built with another description of the data set than this run was trained with; "
                 "`reelstream publish --reset` deletes the live state and the log, and starts over"
             )
 
@@ -260,32 +302,12 @@ class _Publishing:
             models.close()
         return version
 
-    def _fill(self, index: ItemIndex, live: LiveRun) -> None:
-        """Have the run's index filled and proved; of one that is whole already, only other weights are replaced."""
-        self._progress(Step.INDEX, 0.0)
-        items = self._ratings.catalogue.items
-        prior = term_prior(self._ratings, split(self._ratings, self._settings.data).offline)
-        whole = live.index in index.indices() and index.count(live.index) == len(items)
-        if whole and index.version(live.index) == INDEX_VERSION:
-            try:
-                prove_index(index, live.index, self._run)
-                # The weights follow from the ratings, which may lack other users than when it was filled.
-                self._lock.check()
-                index.weigh(live.index, prior)
-                return
-            except RunError:
-                pass  # damaged, and so filled again
-        itemids, rows = runs.item_vectors(self._run)
-        vectors = dict(zip(itemids.tolist(), rows, strict=True))
-        self._lock.check()
-        index.create(live.index, live.dim, len(items))
-        self._progress(Step.INDEX, 0.1)
-        index.fill(live.index, items.values(), vectors, prior)
-        found = index.count(live.index)
-        if found != len(items):
-            raise RunError(f"Elasticsearch holds {found} of {len(items)} items; publish again")
-        self._progress(Step.INDEX, 0.9)
-        prove_index(index, live.index, self._run)
+    def _layer(self) -> Layer:
+        return layer_of(self._state_stores, self._ratings.catalogue.items)
+
+    def _filling(self, index: ItemIndex, live: LiveRun) -> IndexFill:
+        telling = partial(self._progress, Step.INDEX)
+        return IndexFill(index, live, self._run, self._schema, self._prior, self._lock.check, telling)
 
     def _state(self, stop_workers: Callable[[], None] | None) -> bool:
         """Have the state that follows from the offline history and the log; whether the snapshot was written now."""
@@ -325,7 +347,7 @@ class _Publishing:
             raise
         except Exception as error:
             log.warning("the stored catalogue is replaced, as it cannot be read: %r", error)
-            self._published.set_catalogue(dict(self._ratings.catalogue.items))
+            self._published.set_catalogue(self._ratings.catalogue.items)
 
     def _archive(self) -> None:
         """Have the offline history in the archive, also that of a state from before there was one."""
@@ -344,7 +366,7 @@ class _Publishing:
         """The feature store, imported late: a swap of models does without, and loading Feast costs requests 2 s."""
         from stores.feast.feature_store import Features
 
-        return Features(self._settings, self._state_stores.generation)
+        return Features(self._settings, self._schema, self._state_stores.generation)
 
     def _clean(self, index: ItemIndex, keep: list[LiveRun], answered_with: list[str]) -> None:
         """Remove what no run needs that is live or that a rollback returns to, whoever left it.
@@ -356,7 +378,7 @@ class _Publishing:
                 The API answers with it until it has seen the switch, so it is left to the next publish.
         """
         self._lock.check()
-        self._published.keep_references([run.run for run in keep])
+        self._published.keep_runs([run.run for run in keep])
         indices = {run.index for run in keep} | set(answered_with)
         for other in set(index.indices()) - indices:
             index.delete(other)

@@ -7,6 +7,7 @@ from offline.state.lock import Progress, lock
 from settings import Settings
 from stores import ENCODER, RANKER, LiveRun, Models, StateStores
 from stores.elasticsearch import ItemIndex
+from stores.redis.shard_catalogue import read_layers
 
 
 def rollback(settings: Settings, progress: Progress = lambda what, share: None) -> LiveRun:
@@ -18,13 +19,14 @@ def rollback(settings: Settings, progress: Progress = lambda what, share: None) 
         LockLost: if the live run was changed meanwhile.
         Unreachable: if a store does not answer.
     """
-    published = StateStores.live(settings).published
+    state = StateStores.live(settings)
+    published = state.published
     with lock(settings, "rollback", progress) as held:
         live, stored = published.run_to_replace()
         before = published.previous_run()
         if live is None or before is None:
             raise RunError("there is no previous run to restore; `reelstream publish RUN` publishes one")
-        before.require_columns()
+        before.require_columns(published.schema())
         snapshot = published.snapshot()
         if snapshot is None or before.data_hash not in ("", snapshot.data_hash):
             raise RunError(f"run {before.run} was trained on other data than the live state was built from")
@@ -35,7 +37,8 @@ def rollback(settings: Settings, progress: Progress = lambda what, share: None) 
                 raise RunError(
                     f"Triton no longer has run {before.run}; `reelstream publish {before.run}` publishes it again"
                 )
-            if before.index not in index.indices() or index.count(before.index) != snapshot.items:
+            changed = read_layers(state.profiles, {}).changed
+            if before.index not in index.indices() or abs(index.count(before.index) - snapshot.items) > len(changed):
                 raise RunError(
                     f"Elasticsearch no longer has run {before.run}; `reelstream publish {before.run}` publishes "
                     "it again"

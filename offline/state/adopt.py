@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from features import user_row
+from features import ascending, user_row
 from offline.errors import DataError
 from offline.state import state_snapshot
 from offline.state.archive_of_log import ArchiveOfLog
@@ -27,6 +27,7 @@ from stores.kafka.log import end_of
 from stores.kafka.log_check import Checked
 from stores.kafka.log_probe import LogProbe
 from stores.kafka.topics import GROUP, group_members
+from stores.redis.shard_catalogue import read_layer
 from stores.redis.shard_log import ShardLogs
 
 LEFT_WITHIN_S = 15.0
@@ -48,6 +49,8 @@ class Adopted:
         lost: offsets of this log whose events are lost, as (first, last).
         lost_after: offset after which every event is lost that was acknowledged before and that this log does not
             hold; None if it has not lost its end.
+        passed_over: runs of offsets, as (first, end), that the fold passes over: those of `lost`, and those that were
+            given up before and that it has not reached yet.
     """
 
     partition: int
@@ -56,6 +59,7 @@ class Adopted:
     next: int
     lost: list[tuple[int, int]] = field(default_factory=list)
     lost_after: int | None = None
+    passed_over: list[tuple[int, int]] = field(default_factory=list)
 
     def words(self) -> str:
         """Describe it in one line."""
@@ -154,8 +158,7 @@ def _adopt(settings: Settings, held: PublishLock, progress: Progress) -> Adoptio
     _write_rows(settings, profiles, published)
     published.set_snapshot(snapshot.model_copy(update={"base": name}))
     for each in adopted:
-        holes = [(first, last + 1) for first, last in each.lost]
-        logs.adopt(each.partition, log, each.next - 1, holes)
+        logs.adopt(each.partition, log, each.next - 1, each.passed_over)
     known = {shard: position.lost for shard, position in logs.positions().items()}
     Generations(profiles.client).note_epochs(len(archive.epochs.ended), held)
     set_aside = archive.set_aside_unless_continued(known)
@@ -209,6 +212,7 @@ def plan(shard: int, checked: Checked, begins: int, first: int, runs: Sequence[R
         [(first, end - 1) for first, end in holes],
         # The log lost its end after all that the state holds; what may stand in the place of it now is folded.
         lost_after=None if checked.lost_head is None else position.applied,
+        passed_over=sorted([*holes, *(run for run in position.lost if run[1] > next_offset)]),
     )
 
 
@@ -239,13 +243,15 @@ def _holes(first: int, end: int, runs: Sequence[Run], known: Sequence[tuple[int,
 
 def _write_rows(settings: Settings, profiles: Profiles, published: Published) -> None:
     """Write the feature rows of all users: a worker that died may have left the newest unwritten."""
-    features = Features(settings, profiles.generation)
+    schema = profiles.schema
+    features = Features(settings, schema, profiles.generation)
     items = published.catalogue()
-    userids = sorted(profiles.userids())
+    layers = [read_layer(profiles, shard, items) for shard in range(profiles.partitions)]
+    userids = ascending(profiles.userids())
     for start in range(0, len(userids), state_snapshot.BATCH):
         batch = userids[start : start + state_snapshot.BATCH]
         users = profiles.attributes(batch)
         features.write_users(
-            (userid, user_row(profile, users[userid], items))
+            (userid, user_row(schema, profile, users[userid], layers[profiles.shard_of(userid)]))
             for userid, (profile, _) in profiles.read_users(batch).items()
         )

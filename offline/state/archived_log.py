@@ -9,10 +9,11 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from features import EventError, Item
+from features import EventError
+from offline.state.epoch_fold import EpochFold
 from offline.state.snapshot import Beginning, Shards
 from settings import Settings
-from stores import decode_event, partition_of
+from stores import Logged, decode_event
 from stores.archive.whole_log import WholeLog
 
 
@@ -20,9 +21,9 @@ def fold_archived(
     settings: Settings,
     beginning: Beginning,
     shards: Shards,
-    items: Mapping[int, Item],
     ends: Mapping[int, int],
     progress: Callable[[float], None],
+    found_dead: Callable[[Logged, str], None] = lambda record, reason: None,
 ) -> Beginning:
     """Fold what the log no longer holds, or held in fewer partitions; workers then go on with the log itself.
 
@@ -30,9 +31,9 @@ def fold_archived(
         settings: all settings.
         beginning: the state that archive and log follow.
         shards: the same state, which is folded in place; not the one in `beginning.archive`.
-        items: the catalogue.
         ends: by partition, the offset up to before which events are folded.
         progress: told the share that is folded.
+        found_dead: told of each record that is dead, and why.
 
     Raises:
         ArchiveError: if the archive is damaged.
@@ -44,20 +45,20 @@ def fold_archived(
     folded, total = 0, sum(max(0, end - beginning.next_offsets[partition]) for partition, end in ends.items())
     try:
         log.seek(beginning.next_offsets)
+        fold = EpochFold(shards, log.epochs, beginning.next_offsets)
         for stage in log.epochs.stages(ends):
             for batch in log.read_to(stage):
                 for record in batch:
                     partitions = log.epochs.spread(record.partition, record.offset)
                     try:
-                        event = decode_event(record, items, partitions, settings.stream.max_future_s)
+                        fold.take(record, decode_event(record, shards.schema, partitions, settings.stream.max_future_s))
                     except EventError as error:
                         dead[record.partition][str(error)] += 1
-                    else:
-                        if event is not None:
-                            shards.states[partition_of(event.userid, len(ends))].take(event)
+                        found_dead(record, str(error))
                 folded += len(batch)
                 # Offsets of markers hold no record.
                 progress(min(1.0, folded / max(1, total)))
+        fold.finish()
     finally:
         log.close()
     nexts = {partition: max(offset, ends[partition]) for partition, offset in beginning.next_offsets.items()}

@@ -11,7 +11,7 @@ from offline.state import snapshot, state_snapshot
 from offline.state.own_log import first_offsets
 from offline.state.snapshot import Beginning
 from settings import Settings
-from stores import LogError, Snapshot, StateStores
+from stores import LogError, Logged, Snapshot, StateStores
 from stores.archive import manifest
 from stores.kafka.log_check import LogBounds, LogIdentity
 from stores.kafka.log_probe import LogProbe
@@ -45,11 +45,20 @@ def write_beginning(
 
 
 def beginning_of(
-    settings: Settings, ratings: readers.Ratings, folding: Callable[[float], None]
+    settings: Settings,
+    ratings: readers.Ratings,
+    folding: Callable[[float], None],
+    found_dead: Callable[[Logged, str], None] = lambda record, reason: None,
 ) -> tuple[Beginning, LogIdentity]:
     """Return the state that the log follows, and the log. What workers cannot fold is folded into the state.
 
     That is what only the archive holds, and what was appended before the log got more partitions.
+
+    Args:
+        settings: all settings.
+        ratings: the offline history.
+        folding: told the share that is folded.
+        found_dead: told of each record that is dead, and why.
 
     Raises:
         ArchiveError: if the log was trimmed, and the archive is damaged or that of another log.
@@ -65,7 +74,7 @@ def beginning_of(
 
         # Folded in place, while the state after the offline history is still needed as it is.
         shards = _beginning(settings, ratings, begins.base).shards
-        begins = fold_archived(settings, begins, shards, ratings.catalogue.items, ends, folding)
+        begins = fold_archived(settings, begins, shards, ends, folding, found_dead)
     return begins, bounds[0].log
 
 
@@ -97,7 +106,8 @@ def beginning_of_archive(settings: Settings, ratings: readers.Ratings) -> tuple[
 
 def _beginning(settings: Settings, ratings: readers.Ratings, name: str | None) -> Beginning:
     """The state in a snapshot; without one, the state after the offline history."""
-    offline = Beginning.offline(ratings, split(ratings, settings.data).offline, settings.kafka.partitions)
+    places, waiting_events = split(ratings, settings.data).offline, settings.catalogue.waiting_events
+    offline = Beginning.offline(ratings, places, settings.kafka.partitions, waiting_events)
     return offline if name is None else state_snapshot.read(settings, name, offline.archive)
 
 

@@ -1,21 +1,31 @@
 """The files of a saved state, one for each shard, and their replacement.
 
-`<folder>/shard-<n>.msgpack` is a msgpack map: `users` {userid: [profile, {itemid: [ts, rating]}]} and `counters`
-{itemid: counter}, profiles and counters packed as in Redis (`stores.redis.packing`), `dead` {reason: dead letters}, and
-`attributed`, the users whose attributes are known: those of other users of the catalogue were erased, and stay unknown.
-In the first version there was no `attributed`, and no erasure.
+`<folder>/shard-<n>.msgpack` is a msgpack map, with everything that it holds of the shard packed as in Redis
+(`stores.redis.packing`):
+
+    users       {userid: [profile, {itemid: [ts, code, ts, code, ...]}]}
+    counters    {itemid: counter}
+    dead        {reason: dead letters}
+    attributes  {userid: attributes} of the users of whom some are known; the other users of the catalogue were erased
+    layer       {itemid: changes} of the items that were changed
+    waiting     {itemid: events} that wait for the item
+
+The second version had no changes, and `attributed`, a list of users, in place of `attributes`; the first one had
+neither, and no erasure.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any, TypedDict
 
 import msgpack
 from pydantic import BaseModel
 
+from features import Id, Seen
 from stores.archive import durable
 
 COMING = "coming-"
@@ -25,10 +35,12 @@ COMING = "coming-"
 class ShardContent(TypedDict):
     """The content of a shard's file; see above."""
 
-    users: Mapping[int, tuple[bytes, Mapping[int, tuple[int, int]]]]
-    counters: Mapping[int, bytes]
+    users: Mapping[Id, tuple[bytes, Mapping[Id, Seen]]]
+    counters: Mapping[Id, bytes]
     dead: Mapping[str, int]
-    attributed: list[int]
+    attributes: Mapping[Id, bytes]
+    layer: Mapping[Id, bytes]
+    waiting: Mapping[Id, bytes]
 
 
 class ShardFile(BaseModel):
@@ -56,7 +68,11 @@ def write(folder: Path, shard: int, content: ShardContent, next_offset: int, beg
         next_offset: offset of the log's first record that is not folded into it.
         beginning: of its name, COMING where it is to take the place of another.
     """
-    packed: bytes = msgpack.packb(content)
+    flat = {
+        userid: (profile, {itemid: tuple(chain.from_iterable(known)) for itemid, known in seen.items()})
+        for userid, (profile, seen) in content["users"].items()
+    }
+    packed: bytes = msgpack.packb({**content, "users": flat})
     durable.write(path_of(folder, shard, beginning), packed)
     sha256 = hashlib.sha256(packed).hexdigest()
     users, items = len(content["users"]), len(content["counters"])
@@ -69,8 +85,15 @@ def read(folder: Path, shard: int, file: ShardFile) -> dict[str, Any] | None:
         packed = path.read_bytes() if path.is_file() else b""
         if hashlib.sha256(packed).hexdigest() == file.sha256:
             content: dict[str, Any] = msgpack.unpackb(packed, strict_map_key=False)
+            for of_user in content["users"].values():
+                of_user[1] = {itemid: _seen(flat) for itemid, flat in of_user[1].items()}
             return content
     return None
+
+
+def _seen(flat: Sequence[int]) -> Seen:
+    """The latest events of a user with an item."""
+    return tuple(zip(flat[::2], flat[1::2], strict=True))
 
 
 def settle(folder: Path, files: Sequence[ShardFile]) -> None:

@@ -9,13 +9,26 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from features import Catalogue, Row, item_row, merge, user_row
-from offline.data.history import State, replay
+from datasets import first_schema
+from features import Catalogue, Id, Layer, Row, Schema, User, item_row, merge, user_row
+from offline.data.history import WAITING_EVENTS, State, replay
 from offline.data.readers import Ints, Ratings, data_hash
 from offline.data.split import time_order
 from offline.errors import RunError
+from offline.state.waiting_records import as_records
 from settings import Settings
-from stores import DriftStore, Generations, Profiles, Published, Snapshot, StateStores, delete_topics, partition_of
+from stores import (
+    DriftStore,
+    Generations,
+    NotPublished,
+    OtherVersion,
+    Profiles,
+    Published,
+    Snapshot,
+    StateStores,
+    delete_topics,
+    partition_of,
+)
 from stores.kafka.log_check import LogIdentity
 from stores.kafka.topics import GROUP, group_members
 from stores.redis.generations import FIRST
@@ -32,28 +45,33 @@ class Shards:
     """The state that the stream would hold, in memory: one `State` for each partition.
 
     Args:
-        catalogue: items and users.
+        schema: of the data set.
+        catalogue: items and users, as published.
         partitions: partitions of the topic.
+        waiting_events: how many events of unknown items wait in a shard.
     """
 
-    def __init__(self, catalogue: Catalogue, partitions: int) -> None:
-        self.catalogue = catalogue
-        self.states = [State(catalogue) for _ in range(partitions)]
+    def __init__(
+        self, schema: Schema, catalogue: Catalogue, partitions: int, waiting_events: int = WAITING_EVENTS
+    ) -> None:
+        self.schema, self.catalogue, self.waiting_events = schema, catalogue, waiting_events
+        self.states = [State(schema, catalogue, waiting_events=waiting_events) for _ in range(partitions)]
 
     @classmethod
-    def after(cls, ratings: Ratings, places: Ints, partitions: int) -> Shards:
+    def after(cls, ratings: Ratings, places: Ints, partitions: int, waiting_events: int = WAITING_EVENTS) -> Shards:
         """The state after these events, folded in time order."""
-        shards = cls(ratings.catalogue, partitions)
+        shards = cls(ratings.schema, ratings.catalogue, partitions, waiting_events)
         order = time_order(ratings, places)
-        shard_of = {userid: partition_of(userid, partitions) for userid in ratings.catalogue.users}
-        of_event = np.array([shard_of[userid] for userid in ratings.userid[order].tolist()], dtype=np.int64)
+        # An erased user has no events.
+        of_user = [0 if userid is None else partition_of(userid, partitions) for userid in ratings.users.ids]
+        of_event = np.array(of_user, dtype=np.int64)[ratings.user[order] - 1]
         for shard, state in enumerate(shards.states):
             replay(ratings, order[of_event == shard], state)
         return shards
 
-    def others(self, shard: int) -> dict[int, tuple[int, int]]:
-        """(ratings, likes) of each item in all shards but one."""
-        found: dict[int, tuple[int, int]] = {}
+    def others(self, shard: int) -> dict[Id, tuple[int, int]]:
+        """(events, positive ones) of each item in all shards but one."""
+        found: dict[Id, tuple[int, int]] = {}
         for number, state in enumerate(self.states):
             if number != shard:
                 for itemid, counter in state.counters.items():
@@ -61,17 +79,29 @@ class Shards:
                     found[itemid] = n + counter.n, likes + counter.likes
         return found
 
-    def user_rows(self) -> Iterator[tuple[int, Row]]:
+    def user_rows(self) -> Iterator[tuple[Id, Row]]:
         """Feature rows of all users that have events."""
         for state in self.states:
             for userid, profile in state.profiles.items():
-                yield userid, user_row(profile, state.user(userid), self.catalogue.items)
+                yield userid, user_row(self.schema, profile, state.user(userid), state.layer)
 
-    def item_rows(self) -> Iterator[tuple[int, Row]]:
-        """Feature rows of all items of the catalogue."""
-        for itemid, item in self.catalogue.items.items():
+    def layer(self) -> Layer:
+        """The catalogue with the highest version of each item."""
+        return Layer.merged([state.layer for state in self.states])
+
+    def users(self, shard: int) -> Iterator[User]:
+        """The users of a shard whose attributes are known."""
+        state, partitions = self.states[shard], len(self.states)
+        for userid in self.catalogue.users:
+            if partition_of(userid, partitions) == shard and userid not in state.erased | state.changed_users.keys():
+                yield self.catalogue.users[userid]
+        yield from state.changed_users.values()
+
+    def item_rows(self) -> Iterator[tuple[Id, Row]]:
+        """Feature rows of all items, those that have come since the catalogue was published too."""
+        for itemid, item in self.layer().items():
             partials = [state.counters[itemid] for state in self.states if itemid in state.counters]
-            yield itemid, item_row(merge(partials), item)
+            yield itemid, item_row(self.schema, merge(partials), item)
 
 
 @dataclass(frozen=True)
@@ -93,9 +123,11 @@ class Beginning:
     base: str | None = None
 
     @classmethod
-    def offline(cls, ratings: Ratings, places: Ints, partitions: int) -> Beginning:
+    def offline(
+        cls, ratings: Ratings, places: Ints, partitions: int, waiting_events: int = WAITING_EVENTS
+    ) -> Beginning:
         """The state after the offline history, whose events are at `places`."""
-        shards = Shards.after(ratings, places, partitions)
+        shards = Shards.after(ratings, places, partitions, waiting_events)
         return cls(shards, shards, dict.fromkeys(range(partitions), 0), [{} for _ in range(partitions)])
 
     def starts(self, log: LogIdentity) -> list[LogStart]:
@@ -132,7 +164,7 @@ def write(
     was cut off is completed by the next try; that it has begun, and with which data, is noted before.
 
     Args:
-        ratings: all ratings.
+        ratings: all events.
         places: of the offline history in them.
         beginning: the state.
         live: the stores.
@@ -153,8 +185,8 @@ def write_archive(ratings: Ratings, places: Ints, beginning: Beginning, publishe
     Returns:
         The description with which the snapshot is complete, once the state is written.
     """
-    published.begin_snapshot(data_hash(ratings))
-    published.set_catalogue(dict(ratings.catalogue.items))
+    published.begin_snapshot(data_hash(ratings), ratings.schema)
+    published.set_catalogue(ratings.catalogue.items)
     for shard in range(len(beginning.archive.states)):
         published.set_others(shard, beginning.archive.others(shard))
     return Snapshot(
@@ -187,12 +219,11 @@ def write_state(shards: Shards, starts: Sequence[LogStart], live: LiveState, pro
         profiles.evicted.delete_all()  # of a state of the same name, which Redis has lost
     for shard, state in enumerate(shards.states):
         if positions[shard] is None:
-            users = [
-                user
-                for userid, user in shards.catalogue.users.items()
-                if profiles.shard_of(userid) == shard and userid not in state.erased
-            ]
-            profiles.write_shard(shard, state.profiles, state.seen, state.counters, users, starts[shard])
+            waiting = as_records(shards.schema, state.waiting)
+            users = shards.users(shard)
+            profiles.write_shard(
+                shard, state.profiles, state.seen, state.counters, users, starts[shard], state.layer, waiting
+            )
         progress(0.5 + 0.5 * (shard + 1) / profiles.partitions)
 
 
@@ -205,13 +236,25 @@ def delete_generation(settings: Settings, name: str) -> None:
     from stores.feast.feature_store import Features
 
     state = StateStores.of(settings, name)
+    schema = _schema_of(state.published)
     state.profiles.delete_all()
-    features = Features(settings, name)
+    features = Features(settings, schema, name)
     features.delete_all()
     if name != FIRST:
         features.forget()
     state.published.delete_all()
     Generations(state.profiles.client).forget(name)
+
+
+def _schema_of(published: Published) -> Schema:
+    """The schema of a state that is to be deleted; another one where its own is gone, or of another release.
+
+    Feast asks for one, though rows are deleted without it.
+    """
+    try:
+        return published.schema()
+    except (NotPublished, OtherVersion):
+        return first_schema()
 
 
 WAIT_S = 30.0

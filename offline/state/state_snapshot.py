@@ -1,7 +1,7 @@
 """A copy of the whole state in files, from which `verify` folds the log that follows it.
 
 `<state folder>/snapshots/<name>/` holds a file for each shard (`saved_shard`) and `manifest.json`, which is written
-last. The seen filters hold each user's current rating of every item, so the files are a training set too.
+last. The seen filters hold each user's latest events with every item, so the files are a training set too.
 """
 
 from __future__ import annotations
@@ -13,18 +13,33 @@ from typing import Any
 
 from pydantic import model_validator
 
-from features import Catalogue
+from datasets import first_schema
+from features import Catalogue, Id, Profile, Schema, Seen, ascending
+from features.state_fields import before_weights
 from features.stored import FIRST_VERSION, Record, VersionError
-from features.version import FIRST_PROFILES, PROFILES_VERSION
+from features.version import FIRST_PROFILES, of_profiles
+from offline.data.history import State
 from offline.errors import DataError
 from offline.state import saved_shard
+from offline.state.earlier_weights import recounted
 from offline.state.saved_shard import ShardContent, ShardFile
 from offline.state.snapshot import Beginning, Shards
+from offline.state.waiting_records import as_events, as_records
 from settings import Settings
 from stores import Profiles, partition_of, view_shard
 from stores.archive import durable
 from stores.kafka.log_check import LogIdentity
-from stores.redis.packing import pack_counter, pack_profile, unpack_counter, unpack_first_counter, unpack_profile
+from stores.redis.packed_changes import pack_changed, pack_waiting, unpack_changed, unpack_waiting
+from stores.redis.packing import (
+    pack_counter,
+    pack_profile,
+    pack_user,
+    unpack_counter,
+    unpack_earlier_profile,
+    unpack_first_counter,
+    unpack_profile,
+    unpack_user,
+)
 
 MANIFEST = "manifest.json"
 BATCH = 500
@@ -36,6 +51,7 @@ class StateSnapshot(Record):
 
     Attributes:
         profiles_version: of the profiles and counters in them (see `features.version`).
+        described: the schema of the data set as JSON; empty for one of MovieLens-1M from before there were schemas.
         name: of its folder.
         created: UTC time, ISO 8601.
         data_hash: SHA-256 of the data set that the state began with.
@@ -43,8 +59,9 @@ class StateSnapshot(Record):
         shards: in order.
     """
 
-    schema_version: int = 2
+    schema_version: int = 3
     profiles_version: str = FIRST_PROFILES
+    described: str = ""
     name: str
     created: str
     data_hash: str
@@ -52,16 +69,21 @@ class StateSnapshot(Record):
     topic: str
     shards: list[ShardFile]
 
+    @property
+    def schema_of_data(self) -> Schema:
+        """The schema of the data set; raises VersionError or ValueError as `Schema.from_json`."""
+        return Schema.from_json(self.described) if self.described else first_schema()
+
     @classmethod
     def migrated_versions(cls) -> tuple[int, ...]:
-        """The first version, whose files lack `attributed`."""
-        return (FIRST_VERSION,)
+        """The versions before, whose files hold less (`saved_shard`)."""
+        return (FIRST_VERSION, 2)
 
     @model_validator(mode="before")
     @classmethod
     def _migrate(cls, stored: Any) -> Any:
-        """Read the first version, whose manifest is as today's."""
-        if isinstance(stored, Mapping) and stored.get("schema_version", FIRST_VERSION) == FIRST_VERSION:
+        """Read the versions before, whose manifest is as today's."""
+        if isinstance(stored, Mapping) and stored.get("schema_version", FIRST_VERSION) in cls.migrated_versions():
             return {**stored, "schema_version": cls.current_version()}
         return stored
 
@@ -89,24 +111,28 @@ def write(
         Unreachable: if Redis does not answer.
     """
     now, folder = _begin(settings)
-    userids = sorted(profiles.userids())
+    userids = ascending(profiles.userids())
     files = []
     for shard in range(profiles.partitions):
         of_shard = [userid for userid in userids if profiles.shard_of(userid) == shard]
-        users: dict[int, tuple[bytes, Mapping[int, tuple[int, int]]]] = {}
+        users: dict[Id, tuple[bytes, Mapping[Id, Seen]]] = {}
         for start in range(0, len(of_shard), BATCH):
             for userid, (profile, seen) in profiles.read_users(of_shard[start : start + BATCH]).items():
                 users[userid] = pack_profile(profile), seen
-        view = view_shard(profiles, shard)
+        view, attributed = view_shard(profiles, shard), ascending(profiles.attributed(shard))
         content: ShardContent = {
             "users": users,
             "counters": {itemid: pack_counter(counter) for itemid, counter in view.counters.items()},
             "dead": {} if shard in restart else dict(view.dead),
-            "attributed": sorted(profiles.attributed(shard)),
+            "attributes": {
+                userid: pack_user(profiles.schema, user) for userid, user in profiles.attributes(attributed).items()
+            },
+            "layer": {itemid: pack_changed(changed) for itemid, changed in view.changed.items()},
+            "waiting": {itemid: pack_waiting(records) for itemid, records in view.waiting.items()},
         }
         files.append(saved_shard.write(folder, shard, content, next_offsets[shard]))
         progress((shard + 1) / profiles.partitions)
-    return _complete(folder, now, data_hash, log, files)
+    return _complete(folder, now, profiles.schema, data_hash, log, files)
 
 
 def set_log(settings: Settings, name: str, log: LogIdentity) -> None:
@@ -127,10 +153,13 @@ def _begin(settings: Settings) -> tuple[datetime, Path]:
     return now, folder
 
 
-def _complete(folder: Path, now: datetime, data_hash: str, log: LogIdentity, files: list[ShardFile]) -> str:
+def _complete(
+    folder: Path, now: datetime, schema: Schema, data_hash: str, log: LogIdentity, files: list[ShardFile]
+) -> str:
     """Write the manifest, with which a snapshot is complete; its name."""
     written = StateSnapshot(
-        profiles_version=PROFILES_VERSION,
+        profiles_version=schema.profiles_version,
+        described=schema.to_json(),
         name=folder.name,
         created=now.isoformat(timespec="seconds"),
         data_hash=data_hash,
@@ -146,12 +175,16 @@ def read(settings: Settings, name: str, archive: Shards) -> Beginning:
     """Read a snapshot of a state that began with `archive`.
 
     Raises:
-        DataError: if the snapshot is missing, damaged or of another version.
+        DataError: if the snapshot is missing, damaged or of another version, or of another description of the data set.
     """
     folder = settings.state / "snapshots" / name
-    saved = manifest(settings, name)
-    shards = Shards(archive.catalogue, len(saved.shards))
-    shard_of = {userid: partition_of(userid, len(saved.shards)) for userid in archive.catalogue.users}
+    saved, schema = manifest(settings, name), archive.schema
+    if saved.schema_of_data != schema:
+        raise DataError(
+            f"snapshot {name} of the state was saved with another description of the data set than "
+            f"{settings.dataset}; set data.dataset to that one, or start over with `reelstream publish --reset`"
+        )
+    shards = Shards(schema, archive.catalogue, len(saved.shards), archive.waiting_events)
     dead: list[dict[str, int]] = []
     for shard, file in enumerate(saved.shards):
         content = saved_shard.read(folder, shard, file)
@@ -159,19 +192,48 @@ def read(settings: Settings, name: str, archive: Shards) -> Beginning:
             path = saved_shard.path_of(folder, shard)
             raise DataError(f"{path.name} of snapshot {name} of the state is missing or damaged; {_restore(folder)}")
         state = shards.states[shard]
+        state.layer.changed.update(
+            (itemid, unpack_changed(schema, itemid, packed)) for itemid, packed in content.get("layer", {}).items()
+        )
         for userid, (profile, seen) in content["users"].items():
-            state.profiles[userid] = unpack_profile(profile)
-            state.seen[userid] = {itemid: (ts, rating) for itemid, (ts, rating) in seen.items()}
+            state.profiles[userid] = _profile(saved, schema, profile, seen, state)
+            state.seen[userid] = seen
         unpack = unpack_first_counter if saved.profiles_version == FIRST_PROFILES else unpack_counter
         state.counters.update((itemid, unpack(counter)) for itemid, counter in content["counters"].items())
         dead.append(content["dead"])
-        if "attributed" in content:
-            users = {userid for userid, number in shard_of.items() if number == shard}
-            state.erased.update(users.difference(content["attributed"]))
+        _take_attributes(shards, shard, content)
+        waiting = {itemid: unpack_waiting(packed) for itemid, packed in content.get("waiting", {}).items()}
+        state.waiting.update(as_events(schema, waiting))
     return Beginning(shards, archive, {shard: file.next_offset for shard, file in enumerate(saved.shards)}, dead, name)
 
 
-def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids: Collection[int]) -> bool:
+def _profile(saved: StateSnapshot, schema: Schema, packed: bytes, seen: Mapping[Id, Seen], state: State) -> Profile:
+    """A profile of a snapshot; one from before there were weights gets those of the events that are known."""
+    if saved.profiles_version == schema.profiles_version:
+        return unpack_profile(schema, packed)
+    profile = unpack_earlier_profile(schema, packed, before_weights(schema))
+    profile.weights = recounted(schema, profile, seen, state.layer)
+    return profile
+
+
+def _take_attributes(shards: Shards, shard: int, content: Mapping[str, Any]) -> None:
+    """Take over which users a saved shard knows, and which of them are not as in the catalogue."""
+    state, catalogue = shards.states[shard], shards.catalogue
+    known: Collection[Id] | None = content.get("attributes", content.get("attributed"))
+    if known is None:
+        return  # of the first version
+    state.erased.update(
+        userid
+        for userid in catalogue.users
+        if userid not in known and partition_of(userid, len(shards.states)) == shard
+    )
+    for userid, packed in content.get("attributes", {}).items():
+        user = unpack_user(shards.schema, userid, packed)
+        if catalogue.users.get(userid) != user:
+            state.changed_users[userid] = user
+
+
+def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids: Collection[Id]) -> bool:
     """Write a snapshot again without users who are erased; False where it has none of them.
 
     Args:
@@ -185,24 +247,30 @@ def rewrite_without(settings: Settings, name: str, catalogue: Catalogue, userids
     """
     saved, folder = manifest(settings, name), settings.state / "snapshots" / name
     saved_shard.settle(folder, saved.shards)
-    gone, partitions = {*userids}, len(saved.shards)
-    beginning = read(settings, name, Shards(catalogue, partitions))
+    gone, partitions, schema = {*userids}, len(saved.shards), saved.schema_of_data
+    beginning = read(settings, name, Shards(schema, catalogue, partitions))
     contents = [saved_shard.read(folder, shard, file) or {} for shard, file in enumerate(saved.shards)]
-    if not any(gone & {*content.get("users", ()), *content.get("attributed", ())} for content in contents):
+    if not any(
+        gone & {*content.get("users", ()), *content.get("attributed", ()), *content.get("attributes", ())}
+        or any(event.userid in gone for events in state.waiting.values() for _, event in events)
+        for content, state in zip(contents, beginning.shards.states, strict=True)
+    ):
         return False
     files = []
     for shard, state in enumerate(beginning.shards.states):
-        for userid in sorted(state.profiles.keys() & gone):
-            state.erase(userid)
-        known = (userid for userid in catalogue.users if partition_of(userid, partitions) == shard)
+        for userid in ascending(gone):
+            if partition_of(userid, partitions) == shard:
+                state.erase(userid)
         content: ShardContent = {
             "users": {userid: (pack_profile(held), state.seen[userid]) for userid, held in state.profiles.items()},
             "counters": {itemid: pack_counter(counter) for itemid, counter in state.counters.items()},
             "dead": dict(beginning.dead[shard]),
-            "attributed": sorted({*known} - state.erased - gone),
+            "attributes": {user.userid: pack_user(schema, user) for user in beginning.shards.users(shard)},
+            "layer": {itemid: pack_changed(changed) for itemid, changed in state.layer.changed.items()},
+            "waiting": {itemid: pack_waiting(records) for itemid, records in as_records(schema, state.waiting).items()},
         }
         files.append(saved_shard.write(folder, shard, content, beginning.next_offsets[shard], saved_shard.COMING))
-    changed = saved.model_copy(update={"profiles_version": PROFILES_VERSION, "shards": files})
+    changed = saved.model_copy(update={"profiles_version": schema.profiles_version, "shards": files})
     durable.write(folder / MANIFEST, changed.model_dump_json(indent=1).encode())
     saved_shard.settle(folder, changed.shards)
     return True
@@ -242,16 +310,18 @@ def manifest(settings: Settings, name: str) -> StateSnapshot:
     folder = settings.state / "snapshots" / name
     try:
         saved = StateSnapshot.read((folder / MANIFEST).read_text())
+        schema = saved.schema_of_data
+        declared, unweighted = schema.profiles_version, of_profiles(before_weights(schema))
     except VersionError as error:
         raise DataError(f"snapshot {name} of the state is of another release: {error}; {GO_BACK}") from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
-    if saved.profiles_version not in (FIRST_PROFILES, PROFILES_VERSION):
+    if saved.profiles_version not in (FIRST_PROFILES, unweighted, declared):
         raise DataError(
             f"snapshot {name} of the state holds profiles of the version {saved.profiles_version}, this release has "
-            f"{PROFILES_VERSION}; {GO_BACK}"
+            f"{declared}; {GO_BACK}"
         )
     return saved
 

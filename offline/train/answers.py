@@ -5,7 +5,6 @@ from __future__ import annotations
 import torch
 
 from offline.data.history import Floats
-from offline.data.readers import Ratings
 from offline.models.encoder import Ensemble
 from offline.train.lists import Encode
 from scoring import Users
@@ -22,7 +21,7 @@ def encode_with(model: Ensemble) -> Encode:
     return encode
 
 
-def catalogue_vectors(encoder: Ensemble, ratings: Ratings) -> Floats:
-    """Item vectors by ascending itemid, FP32 [items, M * D + 1]."""
-    vectors: Floats = encoder.item_vectors().numpy()[sorted(ratings.catalogue.items)]
+def catalogue_vectors(encoder: Ensemble) -> Floats:
+    """Item vectors by ascending id, FP32 [items, M * D + 1]."""
+    vectors: Floats = encoder.item_vectors().numpy()[1:]
     return vectors

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from features.dataset.codes import Codes
+from offline.data.history import Floats
 from offline.data.windows import Sequences, Windows, batches, shuffled, windows
 from offline.models.encoder import Encoder
 from offline.models.softmax import NextItemLoss
+from offline.models.targets import Bools, firsts, weights
 
-NOT_LIKED = 0.3
-"""Share of the targets that were not liked which an epoch keeps, at random; it keeps all that were liked."""
+OTHERS = 0.3
+"""Share of the first events with an item that are no discoveries which an epoch keeps as targets, at random."""
 
 UNKNOWN = 0.01
 """Share of input items that training replaces by the unknown item."""
@@ -50,19 +53,44 @@ class Batch:
         items, liked: the inputs.
         kept: places of the kept positions among B * L, INT64 [N].
         target: INT64 [N].
-        seen_row, seen_item: what the user had rated up to each kept position, INT64 [K].
+        weight: of each target, FP32 [N].
+        seen_row, seen_item: what was hidden from the user at each kept position, INT64 [K].
     """
 
     items: Tensor
     liked: Tensor
     kept: Tensor
     target: Tensor
+    weight: Tensor
     seen_row: Tensor
     seen_item: Tensor
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """Training events in the order of an epoch.
+
+    Attributes:
+        events: the events.
+        first: True for a user's first event with an item, [events].
+        weight: as a target, FP32 [events].
+        hides: True for an event that hides its item, [events].
+    """
+
+    events: Sequences
+    first: Bools
+    weight: Floats
+    hides: Bools
+
+    @classmethod
+    def of(cls, codes: Codes, events: Sequences) -> Epoch:
+        """Of some events."""
+        return cls(events, firsts(events), weights(codes, events), codes.hides_array[events.code])
+
+
 def fit(
     model: Encoder,
+    codes: Codes,
     events: Sequences,
     plan: Plan,
     progress: Progress,
@@ -73,6 +101,7 @@ def fit(
 
     Args:
         model: the encoder.
+        codes: of the data set.
         events: training events.
         plan: how.
         progress: called after each step.
@@ -90,8 +119,8 @@ def fit(
         step, done = _resume(checkpoint, model, optimizer, schedule, rng)
     for epoch in range(done + 1, plan.epochs + 1):
         model.train()
-        now = shuffled(events, rng)
-        cut = windows(now, model.history, rng)
+        now = Epoch.of(codes, shuffled(events, rng))
+        cut = windows(now.events, model.history, rng)
         for chosen in batches(cut, plan.batch, rng):
             step += 1
             loss = train_step(model, optimizer, _batch(now, cut, chosen, rng))
@@ -116,6 +145,7 @@ def train_step(model: Encoder, optimizer: torch.optim.Optimizer, batch: Batch) -
         model.items.weight,
         model.bias,
         batch.target.to(device),
+        batch.weight.to(device),
         batch.seen_row.to(device),
         batch.seen_item.to(device),
     )
@@ -175,27 +205,32 @@ def _optimizer(model: Encoder, rate: float) -> torch.optim.Optimizer:
     return torch.optim.AdamW(groups, rate, betas=(0.9, 0.98), weight_decay=0.01, fused=True)
 
 
-def _batch(events: Sequences, cut: Windows, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
-    n, start = cut.n[chosen], cut.start[chosen]
+def _batch(epoch: Epoch, cut: Windows, chosen: np.ndarray, rng: np.random.Generator) -> Batch:
+    events, n, start = epoch.events, cut.n[chosen], cut.start[chosen]
     length = int(n.max())
     inside = np.arange(length) < n[:, None]
     place = np.where(inside, start[:, None] + np.arange(length), start[:, None])
-    liked = events.liked
     target = np.where(inside, place + 1, place)
-    kept = np.flatnonzero(inside & (liked[target] | (rng.random(place.shape) < NOT_LIKED)))
+    others = epoch.first[target] & (rng.random(place.shape) < OTHERS)
+    kept = np.flatnonzero(inside & (events.target[target] | others))
     if not len(kept):
         kept = np.flatnonzero(inside)
     first, last = np.repeat(cut.user_start[chosen], length)[kept], place.reshape(-1)[kept]
     seen = last - first + 1
     row = np.repeat(np.arange(len(kept)), seen)
-    within = np.arange(len(row)) - np.repeat(np.cumsum(seen) - seen, seen)
+    past = first[row] + np.arange(len(row)) - np.repeat(np.cumsum(seen) - seen, seen)
+    hidden = epoch.hides[past]
+    if not hidden.all():
+        row, past = row[hidden], past[hidden]
+    of_kept = target.reshape(-1)[kept]
     return Batch(
-        items=torch.from_numpy(np.where(inside, events.itemid[place], 0)),
-        liked=torch.from_numpy((inside & liked[place]).astype(np.int64)),
+        items=torch.from_numpy(np.where(inside, events.item[place], 0)),
+        liked=torch.from_numpy((inside & events.positive[place]).astype(np.int64)),
         kept=torch.from_numpy(kept),
-        target=torch.from_numpy(events.itemid[target.reshape(-1)[kept]]),
+        target=torch.from_numpy(events.item[of_kept]),
+        weight=torch.from_numpy(epoch.weight[of_kept]),
         seen_row=torch.from_numpy(row),
-        seen_item=torch.from_numpy(events.itemid[first[row] + within]),
+        seen_item=torch.from_numpy(events.item[past]),
     )
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import nn
 
+from features.dataset.codes import Codes
 from offline import ranking_metrics
 from offline.data.windows import Sequences
 from offline.models.encoder import Encoder
@@ -34,6 +35,7 @@ class Task:
 
     Attributes:
         weights: to begin with; None for random ones.
+        codes: of the data set.
         size: rows of the item table.
         settings: its shape.
         events: training events.
@@ -43,6 +45,7 @@ class Task:
     """
 
     weights: Weights | None
+    codes: Codes
     size: int
     settings: TrainSettings
     events: Sequences
@@ -52,7 +55,7 @@ class Task:
 
     def __call__(self, told: parallel.Told) -> tuple[Weights, Curve]:
         torch.manual_seed(self.plan.seed)
-        model = Encoder(torch.from_numpy(np.unique(self.events.itemid)), self.size, self.settings)
+        model = self.model()
         if self.weights is not None:
             given = {name: torch.from_numpy(value) for name, value in self.weights.items() if name != "known"}
             model.load_state_dict(given, strict=False)
@@ -71,9 +74,13 @@ class Task:
             note = f" HR@10 {curve[-1]['hr@10']:.3f}" if curve else ""
             told((step, steps, f"loss {loss:.3f}{note}"))
 
-        encoder_training.fit(model, self.events, self.plan, step_done, epoch_done, self.checkpoint)
+        encoder_training.fit(model, self.codes, self.events, self.plan, step_done, epoch_done, self.checkpoint)
         best.take()
         return {name: value.cpu().numpy() for name, value in model.state_dict().items()}, curve
+
+    def model(self) -> Encoder:
+        """Before training."""
+        return Encoder(torch.from_numpy(np.unique(self.events.item)), self.size, self.settings)
 
 
 class Best:
@@ -114,7 +121,7 @@ def train(tasks: Sequence[Task], workers: parallel.Workers, progress: Progress) 
     results = workers.run(tasks, told)
     encoders = []
     for task, (weights, _) in zip(tasks, results, strict=True):
-        model = Encoder(torch.from_numpy(np.unique(task.events.itemid)), task.size, task.settings)
+        model = task.model()
         model.load_state_dict({name: torch.from_numpy(value) for name, value in weights.items()})
         encoders.append(model.eval())
     return encoders, [curve for _, curve in results]

@@ -11,10 +11,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
+from features import Schema
 from offline.data.readers import Ints
 from offline.data.windows import Sequences
 from offline.models.p_like import PLike, damped
-from offline.models.similar import usual
+from offline.models.similar import levels, usual
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,7 +35,13 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class Pairs:
-    """Events as the ranker sees them, in the order of `events`: `ids` INT64 [N, 5], `inputs` FP32 [N, INPUTS]."""
+    """Events as the ranker sees them, in the order of `events`.
+
+    Attributes:
+        events: the events.
+        ids: INT64 [N, columns], as in `Schema.ids`.
+        inputs: FP32 [N, width], see `offline.models.p_like`.
+    """
 
     events: Sequences
     ids: Ints
@@ -98,7 +105,7 @@ def fit(model: PLike, pairs: Pairs, places: Ints, schedule: Schedule, progress: 
             some = torch.from_numpy(pairs.ids[of])
             some[:, 0].masked_fill_(torch.rand(len(some)) < UNKNOWN_USERS, 0)
             some[:, 1].masked_fill_(torch.rand(len(some)) < UNKNOWN_ITEMS, 0)
-            label = torch.from_numpy(pairs.events.liked[of].astype(np.float32))
+            label = torch.from_numpy(pairs.events.positive[of].astype(np.float32))
             loss = F.binary_cross_entropy_with_logits(model(taste, some, torch.from_numpy(pairs.inputs[of])), label)
             optimizer.zero_grad()
             torch.autograd.backward(loss)
@@ -112,7 +119,7 @@ def fit(model: PLike, pairs: Pairs, places: Ints, schedule: Schedule, progress: 
 def logits(model: PLike, pairs: Pairs, places: Ints, history: int) -> Floats:
     """Logits of the events at `places`, each from those before it; FP32 [places]."""
     cut = _blocks(pairs.events, places)
-    found = np.full(len(pairs.events.itemid), np.nan, dtype=np.float32)
+    found = np.full(len(pairs.events.item), np.nan, dtype=np.float32)
     for start in range(0, len(cut.start), 512):
         taste, of = _tastes(model, pairs.events, cut, np.arange(start, min(start + 512, len(cut.start))), history)
         found[of] = model(taste, torch.from_numpy(pairs.ids[of]), torch.from_numpy(pairs.inputs[of])).numpy()
@@ -136,8 +143,8 @@ def _tastes(model: PLike, events: Sequences, cut: Blocks, chosen: Ints, history:
     place = start[:, None] - history + np.arange(history + int(n.max()) - 1)
     known = (place >= user_start[:, None]) & (place < (start + n)[:, None])
     place = np.where(known, place, 0)
-    items = torch.from_numpy(np.where(known, events.itemid[place], 0))
-    sums = F.pad(model.says(items, torch.from_numpy(events.rating[place])).cumsum(1), (0, 0, 1, 0))
+    items = torch.from_numpy(np.where(known, events.item[place], 0))
+    sums = F.pad(model.says(items, torch.from_numpy(events.code[place])).cumsum(1), (0, 0, 1, 0))
     row = np.repeat(np.arange(len(start)), n)
     within = np.arange(len(row)) - np.repeat(np.cumsum(n) - n, n)
     of = start[row] + within
@@ -147,8 +154,9 @@ def _tastes(model: PLike, events: Sequences, cut: Blocks, chosen: Ints, history:
 
 @dataclass(frozen=True)
 class Task:
-    """One model to train: rows of its tables, and the arguments of `fit`."""
+    """One model to train: the data set, rows of its tables, and the arguments of `fit`."""
 
+    schema: Schema
     users: int
     items: int
     pairs: Pairs
@@ -159,8 +167,9 @@ class Task:
     def __call__(self, told: Callable[[tuple[int, int, float]], None]) -> dict[str, npt.NDArray[np.generic]]:
         torch.manual_seed(self.seed)
         model = self.model()
-        of = self.places
-        model.set_usual(torch.from_numpy(usual(self.pairs.events.itemid[of], self.pairs.events.rating[of], self.items)))
+        of, events = self.places, self.pairs.events
+        level = levels(self.schema.codes, events.code[of])
+        model.set_usual(torch.from_numpy(usual(events.item[of], level, self.items)))
 
         def progress(step: int, steps: int, loss: float) -> None:
             told((step, steps, loss))
@@ -171,7 +180,7 @@ class Task:
     def model(self) -> PLike:
         """Before training."""
         rows = self.pairs.inputs[self.places]
-        return PLike(self.users, self.items, torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0)))
+        return PLike(self.schema, self.users, self.items, torch.from_numpy(rows.mean(0)), torch.from_numpy(rows.std(0)))
 
     def trained(self, weights: dict[str, npt.NDArray[np.generic]]) -> PLike:
         """With the weights that the task returned."""

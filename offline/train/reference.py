@@ -11,8 +11,7 @@ import numpy as np
 from drift import Reference
 from drift.classification_metrics import auc, ece, logloss
 from drift.reference import Scores
-from drift.series import SCORES
-from features import LIKED
+from drift.series import SCORES, Series
 from features.columns import ItemTable
 from offline import ranking_metrics, runs
 from offline.data.arrivals import Arrivals, Before
@@ -47,8 +46,8 @@ class ScoredArrivals:
     Attributes:
         arrivals: the events, N of them.
         values: next, like and score, by name, [N] each.
-        liked: [N].
-        ranks: of the liked events' items in the lists before them, INT64.
+        liked: 1 for a positive event, [N].
+        ranks: of the positive events' items in the lists before them, INT64; not of items that were hidden.
     """
 
     arrivals: Arrivals
@@ -58,16 +57,18 @@ class ScoredArrivals:
 
     @classmethod
     def of(cls, ratings: Ratings, arrivals: Arrivals, before: Before, served: ServedModels) -> ScoredArrivals:
-        """Score events, and make the lists before those that are liked."""
+        """Score events, and make the lists before those that are positive."""
         place, ranker = arrivals.place, served.ranker
-        liked = ratings.rating[place] >= LIKED
+        liked = ratings.positive[place]
         events, ranked = [], []
         for start in range(0, len(place), AT_ONCE):
             some = place[start : start + AT_ONCE]
-            events.append(CandidateLists.of_events(before.states(some), ratings.itemid[some], served.recall))
-            some = some[liked[start : start + AT_ONCE]]
+            states = before.states(some)
+            events.append(CandidateLists.of_events(states, ratings.item[some] - 1, served.recall))
+            shown = [ratings.itemid(at) not in user.exclude for at, user in zip(some, states.users, strict=True)]
+            some = some[liked[start : start + AT_ONCE] & np.array(shown)]
             if len(some):
-                made = CandidateLists.of(before.states(some), ratings.itemid[some], served.recall)
+                made = CandidateLists.of(before.states(some), ratings.item[some] - 1, served.recall)
                 ranked.append(reranker_training.ranks(ranker.reranker, reranker_training.scored(ranker, [made])))
         values = reranker_training.head_values(ranker.reranker, reranker_training.scored(ranker, events))
         ranks = np.concatenate(ranked) if ranked else np.empty(0, dtype=np.int64)
@@ -97,10 +98,11 @@ def reference(ratings: Ratings, arrivals: Arrivals, before: Before, scored: Scor
 
     `seed` is of the windows that are drawn for the thresholds.
     """
-    rows = before.rows(ItemTable(ratings.catalogue.items))
-    liked = ratings.rating[arrivals.place] >= LIKED
+    rows = before.rows(ItemTable(ratings.schema, ratings.catalogue.items))
+    liked = ratings.positive[arrivals.place]
     scores = Scores(scored.values, scored.arrivals.block)
-    return Reference.of(arrivals.block, rows, liked, scores, scored.quality(), seed)
+    series = Series(ratings.schema)
+    return Reference.of(series, arrivals.block, rows, liked, scores, scored.quality(), seed)
 
 
 def require_same_users(run: Path, ratings: Ratings) -> None:

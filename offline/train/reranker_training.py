@@ -36,7 +36,7 @@ Progress = Callable[[int, int, float], None]
 
 @dataclass(frozen=True)
 class ScoredLists:
-    """Lists with all that the order reads: FP32 [B, K], `inputs` FP32 [B, K, INPUTS], `wanted` INT64 [B]."""
+    """Lists with all that the order reads: FP32 [B, K], `inputs` FP32 [B, K, width], `wanted` INT64 [B]."""
 
     following: Tensor
     probability: Tensor
@@ -112,7 +112,7 @@ def _fit(
     torch.manual_seed(seed)
     flat = all_.inputs.flatten(0, 1)
     model.mean.copy_(flat.mean(0))
-    model.scale.copy_(1.0 / flat.std(0).clamp(min=1e-3))
+    model.scale.copy_(1.0 / flat.std(0).nan_to_num().clamp(min=1e-3))
     optimizer = torch.optim.AdamW(model.parameters(), RATE, weight_decay=DECAY)
     schedule = torch.optim.lr_scheduler.LinearLR(optimizer, 1.0, 0.02, total_iters=_steps(len(hit)))
     step = before
@@ -131,5 +131,5 @@ def _fit(
 
 def _ranks(score: Tensor, wanted: Tensor) -> Ints:
     """Place of the wanted candidate of each list, MISSED where there is none; INT64 [B]."""
-    place = np.broadcast_to(np.arange(score.shape[1]), score.shape)  # the candidates ascend by itemid
+    place = np.broadcast_to(np.arange(score.shape[1]), score.shape)  # the candidates ascend by id
     return Lists.ordered(place, score.numpy()).rank_of(wanted.numpy())

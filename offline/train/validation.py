@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from features.dataset.codes import Codes
 from offline.data.readers import Ints
 from offline.data.windows import Sequences
 from offline.models.encoder import Encoder, Ensemble
@@ -20,9 +21,8 @@ class Validation:
 
     Attributes:
         items, liked: the encoder's inputs, INT64 [B, history].
-        seen_row, seen_item: what the users had rated, INT64 [seen]; rows ascending.
-        wanted: itemids, INT64 [B].
-        itemids: the catalogue, ascending; INT64 [items].
+        seen_row, seen_item: what was hidden from the users, INT64 [seen]; rows ascending.
+        wanted: INT64 [B].
     """
 
     items: Ints
@@ -30,12 +30,11 @@ class Validation:
     seen_row: Ints
     seen_item: Ints
     wanted: Ints
-    itemids: Ints
 
     @classmethod
-    def of(cls, events: Sequences, places: Ints, history: int, itemids: Ints) -> Validation:
+    def of(cls, codes: Codes, events: Sequences, places: Ints, history: int) -> Validation:
         """Take the events at `places` of `events`, ascending."""
-        user = np.repeat(np.arange(len(events.userid)), np.diff(events.start))
+        user = events.user_of_event()
         begins = np.ones(len(user), dtype=bool)
         begins[1:] = (np.diff(events.ts) != 0) | (np.diff(user) != 0)
         first_of_second = np.flatnonzero(begins)[np.cumsum(begins) - 1]
@@ -45,19 +44,19 @@ class Validation:
         inside = place < end[:, None]
         place = np.where(inside, place, 0)
         row = np.repeat(np.arange(len(places)), known)
-        within = np.arange(len(row)) - np.repeat(np.cumsum(known) - known, known)
+        past = start[row] + np.arange(len(row)) - np.repeat(np.cumsum(known) - known, known)
+        hidden = codes.hides_array[events.code[past]]
         return cls(
-            items=np.where(inside, events.itemid[place], 0),
-            liked=(inside & events.liked[place]).astype(np.int64),
-            seen_row=row,
-            seen_item=events.itemid[start[row] + within],
-            wanted=events.itemid[places],
-            itemids=itemids,
+            items=np.where(inside, events.item[place], 0),
+            liked=(inside & events.positive[place]).astype(np.int64),
+            seen_row=row[hidden],
+            seen_item=events.item[past[hidden]],
+            wanted=events.item[places],
         )
 
     @torch.inference_mode()
     def ranks(self, model: Encoder | Ensemble) -> Ints:
-        """Place of each wanted item in the order of the whole catalogue without what the user had rated, INT64 [B]."""
+        """Place of each wanted item in the order of the whole catalogue without what was hidden, INT64 [B]."""
         device = next(model.parameters()).device
         vectors = model.item_vectors().to(device)
         found = []
@@ -69,8 +68,5 @@ class Validation:
             score = model(items, liked) @ vectors.T
             low, high = np.searchsorted(self.seen_row, [start, start + BATCH])
             score[self.seen_row[low:high] - start, self.seen_item[low:high]] = -torch.inf
-            score = torch.cat(
-                [score[:, torch.from_numpy(self.itemids).to(device)], score.gather(1, wanted[:, None])], 1
-            )
-            found.append((score[:, :-1] > score[:, -1:]).sum(1).cpu().numpy())
+            found.append((score[:, 1:] > score.gather(1, wanted[:, None])).sum(1).cpu().numpy())
         return np.concatenate(found) if found else np.empty(0, dtype=np.int64)

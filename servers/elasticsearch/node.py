@@ -12,7 +12,7 @@ from pathlib import Path
 
 import jpype
 
-from servers.java import JAVA_HOME
+from servers import java
 
 ENDINGS = frozenset({signal.SIGTERM, signal.SIGINT})
 
@@ -23,7 +23,7 @@ def main() -> None:
     # Blocked before the JVM makes its threads, so that only `sigwait` below sees them.
     signal.pthread_sigmask(signal.SIG_BLOCK, ENDINGS)
     jpype.startJVM(
-        str(JAVA_HOME / "lib" / "server" / "libjvm.so"),
+        str(java.JAVA_HOME / "lib" / "server" / "libjvm.so"),
         f"-Xms{options.heap_mb}m",
         f"-Xmx{options.heap_mb}m",
         "-Xrs",
@@ -37,7 +37,8 @@ def main() -> None:
         "-Djava.awt.headless=true",
         "-Dlog4j2.disable.jmx=true",
         "-Dio.netty.noUnsafe=true",
-        classpath=[str(jar) for jar in sorted((options.home / "lib").glob("*.jar"))],
+        *options.java_option,
+        classpath=[str(jar) for jar in java.jars(options.home / "lib")],
     )
     node = _start(options)
     signal.sigwait(ENDINGS)
@@ -51,6 +52,7 @@ def _options() -> argparse.Namespace:
         parser.add_argument(f"--{name}", type=Path, required=True)
     for name in ("heap-mb", "http-port", "transport-port"):
         parser.add_argument(f"--{name}", type=int, required=True)
+    parser.add_argument("--java-option", action="append", default=[])
     return parser.parse_args()
 
 

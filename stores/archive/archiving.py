@@ -17,7 +17,7 @@ from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Logged
 
 MOST_BYTES = 64 << 20
-"""Bytes of keys, values and headers in a file: junk may be a thousand times as large as a rating."""
+"""Bytes of keys, values and headers in a file: junk may be a thousand times as large as an event."""
 
 Accepted = Callable[[int], Sequence[tuple[int, int]]]
 """Reads the runs of offsets of a partition, as (first, end), whose loss `reelstream adopt` has accepted.

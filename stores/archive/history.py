@@ -1,10 +1,7 @@
 """The offline history in the archive: the events before the log, and the catalogue, in the order of the data set.
 
-    history/events.parquet   userid, itemid, rating, ts (unix seconds): INT64
-    history/users.parquet    userid, gender, age, occupation: INT64, as in `features.catalogue`
-    history/items.parquet    itemid, title, year, genres (names)
-
-The hash of each file is in the manifest, together with the hash of the data set that they were read from.
+Its files are described in `stores.archive.history_files`. The hash of each is in the manifest, together with the hash
+of the data set that they were read from.
 """
 
 from __future__ import annotations
@@ -12,76 +9,41 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
-import numpy.typing as npt
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from features import GENRES, Catalogue, Item, User
-from stores.archive import durable
+from features.ids import Id
+from features.schema import Schema
+from stores.archive import durable, history_files
 from stores.archive.archive import Archive
+from stores.archive.history_files import EVENTS, ITEMS, SCHEMA, USERS, OfflineHistory
 from stores.archive.manifest import ErasedTo, HistoryManifest, Manifest
-from stores.archive.record_file import VERSION_KEY, damaged
+from stores.archive.record_file import damaged
 from stores.errors import ArchiveError
 
 HISTORY = "history"
 COMING = "history-coming"
 """The folder of a history that takes the place of the one that is there."""
 
-HISTORY_SCHEMA_VERSION = 1
-EVENTS, USERS, ITEMS = "events.parquet", "users.parquet", "items.parquet"
-
-Ints = npt.NDArray[np.int64]
-
-
-@dataclass(frozen=True)
-class OfflineHistory:
-    """The events before the log, and the catalogue.
-
-    Attributes:
-        userid, itemid, rating, ts: INT64 [events]; `ts` in unix seconds.
-        catalogue: items and users by id.
-        data_hash: SHA-256 of the data set that they were read from.
-        erased, erased_to: as in the manifest.
-    """
-
-    userid: Ints
-    itemid: Ints
-    rating: Ints
-    ts: Ints
-    catalogue: Catalogue
-    data_hash: str
-    erased: int = 0
-    erased_to: ErasedTo = field(default_factory=dict)
-
 
 def write_history(archive: Archive, history: OfflineHistory) -> bool:
     """Write the offline history, unless the archive has it; False if it has.
 
+    One that another description of the data set has read is replaced.
+
     Raises:
-        ArchiveError: if the archive has another one.
+        ArchiveError: if the archive has one of other data, or one that is damaged.
     """
     with archive.locked():
         manifest = archive.manifest() or Manifest()
-        if manifest.history is not None:
-            if manifest.history.data_hash != history.data_hash:
-                raise ArchiveError(
-                    f"the archive {archive.folder} holds the history of other data; move it elsewhere to "
-                    "begin a new one"
-                )
+        if manifest.history is not None and manifest.history.data_hash != history.data_hash:
+            raise ArchiveError(
+                f"the archive {archive.folder} holds the history of other data; move it elsewhere to begin a new one"
+            )
+        if manifest.history is not None and _schema(archive, manifest.history) == history.schema:
             return False
-        contents = _pack(history)
-        folder = archive.folder / HISTORY
-        # Without its entry in the manifest, the folder is what a writer left that was killed.
-        if folder.is_dir():
-            shutil.rmtree(folder)
-        durable.make_folder(archive.folder)
-        durable.make_folder(folder)
-        for name, content in contents.items():
-            durable.write(folder / name, content)
+        contents = history_files.pack(history)
         entry = HistoryManifest(
             data_hash=history.data_hash,
             sha256={name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
@@ -91,8 +53,29 @@ def write_history(archive: Archive, history: OfflineHistory) -> bool:
             erased=history.erased,
             erased_to=history.erased_to,
         )
+        if manifest.history is not None:
+            _replace(archive, manifest.model_copy(update={"history": entry}), contents)
+            return True
+        folder = archive.folder / HISTORY
+        # Without its entry in the manifest, the folder is what a writer left that was killed.
+        if folder.is_dir():
+            shutil.rmtree(folder)
+        durable.make_folder(archive.folder)
+        durable.make_folder(folder)
+        for name, content in contents.items():
+            durable.write(folder / name, content)
         archive.write_manifest(manifest.model_copy(update={"history": entry}))
     return True
+
+
+def history_schema(archive: Archive) -> Schema | None:
+    """The schema by which the offline history was read; None if the archive has none.
+
+    Raises:
+        ArchiveError: if it is damaged, or of another version.
+    """
+    manifest = archive.manifest()
+    return None if manifest is None or manifest.history is None else _schema(archive, manifest.history)
 
 
 def read_history(archive: Archive) -> OfflineHistory | None:
@@ -104,22 +87,14 @@ def read_history(archive: Archive) -> OfflineHistory | None:
     manifest = archive.manifest()
     if manifest is None or manifest.history is None:
         return None
-    events, users, items = (_read(archive, manifest.history, name) for name in (EVENTS, USERS, ITEMS))
-    userid, itemid, rating, ts = (
-        np.ascontiguousarray(events.column(name).to_numpy()) for name in ("userid", "itemid", "rating", "ts")
-    )
-    catalogue = Catalogue.of(
-        (
-            Item(row["itemid"], row["title"], row["year"], tuple(map(GENRES.index, row["genres"])))
-            for row in items.to_pylist()
-        ),
-        (User(**row) for row in users.to_pylist()),
-    )
     entry = manifest.history
-    return OfflineHistory(userid, itemid, rating, ts, catalogue, entry.data_hash, entry.erased, entry.erased_to)
+    # The first version of a history had no schema.
+    names = [name for name in (SCHEMA, EVENTS, USERS, ITEMS) if name != SCHEMA or name in entry.sha256]
+    contents = {name: _read(archive, entry, name) for name in names}
+    return history_files.unpack(contents, entry.data_hash, entry.erased, entry.erased_to)
 
 
-def without_users(archive: Archive, userids: Collection[int], erased_to: ErasedTo) -> int:
+def without_users(archive: Archive, userids: Collection[Id], erased_to: ErasedTo) -> int:
     """Write the history again without users who are erased; how many of them it had. Only for who holds the lock.
 
     The hash of the data set stays, as it says which one the state began with.
@@ -140,14 +115,19 @@ def without_users(archive: Archive, userids: Collection[int], erased_to: ErasedT
     if not known:
         archive.write_manifest(manifest.model_copy(update={"history": entry}))
         return 0
-    left = ~np.isin(history.userid, known)
-    userid, itemid, rating, ts = (
-        values[left] for values in (history.userid, history.itemid, history.rating, history.ts)
+    gone = {*known}
+    left = np.array([userid not in gone for userid in history.userid.tolist()], dtype=bool)
+    users = {userid: user for userid, user in history.catalogue.users.items() if userid not in gone}
+    rest = replace(
+        history,
+        userid=history.userid[left],
+        itemid=history.itemid[left],
+        code=history.code[left],
+        ts=history.ts[left],
+        value=None if history.value is None else history.value[left],
+        catalogue=replace(history.catalogue, users=users),
     )
-    users = {userid: user for userid, user in history.catalogue.users.items() if userid not in {*known}}
-    catalogue = Catalogue(history.catalogue.items, users)
-    rest = OfflineHistory(userid, itemid, rating, ts, catalogue, history.data_hash)
-    contents = _pack(rest)
+    contents = history_files.pack(rest)
     entry = entry.model_copy(
         update={
             "sha256": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
@@ -198,54 +178,21 @@ def settle(archive: Archive) -> None:
     shutil.rmtree(coming)
 
 
-def _pack(history: OfflineHistory) -> dict[str, bytes]:
-    catalogue = history.catalogue
-    users = list(catalogue.users.values())
-    items = list(catalogue.items.values())
-    events = {name: pa.array(getattr(history, name), pa.int64()) for name in ("userid", "itemid", "rating", "ts")}
-    return {
-        EVENTS: _packed(events),
-        USERS: _packed(
-            {
-                name: pa.array([getattr(user, name) for user in users], pa.int64())
-                for name in ("userid", "gender", "age", "occupation")
-            }
-        ),
-        ITEMS: _packed(
-            {
-                "itemid": pa.array([item.itemid for item in items], pa.int64()),
-                "title": pa.array([item.title for item in items], pa.string()),
-                "year": pa.array([item.year for item in items], pa.int64()),
-                "genres": pa.array([[GENRES[genre] for genre in item.genres] for item in items], pa.list_(pa.string())),
-            }
-        ),
-    }
+def _schema(archive: Archive, manifest: HistoryManifest) -> Schema:
+    """The schema of a history; raises ArchiveError."""
+    return history_files.schema_of(_read(archive, manifest, SCHEMA) if SCHEMA in manifest.sha256 else None)
 
 
-def _packed(columns: Mapping[str, Any]) -> bytes:
-    table = pa.table(columns).replace_schema_metadata({VERSION_KEY: str(HISTORY_SCHEMA_VERSION).encode()})
-    sink = pa.BufferOutputStream()
-    pq.write_table(table, sink, compression="zstd")
-    content: bytes = sink.getvalue().to_pybytes()
-    return content
-
-
-def _read(archive: Archive, manifest: HistoryManifest, name: str) -> Any:
-    path = archive.folder / HISTORY / name
-    coming = archive.folder / COMING / name
-    try:
-        content = path.read_bytes()
-        if coming.is_file() and hashlib.sha256(content).hexdigest() != manifest.sha256.get(name):
-            content = coming.read_bytes()
-    except OSError as error:
-        raise damaged(path, f"cannot be read ({error.strerror})") from error
-    if hashlib.sha256(content).hexdigest() != manifest.sha256.get(name):
-        raise damaged(path, "does not match the hash in the manifest")
-    table = pq.read_table(pa.BufferReader(content))
-    version = (table.schema.metadata or {}).get(VERSION_KEY, b"").decode(errors="replace")
-    if version != str(HISTORY_SCHEMA_VERSION):
-        raise ArchiveError(
-            f"{path} has the schema version {version or 'none'}, this release reads {HISTORY_SCHEMA_VERSION}; use the "
-            "release that wrote it"
-        )
-    return table
+def _read(archive: Archive, manifest: HistoryManifest, name: str) -> bytes:
+    """The content of a file of a history, whose hash is checked; raises ArchiveError."""
+    path, why = archive.folder / HISTORY / name, "does not match the hash in the manifest"
+    for place in (path, archive.folder / COMING / name):
+        try:
+            content = place.read_bytes()
+        except OSError as error:
+            if place == path:
+                why = f"cannot be read ({error.strerror})"
+            continue
+        if hashlib.sha256(content).hexdigest() == manifest.sha256.get(name):
+            return content
+    raise damaged(path, why)

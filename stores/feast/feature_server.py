@@ -4,7 +4,7 @@ Feast's server can also write features, start jobs and chat. Callers outside onl
 everything else is refused before it reaches Feast.
 
 It serves the generation of the state that is live: a thread opens another one when it goes live, and each request is
-answered by the one that is open when Feast asks for its store.
+answered by the one that is open when Feast asks for its store. Before the first snapshot, nothing is declared.
 """
 
 from __future__ import annotations
@@ -15,12 +15,14 @@ from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, cast
 
 from compat.feast import FeatureStore, read_server
+from features.schema import Schema
 from settings import FeastSettings, Settings, load, logs
 from settings.hosts import is_known_host, names_of
-from stores.errors import StoreError
-from stores.feast.feature_store import Features
+from stores.errors import NotPublished, StoreError
+from stores.feast.feature_store import Features, open_store
 from stores.redis.connection import connect
-from stores.redis.generations import FIRST, Generations
+from stores.redis.generations import Generations
+from stores.redis.published import Published
 
 log = logging.getLogger("reelstream.stores")
 
@@ -28,6 +30,9 @@ ROUTES = {"/get-online-features": "POST", "/health": "GET"}
 """Method of each path that is served."""
 
 REGISTRY_TTL_S = 60
+
+NOTHING = "nothing"
+"""In place of the name of a generation: its registry declares nothing."""
 
 SWITCHED_S = 0.5
 """Seconds between two looks at which generation of the state is live."""
@@ -45,8 +50,9 @@ class LiveStore:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._settings, self._generations = settings, Generations(connect(settings.redis))
-        self._name, self._store = FIRST, Features(settings).store
+        self._settings, self._client = settings, connect(settings.redis)
+        self._opened: tuple[str, Schema] | None = None
+        self._store = open_store(settings, NOTHING)
         self._thread: threading.Thread | None = None
         self.look()
 
@@ -57,12 +63,16 @@ class LiveStore:
     def look(self) -> None:
         """Open the live generation unless it is open; while Redis is away, all stays as it is."""
         try:
-            live = self._generations.live().name
+            live = Generations(self._client).live().name
+            found = live, Published(self._client, live).schema()
+        except NotPublished:
+            return
         except StoreError as error:
             log.info("the live generation of the state is not known: %s", error)
             return
-        if live != self._name:
-            self._store, self._name = Features(self._settings, live).store, live
+        if found != self._opened:
+            generation, schema = found
+            self._store, self._opened = Features(self._settings, schema, generation).store, found
 
     def follow(self) -> None:
         """Look again and again, in a thread of the process that serves."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from redis import ResponseError
@@ -17,28 +17,27 @@ from redis import ResponseError
 # Before anything that imports Feast: see there.
 from compat.feast import (
     ENCODING,
-    EntityKey,
     FeatureStore,
     FeatureView,
-    Int64List,
+    FeatureViewNotFoundException,
     RedisOnlineStoreConfig,
     RepoConfig,
-    Value,
     delete_entities,
     delete_rows,
+    read_rows,
     retry_by,
     write_rows,
 )
-from features import Row, repository, user_row_time
-from features.rows import ITEM_FEATURES, ITEM_LISTS, USER_FEATURES, USER_LISTS
+from features.counts import Attribute, Count
+from features.ids import Id
+from features.repository import ITEM_VIEW, USER_VIEW, repository
+from features.rows import Row, user_row_time
+from features.schema import Schema
 from settings import RedisSettings, Settings
 from stores.redis.connection import reachable, retry
 from stores.redis.generations import FIRST, project_of
 
 log = logging.getLogger("reelstream.stores")
-
-DECLARED = (repository.user_view.features, repository.item_view.features)
-"""Fields of the views, as they are declared: what a registry of an earlier reelstream may lack."""
 
 UNPUBLISHED = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=1)
 """Time of an item's row before the first publication; Feast takes the first microsecond for no time."""
@@ -93,26 +92,46 @@ def _quoted(value: str) -> str:
     return json.dumps(value).replace(",", "\\u002c")
 
 
-class Features:
-    """The feature store of a generation of the state. Not for use by several threads at once."""
+def open_store(settings: Settings, generation: str = FIRST) -> FeatureStore:
+    """Feast's own store of a generation of the state, with the definitions that its registry holds, if any."""
+    store = FeatureStore(config=repo_config(settings, generation))
+    retry_by(store, retry())
+    return store
 
-    def __init__(self, settings: Settings, generation: str = FIRST) -> None:
+
+class Features:
+    """The feature store of a generation of the state. Not for use by several threads at once.
+
+    Args:
+        settings: all settings.
+        schema: of the data set.
+        generation: its name.
+    """
+
+    def __init__(self, settings: Settings, schema: Schema, generation: str = FIRST) -> None:
         """Open the store and make sure that its registry holds the definitions."""
-        self._store = FeatureStore(config=repo_config(settings, generation))
-        retry_by(self._store, retry())
+        self._schema, self._declared = schema, repository(schema)
+        self._store = open_store(settings, generation)
         self._registry = registry_of(settings, generation)
         if not self._registry.is_file():
             self.apply()
-        self._read_views()
-        if (self._user_view.features, self._item_view.features) != DECLARED:
+        if not self._read_views():
             self.apply()
             self._read_views()
-        self._user_service = self._store.get_feature_service(repository.USER_SERVICE)
-        self._item_service = self._store.get_feature_service(repository.ITEM_SERVICE)
 
-    def _read_views(self) -> None:
-        self._user_view = cast(FeatureView, self._store.get_feature_view(repository.USER_VIEW))
-        self._item_view = cast(FeatureView, self._store.get_feature_view(repository.ITEM_VIEW))
+    def _read_views(self) -> bool:
+        """Read the views; False where the registry has none, or those of another release or data set."""
+        try:
+            self._user_view = cast(FeatureView, self._store.get_feature_view(USER_VIEW))
+            self._item_view = cast(FeatureView, self._store.get_feature_view(ITEM_VIEW))
+        except FeatureViewNotFoundException:
+            return False
+        declared, entities = self._declared, (self._declared.user, self._declared.item)
+        return (
+            self._user_view.features == declared.user_view.features
+            and self._item_view.features == declared.item_view.features
+            and all(self._store.get_entity(each.name).value_type == each.value_type for each in entities)
+        )
 
     @property
     def store(self) -> FeatureStore:
@@ -121,7 +140,7 @@ class Features:
 
     def apply(self) -> None:
         """Write the definitions of `features.repository` into the registry."""
-        self._store.apply(repository.OBJECTS)
+        self._store.apply(self._declared.objects)
 
     def delete_all(self) -> None:
         """Delete the rows of all users and items.
@@ -137,7 +156,7 @@ class Features:
         """Delete the definitions, once all rows are deleted and nobody reads them any more."""
         self._registry.unlink(missing_ok=True)
 
-    def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
+    def write_users(self, rows: Iterable[tuple[Id, Row]]) -> None:
         """Write the rows of users; one that is not later than the stored one changes nothing.
 
         Raises:
@@ -145,7 +164,7 @@ class Features:
         """
         self._write(self._user_view, "userid", rows, user_row_time)
 
-    def write_items(self, rows: Iterable[tuple[int, Row]], published: datetime = UNPUBLISHED) -> None:
+    def write_items(self, rows: Iterable[tuple[Id, Row]], published: datetime = UNPUBLISHED) -> None:
         """Write the rows of items; one that is not later than the stored one changes nothing.
 
         Args:
@@ -158,7 +177,7 @@ class Features:
         """
         self._write(self._item_view, "itemid", rows, lambda row: published)
 
-    def delete_users(self, userids: Sequence[int]) -> None:
+    def delete_users(self, userids: Sequence[Id]) -> None:
         """Delete the rows of users.
 
         Raises:
@@ -168,67 +187,43 @@ class Features:
             with reachable():
                 delete_entities(self._store, "userid", userids)
 
-    def users(self, userids: Sequence[int]) -> dict[int, Row]:
+    def users(self, userids: Sequence[Id]) -> dict[Id, Row]:
         """Rows of users; without those that have none that can be read.
 
         Raises:
             Unreachable: if Redis does not answer.
         """
-        return self._read(self._user_service, "userid", userids, USER_FEATURES, USER_LISTS)
+        return self._read(self._user_view, "userid", userids, self._schema.user_fields)
 
-    def items(self, itemids: Sequence[int]) -> dict[int, Row]:
+    def items(self, itemids: Sequence[Id]) -> dict[Id, Row]:
         """Rows of items; without those that have none that can be read.
 
         Raises:
             Unreachable: if Redis does not answer.
         """
-        return self._read(self._item_service, "itemid", itemids, ITEM_FEATURES, ITEM_LISTS)
+        return self._read(self._item_view, "itemid", itemids, self._schema.item_fields)
 
     def _write(
-        self, view: FeatureView, join_key: str, rows: Iterable[tuple[int, Row]], time_of: Callable[[Row], datetime]
+        self, view: FeatureView, join_key: str, rows: Iterable[tuple[Id, Row]], time_of: Callable[[Row], datetime]
     ) -> None:
         remaining = iter(rows)
         while batch := list(islice(remaining, ROWS)):
-            data = [
-                (
-                    EntityKey(join_keys=[join_key], entity_values=[Value(int64_val=entity)]),
-                    {name: _value(value) for name, value in row.items()},
-                    time_of(row),
-                    None,
-                )
-                for entity, row in batch
-            ]
             with reachable():
-                write_rows(self._store, view, data)
+                write_rows(self._store, view, join_key, [(entity, row, time_of(row)) for entity, row in batch])
 
     def _read(
-        self, service: Any, join_key: str, ids: Sequence[int], names: Sequence[str], lists: Sequence[str]
-    ) -> dict[int, Row]:
+        self, view: FeatureView, join_key: str, ids: Sequence[Id], fields: Sequence[Count | Attribute]
+    ) -> dict[Id, Row]:
         if not ids:
             return {}
         try:
             with reachable():
-                columns = self._store.get_online_features(service, entity_rows={join_key: list(ids)}).to_dict()
+                found = read_rows(self._store, view, join_key, ids, [field.name for field in fields])
         except (DecodeError, ResponseError, ValueError, TypeError, struct.error) as error:
             if len(ids) == 1:
-                log.warning("the feature row of %s %d cannot be read: %r", join_key, ids[0], error)
+                log.warning("the feature row of %s %s cannot be read: %r", join_key, ids[0], error)
                 return {}
             half = len(ids) // 2
-            parts = (self._read(service, join_key, part, names, lists) for part in (ids[:half], ids[half:]))
+            parts = (self._read(view, join_key, part, fields) for part in (ids[:half], ids[half:]))
             return {entity: row for part in parts for entity, row in part.items()}
-        rows: dict[int, Row] = {}
-        for place, entity in enumerate(ids):
-            row: Row = {}
-            for name in names:
-                value = columns[name][place]
-                if value is not None:
-                    row[name] = list(value) if name in lists else value
-            if row:
-                rows[entity] = row
-        return rows
-
-
-def _value(value: int | list[int]) -> Value:
-    if isinstance(value, list):
-        return Value(int64_list_val=Int64List(val=value))
-    return Value(int64_val=value)
+        return {entity: row for entity, row in zip(ids, found, strict=True) if row}

@@ -14,6 +14,7 @@ from typing import Any, cast
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
 from compat.feast import entity_of, row_key, row_key_prefix
+from features.ids import Id
 from features.repository import ITEM_VIEW, USER_VIEW
 from stores.redis.connection import Client, reachable
 
@@ -30,8 +31,8 @@ class StoredIds:
         unreadable: keys of the store whose entity cannot be read.
     """
 
-    users: set[int] = field(default_factory=set)
-    items: set[int] = field(default_factory=set)
+    users: set[Id] = field(default_factory=set)
+    items: set[Id] = field(default_factory=set)
     unreadable: list[bytes] = field(default_factory=list)
 
 
@@ -57,7 +58,7 @@ class OnlineRows:
                     stored.unreadable.append(key)
         return stored
 
-    def times(self, join_key: str, ids: Sequence[int]) -> dict[int, datetime]:
+    def times(self, join_key: str, ids: Sequence[Id]) -> dict[Id, datetime]:
         """Timestamps of rows by id; without those that have none, or none that can be read."""
         field_name = f"_ts:{VIEWS[join_key]}"
         read = self._client.pipeline(transaction=False)
@@ -71,7 +72,7 @@ class OnlineRows:
             if isinstance(row, bytes) and (time := _time(row)) is not None
         }
 
-    def key(self, join_key: str, entity: int) -> bytes:
+    def key(self, join_key: str, entity: Id) -> bytes:
         """The key of a row."""
         return row_key(self._project, join_key, entity)
 

@@ -9,7 +9,7 @@ deliver neither kind, and say nothing about it.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
@@ -65,16 +65,30 @@ def holds_events(hole: tuple[int, int], runs: Sequence[Run]) -> bool:
     return any(run.events and run.first < hole[1] and run.end > hole[0] for run in runs)
 
 
-def read_runs(settings: KafkaSettings, partition: int, first: int, end: int) -> list[Run]:
+def read_runs(
+    settings: KafkaSettings, partition: int, first: int, end: int, *, up_to_events: bool = False
+) -> list[Run]:
     """Return what a partition of the log accounts for from offset `first` up to before `end`, in order.
+
+    Args:
+        settings: where Kafka is.
+        partition: the partition.
+        first, end: offsets.
+        up_to_events: end with the first run that holds events, however many follow.
 
     Raises:
         Unreachable: if Kafka does not answer.
     """
-    return list(_runs(settings, partition, first, end))
+    runs = []
+    with closing(_runs(settings, partition, first, end)) as found:
+        for run in found:
+            runs.append(run)
+            if up_to_events and run.events:
+                break
+    return runs
 
 
-def _runs(settings: KafkaSettings, partition: int, first: int, end: int) -> Iterator[Run]:
+def _runs(settings: KafkaSettings, partition: int, first: int, end: int) -> Generator[Run]:
     topic = TopicPartition(settings.topic, partition)
     with reachable(settings), closing(_reader(settings)) as consumer:
         consumer.assign([topic])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel
 
+from features.ids import Id
 from stores.kafka.record import partition_of
 
 
@@ -45,10 +46,20 @@ class Epochs:
         >>> epochs.spread(0, 9), epochs.spread(0, 10), epochs.spread(3, 0)
         (2, 4, 4)
         """
-        for epoch in self.ended:
+        number = self.number(partition, offset)
+        return self.ended[number].partitions if number < len(self.ended) else self.partitions
+
+    def number(self, partition: int, offset: int) -> int:
+        """Place of a record's epoch among all epochs, oldest first; the newest is `len(ended)`.
+
+        >>> epochs = Epochs(4, [Epoch(partitions=2, ends=(10, 7))])
+        >>> epochs.number(0, 9), epochs.number(0, 10), epochs.number(3, 0)
+        (0, 1, 1)
+        """
+        for number, epoch in enumerate(self.ended):
             if partition < len(epoch.ends) and offset < epoch.ends[partition]:
-                return epoch.partitions
-        return self.partitions
+                return number
+        return len(self.ended)
 
     @property
     def begins(self) -> dict[int, int]:
@@ -78,7 +89,7 @@ class Epochs:
         last = stages[-1] if stages else {}
         return [*stages, {partition: max(end, last.get(partition, 0)) for partition, end in ends.items()}]
 
-    def homes(self, userid: int) -> list[int]:
+    def homes(self, userid: Id) -> list[int]:
         """The partitions that a user's records may be in, each once, oldest epoch first.
 
         >>> Epochs(16, [Epoch(partitions=8, ends=(1,) * 8)]).homes(2), Epochs(8).homes(2)

@@ -1,23 +1,32 @@
 """The feature log: the ranker's inputs as they were before each event, in the topic `ratings.features`.
 
-One message holds consecutive events of one partition of the ratings, as msgpack: columns as raw little-endian arrays.
+One message holds consecutive events of one partition of the events, as msgpack: columns as raw little-endian arrays,
+and ids that are texts as lists after the version.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
 
 import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from features import DENSE_COLUMNS, Recent
-from features.version import FEATURE_LOG_VERSION, FIRST_FEATURE_LOG
+from features.ids import Id, IdKind
+from features.profile import Recent
+from features.schema import Schema
+from features.version import FIRST_FEATURE_LOG
+from features.weights import Weights
 from settings import KafkaSettings
 from stores.kafka.producer import Record, Refused, Sender
+from stores.packed_weights import pack_weights, unpack_weights
 
 Ints = npt.NDArray[np.int64]
+Ids = npt.NDArray[Any]
+"""Ids: INT64, or objects where they are texts."""
 
 MOST = 1000
 """Events in a message; 1,000 take about 200 KB, and as much again where many are sampled."""
@@ -39,19 +48,23 @@ class Sampled:
 
     Attributes:
         place: of the event in its batch.
-        gender, age, occupation: of its user.
-        n: items that the user had rated.
+        attributes: codes of its user's, in the order of the schema.
+        n: of the user's profile.
         recent: the events that the profile held.
         user: the user's features (see `features.columns.row_values`); empty where no list is to be made.
+        weights: of the terms in the user's profile; empty where no list is to be made.
     """
 
     place: int
-    gender: int
-    age: int
-    occupation: int
+    attributes: list[int]
     n: int
     recent: list[Recent]
     user: list[int]
+    weights: Weights
+
+    def packed(self) -> tuple[Any, ...]:
+        """As it is packed with its batch."""
+        return (self.place, *self.attributes, self.n, self.recent, self.user, pack_weights(self.weights))
 
 
 @dataclass(frozen=True)
@@ -59,19 +72,20 @@ class FeatureBatch:
     """Events of one partition with the ranker's dense input before each.
 
     Attributes:
-        partition: of the ratings.
-        offset, ts, userid, itemid, rating: of each event, INT64 [N].
+        partition: of the log.
+        offset, ts, code: of each event, INT64 [N].
+        userid, itemid: of each event, INT64 [N], or objects [N] where ids are texts.
         created: when each was sent, in unix seconds, FP64 [N].
-        rows: FP32 [N, columns], named as in `features.DENSE_COLUMNS`.
+        rows: FP32 [N, columns], named as in the schema's `dense_columns`.
         sampled: events to be scored.
     """
 
     partition: int
     offset: Ints
     ts: Ints
-    userid: Ints
-    itemid: Ints
-    rating: Ints
+    userid: Ids
+    itemid: Ids
+    code: Ints
     created: npt.NDArray[np.float64]
     rows: npt.NDArray[np.float32]
     sampled: list[Sampled] = field(default_factory=list)
@@ -79,33 +93,46 @@ class FeatureBatch:
     def __len__(self) -> int:
         return len(self.offset)
 
-    def pack(self) -> bytes:
+    @cached_property
+    def userids(self) -> list[Id]:
+        """The ids of the users."""
+        ids: list[Id] = self.userid.tolist()
+        return ids
+
+    @cached_property
+    def itemids(self) -> list[Id]:
+        """The ids of the items."""
+        ids: list[Id] = self.itemid.tolist()
+        return ids
+
+    def pack(self, schema: Schema) -> bytes:
         """As it stands in the log."""
-        columns = (self.offset, self.ts, self.userid, self.itemid, self.rating)
+        ids = tuple(zip((schema.user_ids, schema.item_ids), (self.userid, self.itemid), strict=True))
+        numbers = [column for kind, column in ids if kind is IdKind.INTEGER]
+        texts = [column.tolist() for kind, column in ids if kind is IdKind.STRING]
+        columns = (self.offset, self.ts, *numbers, self.code)
         packed: bytes = msgpack.packb(
             [
                 self.partition,
                 np.stack(columns).tobytes(),
                 self.created.tobytes(),
                 self.rows.tobytes(),
-                [
-                    (event.place, event.gender, event.age, event.occupation, event.n, event.recent, event.user)
-                    for event in self.sampled
-                ],
-                FEATURE_LOG_VERSION,
+                [event.packed() for event in self.sampled],
+                schema.feature_log_version,
+                *texts,
             ]
         )
         return packed
 
     @classmethod
-    def unpack(cls, packed: bytes | None) -> FeatureBatch:
+    def unpack(cls, packed: bytes | None, schema: Schema) -> FeatureBatch:
         """Undo `pack`.
 
         Raises:
             FeatureLogError: if `pack` did not make it.
         """
         try:
-            batch = cls._unpack(packed or b"")
+            batch = cls._unpack(packed or b"", schema)
         except (ValueError, TypeError, KeyError, RecursionError, msgpack.UnpackException) as error:
             raise FeatureLogError(
                 f"is not a batch of the feature log ({str(error) or type(error).__name__})"
@@ -118,25 +145,33 @@ class FeatureBatch:
         return batch
 
     @classmethod
-    def _unpack(cls, packed: bytes) -> FeatureBatch:
+    def _unpack(cls, packed: bytes, schema: Schema) -> FeatureBatch:
         partition, columns, created, rows, sampled, *rest = msgpack.unpackb(packed, use_list=True)
-        (version,) = rest or [FIRST_FEATURE_LOG]
-        if version != FEATURE_LOG_VERSION:
-            raise ValueError(f"its features are of the version {version}, not {FEATURE_LOG_VERSION}")
-        times = np.frombuffer(created, dtype=np.float64)
-        offset, ts, userid, itemid, rating = np.frombuffer(columns, dtype=np.int64).reshape(5, len(times))
+        version, *texts = rest or [FIRST_FEATURE_LOG]
+        if version != schema.feature_log_version:
+            raise ValueError(f"its features are of the version {version}, not {schema.feature_log_version}")
         if type(partition) is not int:
             raise TypeError("partition")
+        kinds = (schema.user_ids, schema.item_ids)
+        times = np.frombuffer(created, dtype=np.float64)
+        width = 3 + kinds.count(IdKind.INTEGER)
+        offset, ts, *numbers, code = np.frombuffer(columns, dtype=np.int64).reshape(width, len(times))
+        if not ((code > 0) & (code < schema.codes.size)).all():
+            raise ValueError("it has codes that no event has")
+        if len(texts) != kinds.count(IdKind.STRING):
+            raise ValueError("its ids are of another kind")
+        ids = {IdKind.INTEGER: iter(numbers), IdKind.STRING: iter([_texts(each, len(times)) for each in texts])}
+        userid, itemid = [next(ids[kind]) for kind in kinds]
         return cls(
             partition,
             offset,
             ts,
             userid,
             itemid,
-            rating,
+            code,
             times,
-            np.frombuffer(rows, dtype=np.float32).reshape(len(times), len(DENSE_COLUMNS)),
-            [_sampled(*fields) for fields in sampled],
+            np.frombuffer(rows, dtype=np.float32).reshape(len(times), len(schema.dense_columns)),
+            [_sampled(schema, fields) for fields in sampled],
         )
 
     def parts(self) -> list[FeatureBatch]:
@@ -154,23 +189,40 @@ class FeatureBatch:
             self.ts[at],
             self.userid[at],
             self.itemid[at],
-            self.rating[at],
+            self.code[at],
             self.created[at],
             self.rows[at],
             [event for event in sampled if 0 <= event.place < at.stop - at.start],
         )
 
 
-def _sampled(
-    place: int, gender: int, age: int, occupation: int, n: int, recent: list[Recent], user: list[int]
-) -> Sampled:
+def ids_array(ids: Sequence[Id], kind: IdKind) -> Ids:
+    """Ids of a kind as an array, INT64 or of objects."""
+    return np.array(ids, dtype=np.int64 if kind is IdKind.INTEGER else object)
+
+
+def _texts(ids: Any, count: int) -> Ids:
+    """Ids of events that are texts; raises TypeError where they are not."""
+    if len(ids) != count or any(type(text) is not str for text in ids):
+        raise TypeError("an event has an id that is no text")
+    return ids_array(ids, IdKind.STRING)
+
+
+def _sampled(schema: Schema, fields: list[Any]) -> Sampled:
     """A sample as it was packed; raises TypeError or ValueError where it was not."""
-    numbers = [place, gender, age, occupation, n, *user]
-    for ts, itemid, rating in recent:
-        numbers += (ts, itemid, rating)
+    place, *attributes, n, recent, user, weights = fields
+    if len(attributes) != len(schema.user_attributes):
+        raise ValueError("a sample has other attributes of its user")
+    numbers = [place, *attributes, n, *user]
+    for ts, itemid, code in recent:
+        numbers += (ts, code)
+        if not schema.item_ids.valid(itemid):
+            raise TypeError("a sample holds what is no id")
     if any(type(number) is not int for number in numbers):
         raise TypeError("a sample holds what is not a number")
-    return Sampled(place, gender, age, occupation, n, recent, user)
+    if not all(0 < code < schema.codes.size for _, _, code in recent):
+        raise ValueError("a sample holds codes that no event has")
+    return Sampled(place, attributes, n, recent, user, unpack_weights(schema, weights) if weights else [])
 
 
 class DriftTopics:
@@ -180,8 +232,8 @@ class DriftTopics:
         self._settings = settings
         self._send = Sender(settings, WITHIN_S)
 
-    def log(self, batches: Sequence[FeatureBatch]) -> list[Refused]:
-        """Append batches; the messages that Kafka refuses for good.
+    def log(self, batches: Sequence[FeatureBatch], schema: Schema) -> list[Refused]:
+        """Append batches of a data set; the messages that Kafka refuses for good.
 
         Raises:
             Unreachable: if Kafka does not answer; it may or may not have them.
@@ -190,7 +242,7 @@ class DriftTopics:
             Record(str(batch.partition).encode(), packed)
             for batch in batches
             for part in batch.parts()
-            for packed in fitting(part)
+            for packed in fitting(part, schema)
         ]
         return list(self._send(self._settings.features_topic, messages).values())
 
@@ -204,12 +256,12 @@ class DriftTopics:
         return list(self._send(self._settings.alarms_topic, records).values())
 
 
-def fitting(batch: FeatureBatch) -> list[bytes]:
+def fitting(batch: FeatureBatch, schema: Schema) -> list[bytes]:
     """A batch as messages of at most MOST_BYTES: cut in halves, and at last without its samples."""
-    packed = batch.pack()
+    packed = batch.pack(schema)
     if len(packed) <= MOST_BYTES:
         return [packed]
     if len(batch) == 1:
-        return [replace(batch, sampled=[]).pack()]
+        return [replace(batch, sampled=[]).pack(schema)]
     half = len(batch) // 2
-    return [*fitting(batch.part(slice(0, half))), *fitting(batch.part(slice(half, len(batch))))]
+    return [*fitting(batch.part(slice(0, half)), schema), *fitting(batch.part(slice(half, len(batch))), schema)]

@@ -25,7 +25,7 @@ READ_WITHIN_S = 5.0
 TRIMMED_TRIES = 3
 """Times that a check is made again because the log was trimmed after its bounds were read."""
 
-FETCH_BYTES = 64 << 10
+FETCH_BYTES = 2 << 10
 """Bytes fetched of each partition for a single record; Kafka sends a larger first batch whole."""
 
 
@@ -85,10 +85,10 @@ class LogProbe:
         return self._check(positions)
 
     def _check(self, positions: Mapping[int, ShardPosition]) -> dict[int, Checked]:
-        heads, bounds = self._heads_and_bounds()
+        heads, proved, bounds = self._heads_and_bounds()
         tails = {shard: position.tail for shard, position in positions.items() if position.tail is not None}
         found_tails = self._read(tails, bounds)
-        lost, proved = (self._heads[1].lost(), self._heads[1].proved()) if self._heads else ({}, {})
+        lost = self._heads[1].lost() if self._heads else {}
         gone = {**self._gone(heads, positions, bounds), **self._gone(proved, positions, bounds), **lost}
         checked = {}
         for shard, position in positions.items():
@@ -108,17 +108,20 @@ class LogProbe:
         found = self._read(wanted, bounds)
         return {shard: mark for shard, mark in wanted.items() if found.get(shard) != mark.fingerprint}
 
-    def _heads_and_bounds(self) -> tuple[dict[int, Mark], dict[int, LogBounds]]:
-        """The heads as they were before the bounds: a record that is appended in between is no loss."""
+    def _heads_and_bounds(self) -> tuple[dict[int, Mark], dict[int, Mark], dict[int, LogBounds]]:
+        """The heads, those that were proved, and the bounds.
+
+        The bounds are read last: a record that is appended, noted and proved by others meanwhile is no loss.
+        """
         while True:
             before = self._heads
-            heads = before[1].read() if before else {}
+            heads, proved = (before[1].read(), before[1].proved()) if before else ({}, {})
             bounds = self.bounds()
             topic = next(iter(bounds.values())).log.topic
             if topic == NO_TOPIC:
-                return {}, bounds
+                return {}, {}, bounds
             if before is not None and before[0] == topic and before[1].partitions >= len(bounds):
-                return heads, bounds
+                return heads, proved, bounds
             self._heads = topic, LogHeads(self._folder, topic, len(bounds))
 
     def _read(self, marks: Mapping[int, Mark], bounds: Mapping[int, LogBounds]) -> dict[int, str | None]:

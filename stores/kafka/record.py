@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Container
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from hashlib import blake2b
 
 from kafka.partitioner.default import murmur2
 
-from features import Erasure, Event, EventError, decode
+from features.changes import ItemChange
+from features.errors import EventError
+from features.event import Event, LogRecord
+from features.ids import Id, id_text
+from features.schema import Schema
 
 
 @lru_cache(maxsize=1_000_000)
-def partition_of(userid: int, partitions: int) -> int:
+def partition_of(userid: Id, partitions: int) -> int:
     """Partition of a user's events: Kafka's default, murmur2 of the key, so that any client agrees on it.
 
     >>> partition_of(1, 8), partition_of(6040, 8)
     (7, 7)
     """
-    return int(murmur2(str(userid).encode()) & 0x7FFFFFFF) % partitions
+    return int(murmur2(id_text(userid).encode()) & 0x7FFFFFFF) % partitions
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +42,10 @@ class Logged:
 
 
 GONE = "reelstream.gone"
-"""Header of a record that took the place of one of a user who was erased: empty, or why the one before was dead."""
+"""Header of a record that took the place of one of a user who was erased: empty, or why the one before was dead.
+
+A record of another user has it where only the events of the erased user told that it is dead (`dead_as`).
+"""
 
 
 def gone(record: Logged, reason: str = "") -> Logged:
@@ -52,39 +58,45 @@ def gone(record: Logged, reason: str = "") -> Logged:
     return Logged(record.partition, record.offset, None, None, ((GONE, reason.encode()),))
 
 
+def dead_as(record: Logged, reason: str) -> Logged:
+    """The same record, which says itself why it is dead."""
+    return replace(record, headers=(*record.headers, (GONE, reason.encode())))
+
+
 def reason_if_gone(record: Logged) -> str | None:
-    """Why a record was dead before it was replaced, empty where it was an event; None of a record that was not.
+    """The reason why a record was dead before an erasure, empty where it was an event; None of any other record.
 
     >>> reason_if_gone(gone(Logged(0, 5, b"7", b"{}"))), reason_if_gone(Logged(0, 5, None, None))
     ('', None)
+    >>> reason_if_gone(dead_as(Logged(0, 5, b"7", b"{}"), "too many")), reason_if_gone(Logged(0, 5, b"7", b"{}"))
+    ('too many', None)
     """
-    if record.key or record.value:
-        return None
-    reasons = (value for name, value in record.headers if name == GONE and value is not None)
-    return next((reason.decode(errors="replace") for reason in reasons), None)
+    for name, value in record.headers:
+        if name == GONE and value is not None and (value or not (record.key or record.value)):
+            return value.decode(errors="replace")
+    return None
 
 
-def decode_event(record: Logged, items: Container[int], partitions: int, max_future_s: float) -> Event | Erasure | None:
-    """The event of a record; None of one that took the place of an event of a user who was erased.
+def decode_event(record: Logged, schema: Schema, partitions: int, max_future_s: float) -> LogRecord | None:
+    """Read a record: an event, an erasure or a change; None of one that took the place of an erased user's event.
 
     Args:
         record: the record.
-        items: the catalogue.
+        schema: of the data set.
         partitions: partitions of the topic.
         max_future_s: seconds by which the event may be later than the record.
 
     Raises:
-        EventError: if it is not an event of a known item in the partition of its key, or lies in the future.
+        EventError: if it is none of these, is not in the partition of its user, or is an event in the future.
     """
     reason = reason_if_gone(record)
     if reason is not None:
         if reason:
             raise EventError(reason)
         return None
-    event = decode(record.key, record.value)
-    if isinstance(event, Event) and event.itemid not in items:
-        raise EventError("itemid is not in the catalogue")
-    if partition_of(event.userid, partitions) != record.partition:
+    event = schema.events.decode(record.key, record.value)
+    # A change of an item is a record of every partition.
+    if not isinstance(event, ItemChange) and partition_of(event.userid, partitions) != record.partition:
         raise EventError("event is in another partition than its key says")
     # By the record's own time, so that whoever folds the log decides alike, whenever that is.
     if isinstance(event, Event) and record.created > 0 and event.ts > record.created + max_future_s:

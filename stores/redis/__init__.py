@@ -1,9 +1,14 @@
 """Redis: the state, what is published, and the state of drift.
 
+shard_offsets                 the shards: their keys, how far each is folded, and whether it is closed
 profiles, shard_transaction   the state by shard; one guarded change of a shard (the seen filter is updated there)
+shard_state                   what a fold needs of a shard, at one moment
+shard_catalogue               the changed items of a shard, and the events that wait for an item
 shard_view, shard_log         a shard at one moment; its place in the log
 packing, readable             values as bytes; reading them where some are damaged
-published, live               catalogue, snapshot and live run
+packed_changes                changed items and waiting events as bytes
+published, published_runs     catalogue, schema and snapshot of a state; runs, with their references and ids
+live                          the snapshot and the live run as they are stored
 erased_users                  all that a shard holds of users who are erased
 unpublished_items             items whose rows are not written yet
 publication_clock             the time of a publication of items

@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import redis
 
+from features import Id, id_text
 from stores.errors import Unreadable
 from stores.evicted import StoredUser
 from stores.feast.online_rows import OnlineRows
@@ -19,13 +20,13 @@ SCAN = 1000
 """Profiles looked at at once."""
 
 
-def last_events(profiles: Profiles, shard: int) -> dict[int, int]:
+def last_events(profiles: Profiles, shard: int) -> dict[Id, int]:
     """Time of the latest event of each user that a shard holds in Redis; without profiles that cannot be read.
 
     Raises:
         Unreachable: if Redis does not answer.
     """
-    tag, found = profiles.tag(shard), dict[int, int]()
+    tag, schema, found = profiles.tag(shard), profiles.schema, dict[Id, int]()
     cursor = 0
     while True:
         with reachable():
@@ -34,7 +35,7 @@ def last_events(profiles: Profiles, shard: int) -> dict[int, int]:
             packed = cast("list[bytes | None]", profiles.client.mget(keys)) if keys else []
         for value in packed:
             try:
-                if value is not None and (profile := unpack_profile(value)).version:
+                if value is not None and (profile := unpack_profile(schema, value)).version:
                     found[profile.userid] = profile.last_ts
             except Unreadable:
                 continue  # whoever folds the user's next event reports it
@@ -42,7 +43,7 @@ def last_events(profiles: Profiles, shard: int) -> dict[int, int]:
             return found
 
 
-def evict(profiles: Profiles, rows: OnlineRows, shard: int, userids: Sequence[int]) -> int:
+def evict(profiles: Profiles, rows: OnlineRows, shard: int, userids: Sequence[Id]) -> int:
     """Move users of a shard from Redis into their file; how many.
 
     The steps:
@@ -71,11 +72,11 @@ def evict(profiles: Profiles, rows: OnlineRows, shard: int, userids: Sequence[in
         applied, users = _read(profiles, tag, userids)  # 1. read
         if applied is None or not users:
             return 0
-        profiles.evicted.put(applied, users)  # 2. put
+        profiles.evicted.put(applied, users, profiles.schema.state_version)  # 2. put
         write.multi()
         for userid in users:
             write.delete(f"{tag}:profile:{userid}", f"{tag}:seen:{userid}")
-        write.hset(f"{tag}:evicted", mapping=cast(Any, {str(userid): applied for userid in users}))
+        write.hset(f"{tag}:evicted", mapping=cast(Any, {id_text(userid): applied for userid in users}))
         write.set(f"{tag}:applied", applied)  # so that a fold that has begun is refused
         with reachable():
             write.execute()  # 3. forget
@@ -87,7 +88,7 @@ def evict(profiles: Profiles, rows: OnlineRows, shard: int, userids: Sequence[in
     return len(users)
 
 
-def _read(profiles: Profiles, tag: str, userids: Sequence[int]) -> tuple[int | None, dict[int, StoredUser]]:
+def _read(profiles: Profiles, tag: str, userids: Sequence[Id]) -> tuple[int | None, dict[Id, StoredUser]]:
     """The offset of a shard, None if nobody may fold into it, and those of some users that can be evicted."""
     read = profiles.client.pipeline(transaction=True)
     read.get(f"{tag}:applied")
@@ -104,7 +105,7 @@ def _read(profiles: Profiles, tag: str, userids: Sequence[int]) -> tuple[int | N
     return None if closed else readable_offset(applied), users
 
 
-def _delete_rows(profiles: Profiles, rows: OnlineRows, tag: str, userids: Sequence[int]) -> None:
+def _delete_rows(profiles: Profiles, rows: OnlineRows, tag: str, userids: Sequence[Id]) -> None:
     """Delete the feature rows of users, unless one of them has returned meanwhile, whose row is written again."""
     delete = profiles.client.pipeline(transaction=True)
     try:
@@ -114,7 +115,7 @@ def _delete_rows(profiles: Profiles, rows: OnlineRows, tag: str, userids: Sequen
         if not evicted:
             return
         delete.multi()
-        delete.delete(*(cast(Any, rows.key("userid", userid)) for userid in sorted(evicted)))
+        delete.delete(*(cast(Any, rows.key("userid", userid)) for userid in evicted))
         with reachable():
             delete.execute()
     except redis.WatchError:

@@ -7,9 +7,10 @@ reelstream:generations        set of the generations of which something may be s
 reelstream:generation:number  how many there have been after the first
 reelstream:refused            set, with an expiry, while the API refuses events because partitions are added to the log
 
-To a generation belong its shards (`stores.redis.profiles`), its catalogue and snapshot (`stores.redis.published`) and
-its feature rows, in a Feast project of its own. The keys of the first have no prefix, so that a state that was written
-before there were generations is the first one. The run, its reference, the lock and what drift has found belong to all.
+To a generation belong its shards (`stores.redis.shard_offsets`), its catalogue, schema and snapshot
+(`stores.redis.published`) and its feature rows, in a Feast project of its own. The keys of the first have no prefix, so
+that a state that was written before there were generations is the first one. The runs, the lock and what drift has
+found belong to all.
 """
 
 from __future__ import annotations

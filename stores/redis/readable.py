@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from features import ItemCounter, Profile, Rated
+from features import EventError, Id, IdKind, ItemCounter, Profile, Schema, Seen
 from stores.errors import Unreadable
-from stores.redis.packing import unpack_counter, unpack_profile, unpack_rated
+from stores.redis.packing import unpack_counter, unpack_profile, unpack_seen
 
 
 def offset_of(stored: Any, key: str) -> int | None:
@@ -28,21 +28,51 @@ def readable_offset(stored: Any) -> int | None:
     return int(stored)
 
 
+def readable_id(kind: IdKind, stored: bytes) -> Id | None:
+    """An id from a key or a field; None from what is none.
+
+    >>> readable_id(IdKind.INTEGER, b"7"), readable_id(IdKind.INTEGER, b"07"), readable_id(IdKind.STRING, b"07")
+    (7, None, '07')
+    """
+    try:
+        return kind.parse(stored.decode(), "an id")
+    except (EventError, UnicodeDecodeError):
+        return None
+
+
+def readable_ids(kind: IdKind, stored: Iterable[bytes]) -> list[Id]:
+    """Ids from what is stored; without what is none."""
+    if kind is IdKind.INTEGER:
+        return [int(name) for name in stored if name.isdigit()]
+    return [known for name in stored if (known := readable_id(kind, name)) is not None]
+
+
+def readable_seen(schema: Schema, stored: Mapping[bytes, bytes]) -> dict[Id, Seen]:
+    """A seen filter from what is stored.
+
+    Raises:
+        EventError, UnicodeDecodeError: if one of its items is none.
+        Unreadable: if an entry is none.
+    """
+    parse, codes = schema.item_ids.parse, schema.codes
+    return {parse(itemid.decode(), "itemid"): unpack_seen(codes, packed) for itemid, packed in stored.items()}
+
+
 def readable_users(
-    userids: Sequence[int], profiles: Sequence[Any], seen: Sequence[Any]
-) -> dict[int, tuple[Profile, dict[int, Rated]]]:
+    schema: Schema, userids: Sequence[Id], profiles: Sequence[Any], seen: Sequence[Any]
+) -> dict[Id, tuple[Profile, dict[Id, Seen]]]:
     """Profiles and seen filters from what is stored; without users that have none, or none that can be read."""
-    users = {}
-    for userid, packed, rated in zip(userids, profiles, seen, strict=True):
-        if not packed and not rated:
+    users: dict[Id, tuple[Profile, dict[Id, Seen]]] = {}
+    for userid, packed, stored in zip(userids, profiles, seen, strict=True):
+        if not packed and not stored:
             continue
         try:
-            if isinstance(packed, Exception) or isinstance(rated, Exception):
+            if isinstance(packed, Exception) or isinstance(stored, Exception):
                 continue
-            profile = unpack_profile(packed) if packed else Profile(userid)
+            profile = unpack_profile(schema, packed) if packed else schema.profile(userid)
             if profile.userid != userid:
                 continue
-            users[userid] = profile, {int(itemid): unpack_rated(value) for itemid, value in rated.items()}
+            users[userid] = profile, readable_seen(schema, stored)
         except (Unreadable, ValueError):
             continue
     return users
@@ -57,17 +87,14 @@ def readable_dead(packed: Any) -> dict[str, int]:
     return counts
 
 
-def readable_counters(packed: Any) -> dict[int, ItemCounter]:
+def readable_counters(kind: IdKind, packed: Any) -> dict[Id, ItemCounter]:
     """Counters of items from what is stored; without those that cannot be read."""
-    counters = {}
-    for itemid, value in ({} if isinstance(packed, Exception) else packed).items():
+    counters: dict[Id, ItemCounter] = {}
+    for name, value in ({} if isinstance(packed, Exception) else packed).items():
+        itemid = readable_id(kind, name)
         try:
-            counters[int(itemid)] = unpack_counter(value)
+            if itemid is not None:
+                counters[itemid] = unpack_counter(value)
         except (Unreadable, ValueError):
             continue
     return counters
-
-
-def readable_itemids(stored: Iterable[bytes]) -> list[int]:
-    """Items from what is stored; without what is no item."""
-    return [int(itemid) for itemid in stored if itemid.isdigit()]

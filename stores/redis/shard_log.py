@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from stores.kafka.log_check import LogIdentity, ShardPosition
@@ -23,27 +23,23 @@ class ShardLogs:
     def __init__(self, profiles: Profiles) -> None:
         self._profiles = profiles
 
-    def positions(self) -> dict[int, ShardPosition]:
-        """Return the place of each shard in its log."""
+    def positions(self, shards: Iterable[int] | None = None) -> dict[int, ShardPosition]:
+        """Return the place of some shards, or of each, in its log."""
+        chosen = list(range(self._profiles.partitions) if shards is None else shards)
         read = self._profiles.client.pipeline(transaction=True)
-        for shard in range(self._profiles.partitions):
+        for shard in chosen:
             read.get(f"{self._profiles.tag(shard)}:applied")
             read.hgetall(f"{self._profiles.tag(shard)}:log")
         with reachable():
             answers = read.execute()
         return {
             shard: _position(applied, fields)
-            for shard, (applied, fields) in enumerate(zip(answers[::2], answers[1::2], strict=True))
+            for shard, applied, fields in zip(chosen, answers[::2], answers[1::2], strict=True)
         }
 
     def position(self, shard: int) -> ShardPosition:
         """Return the place of one shard in its log."""
-        read = self._profiles.client.pipeline(transaction=True)
-        read.get(f"{self._profiles.tag(shard)}:applied")
-        read.hgetall(f"{self._profiles.tag(shard)}:log")
-        with reachable():
-            applied, fields = read.execute()
-        return _position(applied, fields)
+        return self.positions([shard])[shard]
 
     def remember(self, shard: int, log: LogIdentity) -> None:
         """Note the log that a shard is folded from, in a state that was written before this was recorded."""

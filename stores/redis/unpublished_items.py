@@ -1,10 +1,14 @@
-"""The items whose counters changed and whose rows are not written yet: `dirty`, and `publishing` while they are."""
+"""The items that changed, or whose counters did, and are not published yet: `dirty`, and `publishing` meanwhile."""
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from typing import Any, cast
+
+from features import Id, ascending, id_text
 from stores.redis.connection import reachable
 from stores.redis.profiles import Profiles
-from stores.redis.readable import readable_itemids
+from stores.redis.readable import readable_ids
 
 
 class UnpublishedItems:
@@ -15,31 +19,39 @@ class UnpublishedItems:
     """
 
     def __init__(self, profiles: Profiles) -> None:
-        self._client = profiles.client
+        self._client, self._profiles = profiles.client, profiles
         self._tags = [profiles.tag(shard) for shard in range(profiles.partitions)]
 
-    def take(self) -> list[int]:
-        """The items, sorted; `published` must follow once their rows are written.
+    def take(self) -> list[Id]:
+        """The items, in ascending order; `published` must follow once they are written.
 
         They stay marked until then, so that a publisher that dies in between loses none.
         """
-        itemids: set[int] = set()
+        kind, itemids = self._profiles.schema.item_ids, set[Id]()
         with reachable():
             for tag in self._tags:
                 move = self._client.pipeline(transaction=True)
                 move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
                 move.delete(f"{tag}:dirty")
                 move.smembers(f"{tag}:publishing")
-                itemids.update(readable_itemids(move.execute()[2]))
-        return sorted(itemids)
+                itemids.update(readable_ids(kind, move.execute()[2]))
+        return ascending(itemids)
 
-    def published(self) -> None:
-        """Record that the rows of the items of the last `take` are written."""
-        pipe = self._client.pipeline(transaction=False)
+    def published(self, left: Collection[Id] = ()) -> None:
+        """Record that the items of the last `take` are written, but for some, which stay marked."""
+        pipe = self._client.pipeline(transaction=True)
         for tag in self._tags:
             pipe.delete(f"{tag}:publishing")
+        if left:
+            pipe.sadd(f"{self._tags[0]}:publishing", *cast(Any, map(id_text, left)))
         with reachable():
             pipe.execute()
+
+    def mark(self, itemids: Collection[Id]) -> None:
+        """Mark items, so that what follows from them is written again."""
+        if itemids:
+            with reachable():
+                self._client.sadd(f"{self._tags[0]}:dirty", *map(id_text, itemids))
 
     def count(self) -> int:
         """Number of marks: 0 where every row is written. An item has one for each shard in which it changed."""

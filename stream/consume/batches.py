@@ -11,7 +11,7 @@ import faust
 from compat.aiokafka import size_of
 
 MOST_BYTES = 4 * 2**20
-"""Far more than 500 ratings have. Junk may be larger, and what is made of it in memory is several times as large."""
+"""Far more than 500 events have. Junk may be larger, and what is made of it in memory is several times as large."""
 
 
 async def batches(

@@ -19,7 +19,7 @@ from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from settings import Settings
-from stores import Changes, Profiles, ShardLost
+from stores import Changes, Profiles, ShardLost, Wanted
 from stores.kafka.batch_headers import Run, holds_events, lost, read_runs
 from stores.kafka.log_check import Checked, ShardPosition
 from stores.kafka.log_probe import LogProbe
@@ -33,6 +33,9 @@ log = logging.getLogger("reelstream.stream")
 
 CHECK_EVERY_S = 1.0
 """Seconds between two checks."""
+
+IDLE_S = 3.0
+"""Seconds without progress after which the offsets that a shard has yet to fold may all be without events."""
 
 VALID_S = 2.5
 """Seconds that a check is valid for; no Kafka stops, and starts with other data, in less."""
@@ -57,7 +60,7 @@ class LogGuard:
         self._probe = LogProbe(settings.kafka, settings.log_heads)
         self._lock = threading.Lock()
         self._stopped_at: dict[int, int | None] = {}
-        self._last: dict[int, int | None] = {}
+        self._last: dict[int, tuple[int | None, float]] = {}
         self._furthest: dict[int, int] = {}
         self._checked_at = -math.inf
         self._lost: dict[int, tuple[tuple[int, int], ...]] = {}
@@ -115,14 +118,16 @@ class LogGuard:
                 if partition in checks
             )
 
-    def runs(self, partition: int, first: int, end: int) -> Sequence[Run]:
+    def runs(self, partition: int, first: int, end: int, *, up_to_events: bool = False) -> Sequence[Run]:
         """Return the runs of the log from offset `first` up to before `end`, with the losses that were accepted.
+
+        With `up_to_events`, those behind the first run that holds events are left out.
 
         Raises:
             Unreachable: if Kafka does not answer.
         """
         accepted = [Run(at, until, False) for at, until in self._lost.get(partition, ())]
-        runs = [*read_runs(self._kafka, partition, first, end), *accepted]
+        runs = [*read_runs(self._kafka, partition, first, end, up_to_events=up_to_events), *accepted]
         return sorted(runs, key=lambda run: run.first)
 
     def note(self, marks: Mapping[int, Mark]) -> None:
@@ -170,12 +175,16 @@ class LogGuard:
         """Let the state pass the markers of transactions at the end of the log, after which no event comes."""
         for partition, checked in checks.items():
             applied, end = checked.position.applied, checked.bounds.end
-            idle = applied is not None and self._last.get(partition) == applied
-            self._last[partition] = applied
-            if applied is None or partition in self.stopped or not idle or end <= applied + 1:
+            stood_at, since = self._last.get(partition, (None, 0.0))
+            if applied is None or applied != stood_at:
+                self._last[partition] = applied, time.monotonic()
+                continue
+            # A worker that is behind may take more than a second for a batch, and events of this partition may follow.
+            if partition in self.stopped or end <= applied + 1 or time.monotonic() - since < IDLE_S:
                 continue
             hole = applied + 1, end
-            runs = self.runs(partition, *hole)
+            # A worker that is behind would read all that it has yet to fold, again and again.
+            runs = self.runs(partition, *hole, up_to_events=True)
             if holds_events(hole, runs) or lost(hole, runs):
                 continue
             with suppress(ShardLost):
@@ -189,7 +198,7 @@ def skip_to(profiles: Profiles, shard: int, applied: int, offset: int) -> None:
         ShardLost: if another worker has changed the shard.
         Unreachable: if Redis does not answer.
     """
-    transaction = profiles.begin(shard, [])
+    transaction = profiles.begin(shard, Wanted())
     try:
         if transaction.state.applied == applied:
             transaction.commit(offset, Changes({}, {}, {}, {}))

@@ -75,7 +75,7 @@ class StartPositions:
 
     Args:
         settings: all settings.
-        progress: of the ratings.
+        progress: of the log.
         stores: which generation of the state is live, and the position in the feature log.
         guard: checks the log before any of it is read.
         health: tries again while a store does not answer.

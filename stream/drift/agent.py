@@ -7,22 +7,26 @@ import logging
 import time
 from functools import cached_property
 from importlib import import_module
+from typing import TYPE_CHECKING
 
 import faust
 
 from drift.events import Scored
-from features.columns import ItemTable
 from settings import Settings
-from stores import DriftTopics, FeatureBatch, LiveRun, Models, StateStores, StoreError
+from stores import DriftTopics, FeatureBatch, LiveRun, Models, Serving, StateStores, StoreError
 from stream.consume.assignment import Assignment, Backlog
 from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.drift.counterfactual import CounterfactualList
 from stream.drift.counting import Drifting
 from stream.drift.earlier import EarlierCounters
+from stream.drift.items import ListedItems
 from stream.drift.scoring import Scorer
 from stream.health import Health
 from stream.redis_stores import RedisStores
 from stream.troubles import DRIFT
+
+if TYPE_CHECKING:
+    from stores.elasticsearch import ItemIndex
 
 log = logging.getLogger("reelstream.stream")
 
@@ -30,7 +34,7 @@ MESSAGES = 200
 """Most messages counted in one transaction."""
 
 FEW = 500
-"""A new worker loads river, with which it counts drift, once no more ratings than these wait."""
+"""A new worker loads river, with which it counts drift, once no more events than these wait."""
 
 KNOWN_AFTER_S = 0.5
 """Seconds after which a new worker knows how many wait."""
@@ -47,7 +51,7 @@ def watch_drift(app: faust.App, settings: Settings, stores: RedisStores, health:
         settings: all settings.
         stores: the state, the run in use, and what drift has found.
         health: failures, none of which stops the fold, and what the worker waits for.
-        backlog: the ratings that wait for this worker.
+        backlog: the events that wait for this worker.
     """
     ranker = LiveRanker(settings, stores)
     feature_log = Assignment(app, settings.kafka.features_topic)
@@ -108,10 +112,11 @@ class Ranker:
     def __init__(self, settings: Settings, state: StateStores) -> None:
         self._settings, self.state = settings, state
         self._profiles, self._published = state.profiles, state.published
+        self._serving: Serving | None = None
 
     def score(self, batch: FeatureBatch, run: LiveRun) -> Scored:
         """Score the sampled events of a batch."""
-        return self._scorer(batch, run) if batch.sampled else Scored.none(run.run)
+        return self._scorer(batch, self._serving_of(run)) if batch.sampled else Scored.none(run.run)
 
     def read_counters(self) -> None:
         """Read the items' counters before the first event is folded, so that a list can be made for it."""
@@ -120,20 +125,28 @@ class Ranker:
         except StoreError as error:
             log.warning("the first lists are not made: %s", error)
 
+    def _serving_of(self, run: LiveRun) -> Serving:
+        """A run with its models and its index."""
+        if self._serving is None or self._serving.run != run:
+            ids, (models, index) = self.state.ids(run), self._servers
+            self._serving = Serving(run, ids, models, index, self._items.table(), self._settings.recall)
+        return self._serving
+
     @cached_property
-    def _table(self) -> ItemTable:
+    def _servers(self) -> tuple[Models, ItemIndex]:
+        from stores.elasticsearch import ItemIndex  # takes a second, while a new worker's partitions wait
+
+        return Models(self._settings.triton), ItemIndex(self._settings.elasticsearch)
+
+    @cached_property
+    def _items(self) -> ListedItems:
         self._published.require_state_version()
-        return ItemTable(self._published.catalogue())
+        return ListedItems(self._published.schema(), self._published.catalogue(), self._profiles)
 
     @cached_property
     def _counters(self) -> EarlierCounters:
-        itemids, half_life_days = self._table.itemids.tolist(), self._settings.recall.half_life_days
-        return EarlierCounters(self._profiles, itemids, half_life_days)
+        return EarlierCounters(self._profiles, self._items.table, self._settings.recall.half_life_days)
 
     @cached_property
     def _scorer(self) -> Scorer:
-        from stores.elasticsearch import ItemIndex  # takes a second, while a new worker's partitions wait
-
-        models, index = Models(self._settings.triton), ItemIndex(self._settings.elasticsearch)
-        lists = CounterfactualList(self._table, self._profiles, self._counters, index, models, self._settings.recall)
-        return Scorer(models, lists)
+        return Scorer(CounterfactualList(self._profiles, self._counters))

@@ -2,47 +2,30 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from dataclasses import replace
 
 from drift.events import NO_LIST
-from features import User
-from features.columns import ItemTable
-from features.schema import Floats
+from features.ids import Id
+from features.schema import Floats, Schema
+from features.seen import hidden
 from scoring import MISSED, Users, UserState
-from scoring.inputs import NO_EVENTS
-from settings import RecallSettings
-from stores import FeatureBatch, LiveRun, Models, Profiles, Sampled, Serving
+from stores import FeatureBatch, Profiles, Sampled, Serving
 from stream.drift.earlier import EarlierCounters
-
-if TYPE_CHECKING:
-    from stores.elasticsearch import ItemIndex
 
 
 class CounterfactualList:
     """Makes lists for sampled events; the user and the items' counters as before the event.
 
     Args:
-        table: the catalogue.
         profiles: the state in Redis.
-        counters: of the items, as they were before an event.
-        index: Elasticsearch.
-        models: Triton.
-        recall: how many candidates.
+        counters: gives the items and their counters as they were before an event.
     """
 
-    def __init__(
-        self,
-        table: ItemTable,
-        profiles: Profiles,
-        counters: EarlierCounters,
-        index: ItemIndex,
-        models: Models,
-        recall: RecallSettings,
-    ) -> None:
-        self._table, self._profiles, self._counters = table, profiles, counters
-        self._index, self._models, self._recall = index, models, recall
+    def __init__(self, profiles: Profiles, counters: EarlierCounters) -> None:
+        self._profiles, self._counters = profiles, counters
 
-    def __call__(self, batch: FeatureBatch, sampled: Sampled, run: LiveRun, vector: Floats) -> int:
+    def __call__(self, batch: FeatureBatch, sampled: Sampled, serving: Serving, vector: Floats) -> int:
         """Rank of the event's item in the list, from 0; MISSED where it is not in it.
 
         NO_LIST where the counters were not read before the event, as when a worker has just started.
@@ -51,27 +34,33 @@ class CounterfactualList:
             StoreError: if a store does not answer.
         """
         self._counters.read()  # for the events to come
-        counters = self._counters.before(batch.partition, int(batch.offset[sampled.place]))
-        if counters is None:
+        earlier = self._counters.before(batch.partition, int(batch.offset[sampled.place]))
+        if earlier is None:
             return NO_LIST
-        wanted, known = self._table.find(batch.itemid[[sampled.place]])
-        lister = Serving(run, self._models, self._index, self._table, self._recall).lister()
-        states = [self._state(batch, sampled)]
+        table, counters, serving = earlier.table, earlier.counters, replace(serving, table=earlier.table)
+        wanted, known = table.find([batch.itemids[sampled.place]])
+        lister = serving.lister()
+        states = [self._state(table.schema, batch, sampled)]
         candidates = lister.candidates(states, vector[None], counters)
         if not known or wanted not in candidates.column:
             return MISSED  # which needs no ranker
-        made = lister.ranked(Users.of(states, run.history), vector[None], candidates, counters)
+        users = Users.of(table.schema, serving.ids, states, serving.run.history)
+        made = lister.ranked(users, vector[None], candidates, counters)
         return int(made.lists.rank_of(wanted)[0])
 
-    def _state(self, batch: FeatureBatch, sampled: Sampled) -> UserState:
-        userid, itemid, ts = (int(column[sampled.place]) for column in (batch.userid, batch.itemid, batch.ts))
+    def _state(self, schema: Schema, batch: FeatureBatch, sampled: Sampled) -> UserState:
+        """The state of the user just before the event, whose item may be in the list."""
+        codes, ts = schema.codes, int(batch.ts[sampled.place])
+        userid, itemid = batch.userids[sampled.place], batch.itemids[sampled.place]
         seen = self._profiles.read_users([userid])[userid][1]
-        exclude = {known for known, (rated_ts, _) in seen.items() if rated_ts < ts}
-        exclude |= {known for _, known, _ in sampled.recent}
-        return state_before(batch, sampled, exclude - {itemid})
+        exclude = {
+            known for known, events in seen.items() if hidden(codes, (rated for rated in events if rated[0] < ts))
+        }
+        exclude |= {known for _, known, code in sampled.recent if codes.hides[code]}
+        return state_before(schema, batch, sampled, exclude - {itemid})
 
 
-def state_before(batch: FeatureBatch, sampled: Sampled, exclude: set[int]) -> UserState:
+def state_before(schema: Schema, batch: FeatureBatch, sampled: Sampled, exclude: Collection[Id]) -> UserState:
     """The state of the user of a sampled event just before it; the features only where a list is to be made."""
-    user = User(int(batch.userid[sampled.place]), sampled.gender, sampled.age, sampled.occupation)
-    return UserState(user, sampled.recent, sampled.user or NO_EVENTS, exclude)
+    user = schema.user(batch.userids[sampled.place], sampled.attributes)
+    return UserState(user, sampled.recent, sampled.user, exclude, sampled.weights)

@@ -23,14 +23,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import numpy as np
-
 from drift import Reference, ReferenceError
 from drift.acknowledged import changed
 from drift.events import Events, Scored
 from drift.monitor import Monitor, Plan
 from drift.records import Alarm, DriftUpdate
-from features import LIKED
+from drift.series import Series
+from features.schema import Schema
 from settings import DriftSettings
 from stores import DriftTopics, FeatureBatch, LiveRun, OtherVersion, ShardLost, StoreError
 from stores.kafka.feature_log import FeatureLogError
@@ -82,13 +81,14 @@ class Drifting:
         health: Health,
     ) -> None:
         self._plan = plan_of(settings)
-        self._published, self._store = stores.state.published, stores.drift
+        self._stores, self._published, self._store = stores, stores.state.published, stores.drift
         self._topics, self._ranker = topics, ranker
         self._feature_log, self._health = feature_log, health
         self._metrics = DriftMetrics(health.metrics.registry)
         self._failures = Failures()
         self._failed_batches = 0
         self._monitor: Monitor | None = None
+        self._schema: Schema | None = None
         self._position = -1
         self._unwatched = ""
 
@@ -159,11 +159,11 @@ class Drifting:
             self._monitor = monitor
             return
         update, created = DriftUpdate(), []
-        if monitor is not None and run is not None:
+        if monitor is not None and run is not None and (schema := self._schema) is not None:
             for message in new:
-                batch = self._read(message)
+                batch = self._read(schema, message)
                 if batch is not None and monitor.add(
-                    events_of(batch, message.appended), self._scored(batch, run), update
+                    events_of(schema, batch, message.appended), self._scored(batch, run), update
                 ):
                     created.append(batch.created)
             monitor.finish(update)
@@ -202,10 +202,10 @@ class Drifting:
         except Exception as error:
             self._fail(f"the metrics of drift cannot be brought up to date: {error!r}", error)
 
-    def _read(self, message: Message) -> FeatureBatch | None:
+    def _read(self, schema: Schema, message: Message) -> FeatureBatch | None:
         """The batch in a message; None where it is not one."""
         try:
-            return FeatureBatch.unpack(message.value)
+            return FeatureBatch.unpack(message.value, schema)
         except FeatureLogError as error:
             self._fail(f"a message of the feature log {error}, at offset {message.offset}")
             return None
@@ -266,7 +266,8 @@ class Drifting:
         try:
             if run is None:
                 raise ReferenceError("there is no run in use")
-            reference = self._reference(run)
+            series, reference = self._reference(run)
+            self._schema = series.schema
         except ReferenceError as error:
             name = run.run if run else "none"
             if name != self._unwatched:
@@ -276,10 +277,10 @@ class Drifting:
         self._adopt()
         if packed is not None:
             try:
-                return Monitor.unpack(packed, run.run, reference, self._plan)
+                return Monitor.unpack(packed, run.run, series, reference, self._plan)
             except Exception as error:
                 self._fail(f"the stored state of drift cannot be read and is reset: {error!r}", error)
-        monitor = Monitor(run.run, reference, self._plan)
+        monitor = Monitor(run.run, series, reference, self._plan)
         # No monitor remembers them any more, so none would ever close them.
         monitor.close_earlier([alarm for alarm in self._store.alarms(0) if alarm.detector != DETECTOR])
         return monitor
@@ -298,8 +299,8 @@ class Drifting:
         opened = monitor.open_alarms
         return [cause for cause, each in known.items() if changed(each, opened, standing)]
 
-    def _reference(self, run: LiveRun) -> Reference:
-        """A run's reference.
+    def _reference(self, run: LiveRun) -> tuple[Series, Reference]:
+        """The series of the data set, and a run's reference.
 
         Raises:
             ReferenceError: if it has none, or one that cannot be read.
@@ -308,7 +309,10 @@ class Drifting:
         try:
             text = self._published.reference(run.run)
             if text is not None:
-                return Reference.from_json(text)
+                series = Series(self._stores.state.published.schema())
+                return series, Reference.from_json(series, text)
+        except OtherVersion as error:
+            raise ReferenceError(str(error)) from error
         except (StoreError, ReferenceError):
             raise
         except Exception as error:
@@ -331,7 +335,7 @@ def plan_of(settings: DriftSettings) -> Plan:
     return Plan(settings.window, settings.strides, settings.stride_s, settings.patience, settings.false_alarms_per_week)
 
 
-def events_of(batch: FeatureBatch, appended: float) -> Events:
+def events_of(schema: Schema, batch: FeatureBatch, appended: float) -> Events:
     """A batch as the monitor takes it."""
-    liked = np.asarray(batch.rating >= LIKED)
+    liked = schema.codes.positive_array[batch.code]
     return Events(batch.partition, batch.offset, batch.ts, liked, batch.rows, appended)

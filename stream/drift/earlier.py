@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from features import merge
+from features.columns import ItemTable
+from features.counters import merge
 from scoring import RecentCounters
 from scoring.counters import COLUMNS
 from stores import Profiles
@@ -24,11 +25,24 @@ KEPT = 12
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """The items of a moment.
+
+    Attributes:
+        table: the items that lists may have, as columns.
+        counters: their counters, by column.
+    """
+
+    table: ItemTable
+    counters: RecentCounters
+
+
+@dataclass(frozen=True)
 class _Read:
-    """Counters, and the last offset of each shard that may be counted in them."""
+    """Items, and the last offset of each shard that may be counted in their counters."""
 
     applied: list[int | None]
-    counters: RecentCounters
+    items: Earlier
 
 
 class EarlierCounters:
@@ -39,7 +53,7 @@ class EarlierCounters:
 
     Args:
         profiles: the state in Redis.
-        itemids: the catalogue, ascending.
+        table: gives the items that lists may have by now.
         half_life_days: half-life of recent popularity, in days of event time.
         clock: gives seconds.
     """
@@ -47,38 +61,39 @@ class EarlierCounters:
     def __init__(
         self,
         profiles: Profiles,
-        itemids: Sequence[int],
+        table: Callable[[], ItemTable],
         half_life_days: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._profiles, self._half_life_days, self._clock = profiles, half_life_days, clock
-        self._itemids = itemids
+        self._table = table
         self._reads: deque[_Read] = deque(maxlen=KEPT)
         self._due = 0.0
 
     def read(self) -> None:
-        """Read all counters, unless that was done a moment ago.
+        """Read all items and their counters, unless that was done a moment ago.
 
         Raises:
             Unreachable: if Redis does not answer.
+            Unreadable: if an item that was changed cannot be read.
         """
         began = self._clock()
         if began < self._due:
             return
-        partials = self._profiles.counters(self._itemids) if self._itemids else {}
-        totals = [merge(partials.get(itemid, [])) for itemid in self._itemids]
+        table = self._table()
+        partials = self._profiles.counters(table.itemids) if table.itemids else {}
+        totals = [merge(partials.get(itemid, [])) for itemid in table.itemids]
         columns = {name: np.array([getattr(total, name) for total in totals], dtype=np.int64) for name in COLUMNS}
         # The offsets after the counters: an event folded between the two is taken for included.
-        self._reads.append(
-            _Read(self._profiles.applied(), RecentCounters(**columns, half_life_days=self._half_life_days))
-        )
+        counters = RecentCounters(**columns, half_life_days=self._half_life_days)
+        self._reads.append(_Read(self._profiles.applied(), Earlier(table, counters)))
         ended = self._clock()
         self._due = ended + max(EVERY_S, COST * (ended - began))
 
-    def before(self, partition: int, offset: int) -> RecentCounters | None:
-        """The counters as read before an event was folded; None without such a read."""
+    def before(self, partition: int, offset: int) -> Earlier | None:
+        """The items as read before an event was folded; None without such a read."""
         for read in reversed(self._reads):
             applied = read.applied[partition]
             if applied is not None and applied < offset:
-                return read.counters
+                return read.items
         return None

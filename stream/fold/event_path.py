@@ -3,12 +3,12 @@
 The order of effects, for the records of all partitions in a batch together:
 
     1. read         records that wait, from the topic
-    2. validate     each record: an event, or a dead letter
-    3. fold         the events, or the erasures, into the state of their shard, which is read for that; in memory
+    2. validate     each record: an event, an erasure, a change of an item or a user, or a dead letter
+    3. fold         events and changes, or erasures, into the state of their shard, which is read for that; in memory
     4. log          dead letters to `ratings.dead`, then the ranker's inputs as they stood before each event to the
                     feature log; Kafka acknowledges both
-    5. commit       one Redis transaction for each partition, guarded by the shard's `applied`: profiles, seen filters,
-                    item counters, counts of dead letters, and `applied` itself
+    5. commit       one Redis transaction, guarded by each shard's `applied`: profiles, seen filters, item counters,
+                    changed items, events that wait for an item, counts of dead letters, and `applied`
     6. write rows   of the batch's users to Feast, made from the state just committed; then the visible offset, which
                     says that they are there
     7. acknowledge  the records' offsets to Kafka
@@ -26,21 +26,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import faust
 
-from features import Item
+from features.layer import Layer
 from settings import Settings
-from stores import Closed, Gap, LogError, Logged, Profiles, ShardLost, ShardTransaction, Skipped, Unreadable
+from stores import Closed, Gap, LogError, Logged, ShardLost, ShardState, Skipped, Transaction, Unreadable
 from stream.consume.assignment import Assignment
 from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.consume.log_guard import LogGuard
 from stream.consume.progress import Progress
 from stream.exit import end, end_unexpectedly
 from stream.fold.erasures import erase_users
-from stream.fold.shard_batch import ReadRuns, Rules, ShardBatch, ShardFold, fold_batch
+from stream.fold.layers import ShardLayers
+from stream.fold.shard_batch import Dead, ReadRuns, Rules, ShardBatch
+from stream.fold.shard_batch import Unreadable as UnreadableState
+from stream.fold.shard_fold import Known, ShardFold, fold_batch
 from stream.fold.stores import FoldStores, FoldTopics
 from stream.health import Health
 from stream.redis_stores import RedisStores
@@ -48,8 +50,8 @@ from stream.troubles import STORED_VALUES
 
 log = logging.getLogger("reelstream.stream")
 
-Uncommitted = tuple[ShardTransaction, ShardFold]
-"""A shard's fold, and the transaction that commits it."""
+Uncommitted = tuple[ShardState, ShardFold]
+"""A shard's fold, and the state that it was made of."""
 
 
 class EventPath:
@@ -79,9 +81,9 @@ class EventPath:
         self._fold: Fold | None = None
 
     @property
-    def items(self) -> Mapping[int, Item] | None:
-        """The catalogue that events are folded with; None before there is one."""
-        return self._fold.items if self._fold else None
+    def folding(self) -> FoldStores | None:
+        """The stores that events are folded into, with the catalogue; None before there is one."""
+        return self._fold.stores if self._fold else None
 
     async def follow(self, stream: faust.StreamT[bytes]) -> None:
         """Take the events of a stream to the stores, until the worker ends."""
@@ -142,7 +144,7 @@ class EventPath:
         if not running:
             return {}, {}
         fold = self._fold
-        if fold is None or fold.profiles is not self._stores.state.profiles:
+        if fold is None or fold.stores.profiles is not self._stores.state.profiles:
             fold = self.prepare()
         with self._health.metrics.batch_seconds.time():
             folded, refused = fold(running)
@@ -182,32 +184,28 @@ class EventPath:
             Unreachable: if Redis does not answer.
         """
         stores = FoldStores.connect(self._settings, self._stores.state, self._topics, self._health.troubles)
-        self._fold = Fold(stores, self._settings.stream.max_future_s, self._guard.runs)
+        waiting_events = self._settings.catalogue.waiting_events
+        self._fold = Fold(stores, self._settings.stream.max_future_s, self._guard.runs, waiting_events=waiting_events)
         return self._fold
 
 
 class Fold:
     """Folds batches once, with the effects in the order above.
 
+    Attributes:
+        stores: the stores.
+
     Args:
         stores: the stores.
         max_future_s: seconds by which an event may be later than its append time.
         read_runs: tells records that are lost from offsets that never held one.
+        waiting_events: how many events of a partition may wait for their items.
     """
 
-    def __init__(self, stores: FoldStores, max_future_s: float, read_runs: ReadRuns) -> None:
-        self._stores, self._read_runs = stores, read_runs
-        self._rules = Rules(stores.items, stores.profiles.partitions, max_future_s)
-
-    @property
-    def items(self) -> Mapping[int, Item]:
-        """The catalogue."""
-        return self._stores.items
-
-    @property
-    def profiles(self) -> Profiles:
-        """The state."""
-        return self._stores.profiles
+    def __init__(self, stores: FoldStores, max_future_s: float, read_runs: ReadRuns, *, waiting_events: int) -> None:
+        self.stores, self._read_runs, self._most_waiting = stores, read_runs, waiting_events
+        self._rules = Rules(stores.schema, stores.profiles.partitions, max_future_s)
+        self._layers = ShardLayers(stores.profiles, stores.items)
 
     def __call__(self, records: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, ShardFold], dict[int, LogError]]:
         """Fold consecutive records of some partitions; all partitions wait for Kafka and the feature store together.
@@ -237,78 +235,120 @@ class Fold:
         return folded, refused
 
     def _effect(self, validated: Sequence[ShardBatch]) -> tuple[dict[int, ShardFold], dict[int, LogError]]:
-        """Fold batches, each of events or of erasures alone, and have all effects of it; see `__call__`."""
-        with ExitStack() as transactions:
+        """Fold batches, each without erasures or of these alone, and have all effects of it; see `__call__`."""
+        wanted = {batch.shard: batch.wanted(self.stores.items) for batch in validated}
+        transaction = self.stores.profiles.begin_all(wanted)
+        folds: list[ShardFold] = []
+        try:
             # 3. Fold.
-            uncommitted, refused = self._fold(validated, transactions)
+            uncommitted, refused = self._fold(validated, transaction)
             folds = [fold for _, fold in uncommitted]
             # 4. Log.
-            self._stores.log_dead([letter for fold in folds for letter in fold.dead])
-            if self._stores.inputs:
-                self._stores.inputs.log([fold.moments for fold in folds if fold.moments])
+            self.stores.log_dead([letter for fold in folds for letter in fold.dead])
+            if self.stores.inputs:
+                self.stores.inputs.log([fold.moments for fold in folds if fold.moments])
             # 5. Commit.
-            lost = self._commit(uncommitted)
-        committed = {fold.batch.shard: fold for fold in folds if fold.batch.shard not in lost}
+            self._commit(transaction, uncommitted)
+        except ShardLost as error:
+            return self._without_lost(validated, transaction, folds, error)
+        finally:
+            transaction.abandon()
+        committed = {fold.batch.shard: fold for fold in folds}
         # 6. Write rows.
-        self._stores.write_rows([user for fold in committed.values() for user in fold.users])
-        self._stores.profiles.set_visible_offsets({shard: fold.batch.last for shard, fold in committed.items()})
-        return committed, refused | lost
+        self.stores.write_rows([(*user, fold.items) for fold in folds for user in fold.users])
+        self.stores.profiles.set_visible_offsets({shard: fold.batch.last for shard, fold in committed.items()})
+        return committed, refused
+
+    def _without_lost(
+        self, validated: Sequence[ShardBatch], transaction: Transaction, folds: Sequence[ShardFold], error: ShardLost
+    ) -> tuple[dict[int, ShardFold], dict[int, LogError]]:
+        """The same without the shards that another worker has changed, or that were closed.
+
+        A shard in which nothing was to change is not lost: it is read again with the others.
+        """
+        moved = transaction.moved()
+        lost = moved - {fold.batch.shard for fold in folds if not fold.changed} if moved else set(transaction.states)
+        left = [batch for batch in validated if batch.shard not in lost]
+        committed, refused = self._effect(left) if left else ({}, {})
+        return committed, refused | dict.fromkeys(lost, error)
 
     def _fold(
-        self, validated: Sequence[ShardBatch], transactions: ExitStack
+        self, validated: Sequence[ShardBatch], transaction: Transaction
     ) -> tuple[list[Uncommitted], dict[int, LogError]]:
         """Fold batches into the state of their shards, in memory.
 
         Args:
             validated: the batches.
-            transactions: closes the transactions in which the state is read.
+            transaction: the state that was read for them.
 
         Returns:
             The folds, and by partition why records of others are not in them.
+
+        Raises:
+            ShardLost: if another worker changes the items of a shard at this moment.
         """
         folds: list[Uncommitted] = []
         refused: dict[int, LogError] = {}
         for batch in validated:
             try:
-                transaction = self._stores.profiles.begin(batch.shard, batch.pairs, batch.userids)
+                if (error := transaction.refused.get(batch.shard)) is not None:
+                    raise error
+                state = transaction.states[batch.shard]
+                fold, missing = self._fold_one(state, batch)
             except Unreadable as error:
                 refused[batch.shard] = Gap(str(error))
-                continue
             except Closed as error:
                 refused[batch.shard] = error
-                continue
-            transactions.callback(transaction.abandon)
-            state = transaction.state
-            readable, unreadable = batch.quarantine(state, self.items)
-            if unreadable:
-                record, reason = unreadable[0]
-                key = (record.key or b"").decode("latin-1")
-                message = f"{reason}, so that its events are dead letters, the first one of user {key}"
-                self._stores.troubles.report(STORED_VALUES, message, len(unreadable))
-            complete, missing = readable.to_first_missing(state.applied, self._read_runs)
-            if missing is not None:
-                refused[batch.shard] = missing
-            if complete.erased and (damaged := len(state.unreadable_users)):
-                message = "what is stored of erased users cannot be read; if counters kept ratings, `verify` says so"
-                self._stores.troubles.report(STORED_VALUES, message, damaged)
-            if complete.erased:
-                folds.append((transaction, erase_users(self._stores.profiles, state, complete)))
-            elif complete.records:
-                new, inputs = complete.offsets_after(state.applied), self._stores.inputs
-                moments = inputs.begin(batch.shard, new) if inputs and new else None
-                folds.append((transaction, fold_batch(state, complete, self.items, moments)))
+            else:
+                if fold is not None:
+                    folds.append((state, fold))
+                if missing is not None:
+                    refused[batch.shard] = missing
         return folds, refused
 
-    def _commit(self, uncommitted: Sequence[Uncommitted]) -> dict[int, LogError]:
-        """Commit folds, each or not at all; the shards that another worker has taken."""
-        lost: dict[int, LogError] = {}
-        for transaction, fold in uncommitted:
-            damaged = list(transaction.state.damaged)
-            try:
-                if fold.changed and (unwritten := transaction.commit(fold.batch.last, fold.changes)):
-                    damaged.append(unwritten)
-            except ShardLost as error:
-                lost[fold.batch.shard] = error
+    def _fold_one(self, state: ShardState, batch: ShardBatch) -> tuple[ShardFold | None, LogError | None]:
+        """Fold a batch into the state that was read for it; the error about records that are missing in it."""
+        stores, shard = self.stores, batch.shard
+        items = self._layers.take(shard, state) if batch.changed_items else self._layers.items(shard, state)
+        unreadable = UnreadableState.of(state, items)
+        readable, dead = batch.quarantine(unreadable)
+        self._report_unreadable(dead)
+        complete, missing = readable.to_first_missing(state.applied, self._read_runs)
+        if complete.erased:
+            if damaged := len(state.unreadable_users):
+                message = "what is stored of erased users cannot be read; if it is still counted, `verify` says so"
+                stores.troubles.report(STORED_VALUES, message, damaged)
+            return erase_users(stores.schema, stores.profiles, state, complete, items), missing
+        if not complete.records:
+            return None, missing
+        new, inputs = complete.offsets_after(state.applied), stores.inputs
+        moments = inputs.begin(shard, new, items) if inputs and new else None
+        known = Known(items, unreadable, self._most_waiting)
+        fold = fold_batch(stores.schema, state, complete, known, moments)
+        self._report_unreadable(fold.spoiled)
+        return fold, missing
+
+    def _report_unreadable(self, dead: Sequence[Dead]) -> None:
+        """Report dead letters for the reason that what is stored cannot be read."""
+        if dead:
+            record, reason = dead[0]
+            key = (record.key or b"").decode("latin-1")
+            message = f"{reason}, so that its events are dead letters, the first one of user {key}"
+            self.stores.troubles.report(STORED_VALUES, message, len(dead))
+
+    def _commit(self, transaction: Transaction, uncommitted: Sequence[Uncommitted]) -> None:
+        """Commit folds, all or none.
+
+        Raises:
+            ShardLost: if another worker has taken one of the shards, or it was closed.
+            Unreachable: if Redis does not answer.
+        """
+        changed = {fold.batch.shard: (fold.batch.last, fold.changes) for _, fold in uncommitted if fold.changed}
+        unwritten = transaction.commit(changed) if changed else {}
+        for state, fold in uncommitted:
+            shard = fold.batch.shard
+            if fold.batch.changed_items and isinstance(fold.items, Layer):
+                self._layers.put(shard, state.changes + fold.changes.current, fold.items)
+            damaged = [*state.damaged, *([unwritten[shard]] if shard in unwritten else [])]
             if damaged:
-                self._stores.troubles.report(STORED_VALUES, damaged[0], len(damaged))
-        return lost
+                self.stores.troubles.report(STORED_VALUES, damaged[0], len(damaged))

@@ -8,22 +8,29 @@ company, the log is folded.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 
-from features import Event, Item, ItemCounter, Profile, User, dense
 from features.broken import Broken
+from features.catalogue import Item, User
 from features.columns import Before, ItemTable, user_values
+from features.counters import ItemCounter
+from features.event import Event
+from features.ids import Id
+from features.layer import Items, Layer
+from features.profile import Profile
+from features.schema import Floats, Schema, dense
 from settings import DriftSettings
 from stores import DriftTopics, FeatureBatch, Logged, Sampled, StoreError
+from stores.kafka.feature_log import ids_array
 from stream.fold.sampling import Sampler
 from stream.troubles import DRIFT, Troubles
 
 log = logging.getLogger("reelstream.stream")
 
-Others = Mapping[int, tuple[int, int]]
-"""(ratings, likes) of each item in the snapshot's other shards."""
+Others = Mapping[Id, tuple[int, int]]
+"""(events, positive ones) of each item in the snapshot's other shards."""
 
 
 class Moments:
@@ -31,26 +38,31 @@ class Moments:
 
     Args:
         shard: of the events.
-        table: the catalogue.
+        table: the published catalogue.
+        items: the catalogue as the shard knows it, which may change between two events.
         others: the items' counters in the other shards.
         scored: offsets of the events that are to be scored, if they count.
         lists: how many lists are to be made before events.
 
     Attributes:
         users: states of the users, one for each event.
-        items: ratings and likes of the items.
+        items: events and positive ones of the items.
         taken: the events.
         sampled: what is needed to score some of them.
         failure: the error that ended the taking; None while all goes well.
     """
 
-    def __init__(self, shard: int, table: ItemTable, others: Others, scored: Collection[int], lists: Sampler) -> None:
+    def __init__(
+        self, shard: int, table: ItemTable, items: Items, others: Others, scored: Collection[int], lists: Sampler
+    ) -> None:
         self.shard = shard
         self._table, self._others, self._scored, self._lists = table, others, scored, lists
-        self.users = Before(table)
+        self._items = items
+        self.users = Before(table, items)
         self.items: list[tuple[int, int]] = []
         self.taken: list[tuple[Logged, Event]] = []
         self.sampled: list[Sampled] = []
+        self._changed: list[Item | None] = []  # The item at each event, where it is not as published.
         self.failure: Exception | None = None
 
     def take(self, record: Logged, event: Event, profile: Profile, user: User, counter: ItemCounter) -> None:
@@ -67,13 +79,17 @@ class Moments:
         n, likes = self._others.get(event.itemid, (0, 0))
         self.users.take(profile)
         self.items.append((counter.n + n, counter.likes + likes))
+        is_changed = isinstance(self._items, Layer) and event.itemid in self._items.changed
+        self._changed.append(self._items[event.itemid] if is_changed else None)
         self.taken.append((record, event))
 
     def _sample(self, event: Event, profile: Profile, user: User) -> Sampled:
         """The facts that scoring an event takes, and now and then those that a list before it takes."""
-        listed = event.liked and bool(self._lists.choose(1))
-        values = user_values(profile, self._table.items) if listed else []
-        return Sampled(len(self.taken), user.gender, user.age, user.occupation, profile.n, list(profile.recent), values)
+        schema = self._table.schema
+        listed = schema.codes.target[event.code] and bool(self._lists.choose(1))
+        values = user_values(schema, profile, self._items) if listed else []
+        weights = [of_term.copy() for of_term in profile.weights] if listed else []
+        return Sampled(len(self.taken), list(user.codes), profile.n, list(profile.recent), values, weights)
 
     def feature_batch(self, spoil: bool) -> FeatureBatch:
         """The events with the ranker's inputs before each; at least one must be taken.
@@ -81,33 +97,59 @@ class Moments:
         Args:
             spoil: whether the header `broken` of an event spoils a feature (see `drift.spoil_features`).
         """
-        events = [(event.userid, event.itemid, event.rating, event.ts) for _, event in self.taken]
-        userid, itemid, rating, ts = np.array(events, dtype=np.int64).T
-        n, likes = np.array(self.items, dtype=np.int64).T
-        rows = dense(self.users.columns(), self._table.columns(itemid, n, likes))
+        schema, events = self._table.schema, [event for _, event in self.taken]
+        code, ts = np.array([(event.code, event.ts) for event in events], dtype=np.int64).T
+        rows = self._rows([event.itemid for event in events])
         if spoil:
             for row, (record, _) in zip(rows, self.taken, strict=True):
-                broken = Broken.of(record.headers)
+                broken = Broken.of(record.headers, schema.dense_columns)
                 if broken is not None:
-                    broken.apply(row)
+                    broken.apply(row, schema.dense_columns)
         return FeatureBatch(
             self.shard,
             np.array([record.offset for record, _ in self.taken], dtype=np.int64),
             ts,
-            userid,
-            itemid,
-            rating,
+            ids_array([event.userid for event in events], schema.user_ids),
+            ids_array([event.itemid for event in events], schema.item_ids),
+            code,
             np.array([record.created for record, _ in self.taken]),
             rows,
             self.sampled,
         )
+
+    def _rows(self, itemids: Sequence[Id]) -> Floats:
+        """The ranker's inputs, FP32 [events, columns]; an item's attributes are those that it had at the event."""
+        users, (n, likes) = self.users.columns(), np.array(self.items, dtype=np.int64).T
+        rows = np.empty((len(itemids), len(self._table.schema.dense_columns)), dtype=np.float32)
+        for table, places in self._tables():
+            column = table.column([itemids[place] for place in places])
+            of_users = {name: values[places] for name, values in users.items()}
+            rows[places] = dense(table.schema, of_users, table.at(column, n[places], likes[places]))
+        return rows
+
+    def _tables(self) -> Iterator[tuple[ItemTable, list[int]]]:
+        """Catalogues in which items are as they were at some events, and the places of these."""
+        if published := [place for place, item in enumerate(self._changed) if item is None]:
+            yield self._table, published
+        groups: list[tuple[dict[Id, Item], list[int]]] = []
+        for place, item in enumerate(self._changed):
+            if item is None:
+                continue
+            fitting = (group for group in groups if group[0].get(item.itemid, item) == item)
+            if (group := next(fitting, None)) is None:
+                groups.append(group := ({}, []))
+            group[0][item.itemid] = item
+            group[1].append(place)
+        for items, places in groups:
+            yield ItemTable(self._table.schema, items), places
 
 
 class Inputs:
     """Begins the batches of the feature log, and appends them.
 
     Args:
-        items: the catalogue.
+        schema: of the data set.
+        items: the published catalogue.
         others: gives what the other shards' counters were in the snapshot, by shard.
         settings: how many events are sampled, and whether headers may spoil features.
         topics: where the batches go.
@@ -116,24 +158,26 @@ class Inputs:
 
     def __init__(
         self,
-        items: Mapping[int, Item],
+        schema: Schema,
+        items: Mapping[Id, Item],
         others: Callable[[int], Others | None],
         settings: DriftSettings,
         topics: DriftTopics,
         troubles: Troubles,
     ) -> None:
-        self._table = ItemTable(items)
+        self._table = ItemTable(schema, items)
         self._read_others, self._others = others, dict[int, Others | None]()
         self._scored, self._lists = Sampler(settings.scored_per_s), Sampler(settings.listed_per_s)
         self._spoil = settings.spoil_features
         self._topics, self._troubles = topics, troubles
 
-    def begin(self, shard: int, offsets: Sequence[int]) -> Moments | None:
+    def begin(self, shard: int, offsets: Sequence[int], items: Items) -> Moments | None:
         """Begin with a batch of a shard; None where its snapshot is too old for it.
 
         Args:
             shard: the shard.
             offsets: of the events that are not folded yet, some of which are chosen to be scored.
+            items: the catalogue as the shard knows it.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -142,7 +186,7 @@ class Inputs:
         if others is None:
             return None
         scored = {offsets[place] for place in self._scored.choose(len(offsets))}
-        return Moments(shard, self._table, others, scored, self._lists)
+        return Moments(shard, self._table, items, others, scored, self._lists)
 
     def _others_of(self, shard: int) -> Others | None:
         if shard not in self._others:
@@ -176,7 +220,7 @@ class Inputs:
                 self._troubles.report(
                     DRIFT, f"inputs of events of partition {moments.shard} are not logged: {error!r}", error=error
                 )
-        if refused := self._topics.log(logged):
+        if refused := self._topics.log(logged, self._table.schema):
             self._troubles.report(
                 DRIFT, f"Kafka refuses {len(refused)} messages of the feature log: {refused[0]}", len(refused)
             )

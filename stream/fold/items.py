@@ -1,73 +1,171 @@
-"""The publication of item counters: sums over the shards become Feast rows."""
+"""The publication of items: sums of counters become Feast rows, and changed items documents of the index."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-from features import Item, item_row, merge
+from features.catalogue import Item
+from features.counters import merge
+from features.ids import Id
+from features.layer import Layer
+from features.rows import item_row
+from features.schema import Schema
 from settings import Settings
+from stores import StateStores, StoreError
 from stores.feast.feature_store import Features
 from stores.redis.publication_clock import PublicationClock
+from stores.redis.shard_catalogue import changes, read_changed
 from stores.redis.unpublished_items import UnpublishedItems
+from stream.fold.auto_insert import AutoInsert
+from stream.fold.changed_documents import ChangedDocuments
 from stream.health import Health
 from stream.redis_stores import RedisStores
 from stream.troubles import STORED_VALUES
 
+log = logging.getLogger("reelstream.stream")
+
+LOOK_S = 0.1
+"""Seconds between two looks for changed items, which do not wait for the next publication of counters."""
+
+CHANGES_EVERY_S = 0.5
+"""Least seconds between two publications for the sake of changed items: each has the index refreshed, and the API read
+what was published."""
+
 
 class ItemPublisher:
-    """Publishes the rows of items whose counters changed.
+    """Publishes the items whose counters or attributes changed.
 
     Only the worker that holds partition 0 does it, so that an item's row has one writer. An item stays marked until
-    its row is written: a crash in between means that it is written again.
+    its row and its document are written: a crash in between means that they are written again.
 
     Args:
         settings: all settings.
         stores: the state, and who is told of new rows.
         health: failures, and what the worker waits for.
+        clock: gives seconds.
     """
 
-    def __init__(self, settings: Settings, stores: RedisStores, health: Health) -> None:
-        self._settings, self._stores, self._health = settings, stores, health
-        self._features: tuple[str, Features] | None = None
+    def __init__(
+        self, settings: Settings, stores: RedisStores, health: Health, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._settings, self._stores, self._health, self._clock = settings, stores, health, clock
+        self._features: tuple[Schema, str, Features] | None = None
+        self._documents = ChangedDocuments(settings)
+        self._auto_insert = AutoInsert(settings) if settings.catalogue.auto_insert else None
+        self._due_at = self._changes_due_at = 0.0
+        self._changes: Sequence[int] = ()
+        self._waits_for: str | None = None
 
-    def publish(self, items: Mapping[int, Item]) -> None:
-        """Publish all rows that changed since the last time, however long a store is away.
+    def publish(self, schema: Schema, items: Mapping[Id, Item]) -> None:
+        """Publish what changed since the last time, however long Redis is away.
 
-        A failure is reported: items are marked until they are published, and the fold need not end for that.
+        Counters are published every `stream.items_every_s` seconds. Changed items do not wait for them: they are
+        published as soon as they are found, though at most every half second. A failure is reported: items are marked
+        until they are published, and the fold need not end for that.
+
+        Args:
+            schema: of the data set.
+            items: the catalogue as it was published.
         """
         try:
-            published = self._health.retrier("publishing item counters", lambda: self.publish_once(items))
+            published = self._health.retrier("publishing items", lambda: self._publish(schema, items))
             self._health.metrics.items.inc(published)
         except Exception as error:
             self._health.troubles.report(STORED_VALUES, f"items are not published: {error!r}", error=error)
 
-    def _features_of(self, generation: str) -> Features:
-        """The feature store, of its own: it is not for use by several threads at once."""
-        if self._features is None or self._features[0] != generation:
-            self._features = generation, Features(self._settings, generation)
-        return self._features[1]
+    def publish_once(self, schema: Schema, items: Mapping[Id, Item]) -> int:
+        """Publish the rows of a generation of the state that need not be live; returns how many.
 
-    def publish_once(self, items: Mapping[int, Item]) -> int:
-        """Publish once; returns how many items.
+        Args:
+            schema: of the data set.
+            items: the catalogue as it was published.
 
         Raises:
             Unreachable: if a store does not answer; what was not published is published the next time.
         """
         state = self._stores.state
-        profiles = state.profiles
-        unpublished = UnpublishedItems(profiles)
-        dirty = unpublished.take()
-        if not dirty:
+        unpublished = UnpublishedItems(state.profiles)
+        if not (dirty := unpublished.take()):
             return 0
+        written = self._write_rows(state, schema, read_changed(state.profiles, items, dirty), dirty)
+        unpublished.published()
+        return len(written)
+
+    def _publish(self, schema: Schema, items: Mapping[Id, Item]) -> int:
+        """Publish what is due, of the generation that is live; returns how many rows."""
+        state = self._stores.state
+        found, now = changes(state.profiles), self._clock()
+        counters_due = now >= self._due_at
+        if not counters_due and (found == self._changes or now < self._changes_due_at):
+            return 0
+        # Noted before anything is tried: what cannot be written now is tried again when counters are.
+        self._changes, self._changes_due_at = found, now + CHANGES_EVERY_S
+        if counters_due:
+            self._due_at = now + self._settings.stream.items_every_s
+        unpublished = UnpublishedItems(state.profiles)
+        marked = unpublished.take()
+        layer = read_changed(state.profiles, items, marked)
+        chosen = marked if counters_due else self._documents.pending(layer, marked)
+        left = {*marked}.difference(chosen)
+        written = self._write_rows(state, schema, layer, chosen) if chosen else []
+        if not self._write_documents(state, schema, items, layer, chosen):
+            left |= layer.changed.keys()
+        if chosen:
+            state.published.tell_items(chosen)
+        if marked:
+            unpublished.published(left)
+        self._insert(state, schema)
+        return len(written)
+
+    def _write_rows(self, state: StateStores, schema: Schema, layer: Layer, dirty: Sequence[Id]) -> list[Id]:
+        """Write the rows of some items, at least one, that the layer has; returns these."""
+        profiles = state.profiles
         published = PublicationClock(profiles).advance()
         partials = profiles.counters(dirty)
-        readable = [itemid for itemid in dirty if itemid in partials and itemid in items]
-        if left := sorted({*dirty} - {*readable}):
+        readable = [itemid for itemid in dirty if itemid in partials and itemid in layer]
+        # An item that was withdrawn before anyone knew it has no row.
+        unknown = {itemid for itemid in dirty if itemid not in layer and itemid in layer.changed}
+        if left := [itemid for itemid in dirty if itemid not in {*readable, *unknown}]:
             message = f"the stored counters of item {left[0]} cannot be read, so that its row stays as it is"
             self._health.troubles.report(STORED_VALUES, message, len(left))
-        features = self._features_of(state.generation)
-        rows = ((itemid, item_row(merge(partials[itemid]), items[itemid])) for itemid in readable)
-        features.write_items(rows, published)
-        state.published.tell_items(readable)
-        unpublished.published()
-        return len(readable)
+        rows = ((itemid, item_row(schema, merge(partials[itemid]), layer[itemid])) for itemid in readable)
+        self._features_of(schema, state.generation).write_items(rows, published)
+        return readable
+
+    def _write_documents(
+        self, state: StateStores, schema: Schema, items: Mapping[Id, Item], layer: Layer, dirty: Collection[Id]
+    ) -> bool:
+        """Write the documents of changed items; False if they are to be written later.
+
+        Elasticsearch may be away for long, and rows of counters do not wait for it.
+        """
+        try:
+            refused = []
+            if layer.changed or not self._documents.complete(state):
+                refused = self._documents.write(state, schema, items, layer, dirty)
+        except StoreError as error:
+            if self._waits_for != str(error):
+                log.warning("documents of changed items wait: %s", error)
+            self._waits_for = str(error)
+            return False
+        if refused:
+            message = f"Elasticsearch refuses documents of changed items: {refused[0]}"
+            self._health.troubles.report(STORED_VALUES, message, len(refused))
+        self._waits_for = None
+        return True
+
+    def _insert(self, state: StateStores, schema: Schema) -> None:
+        if self._auto_insert is None:
+            return
+        try:
+            self._auto_insert.insert(state, schema)
+        except StoreError as error:
+            log.warning("items that events wait for are not put into the catalogue yet: %s", error)
+
+    def _features_of(self, schema: Schema, generation: str) -> Features:
+        """The feature store, of its own: it is not for use by several threads at once."""
+        if self._features is None or self._features[:2] != (schema, generation):
+            self._features = schema, generation, Features(self._settings, schema, generation)
+        return self._features[2]

@@ -1,4 +1,4 @@
-"""Which events are scored before they are learned from: as many a second as the ranker has time for."""
+"""The choice of events that are scored before they are learned from: as many a second as the ranker can take."""
 
 from __future__ import annotations
 

@@ -10,7 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from features import Item, Profile, Row, User, user_row
+from features.catalogue import Item, User
+from features.ids import Id
+from features.layer import Items
+from features.profile import Profile
+from features.rows import Row, user_row
+from features.schema import Schema
 from settings import Settings
 from stores import DriftTopics, Logged, NotPublished, Profiles, StateStores, StoreError
 from stores.feast.feature_store import Features
@@ -24,6 +29,9 @@ log = logging.getLogger("reelstream.stream")
 
 FileDead = Callable[[Sequence[Dead]], Sequence[tuple[Logged, str, Refused]]]
 """Files dead letters; gives those that Kafka refuses for good, with the reason why they are dead and Kafka's."""
+
+OfRow = tuple[Profile, User, Items]
+"""A user whose row is written, and the catalogue as the user's shard knows it."""
 
 DEAD_WITHIN_S = 30.0
 """Seconds that Kafka gets to take a batch's dead letters, before the batch is tried again."""
@@ -52,7 +60,8 @@ class FoldStores:
     """The stores that a fold writes to.
 
     Args:
-        items: the catalogue.
+        schema: of the data set.
+        items: the published catalogue.
         profiles: the state in Redis.
         features: the feature store.
         dead_letters: the topic of dead letters.
@@ -62,14 +71,16 @@ class FoldStores:
 
     def __init__(
         self,
-        items: Mapping[int, Item],
+        schema: Schema,
+        items: Mapping[Id, Item],
         profiles: Profiles,
         features: Features,
         dead_letters: FileDead,
         troubles: Troubles,
         inputs: Inputs | None = None,
     ) -> None:
-        self.items, self.profiles, self.inputs, self.troubles = items, profiles, inputs, troubles
+        self.schema, self.items, self.profiles = schema, items, profiles
+        self.inputs, self.troubles = inputs, troubles
         self._features, self._dead_letters = features, dead_letters
 
     @classmethod
@@ -84,7 +95,7 @@ class FoldStores:
         published = state.published
         published.require_state_version()
         try:
-            items = published.catalogue()
+            schema, items = published.schema(), published.catalogue()
         except StoreError:
             raise
         except Exception as error:
@@ -93,9 +104,9 @@ class FoldStores:
             ) from error
         inputs = None
         if topics.inputs is not None:
-            inputs = Inputs(items, published.others, settings.drift, topics.inputs, troubles)
-        features = Features(settings, state.generation)
-        return cls(items, state.profiles, features, topics.dead_letters, troubles, inputs)
+            inputs = Inputs(schema, items, published.others, settings.drift, topics.inputs, troubles)
+        features = Features(settings, schema, state.generation)
+        return cls(schema, items, state.profiles, features, topics.dead_letters, troubles, inputs)
 
     def log_dead(self, dead: Sequence[Dead]) -> None:
         """Append dead letters; returns once Kafka has them, or refuses them for good.
@@ -117,32 +128,32 @@ class FoldStores:
                 len(refused),
             )
 
-    def write_rows(self, users: Sequence[tuple[Profile, User]]) -> None:
+    def write_rows(self, users: Sequence[OfRow]) -> None:
         """Write the feature rows of users; a user without a profile has none.
 
         Raises:
             Unreachable: if Redis does not answer.
         """
-        if gone := [user.userid for profile, user in users if not profile.version]:
+        if gone := [user.userid for profile, user, _ in users if not profile.version]:
             self._features.delete_users(gone)
             if self.profiles.evicted is not None:
                 self.profiles.evicted.erase(gone)
-        users = [(profile, user) for profile, user in users if profile.version]
+        users = [of_row for of_row in users if of_row[0].version]
         try:
-            self._features.write_users([self._row(*user) for user in users])
+            self._features.write_users([self._row(*of_row) for of_row in users])
             return
         except StoreError:
             raise
         except Exception as error:
             log.warning("the feature rows of a batch cannot be written together: %r", error)
-        for profile, user in users:
+        for of_row in users:
             try:
-                self._features.write_users([self._row(profile, user)])
+                self._features.write_users([self._row(*of_row)])
             except StoreError:
                 raise
             except Exception as error:
-                message = f"the feature row of user {user.userid} cannot be written: {error!r}"
+                message = f"the feature row of user {of_row[1].userid} cannot be written: {error!r}"
                 self.troubles.report(STORED_VALUES, message)
 
-    def _row(self, profile: Profile, user: User) -> tuple[int, Row]:
-        return user.userid, user_row(profile, user, self.items)
+    def _row(self, profile: Profile, user: User, items: Items) -> tuple[Id, Row]:
+        return user.userid, user_row(self.schema, profile, user, items)

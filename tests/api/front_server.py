@@ -10,6 +10,7 @@ from flask import Flask, jsonify, request
 from werkzeug.wrappers import Response
 
 from api.__main__ import server
+from api.paths import IdConverter
 from settings import load
 
 BIG = 20 << 20
@@ -17,6 +18,7 @@ BIG = 20 << 20
 
 def application() -> Flask:
     app = Flask("small", static_folder=None)
+    app.url_map.converters["id"] = IdConverter
     app.config["MAX_CONTENT_LENGTH"] = load().api.max_body_kb * 1024
 
     @app.get("/health/live")
@@ -41,6 +43,11 @@ def application() -> Flask:
             "path": request.path,
             "query": request.query_string.decode(),
         }
+
+    @app.get("/users/<id:userid>/export")
+    @app.get("/users/<id:userid>")
+    def user(userid: str) -> dict[str, Any]:
+        return {"userid": userid, "export": request.path.endswith("/export")}
 
     return app
 

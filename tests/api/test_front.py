@@ -15,6 +15,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 import pytest
@@ -244,6 +245,33 @@ def test_the_application_sees_the_request_as_it_was_sent(front: Front) -> None:
         b"GET /seen HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n"
     )
     assert json.loads(upgraded)["path"] == "/seen"
+
+
+IDS = (
+    "7",
+    "a/b",
+    "a/export",
+    "50%",
+    "%2F",
+    "%252F",
+    "a b",
+    "ü",
+    "😀",
+    "?q=1&r",
+    "a+b",
+    "#",
+    "{x}",
+    "'\"<>",
+    "\u00a0",
+    "..%",
+)
+
+
+@pytest.mark.parametrize("userid", IDS)
+def test_an_id_in_a_path_may_hold_any_character(front: Front, userid: str) -> None:
+    path = f"{front.address}/users/{quote(userid, safe='')}"
+    assert requests.get(path, timeout=5).json() == {"userid": userid, "export": False}
+    assert requests.get(f"{path}/export", timeout=5).json() == {"userid": userid, "export": True}
 
 
 def test_older_clients_and_other_methods_are_answered(front: Front) -> None:

@@ -1,4 +1,4 @@
-"""Which dead letters `--at` selects."""
+"""The dead letters that `--at` selects."""
 
 from __future__ import annotations
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable, Coroutine
 from pathlib import Path
+from typing import Any
 
 import faust
 import pytest
@@ -77,3 +79,86 @@ def test_without_the_patch_a_queue_is_bounded_in_events_alone() -> None:
     assert not queue.full()
     assert (parameters(ThrowableQueue._put), parameters(ThrowableQueue._get)) == ("self, item", "self")
     assert parameters(faust.App.FlowControlQueue) == "self, maxsize, clear_on_resume"
+
+
+class Waiting:
+    """A consumer that waits for coroutines, and the tasks that this takes."""
+
+    def __init__(self, kind: type[faust.App], folder: Path) -> None:
+        self._kind, self._folder = kind, folder
+        self.tasks = 0
+
+    def run(self, wait: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
+        """The result of waiting with a consumer of such an application."""
+
+        async def counted() -> Any:
+            consumer: Any = self._kind("test", broker="kafka://127.0.0.1:1", datadir=self._folder).consumer
+            asyncio.get_running_loop().set_task_factory(self._make)
+            try:
+                return await asyncio.wait_for(wait(consumer), 10)
+            finally:
+                consumer._thread.thread_loop.close()
+
+        return asyncio.run(counted())
+
+    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
+        self.tasks += 1
+        return asyncio.Task(coroutine, loop=loop, **options)
+
+
+def test_an_event_for_which_there_is_room_takes_no_task(tmp_path: Path) -> None:
+    async def at_once() -> str:
+        return "done"
+
+    async def wait(consumer: Any) -> Any:
+        return (await consumer.wait_first(at_once(), asyncio.Event().wait())).results
+
+    tasks = []
+    for kind in (faust.App, App):
+        waiting = Waiting(kind, tmp_path)
+        assert waiting.run(wait) == ["done"]
+        tasks.append(waiting.tasks)
+    before, after = tasks
+    assert before - after == 4
+
+
+@pytest.mark.parametrize("kind", [faust.App, App])
+def test_an_event_waits_for_room_until_it_is_there_or_the_flow_is_suspended(
+    kind: type[faust.App], tmp_path: Path
+) -> None:
+    heard: list[str] = []
+
+    async def after(room: asyncio.Event) -> str:
+        await asyncio.sleep(0)
+        try:
+            await room.wait()
+        except asyncio.CancelledError:
+            heard.append("cancelled")
+            raise
+        return "done"
+
+    async def wait(consumer: Any, sets: int) -> Any:
+        events = room, suspended = asyncio.Event(), asyncio.Event()
+        asyncio.get_running_loop().call_later(0.05, events[sets].set)
+        found = await consumer.wait_first(after(room), suspended.wait())
+        await asyncio.sleep(0)
+        return found.results
+
+    assert Waiting(kind, tmp_path).run(lambda consumer: wait(consumer, 0)) == ["done"]
+    assert Waiting(kind, tmp_path).run(lambda consumer: wait(consumer, 1)) == [True]
+    assert heard == ["cancelled"]
+
+
+@pytest.mark.parametrize("kind", [faust.App, App])
+@pytest.mark.parametrize("at_once", [True, False])
+def test_an_error_of_an_event_is_raised(kind: type[faust.App], tmp_path: Path, at_once: bool) -> None:
+    async def fail() -> None:
+        if not at_once:
+            await asyncio.sleep(0.01)
+        raise ValueError("an error")
+
+    async def wait(consumer: Any) -> Any:
+        return await consumer.wait_first(fail(), asyncio.Event().wait())
+
+    with pytest.raises(ValueError, match="an error"):
+        Waiting(kind, tmp_path).run(wait)

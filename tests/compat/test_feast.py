@@ -8,9 +8,14 @@ import sys
 from pathlib import Path
 
 import feast.feature_server
-from feast.infra.online_stores.redis import RedisOnlineStore
+import pytest
+from feast.infra.key_encoding_utils import serialize_entity_key
+from feast.infra.online_stores import helpers
+from feast.infra.online_stores.redis import RedisOnlineStore, _versioned_fv_name
 from feast.infra.provider import Provider
 from feast.permissions.server import utils
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from feast.protos.feast.types.Value_pb2 import Value
 
 from compat.feast import FeatureStore, entity_of, row_key, row_key_prefix
 from tests.compat.private import parameters
@@ -48,6 +53,8 @@ def test_the_provider_and_the_online_store_are_as_they_were() -> None:
     assert parameters(Provider.online_write_batch) == "self, config, table, data, progress"
     assert parameters(RedisOnlineStore.delete_table) == "self, config, table"
     assert parameters(RedisOnlineStore._get_client) == "self, online_store_config"
+    assert parameters(helpers._mmh3) == "key"
+    assert parameters(_versioned_fv_name) == "table, config"
 
 
 def test_the_connection_string_cannot_name_a_retry_policy() -> None:
@@ -55,10 +62,17 @@ def test_the_connection_string_cannot_name_a_retry_policy() -> None:
     assert options == {"retry": 3}, "redis-py takes a Retry object, which no text makes"
 
 
-def test_the_key_of_a_row_tells_its_entity() -> None:
-    key = row_key("project", "userid", 77)
+@pytest.mark.parametrize("entity", [77, "77", "u", "an id of a project", "\u2603" * 128])
+def test_the_key_of_a_row_tells_its_entity(entity: int | str) -> None:
+    key = row_key("project", "userid", entity)
     assert key.startswith(row_key_prefix("userid"))
-    assert entity_of("project", key) == 77
+    assert entity_of("project", key) == entity
+
+
+def test_a_key_whose_entity_is_neither_a_number_nor_a_text_is_refused() -> None:
+    junk = EntityKey(join_keys=["userid"], entity_values=[Value(bytes_val=b"u")])
+    with pytest.raises(ValueError, match="holds bytes_val"):
+        entity_of("project", serialize_entity_key(junk) + b"project")
 
 
 def test_the_server_has_no_read_only_mode_and_the_parts_that_make_one() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import selectors
 import socket
 import threading
 
@@ -61,13 +60,16 @@ def test_a_client_that_cannot_be_created_leaves_a_thread_unless_it_is_closed_her
 
 
 @pytest.mark.parametrize(("kind", "closed"), [(KafkaNetClient, False), (Network, True)])
-def test_without_the_patch_a_socket_that_waits_to_be_written_stays_open(
-    kind: type[KafkaNetClient], closed: bool
-) -> None:
+def test_without_the_patch_a_socket_that_waits_stays_open(kind: type[KafkaNetClient], closed: bool) -> None:
     client = kind(bootstrap_servers=f"127.0.0.1:{free_ports(1)[0]}")
     waiting, other = socket.socketpair()
+
+    async def wait() -> None:
+        await client._net.wait_read(waiting)
+
     with waiting, other:
-        client._net._selector.register(waiting, selectors.EVENT_READ, (None, None))
+        client._net.call_soon(wait)
+        client._net.drain()
         client.close()
         assert (waiting.fileno() == -1) is closed
     assert parameters(KafkaNetClient.close) == "self, node_id"

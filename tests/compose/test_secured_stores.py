@@ -33,6 +33,7 @@ from stores.kafka.producer import producer
 from stream.app import credentials, make_app
 from tests.compose.running import certificates, running, tls_before
 from tests.compose.test_stock_servers import AWKWARD
+from tests.movielens import SCHEMA
 from tests.servers_fixture import free_ports
 
 pytestmark = pytest.mark.servers
@@ -128,7 +129,7 @@ def test_a_redis_that_hangs_up_is_tried_twice_and_no_more_by_us_and_by_feast(
             client.ping()
         assert len(tries) == 2
         with pytest.raises(Unreachable):
-            Features(settings).users([1])
+            Features(settings, SCHEMA).users([1])
         assert len(tries) == 4
         server.shutdown()
         thread.join()

@@ -11,7 +11,7 @@ from drift.budget import WEEK_S, Budget
 from drift.checks import Checks
 from drift.divergence import psi
 from drift.layout import Layout
-from tests.drift.stream import reference
+from tests.drift.stream import SERIES, reference
 
 
 @given(st.lists(st.floats(0.0, 400.0), min_size=1, max_size=50))
@@ -38,7 +38,7 @@ def test_a_restart_changes_nothing() -> None:
 
 
 def test_the_psi_of_a_check_is_that_of_each_series_by_itself() -> None:
-    layout = Layout(reference())
+    layout = Layout(SERIES, reference())
     window = np.random.default_rng(1).integers(0, 9, layout.total)
     check = Checks(layout).check(window, 1e-6)
     for number, (name, histogram) in enumerate(layout.series.items()):

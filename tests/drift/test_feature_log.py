@@ -3,38 +3,59 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import DENSE_COLUMNS
+from features import IdKind, Schema
 from stores import FeatureBatch, Sampled
-from stores.kafka.feature_log import MOST
+from stores.kafka.feature_log import MOST, FeatureLogError
 from stream.fold.sampling import Sampler
+from tests import movielens, shop
+
+SCHEMAS = st.sampled_from([movielens.SCHEMA, shop.SCHEMA])
 
 
-def batch(count: int, sampled: list[int]) -> FeatureBatch:
+def batch(count: int, sampled: list[int], schema: Schema = movielens.SCHEMA) -> FeatureBatch:
     rng = np.random.default_rng(count)
     columns = rng.integers(0, 2**40, (5, count))
-    columns[0] = np.cumsum(rng.integers(1, 1000, count))
-    rows = rng.normal(size=(count, len(DENSE_COLUMNS))).astype(np.float32)
-    samples = [Sampled(place, 0, 1, -1, place, [(1, 2, 3)] * (place % 3), [place] * (place % 2)) for place in sampled]
-    return FeatureBatch(3, *columns, rng.random(count), rows, samples)
+    offset, ts, users, items, _ = columns
+    offset, code = np.cumsum(rng.integers(1, 1000, count)), rng.integers(1, schema.codes.size, count)
+    texts = schema.user_ids is IdKind.STRING
+    userid, itemid = (
+        np.array([f"id {number}" for number in ids], dtype=object) if texts else ids for ids in (users, items)
+    )
+    rows = rng.normal(size=(count, len(schema.dense_columns))).astype(np.float32)
+    attributes = [place - 1 for place in range(len(schema.user_attributes))]
+    recent = (1, "an item" if texts else 2, 3)
+    weights = [{0: place - 2**70, 1: 2**64 - 1} for place, _ in enumerate(schema.terms)]
+    samples = [
+        Sampled(place, attributes, place, [recent] * (place % 3), [place] * (place % 2), weights * (place % 2))
+        for place in sampled
+    ]
+    return FeatureBatch(3, offset, ts, userid, itemid, code, rng.random(count), rows, samples)
 
 
 def same(one: FeatureBatch, other: FeatureBatch) -> None:
     assert one.partition == other.partition
-    for name in ("offset", "ts", "userid", "itemid", "rating", "created", "rows"):
+    for name in ("offset", "ts", "userid", "itemid", "code", "created", "rows"):
         assert np.array_equal(getattr(one, name), getattr(other, name)), name
-    assert [(each.place, each.n, each.user) for each in one.sampled] == [
-        (each.place, each.n, each.user) for each in other.sampled
+    assert (one.userids, one.itemids) == (other.userids, other.itemids)
+    assert [(each.place, each.n, each.user, list(each.attributes), each.weights) for each in one.sampled] == [
+        (each.place, each.n, each.user, list(each.attributes), each.weights) for each in other.sampled
     ]
     assert [[tuple(event) for event in each.recent] for each in other.sampled] == [each.recent for each in one.sampled]
 
 
-@given(st.integers(1, 40), st.sets(st.integers(0, 39)))
-def test_a_batch_comes_back_as_it_was(count: int, sampled: set[int]) -> None:
-    of = batch(count, sorted(place for place in sampled if place < count))
-    same(of, FeatureBatch.unpack(of.pack()))
+@given(SCHEMAS, st.integers(1, 40), st.sets(st.integers(0, 39)))
+def test_a_batch_comes_back_as_it_was(schema: Schema, count: int, sampled: set[int]) -> None:
+    of = batch(count, sorted(place for place in sampled if place < count), schema)
+    same(of, FeatureBatch.unpack(of.pack(schema), schema))
+
+
+def test_a_batch_of_another_data_set_is_refused() -> None:
+    with pytest.raises(FeatureLogError):
+        FeatureBatch.unpack(batch(9, [1], shop.SCHEMA).pack(shop.SCHEMA), movielens.SCHEMA)
 
 
 def test_a_batch_that_is_too_large_goes_in_parts() -> None:
@@ -43,7 +64,7 @@ def test_a_batch_that_is_too_large_goes_in_parts() -> None:
     assert [len(part) for part in parts] == [MOST, MOST, 10]
     assert [[each.place for each in part.sampled] for part in parts] == [[0, MOST - 1], [0], [9]]
     assert np.array_equal(np.concatenate([part.rows for part in parts]), of.rows)
-    assert max(len(part.pack()) for part in parts) < 2**20
+    assert max(len(part.pack(movielens.SCHEMA)) for part in parts) < 2**20
 
 
 @given(st.lists(st.tuples(st.floats(0, 5), st.integers(1, 1000)), min_size=1, max_size=30), st.floats(0, 50))

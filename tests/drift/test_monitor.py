@@ -10,20 +10,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from drift import Reference
+from drift import Reference, Series
 from drift.events import Scored
 from drift.monitor import Monitor, StateError
 from drift.records import DriftUpdate
-from features import DENSE_COLUMNS
-from tests.drift.stream import PLAN, events, part, reference, scored
+from tests import shop
+from tests.drift.stream import PLAN, SERIES, events, part, reference, scored
 
 REFERENCE: Reference = reference()
+FEATURES = SERIES.features
 WHOLE = events(900, 11)
 DRIFTED = events(900, 12, begin=900, shift=1.5)
 
 
 def new() -> Monitor:
-    return Monitor("run", REFERENCE, PLAN)
+    return Monitor("run", SERIES, REFERENCE, PLAN)
 
 
 def told(update: DriftUpdate) -> list[object]:
@@ -45,7 +46,7 @@ def test_restarts_and_redelivery_anywhere_change_nothing(cuts: list[int], restar
             if len(some):
                 monitor.add(some, scored(some), update)
         if restart:
-            monitor = Monitor.unpack(monitor.pack(), "run", REFERENCE, PLAN)
+            monitor = Monitor.unpack(monitor.pack(), "run", SERIES, REFERENCE, PLAN)
     assert told(update) == told(expected)
     assert expected.opened
     monitor.finish(update)
@@ -64,7 +65,7 @@ def test_every_event_is_counted_once_by_partition() -> None:
     counts = monitor.finish(update).counts
     assert {partition: (each.last, each.events) for partition, each in counts.items()} == {0: (149, 150), 3: (149, 150)}
     for each in counts.values():
-        assert all(sum(each.series[name]) == 150 for name in DENSE_COLUMNS)
+        assert all(sum(each.series[name]) == 150 for name in FEATURES)
         assert sum(each.series["label:Drama"]) < sum(each.series["label"]) == 150
 
 
@@ -78,7 +79,7 @@ def test_nothing_alarms_while_nothing_drifts() -> None:
 
 def test_an_alarm_opens_at_the_first_check_over_its_threshold_and_closes_after_three_at_normal() -> None:
     monitor, update = new(), DriftUpdate()
-    first = DENSE_COLUMNS[0]
+    first = FEATURES[0]
     monitor.add(events(400, 21), Scored.none(), update)
     monitor.add(events(200, 22, begin=400, shift=3.0), Scored.none(), update)
     assert [alarm.series for alarm in update.opened if alarm.detector == "psi"] == [first]
@@ -115,7 +116,7 @@ def test_alarms_within_a_window_of_each_other_are_of_one_cause() -> None:
     later.rows[200:, 2] += 3.0
     monitor.add(later, Scored.none(), update)
     of = {alarm.series: alarm for alarm in update.opened if alarm.detector == "psi"}
-    first, second, third = (of[name] for name in DENSE_COLUMNS[:3])
+    first, second, third = (of[name] for name in FEATURES[:3])
     opened = [alarm for alarm in update.opened if alarm.series == third.series]
     assert first.cause == second.cause == update.opened[0].key
     assert third.cause == opened[0].key
@@ -128,7 +129,7 @@ def test_thresholds_follow_the_time_that_a_check_covers() -> None:
         for number in range(40):
             monitor.add(events(50, number, begin=50 * number, at=1.0 + seconds * number), Scored.none(), update)
         assert len(update.windows) == 40
-        thresholds.append(update.windows[-1].threshold[DENSE_COLUMNS[0]])
+        thresholds.append(update.windows[-1].threshold[FEATURES[0]])
     # Ten thousand times the checks in the same time: an exponential tail makes that four equal steps.
     assert thresholds[0] > 1.3 * thresholds[1]
 
@@ -137,9 +138,9 @@ def test_more_false_alarms_a_week_mean_lower_thresholds() -> None:
     thresholds = []
     for per_week in (1.0, 1000.0):
         plan = replace(PLAN, false_alarms_per_week=per_week)
-        monitor, update = Monitor("run", REFERENCE, plan), DriftUpdate()
+        monitor, update = Monitor("run", SERIES, REFERENCE, plan), DriftUpdate()
         monitor.add(events(400, 27), Scored.none(), update)
-        thresholds.append(update.windows[-1].threshold[DENSE_COLUMNS[0]])
+        thresholds.append(update.windows[-1].threshold[FEATURES[0]])
     assert thresholds[0] > 1.2 * thresholds[1]
 
 
@@ -156,7 +157,7 @@ def test_a_state_that_cannot_be_read_is_one_kind_of_error(change: str) -> None:
         state["changes"]["label"] = b"of another version"
     packed = b"junk" if change == "nonsense" else msgpack.packb(state)
     with pytest.raises(StateError, match="the state of drift cannot be read"):
-        Monitor.unpack(packed, "run", REFERENCE, PLAN)
+        Monitor.unpack(packed, "run", SERIES, REFERENCE, PLAN)
 
 
 @pytest.mark.parametrize(("value", "detector"), [(np.nan, "missing"), (1e6, "range")])
@@ -165,9 +166,9 @@ def test_values_that_are_missing_or_out_of_range_have_alarms_of_their_own(value:
     some = events(400, 31)
     some.rows[:, 4] = value
     monitor.add(some, Scored.none(), update)
-    assert {alarm.detector for alarm in update.opened if alarm.series == DENSE_COLUMNS[4]} == {"psi", detector}
+    assert {alarm.detector for alarm in update.opened if alarm.series == FEATURES[4]} == {"psi", detector}
     now = monitor.finish(update).now
-    assert now is not None and now.series[0].name == DENSE_COLUMNS[4]
+    assert now is not None and now.series[0].name == FEATURES[4]
     assert (now.series[0].missing, now.series[0].out_of_range) == ((1.0, 0.0) if detector == "missing" else (0.0, 1.0))
 
 
@@ -193,10 +194,27 @@ def test_a_pane_ends_by_time_where_events_trickle() -> None:
 def test_another_run_begins_anew_and_keeps_the_offsets() -> None:
     monitor, update = new(), DriftUpdate()
     monitor.add(events(400, 51, shift=3.0), Scored.none(), update)
-    other = Monitor.unpack(monitor.pack(), "other", REFERENCE, PLAN)
+    other = Monitor.unpack(monitor.pack(), "other", SERIES, REFERENCE, PLAN)
     later = DriftUpdate()
     assert other.add(events(400, 51, shift=3.0), Scored.none(), later) == 0
     other.add(events(100, 52, begin=400), Scored.none(), later)
     other.finish(later)
     assert {alarm.key for alarm in later.closed} == {alarm.key for alarm in update.opened}
     assert later.counts[0].events == 100 and later.counts[0].last == 499
+
+
+def test_the_series_of_a_shop_are_watched_as_those_of_films() -> None:
+    series, watched = Series(shop.SCHEMA), reference(shop.SCHEMA)
+    monitor, update = Monitor("run", series, watched, PLAN), DriftUpdate()
+    monitor.add(events(400, 21, schema=shop.SCHEMA), Scored.none(), update)
+    assert update.opened == []
+    some = events(400, 22, begin=400, schema=shop.SCHEMA)
+    garden = some.rows[:, series.features.index("category:garden")] > 0.5
+    monitor.add(replace(some, liked=some.liked & ~garden), Scored.none(), update)
+    worst = min(update.opened, key=lambda alarm: (alarm.opened, -alarm.value))
+    assert worst.series == "label:garden"
+    counts = monitor.finish(update).counts[0].series
+    assert counts.keys() == {*series.features, *series.labels}
+    assert sum(counts["label:garden"]) < sum(counts["label"]) == 800
+    again = Monitor.unpack(monitor.pack(), "run", series, watched, PLAN)
+    assert again.pack() == monitor.pack()

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import requests
 
-from features import Catalogue, Event, encode
+from features import Event
 from lifecycle.erasure import sweep
 from lifecycle.forgotten import search
 from offline.data import readers
@@ -23,6 +23,7 @@ from offline.state.snapshot import Shards
 from stores import producer
 from stores.archive.archive import Archive
 from tests.faults.long_run import end, parser_of
+from tests.movielens import encode
 from tests.system.conftest import System, running_system
 
 
@@ -119,9 +120,8 @@ def _replay(system: System, erased: Collection[int], rate: float, rng: random.Ra
 def _different_counters(system: System, ratings: Ratings, sent: list[Event], erased: Collection[int]) -> list[str]:
     """The items whose counters in a shard are not those of a replay in which the users never existed."""
     offline = split(ratings, system.settings.data).offline
-    places = offline[~np.isin(ratings.userid[offline], list(erased))]
-    catalogue = Catalogue(ratings.catalogue.items, ratings.catalogue.users)
-    shards = Shards.after(Ratings(**{**vars(ratings), "catalogue": catalogue}), places, system.profiles.partitions)
+    places = offline[~np.isin(ratings.user[offline], ratings.users.numbers(erased))]
+    shards = Shards.after(ratings, places, system.profiles.partitions)
     for event in sent:
         if event.userid not in erased:
             shards.states[system.partition(event.userid)].step(event)

@@ -22,11 +22,11 @@ from kafka.errors import MessageSizeTooLargeError
 import servers
 from bench.attacker import KINDS
 from bench.attacks import attack
-from features import encode
-from features.event import MAX_TS
+from features.dataset.part import MAX_SECONDS
 from stores import Published, connect, producer
 from tests.faults.malformed import malformed
 from tests.faults.publishing import copy_of, places, require_whole, standing
+from tests.movielens import encode
 from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, MIB, send_raw
 from tests.system.conftest import System
 
@@ -135,7 +135,7 @@ def disk_full(system: System, _: random.Random) -> None:
 def clock_back(system: System, rng: random.Random) -> None:
     """A device whose clock went back ten years, to the beginning of time, and on to its end."""
     some = rng.sample(system.events, 300)
-    times = (lambda ts: ts - 10 * 365 * 86_400, lambda ts: ts % 1_000, lambda ts: MAX_TS)
+    times = (lambda ts: ts - 10 * 365 * 86_400, lambda ts: ts % 1_000, lambda ts: MAX_SECONDS)
     system.send_events([replace(event, ts=max(0, times[n % 3](event.ts))) for n, event in enumerate(some)])
 
 
@@ -243,7 +243,7 @@ def poison(system: System, rng: random.Random) -> None:
         send_raw(kafka, kafka.features_topic, 0, b"0", value)
         send_raw(kafka, kafka.alarms_topic, 0, b"0", value)
     now = int(time.time())
-    future = [replace(event, ts=ts) for event in rng.sample(system.events, 50) for ts in (now + 90_000, MAX_TS)]
+    future = [replace(event, ts=ts) for event in rng.sample(system.events, 50) for ts in (now + 90_000, MAX_SECONDS)]
     system.send_events(future)
 
 

@@ -76,7 +76,7 @@ def replayed_through(system: System, lose: Lose, seed: int, rate: float) -> tupl
         if report.present + report.sent > len(system.events) / 3:
             happening.begin()
 
-    note = noter(system.settings)
+    note = noter(system.settings, system.schema)
 
     def written(event: Event, position: Any) -> None:
         acknowledged.positions[event] = position.partition, position.offset
@@ -86,7 +86,7 @@ def replayed_through(system: System, lose: Lose, seed: int, rate: float) -> tupl
         try:
             replay(
                 system.settings.kafka,
-                Recording("faults", system.events),
+                Recording("faults", system.schema, system.events),
                 pace=Pace.RATE,
                 value=rate,
                 stopping=threading.Event(),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 import random
 
-from features import Event, encode
+from features import Event
+from tests.movielens import encode
 
 Record = tuple[bytes | None, bytes | None, int]
 """Key, value and partition."""
@@ -29,7 +30,7 @@ def malformed(event: Event, partition: int, partitions: int, rng: random.Random)
         (key + b" ", value),
         (key, json.dumps(fields | {name: wrong}).encode()),
         (key, json.dumps({other: fields[other] for other in fields if other != name}).encode()),
-        (key, json.dumps(fields | {"itemid": 123_456_789}).encode()),
+        (key, json.dumps({"schema_version": 3, "itemid": fields["itemid"], "version": 0, "withdrawn": True}).encode()),
         (key, json.dumps(fields | {"rating": rng.choice([0, 6, 100])}).encode()),
     ]
     if rng.randrange(10) == 0:

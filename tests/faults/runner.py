@@ -143,7 +143,7 @@ def _replayed_through(system: System, fault: Fault, seed: int, rate: float) -> t
 
         done = replay(
             system.settings.kafka,
-            Recording("faults", system.events),
+            Recording("faults", system.schema, system.events),
             pace=Pace.RATE,
             value=rate,
             stopping=threading.Event(),
@@ -183,10 +183,10 @@ def _count(system: System) -> tuple[int, int]:
 def _missing(system: System) -> list[Event]:
     """Events of the replay that the state does not hold."""
     stored = system.profiles.read_users(sorted({event.userid for event in system.events}))
-    nothing: tuple[int, int] = (-1, 0)
+    nothing = ((-1, 0),)
     held = {userid: seen for userid, (_, seen) in stored.items()}
     found = ((event, held.get(event.userid, {}).get(event.itemid, nothing)) for event in system.events)
-    return [event for event, (ts, rating) in found if ts < event.ts or (ts == event.ts and rating != event.rating)]
+    return [event for event, ((ts, rating),) in found if ts < event.ts or (ts == event.ts and rating != event.code)]
 
 
 def _verified(system: System) -> Verified:
@@ -205,11 +205,11 @@ def _counted_twice(system: System) -> int:
 
 def _untold(system: System) -> int:
     """Malformed events of the log that are not among the dead with the right reason, and the other way round."""
-    items = Published(system.profiles.client).catalogue()
+    schema = Published(system.profiles.client).schema()
     bad = set()
     for record in system.log():
         try:
-            decode_event(record, items, system.settings.kafka.partitions, system.settings.stream.max_future_s)
+            decode_event(record, schema, system.settings.kafka.partitions, system.settings.stream.max_future_s)
         except EventError as error:
             bad.add((record.partition, record.offset, str(error), hashed(record.key), hashed(record.value)))
     told = set()

@@ -13,9 +13,10 @@ from typing import Any
 
 import servers
 from bench import Load, failures
-from features import Event, encode
+from features import Event
 from stores import producer
 from tests.faults.long_run import end, under_load
+from tests.movielens import encode
 from tests.system.conftest import System, running_system
 
 USERS, ITEMS = 500, 300

@@ -20,11 +20,12 @@ from kafka import KafkaAdminClient
 
 import servers
 from bench import Load, failures
-from features import Event, encode
+from features import Event
 from stores.kafka.client import connected
 from stores.kafka.topics import set_config
 from tests.faults.long_run import end, under_load
 from tests.faults.soak import send, thirds
+from tests.movielens import encode
 from tests.system.conftest import System, running_system
 
 USERS, ITEMS = 500, 300

@@ -65,10 +65,11 @@ def user_row(profile: Profile, items: Mapping[int, Item]) -> dict[str, int | lis
     for _, itemid, rating in last30:
         liked = rating >= 4
         likes30 += liked
-        for genre in items[itemid].genres:
+        for genre in items[itemid].values[1]:
             genre_n30[genre] += 1
             genre_likes30[genre] += liked
     last10 = last30[-10:]
+    genre_n, genre_likes, decade_n, decade_likes = profile.tallies
     return {
         "version": profile.version,
         "n": profile.n,
@@ -79,12 +80,12 @@ def user_row(profile: Profile, items: Mapping[int, Item]) -> dict[str, int | lis
         "likes30": likes30,
         "first_ts": profile.first_ts,
         "last_ts": profile.last_ts,
-        "genre_n": list(profile.genre_n),
-        "genre_likes": list(profile.genre_likes),
+        "genre_n": list(genre_n),
+        "genre_likes": list(genre_likes),
         "genre_n30": genre_n30,
         "genre_likes30": genre_likes30,
-        "decade_n": list(profile.decade_n),
-        "decade_likes": list(profile.decade_likes),
+        "decade_n": list(decade_n),
+        "decade_likes": list(decade_likes),
     }
 
 

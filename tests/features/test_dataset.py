@@ -8,8 +8,8 @@ import pytest
 
 import datasets
 from datasets import DataSetError
-from features import GENRES
-from features.dataset import Condition, DescriptionError, Number, parse
+from features import Schema
+from features.dataset import Condition, DescriptionError, parse
 from features.dataset.feedback import ALWAYS, NEVER
 
 SHOP = """\
@@ -75,11 +75,10 @@ def test_a_description_without_ratings_is_read() -> None:
     assert shop.paths == ("events.csv", "products.parquet")
 
 
-def test_the_packaged_descriptions_have_the_genres_that_features_declare() -> None:
-    one, other = datasets.read("movielens-1m"), datasets.read("movielens-100k")
-    assert one.items.attributes["genres"].values == GENRES  # type: ignore[union-attr]
-    assert other.items.attributes["genres"].flags == GENRES  # type: ignore[union-attr]
-    assert isinstance(one.items.attributes["decade"], Number)
+def test_both_descriptions_of_movielens_give_the_same_columns() -> None:
+    one, other = Schema(datasets.read("movielens-1m")), Schema(datasets.read("movielens-100k"))
+    assert one.dense_columns == other.dense_columns
+    assert one.profile_fields == other.profile_fields
 
 
 @pytest.mark.parametrize(
@@ -87,6 +86,21 @@ def test_the_packaged_descriptions_have_the_genres_that_features_declare() -> No
     [
         ('name = "Shop"', "name = ", "line 1: is not TOML: Invalid value"),
         ('name = "Shop"', 'nome = "Shop"', "name is missing"),
+        (
+            'name = "Shop"',
+            'name = "Shop"\nterm_half_life_days = 0',
+            "line 2: term_half_life_days must be greater than or",
+        ),
+        (
+            'name = "Shop"',
+            'name = "Shop"\nterm_half_life_days = 3651',
+            "line 2: term_half_life_days must be less than or",
+        ),
+        (
+            'name = "Shop"',
+            'name = "Shop"\nterm_half_life_days = 1.5',
+            "line 2: term_half_life_days must be a valid integer",
+        ),
         ('format = "csv"', 'format = "xml"', "line 5: files.events.format must be 'csv', 'parquet' or 'jsonl'"),
         ('path = "events.csv"', 'path = "../a.csv"', "line 4: files.events.path must be a path inside the data folder"),
         ('path = "events.csv"', "", "line 3: files.events.path is missing"),
@@ -162,6 +176,22 @@ def test_the_packaged_descriptions_have_the_genres_that_features_declare() -> No
         ("quantiles = 5", "pattern = '('", "line 43: items.attributes.price.pattern must be a regular expression"),
         ("quantiles = 5", "quantile = 5", "line 43: items.attributes.price.quantile is not a key of a description"),
         ('[users]\nids = "string"', '[users]\nids = "string"\nid = "x"', "line 45: users needs `file`, as it has"),
+        (
+            "[items.attributes.brand]",
+            "[items.attributes.score]",
+            "line 35: items.attributes.score has a name that",
+        ),
+        ("[feedback.view]", "[feedback.event]", "line 20: feedback.event has a name that events use themselves"),
+        (
+            "quantiles = 5",
+            'quantiles = 5\nsingular = "brand"',
+            "line 40: items.attributes.price has the singular 'brand', which brand has already; set another `singular`",
+        ),
+        (
+            "[feedback.view]",
+            '[feedback.view]\npositive = "value > 0"\nvalue = { minimum = 1, maximum = 300 }',
+            "line 11: events[0] needs `value`",
+        ),
         ("00:00:00Z", "00:00:00", "line 50: split.at must have timezone info"),
     ],
 )

@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from features import Event, EventError, decode, encode
+from features import Event, EventError
+from tests import shop
+from tests.movielens import SCHEMA
 
+decode, encode = SCHEMA.events.decode, SCHEMA.events.encode
 GOOD = {"userid": 7, "itemid": 3, "rating": 4, "ts": 978300760}
 
 
@@ -39,7 +42,10 @@ def test_an_encoded_event_decodes_to_itself(event: Event) -> None:
         ({"rating": 6}, "rating must be a whole number from 1 to 5"),
         ({"ts": -1}, "ts must be a whole number from 0"),
         ({"userid": 8}, "key is not the userid"),
-        ({"schema_version": 3}, "schema_version must be 1, or 2 for an erasure; resend the event after an upgrade"),
+        (
+            {"schema_version": 4},
+            "schema_version must be 1, 2 for an erasure, or 3 for a change; resend the event after an upgrade",
+        ),
         ({"schema_version": 2}, "erase must be true in an event of the schema_version 2"),
         ({"schema_version": 2, "erase": 1}, "erase must be true"),
         ({"schema_version": 2, "erase": True, "userid": 8}, "key is not the userid"),
@@ -75,3 +81,43 @@ def test_any_bytes_are_an_event_or_an_event_error(key: bytes | None, value: byte
 def test_deep_nesting_is_an_event_error() -> None:
     with pytest.raises(EventError):
         decode(b"7", b"[" * 100_000)
+
+
+def test_ratings_look_as_they_always_did() -> None:
+    assert encode(Event(7, 3, 4, 978300760)) == (b"7", b'{"userid":7,"itemid":3,"rating":4,"ts":978300760}')
+
+
+texts = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=128)
+
+
+@given(st.builds(Event, texts, texts, st.integers(1, 3), st.integers(0, 2**32 - 1)))
+def test_an_event_of_a_shop_decodes_to_itself(event: Event) -> None:
+    assert shop.SCHEMA.events.decode(*shop.SCHEMA.events.encode(event)) == event
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"userid": 7}, "userid must be a text of 1 to 128 characters without control characters"),
+        ({"itemid": ""}, "itemid must be a text"),
+        ({"itemid": "a" * 129}, "itemid must be a text"),
+        ({"itemid": "a\nb"}, "itemid must be a text"),
+        ({"event": "rent"}, "event must be one of view, cart, purchase"),
+        ({"event": 1}, "event must be one of view, cart, purchase"),
+        ({"value": 2}, "value must be absent, as events of the type view have no value"),
+        ({"ts": 1.5}, "ts must be a whole number"),
+    ],
+)
+def test_an_event_of_a_shop_that_breaks_a_rule_is_refused_with_the_rule(fields: dict, reason: str) -> None:
+    good = {"userid": "u", "itemid": "i", "event": "view", "ts": 1}
+    with pytest.raises(EventError, match=reason):
+        shop.SCHEMA.events.parse(good | fields)
+
+
+def test_an_event_with_a_value_may_be_spelt_out() -> None:
+    spelt = {"userid": 7, "itemid": 3, "event": "rating", "value": 4, "ts": 978300760}
+    assert SCHEMA.events.parse(spelt) == SCHEMA.events.parse(GOOD)
+    with pytest.raises(EventError, match="value must be a whole number from 1 to 5"):
+        SCHEMA.events.parse(spelt | {"value": 6})
+    with pytest.raises(EventError, match="event must be one of rating"):
+        SCHEMA.events.of(7, 3, "view", 1)

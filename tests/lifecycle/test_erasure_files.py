@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from hypothesis import given
 from hypothesis import settings as of_hypothesis
 from hypothesis import strategies as st
 
-from features import DENSE_COLUMNS, Catalogue, Erasure, Event, EventError, Item, encode
-from lifecycle.erasure.due import Rules, due, with_former_homes
+from features import Catalogue, Erasure, Event, EventError, Id, Item, Schema, id_text
+from lifecycle.erasure.due import Due, Rules, due, with_former_homes
 from lifecycle.erasure.history import rewrite_data_folder
 from lifecycle.erasure.records import rewrite, rewrite_all, rewrite_former
 from offline import runs
@@ -31,27 +32,62 @@ from stores.archive.archive import Archive
 from stores.archive.record_file import RecordFile
 from stores.errors import ArchiveError
 from stores.kafka.epochs import Epoch, Epochs
+from stores.kafka.record_owner import is_keyed_by, is_of_item
+from tests import movielens, shop
+from tests.movielens import SCHEMA
 
-ITEMS = {itemid: Item(itemid, f"item {itemid}", 1990 + itemid, (itemid,)) for itemid in (1, 2, 3)}
-RULES = Rules(ITEMS, Epochs(1), 1e10)
+ITEMS: dict[Id, Item] = {
+    itemid: movielens.item(itemid, f"item {itemid}", 1990 + itemid, (itemid,)) for itemid in (1, 2, 3)
+}
+RULES = Rules(SCHEMA, Epochs(1), 1e10)
 USERS = (1, 2, 3)
 ALL = float("inf")
+encode = SCHEMA.events.encode
 
-EVENTS = st.builds(Event, st.sampled_from(USERS), st.sampled_from([*ITEMS, 9]), st.integers(1, 5), st.integers(0, 9))
-ERASURES = st.builds(Erasure, st.sampled_from(USERS))
-RECORDS = st.lists(st.one_of(EVENTS, EVENTS, EVENTS, ERASURES).map(encode), min_size=1, max_size=40)
+GOODS: dict[Id, Item] = {itemid: shop.item(itemid, itemid, (0, 2), 7, 12.5) for itemid in ("i:1", "i2", "ï")}
+CUSTOMERS = ("1", "u:2", "ü 3")
 
 
-def state_of(archive: Archive) -> tuple[object, list[str]]:
-    """The state that follows from the archive, and the reasons of its dead letters."""
-    state, dead = State(Catalogue(ITEMS, {})), []
-    for file in archive.files(0):
-        for record in archive.read(file):
-            try:
-                state.take(decode_event(record, ITEMS, 1, RULES.max_future_s))
-            except EventError as error:
-                dead.append(str(error))
-    return (state.profiles, state.seen, state.counters), dead
+@dataclass(frozen=True)
+class World:
+    """A data set, and records of its log."""
+
+    schema: Schema
+    items: dict[Id, Item]
+    users: tuple[Id, ...]
+    unknown: Id
+
+    @property
+    def rules(self) -> Rules:
+        return Rules(self.schema, Epochs(1), 1e10)
+
+    @property
+    def records(self) -> st.SearchStrategy[list[tuple[bytes, bytes]]]:
+        users, items = st.sampled_from(self.users), st.sampled_from([*self.items, self.unknown])
+        events = st.builds(Event, users, items, st.integers(1, self.schema.codes.size - 1), st.integers(0, 9))
+        erasures = st.builds(Erasure, users)
+        form = self.schema.events
+        changes = st.builds(form.item_change, st.one_of(items, users), st.integers(1, 9), st.just({}))
+        withdrawals = st.builds(form.withdrawal, items, st.integers(1, 9))
+        of_users = st.builds(form.user_change, users, st.just({}))
+        said = st.one_of(events, events, events, erasures, changes, withdrawals, of_users)
+        return st.lists(said.map(form.encode), min_size=1, max_size=40)
+
+    def state_of(self, archive: Archive) -> tuple[object, ...]:
+        """The state that follows from the archive, and the reasons of its dead letters."""
+        state, dead = State(self.schema, Catalogue(self.items, {}, len(self.schema.user_attributes))), []
+        for file in archive.files(0):
+            for record in archive.read(file):
+                try:
+                    state.take(decode_event(record, self.schema, 1, self.rules.max_future_s), offset=record.offset)
+                except EventError as error:
+                    dead.append(str(error))
+        counted = state.profiles, state.seen, state.counters
+        return *counted, state.layer, state.waiting, state.changed_users, dead
+
+
+FILMS, SHOP = World(SCHEMA, ITEMS, USERS, 9), World(shop.SCHEMA, GOODS, CUSTOMERS, "i:9")
+WORLDS = pytest.mark.parametrize("world", [FILMS, SHOP], ids=["films", "shop"])
 
 
 def archived(folder: Path, records: list[tuple[bytes, bytes]], per_file: int) -> Archive:
@@ -64,31 +100,40 @@ def archived(folder: Path, records: list[tuple[bytes, bytes]], per_file: int) ->
     return archive
 
 
+@WORLDS
 @of_hypothesis(max_examples=30, deadline=None)
-@given(RECORDS, st.integers(1, 7), st.integers(0, 40))
+@given(st.data(), st.integers(1, 7), st.integers(0, 40))
 def test_from_an_archive_without_the_events_of_erased_users_the_same_state_follows(
-    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[bytes, bytes]], per_file: int, applied: int
+    tmp_path_factory: pytest.TempPathFactory, world: World, data: st.DataObject, per_file: int, applied: int
 ) -> None:
+    records = data.draw(world.records)
     archive = archived(tmp_path_factory.mktemp("archive"), records, per_file)
-    before = state_of(archive)
-    found = due(archive, RULES, 0, applied, ALL)
+    before = world.state_of(archive)
+    found = due(archive, world.rules, 0, applied, ALL)
     with archive.locked():
-        rewrite(archive, 0, found, RULES)
-    assert state_of(archive) == before
+        rewrite(archive, 0, found, world.rules)
+    assert world.state_of(archive) == before
     left = [record for file in archive.files(0) for record in archive.read(file)]
     assert [record.offset for record in left] == list(range(len(records)))
     for userid, erased in found.offsets.items():
-        assert not any(record.key == str(userid).encode() for record in left if record.offset <= erased)
-    assert due(archive, RULES, 0, applied, ALL).offsets == {}
+        assert not any(is_keyed_by(record, id_text(userid).encode()) for record in left if record.offset <= erased)
+    assert [record for record in left if is_of_item(record.value)] == [
+        Logged(0, offset, *record, (("name", b"value"),), 5.0)
+        for offset, record in enumerate(records)
+        if is_of_item(record[1])
+    ]
+    assert due(archive, world.rules, 0, applied, ALL).offsets == {}
 
 
+@WORLDS
 @of_hypothesis(max_examples=15, deadline=None)
-@given(RECORDS, st.integers(1, 5), st.integers(0, 6))
+@given(st.data(), st.integers(1, 5), st.integers(0, 6))
 def test_a_rewriting_that_was_cut_off_after_some_files_is_completed_by_the_next(
-    tmp_path_factory: pytest.TempPathFactory, records: list[tuple[bytes, bytes]], per_file: int, files: int
+    tmp_path_factory: pytest.TempPathFactory, world: World, data: st.DataObject, per_file: int, files: int
 ) -> None:
+    records, rules = data.draw(world.records), world.rules
     archive = archived(tmp_path_factory.mktemp("archive"), records, per_file)
-    before = state_of(archive)
+    before = world.state_of(archive)
 
     class Killed(Exception):
         pass
@@ -104,12 +149,12 @@ def test_a_rewriting_that_was_cut_off_after_some_files_is_completed_by_the_next(
 
     dying = Dying(archive.folder)
     try:
-        rewrite(dying, 0, due(archive, RULES, 0, len(records), ALL), RULES)
+        rewrite(dying, 0, due(archive, rules, 0, len(records), ALL), rules)
     except Killed:
-        assert state_of(archive) == before
-        rewrite(archive, 0, due(archive, RULES, 0, len(records), ALL), RULES)
-    assert state_of(archive) == before
-    assert due(archive, RULES, 0, len(records), ALL).offsets == {}
+        assert world.state_of(archive) == before
+        rewrite(archive, 0, due(archive, rules, 0, len(records), ALL), rules)
+    assert world.state_of(archive) == before
+    assert due(archive, rules, 0, len(records), ALL).offsets == {}
 
 
 def test_an_erasure_erases_what_its_user_has_in_the_partition_of_before_there_were_more(tmp_path: Path) -> None:
@@ -122,7 +167,7 @@ def test_an_erasure_erases_what_its_user_has_in_the_partition_of_before_there_we
         archive.append(before, 0, 3, [Logged(before, at, *encode(event)) for at, event in enumerate(former)])
         newest = [Event(userid, 2, 5, 2), Erasure(userid), Event(userid, 3, 5, 3)]
         archive.append(2, 0, 3, [Logged(2, at, *encode(event)) for at, event in enumerate(newest)])
-    rules = Rules(ITEMS, epochs, 1e10)
+    rules = Rules(SCHEMA, epochs, 1e10)
     assert due(archive, rules, before, 2, ALL).offsets == {userid: 2}, "by the partitions of its own epoch"
     found = with_former_homes({2: due(archive, rules, 2, 2, ALL)}, epochs)
     assert {partition: each.offsets for partition, each in found.items()} == {2: {userid: 1}, before: {userid: 2}}
@@ -148,6 +193,14 @@ def test_an_erasure_waits_for_its_time_and_until_it_is_folded(tmp_path: Path) ->
     assert due(archive, RULES, 0, 1, ALL).offsets == {1: 1}
     assert due(archive, RULES, 0, 2, before_s=4.0).offsets == {}
     assert due(archive, RULES, 0, 0, ALL).left == 2
+
+
+def test_a_key_with_zeros_before_the_number_is_the_users_and_one_that_is_another_text_is_not(tmp_path: Path) -> None:
+    keys = [b"1", b"01", b"10", None, b"x1"]
+    assert [Due({1: 9}).is_of_erased(Logged(0, 5, key, b"")) for key in keys] == [True, True, False, False, False]
+    assert [Due({"1": 9}).is_of_erased(Logged(0, 5, key, b"")) for key in keys] == [True, False, False, False, False]
+    assert not Due({1: 4}).is_of_erased(Logged(0, 5, b"1", b""))
+    assert not Due({1: 9}).is_of_erased(Logged(0, 5, b"1" * 10_000, b""))
 
 
 def test_of_a_file_that_was_replaced_and_not_deleted_the_newer_is_read(tmp_path: Path) -> None:
@@ -199,8 +252,8 @@ def test_a_history_without_users_keeps_the_others_and_the_hash_of_its_data(gener
         assert history.without_users(archive, {3, 5, 999}, {"": {0: 7}}) == 2
         assert history.without_users(archive, {3}, {"": {0: 4, 1: 9}}) == 0
     left = readers.load(generated)
-    stays = ~np.isin(ratings.userid, [3, 5])
-    assert np.array_equal(left.userid, ratings.userid[stays]) and np.array_equal(left.ts, ratings.ts[stays])
+    every = ratings.events(np.arange(len(ratings)))
+    assert list(left.events(np.arange(len(left)))) == [event for event in every if event.userid not in (3, 5)]
     assert left.catalogue.users.keys() == ratings.catalogue.users.keys() - {3, 5}
     assert left.catalogue.items == ratings.catalogue.items
     assert readers.data_hash(left) == data_hash
@@ -214,7 +267,7 @@ def test_the_scores_of_a_run_are_not_taken_for_those_of_a_history_that_users_wer
     ratings = readers.load(generated)
     archive_history(generated, ratings, readers.data_hash(ratings))
     archive = Archive(generated.archive_folder)
-    schema = runs.InputSchema(ids=[], dense=[*DENSE_COLUMNS], dim=3, history=10)
+    schema = runs.InputSchema(ids=[], dense=[*SCHEMA.dense_columns], dim=3, history=10)
     figures = {"metrics": {}, "seconds": {}, "peak_memory_mb": 0.0, "files": {}}
 
     def write_manifest(erased_to: dict[str, dict[int, int]]) -> None:
@@ -231,6 +284,7 @@ def test_the_scores_of_a_run_are_not_taken_for_those_of_a_history_that_users_wer
         )
         (tmp_path / runs.MANIFEST).write_text(manifest.model_dump_json(by_alias=True))
 
+    (tmp_path / runs.SCHEMA).write_text(SCHEMA.to_json())
     write_manifest({})
     require_same_users(tmp_path, ratings)
     with archive.locked():

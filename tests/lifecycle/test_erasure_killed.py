@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from features import Erasure, Event, encode
+from features import Erasure, Event
 from lifecycle.backup import ARCHIVE, copy_archive
 from lifecycle.backup_folder import BackupFolder
 from lifecycle.erasure.due import Rules, due, users
@@ -27,6 +27,7 @@ from stores.archive.durable import TEMPORARY
 from stores.archive.history import COMING, read_history
 from stores.kafka.epochs import Epochs
 from tests.lifecycle.test_erasure_files import ALL, settings_in
+from tests.movielens import SCHEMA
 
 ERASED, OTHER = 3, 5
 LOG = [Event(ERASED, 1, 5, 1), Event(OTHER, 1, 4, 2), Event(ERASED, 2, 3, 3), Erasure(ERASED), Event(OTHER, 2, 2, 4)]
@@ -44,7 +45,7 @@ def prepared(folder: Path) -> Settings:
     ratings = readers.load(settings)
     archive_history(settings, ratings, readers.data_hash(ratings))
     archive = Archive(settings.archive_folder)
-    records = [Logged(0, at, *encode(event)) for at, event in enumerate(LOG)]
+    records = [Logged(0, at, *SCHEMA.events.encode(event)) for at, event in enumerate(LOG)]
     with archive.locked():
         for of_log in (archive, Archive(archive.folder / FORMER / "one")):
             for start in range(0, len(records), PER_FILE):
@@ -57,12 +58,12 @@ def state_of(archive: Archive) -> dict[str, Any]:
     """The state that follows from the history and the records of an archive."""
     history = read_history(archive)
     assert history is not None
-    state = State(history.catalogue)
-    for values in zip(history.userid, history.itemid, history.rating, history.ts, strict=True):
+    state = State(history.schema, history.catalogue)
+    for values in zip(history.userid, history.itemid, history.code, history.ts, strict=True):
         state.take(Event(*map(int, values)))
     for file in archive.files(0):
         for record in archive.read(file):
-            if (event := decode_event(record, history.catalogue.items, 1, 1e10)) is not None:
+            if (event := decode_event(record, SCHEMA, 1, 1e10)) is not None:
                 state.take(event)
     return {"profiles": state.profiles, "seen": state.seen, "counters": state.counters}
 
@@ -71,7 +72,7 @@ def erase(settings: Settings) -> None:
     """Complete the erasures, as `sweep` does with files."""
     archive = Archive(settings.archive_folder)
     settle_files(archive)
-    rules = Rules(readers.load(settings).catalogue.items, Epochs(1), 1e10)
+    rules = Rules(SCHEMA, Epochs(1), 1e10)
     dues = {0: due(archive, rules, 0, len(LOG), ALL)}
     if users(dues):
         rewrite_files(settings, archive, dues, users(dues), {"topic": {0: dues[0].end - 1}}, rules)

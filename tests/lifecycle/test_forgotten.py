@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import msgpack
@@ -10,15 +11,18 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from features import Erasure, Event, encode
+from features import Erasure, Event, Id
 from lifecycle.forgotten.files import in_files
 from lifecycle.forgotten.mentions import Mentions
 from settings import Settings, load
 from stores import Logged
 from stores.archive.archive import Archive
 from stores.evicted import EvictedUsers, StoredUser
+from tests import movielens, shop
 
 USER, OTHER = 77, 7
+ODD = "u:7/é"
+encode = movielens.SCHEMA.events.encode
 
 
 @pytest.fixture
@@ -28,7 +32,7 @@ def settings(tmp_path: Path) -> Settings:
     return load(state_dir=tmp_path / "state", data={"folder": str(folder)})
 
 
-def places(settings: Settings, userid: int) -> list[str]:
+def places(settings: Settings, userid: Id) -> list[str]:
     found = []
     for place in in_files(settings, Mentions(userid)):
         path, _, n = place.partition(": ")
@@ -61,7 +65,8 @@ def test_each_kind_of_file_is_searched(settings: Settings) -> None:
     write(state / "snapshots" / "one" / "shard-0.msgpack", msgpack.packb({"users": {USER: []}, "counters": {}}))
     (state / "runs" / "one").mkdir(exist_ok=True)
     np.savez(state / "runs" / "one" / "arrays.npz", userid=np.array([USER, OTHER]), itemid=np.array([USER]))
-    EvictedUsers(settings.evicted_folder, "").put(5, {USER: StoredUser(b"", {})})
+    write(state / "runs" / "one" / "ids.json", json.dumps({"users": [OTHER, USER], "items": [USER]}).encode())
+    EvictedUsers(settings.evicted_folder, "").put(5, {USER: StoredUser(b"", {})}, "one")
     shard = next((state / "archive").rglob("shard=0/*.parquet")).relative_to(state)
     assert sorted(places(settings, USER)) == sorted(
         [
@@ -71,6 +76,7 @@ def test_each_kind_of_file_is_searched(settings: Settings) -> None:
             "logs/api.log: 1 place",
             "runs/one/manifest.json: 1 place",
             "runs/one/arrays.npz: 1 place",
+            "runs/one/ids.json: 1 place",
             "snapshots/one/shard-0.msgpack: 1 place",
             "evicted/first.sqlite: 1 place",
         ]
@@ -83,3 +89,44 @@ def test_a_user_who_was_never_here_is_found_nowhere(settings: Settings) -> None:
     write(settings.data_folder / "movies.dat", b"77::An Item (1990)::Drama\n")
     write(settings.state / "logs" / "worker.log", b"user 7, item 77, users/770, 77 users, userid: 7.77\n")
     assert places(settings, USER) == []
+
+
+@pytest.fixture
+def of_shop(tmp_path: Path) -> Settings:
+    folder = tmp_path / "goods"
+    folder.mkdir()
+    (tmp_path / "shop.toml").write_text(shop.DESCRIPTION)
+    return load(state_dir=tmp_path / "state", data={"folder": str(folder), "dataset": str(tmp_path / "shop.toml")})
+
+
+def test_a_user_of_a_shop_is_found_in_each_kind_of_file(of_shop: Settings) -> None:
+    state, data = of_shop.state, of_shop.data_folder
+    events = [shop.event(ODD, "i", shop.VIEW, 1), shop.event("u:7", ODD, shop.CART, 2), Erasure(ODD)]
+    archived(of_shop, [shop.SCHEMA.events.encode(event) for event in events])
+    history = state / "archive" / "history"
+    history.mkdir()
+    pq.write_table(pa.table({"userid": ["u:7", ODD]}), history / "events.parquet")
+    clicks = f"customer,sku,at,action\n{ODD},a,1,view\nu:7,{ODD},2,view\n"
+    write(data / "clicks.csv", clicks.encode())
+    write(data / "customers.csv", f'customer;segment\n"{ODD}";new\nu;new\n'.encode())
+    write(data / "products.jsonl", json.dumps({"sku": ODD, "name": "user " + ODD}).encode())
+    write(state / "logs" / "api.log", f"GET /users/u%3A7%2F%C3%A9 200\nof user {ODD} cannot\n".encode())
+    write(state / "audit.json", json.dumps({"userid": ODD}).encode())
+    write(state / "runs" / "one" / "ids.json", json.dumps({"users": ["u:7", ODD], "items": [ODD]}).encode())
+    write(state / "snapshots" / "one" / "shard-0.msgpack", msgpack.packb({"users": {ODD: []}, "counters": {}}))
+    EvictedUsers(of_shop.evicted_folder, "").put(5, {ODD: StoredUser(b"", {})}, "one")
+    shard = next((state / "archive").rglob("shard=0/*.parquet")).relative_to(state)
+    assert sorted(places(of_shop, ODD)) == sorted(
+        [
+            f"{shard}: 2 places",
+            "archive/history/events.parquet: 1 place",
+            "clicks.csv: 1 place",
+            "customers.csv: 1 place",
+            "logs/api.log: 2 places",
+            "audit.json: 1 place",
+            "runs/one/ids.json: 1 place",
+            "snapshots/one/shard-0.msgpack: 1 place",
+            "evicted/first.sqlite: 1 place",
+        ]
+    )
+    assert places(of_shop, "u:7/") == [] == places(of_shop, "nobody")

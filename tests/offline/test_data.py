@@ -1,19 +1,25 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from datasets import path_of
-from features import GENRES
-from features.catalogue import AGES
-from offline.data import generate, readers
+import datasets
+from features import Event, Schema
+from features.dataset import DataSet, parse
+from offline.data import from_tables, generate, learning, readers
+from offline.data.split import split
+from offline.data.tables import read
 from offline.errors import DataError
-from settings import load
+from settings import Settings, load
+from tests.movielens import GENRES, SCHEMA
+from tests.offline.shop_data import DESCRIBED
 
 RATINGS = "1::1::5::978300760\n2::2::3::978300761\n"
 USERS = "1::F::1::10::48067\n2::M::56::16::70072-1234\n"
@@ -28,22 +34,19 @@ def write(folder: Path, ratings: str = RATINGS, users: str = USERS, movies: str 
 
 def test_ratings_are_read_in_file_order(tmp_path: Path) -> None:
     ratings = write(tmp_path)
-    assert ratings.userid.tolist() == [1, 2]
-    assert ratings.itemid.tolist() == [1, 2]
-    assert ratings.rating.tolist() == [5, 3]
-    assert ratings.ts.tolist() == [978300760, 978300761]
-    assert ratings.ts.dtype == np.int64
+    assert list(ratings.events(np.arange(2))) == [Event(1, 1, 5, 978300760), Event(2, 2, 3, 978300761)]
+    assert all(column.dtype == np.int64 for column in (ratings.user, ratings.item, ratings.code, ratings.ts))
 
 
 def test_titles_years_genres_and_users_are_read(tmp_path: Path) -> None:
     catalogue = write(tmp_path).catalogue
-    assert catalogue.items[1].title == "Toy Story"
-    assert catalogue.items[1].year == 1995
-    assert [GENRES[place] for place in catalogue.items[1].genres] == ["Animation", "Children's", "Comedy"]
+    year, genres, _ = catalogue.items[1].values
+    assert (catalogue.items[1].title, year) == ("Toy Story", 1995)
+    assert [GENRES[place] for place in genres] == ["Animation", "Children's", "Comedy"]
     assert catalogue.items[2].title == "Misérables, Les"
-    assert (catalogue.user(1).gender, catalogue.user(1).age, catalogue.user(1).occupation) == (0, 0, 10)
-    assert (catalogue.user(2).gender, catalogue.user(2).age) == (1, 6)
-    assert catalogue.user(3).gender == -1
+    assert catalogue.user(1).codes == (0, 0, 10)
+    assert catalogue.user(2).codes == (1, 6, 16)
+    assert catalogue.user(3).codes == (-1, -1, -1)
 
 
 @pytest.mark.parametrize(
@@ -93,16 +96,17 @@ def test_generated_data_looks_like_movielens(tmp_path: Path) -> None:
     generate.make(tmp_path, 150, 120, 6000, 3)
     ratings = readers.load(load(state_dir=tmp_path, data={"folder": str(tmp_path)}))
     assert len(ratings) == 6000
-    assert np.bincount(ratings.userid, minlength=151)[1:].min() >= 20
+    assert np.bincount(ratings.user, minlength=151)[1:].min() >= 20
     assert sorted(ratings.catalogue.items) == list(range(1, 121))
-    assert 0.55 < (ratings.rating > 3).mean() < 0.6
-    assert all(1919 <= item.year <= 2000 and 1 <= len(item.genres) <= 3 for item in ratings.catalogue.items.values())
-    pairs = set(zip(ratings.userid.tolist(), ratings.itemid.tolist(), strict=True))
+    assert 0.55 < (ratings.code > 3).mean() < 0.6
+    for year, genres, _ in (item.values for item in ratings.catalogue.items.values()):
+        assert 1919 <= year <= 2000 and 1 <= len(genres) <= 3
+    pairs = set(zip(ratings.user.tolist(), ratings.item.tolist(), strict=True))
     assert len(pairs) == len(ratings)
-    shares = np.sort(np.bincount(ratings.itemid, minlength=121)[1:])[::-1] / len(ratings)
+    shares = np.sort(np.bincount(ratings.item, minlength=121)[1:])[::-1] / len(ratings)
     assert shares[:12].sum() > 2 * 12 / 120
-    order = np.lexsort((ratings.ts, ratings.userid))
-    gaps = np.diff(ratings.ts[order])[np.diff(ratings.userid[order]) == 0]
+    order = np.lexsort((ratings.ts, ratings.user))
+    gaps = np.diff(ratings.ts[order])[np.diff(ratings.user[order]) == 0]
     assert 0.2 < (gaps == 0).mean() < 0.6
     assert (gaps < 600).mean() > 0.9
     assert (gaps > 86400).mean() > 0.01
@@ -115,7 +119,7 @@ def test_generated_data_needs_numbers_that_fit(tmp_path: Path, users: int, items
 
 
 def test_reading_data_does_not_import_torch() -> None:
-    modules = "readers, download, generate, split, history, windows, point_in_time, arrivals"
+    modules = "readers, download, generate, split, history, windows, point_in_time, arrivals, learning, from_tables"
     code = f"import sys, offline.runs; from offline.data import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
@@ -136,61 +140,175 @@ def test_movielens_100k_is_read_by_its_description(tmp_path: Path) -> None:
         )
     )
     ratings = readers.load(load(data={"folder": str(tmp_path), "dataset": "movielens-100k"}, state_dir=tmp_path))
-    assert (ratings.userid.tolist(), ratings.itemid.tolist()) == ([1, 2], [2, 1])
-    assert (ratings.rating.tolist(), ratings.ts.tolist()) == ([5, 3], [881250949, 881250950])
+    assert list(ratings.events(np.arange(2))) == [Event(1, 2, 5, 881250949), Event(2, 1, 3, 881250950)]
     items = ratings.catalogue.items.values()
-    assert [(item.title, item.year, item.decade) for item in items] == [
-        ("Toy Story", 1995, 8),
-        ("unknown", 1995, 8),
-        ("Love", 1996, 8),
+    assert [(item.title, item.values[0], item.terms[1]) for item in items] == [
+        ("Toy Story", 1995, (8,)),
+        ("unknown", 1995, (8,)),
+        ("Love", 1996, (8,)),
     ]
-    assert [[GENRES[place] for place in item.genres] for item in items] == [*list(flags.values())[:1], [], ["War"]]
-    users = ratings.catalogue.users.values()
-    assert [(user.gender, user.age, user.occupation) for user in users] == [(1, 1, 19), (0, 5, 12)]
+    assert [[GENRES[place] for place in item.terms[0]] for item in items] == [*list(flags.values())[:1], [], ["War"]]
+    assert [user.codes for user in ratings.catalogue.users.values()] == [(1, 1, 19), (0, 5, 12)]
     assert len(readers.data_hash(ratings)) == 64
 
 
-DESCRIPTION = path_of("movielens-1m").read_text()
+def test_a_description_that_leaves_nothing_open_teaches_nothing(ratings: readers.Ratings) -> None:
+    """So the state of an earlier release, which had no schema, is of the same."""
+    assert ratings.schema == SCHEMA == datasets.first_schema()
+    assert Schema.from_json(ratings.schema.to_json()) == ratings.schema
 
 
-@pytest.mark.parametrize(
-    ("old", "new", "part"),
-    [
-        ('ids = "integer"\nfile = "movies"', 'ids = "string"\nfile = "movies"', "string ids of items are"),
-        ('id = "userid"', 'id = "userid"\ncomplete = false', "users that no file names are"),
-        ("[items]", "[feedback.view]\nvalue = {}\n[items]", "events of several types (rating, view) are"),
-        ("maximum = 5", "maximum = 10", "events without a whole number from 1 to 5 (feedback.rating) are"),
-        ("value >= 4", "value >= 5", "feedback other than positive from a value of 4 on"),
-        ('"replace"', '"accumulate"', "events that do not replace earlier ones"),
-        ("[items]", '[split]\nkind = "time"\nat = 2000-01-01T00:00:00Z\n[items]', "a split by a point in time is"),
-        ("[items.attributes.year]", "[items.attributes.born]", "attributes of items other than title, year, genres"),
-        ('"War", ', "", "genres other than those of MovieLens-1M, in their order and as terms, are"),
-        ("[1920, 1930", "[1900, 1930", "decades other than those of MovieLens-1M, as terms, are"),
-        ('"56"]', '"56", "99"]', "users' age with other than 7 declared values is"),
-    ],
-)
-def test_what_the_models_do_not_support_yet_is_refused_in_one_sentence(
-    tmp_path: Path, old: str, new: str, part: str
-) -> None:
-    text = (
-        DESCRIPTION.replace("[items.attributes.year]", new).replace('"year"', '"born"')
-        if "born" in new
-        else DESCRIPTION
+def test_what_the_description_leaves_open_is_learned(shop: Settings, shop_events: readers.Ratings) -> None:
+    tables = read(shop_events.schema.dataset, shop.data_folder)
+    price = tables.items.attributes["price"].numbers
+    low, middle, high = np.quantile(price[~np.isnan(price)], [0.25, 0.5, 0.75])
+    categories, brand, found, _ = shop_events.schema.item_attributes
+    assert (found.center, found.scale) == (middle, high - low)
+    assert found.bounds == tuple(np.quantile(price[~np.isnan(price)], [1 / 3, 2 / 3]))
+    assert len(found.values) == 3 and found.values[0].startswith("below")
+    assert {*categories.values} == {"garden", "kitchen", "toys"}
+    assert brand.values == tables.items.attributes["brand"].names
+    train = split(shop_events, shop.data).train
+    assert shop_events.schema.positive_share == shop_events.positive[train].mean()
+    assert shop_events.schema.learned.users == {}
+
+
+def test_a_number_that_never_varies_has_the_scale_1(tmp_path: Path) -> None:
+    text = DESCRIBED.replace("quantiles = 3\nterm = true", "center = 3")
+    (tmp_path / "clicks.csv").write_text("at,customer,action,sku\n2024-01-01T00:00:00Z,u,purchase,a\n")
+    (tmp_path / "customers.csv").write_text("customer;segment\nu;new\n")
+    products = [{"sku": sku, "name": sku, "categories": [], "brand": None, "price": 5.0} for sku in "ab"]
+    lines = [json.dumps({**product, "description": None}) + "\n" for product in products]
+    (tmp_path / "products.jsonl").write_text("".join(lines))
+    dataset = parse(text)
+    schema = learning.learn(dataset, read(dataset, tmp_path), lambda: 0.25)
+    price = schema.item_attributes[2]
+    assert (price.name, price.center, price.scale, price.bounds, price.values) == ("price", 3.0, 1.0, (), ())
+    assert schema.positive_share == 0.25
+
+
+def test_a_shop_is_read_with_its_ids_types_and_missing_values(shop: Settings, shop_events: readers.Ratings) -> None:
+    """Compared with the lines of its files."""
+    folder, schema = shop.data_folder, shop_events.schema
+    clicks = [line.split(",") for line in (folder / "clicks.csv").read_text().splitlines()[1:]]
+    expected = list(dict.fromkeys((who, sku, action, datetime.fromisoformat(at)) for at, who, action, sku in clicks))
+    found = [
+        (event.userid, event.itemid, schema.codes.type(event.code), datetime.fromtimestamp(event.ts, UTC))
+        for event in shop_events.events(np.arange(len(shop_events)))
+    ]
+    assert found == expected
+    products = [json.loads(line) for line in (folder / "products.jsonl").read_text().splitlines()]
+    assert list(shop_events.catalogue.items) == [product["sku"] for product in products]
+    names = [schema.item_attributes[place].values for place in (0, 1)]
+    for product, item in zip(products, shop_events.catalogue.items.values(), strict=True):
+        categories, brand, price, text = item.values
+        assert (item.title, price, text) == (product["name"], product["price"], product["description"])
+        assert sorted(names[0][code] for code in categories) == product["categories"]
+        assert names[1][brand] == product["brand"]
+    segments = dict(line.split(";") for line in (folder / "customers.csv").read_text().splitlines()[1:])
+    assert {*shop_events.catalogue.users} == {*segments} | {event[0] for event in found}
+    for userid, user in shop_events.catalogue.users.items():
+        assert user.codes == (("new", "regular").index(segments[userid]) if segments.get(userid) else -1,)
+    assert any(price is None for _, _, price, _ in (item.values for item in shop_events.catalogue.items.values()))
+
+
+def test_numbers_are_the_places_of_the_ids_in_ascending_order(events: readers.Ratings) -> None:
+    assert list(events.users.ids) == sorted(events.catalogue.users)
+    assert list(events.items.ids) == sorted(events.catalogue.items)
+    assert events.ids.items is events.items
+    again = readers.Ratings.of(
+        events.folder,
+        events.schema,
+        events.catalogue,
+        [events.userid(place) for place in range(len(events))],
+        [events.itemid(place) for place in range(len(events))],
+        events.code,
+        events.ts,
     )
-    assert old in DESCRIPTION
-    (tmp_path / "my.toml").write_text(text.replace(old, new))
-    with pytest.raises(DataError) as told:
-        readers.load(load(data={"folder": str(tmp_path), "dataset": str(tmp_path / "my.toml")}, state_dir=tmp_path))
-    assert str(told.value).startswith(f"my.toml: {part}")
-    assert str(told.value).endswith("not supported yet; datasets/movielens-1m.toml shows what is")
+    assert np.array_equal(again.user, events.user) and np.array_equal(again.item, events.item)
 
 
-def test_a_split_that_contradicts_the_setting_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "my.toml").write_text(DESCRIPTION + '[split]\nkind = "last"\nevents = 5\n')
-    with pytest.raises(
-        DataError, match=r"^my\.toml: the split holds out the last 5 events .* data\.online_events is 10"
-    ):
-        readers.load(load(data={"folder": str(tmp_path), "dataset": str(tmp_path / "my.toml")}, state_dir=tmp_path))
+def test_without_some_users_all_others_keep_their_numbers(events: readers.Ratings) -> None:
+    gone = {events.userid(0), events.userid(len(events) - 1)}
+    left = events.without(gone)
+    kept = [event for event in events.events(np.arange(len(events))) if event.userid not in gone]
+    assert list(left.events(np.arange(len(left)))) == kept
+    assert not gone & left.catalogue.users.keys()
+    assert left.users.size == events.users.size
+    assert all(left.users.number(userid) == events.users.number(userid) for userid in left.catalogue.users)
+
+
+VALUES = """
+name = "Values"
+[files.e]
+path = "e.csv"
+format = "csv"
+[[events]]
+file = "e"
+user = "u"
+item = "i"
+time = "t"
+type = "a"
+value = "v"
+[feedback.watch]
+value = { minimum = 0 }
+positive = "value >= 60"
+negative = "value < 5"
+[feedback.view]
+[feedback.stars]
+value = { minimum = 1, maximum = 3, whole = true }
+positive = "value == 3"
+identity = "replace"
+[items]
+ids = "integer"
+[users]
+ids = "string"
+"""
+
+
+def values(folder: Path, *lines: str) -> tuple[DataSet, Settings]:
+    (folder / "e.csv").write_text("".join(f"{line}\n" for line in ("u,i,t,a,v", *lines)))
+    (folder / "my.toml").write_text(VALUES)
+    return parse(VALUES), load(state_dir=folder, data={"folder": str(folder), "dataset": str(folder / "my.toml")})
+
+
+def test_values_that_codes_do_not_tell_are_kept(tmp_path: Path) -> None:
+    dataset, settings = values(
+        tmp_path,
+        "b,2,10,watch,61.5",
+        "a,1,11,stars,3",
+        "a,2,12,view,",
+        "a,2,13,watch,1",
+        "c,3,14,watch,30",
+        "c,1,9,stars,1",
+    )
+    events = readers.load(settings)
+    codes = events.schema.codes
+    assert list(events.events(np.arange(6))) == [
+        Event("b", 2, codes.code("watch", 61.5), 10, 61.5),
+        Event("a", 1, codes.code("stars", 3.0), 11),
+        Event("a", 2, codes.code("view", None), 12),
+        Event("a", 2, codes.code("watch", 1.0), 13, 1.0),
+        Event("c", 3, codes.code("watch", 30.0), 14, 30.0),
+        Event("c", 1, codes.code("stars", 1.0), 9),
+    ]
+    assert events.positive.tolist() == [True, True, False, False, False, False]
+    assert [
+        events.schema.events.decode(*events.schema.events.encode(event)) for event in events.events(np.arange(6))
+    ] == [*events.events(np.arange(6))]
+    code, value = from_tables.codes_of(dataset, codes, read(dataset, tmp_path))
+    assert code.tolist() == events.code.tolist()
+    np.testing.assert_array_equal(value, events.value)
+
+
+def test_an_event_that_is_in_the_files_twice_counts_once(tmp_path: Path) -> None:
+    _, settings = values(tmp_path, "b,2,10,view,", "a,1,11,stars,3", "b,2,10,view,", "b,2,10.5,view,", "b,2,11,view,")
+    events = readers.load(settings)
+    assert [(event.userid, event.ts) for event in events.events(np.arange(len(events)))] == [
+        ("b", 10),
+        ("a", 11),
+        ("b", 11),
+    ]
 
 
 def test_missing_files_of_another_data_set_are_named(tmp_path: Path) -> None:
@@ -198,6 +316,9 @@ def test_missing_files_of_another_data_set_are_named(tmp_path: Path) -> None:
         DataError, match=r"has no u\.data, u\.user, u\.item; set REELSTREAM_DATA__FOLDER .*MovieLens-100K"
     ):
         readers.load(load(data={"folder": str(tmp_path), "dataset": "movielens-100k"}, state_dir=tmp_path))
+
+
+AGES = SCHEMA.user_attributes[1].values
 
 
 def reference(folder: Path) -> tuple[list[list[int]], list[tuple[object, ...]], list[tuple[int, ...]]]:
@@ -212,17 +333,18 @@ def reference(folder: Path) -> tuple[list[list[int]], list[tuple[object, ...]], 
     users = []
     for line in lines[readers.USERS]:
         userid, gender, age, occupation, _ = line.split("::")
-        users.append((int(userid), "FM".index(gender), AGES.index(int(age)), int(occupation)))
+        users.append((int(userid), "FM".index(gender), AGES.index(age), int(occupation)))
     return ratings, items, users
 
 
 def assert_read_as_before(ratings: readers.Ratings) -> None:
     lines, items, users = reference(ratings.folder)
-    columns = (ratings.userid, ratings.itemid, ratings.rating, ratings.ts)
-    assert np.array_equal(np.column_stack(columns), np.array(lines))
-    assert all(column.dtype == np.int64 for column in columns)
-    assert [(each.itemid, each.title, each.year, each.genres) for each in ratings.catalogue.items.values()] == items
-    assert [(u.userid, u.gender, u.age, u.occupation) for u in ratings.catalogue.users.values()] == users
+    ids = (np.array(numbering.ids, dtype=np.int64) for numbering in (ratings.users, ratings.items))
+    userid, itemid = (of[numbers - 1] for of, numbers in zip(ids, (ratings.user, ratings.item), strict=True))
+    assert np.array_equal(np.column_stack((userid, itemid, ratings.code, ratings.ts)), np.array(lines))
+    assert np.isnan(ratings.value).all()
+    assert [(each.itemid, each.title, *each.values[:2]) for each in ratings.catalogue.items.values()] == items
+    assert [(user.userid, *user.codes) for user in ratings.catalogue.users.values()] == users
     content = b"".join((ratings.folder / name).read_bytes() for name in ("ratings.dat", "users.dat", "movies.dat"))
     assert readers.data_hash(ratings) == hashlib.sha256(content).hexdigest()
 
@@ -235,4 +357,4 @@ def test_generated_data_is_read_as_line_by_line(ratings: readers.Ratings) -> Non
 def test_movielens_1m_is_read_as_line_by_line(ml1m: readers.Ratings) -> None:
     assert len(ml1m) == 1_000_209
     assert_read_as_before(ml1m)
-    assert int((ml1m.rating >= 4).sum()) == 575_281
+    assert int(ml1m.positive.sum()) == 575_281

@@ -1,32 +1,26 @@
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
+from features.dataset.codes import Codes
 from offline.data.readers import Ratings
 from offline.data.split import Split
 from offline.data.windows import Sequences, sequences, windows
-from offline.errors import ExportError
-from offline.models import export, similar
 from offline.models.encoder import Encoder, Ensemble
-from offline.models.neighbours import Neighbours
-from offline.models.p_like import INPUTS, PLike
-from offline.models.ranker import Ranker
-from offline.models.reranker import DAMPING, HALF_LIVES, Reranker
-from offline.models.similar import Near
 from offline.models.softmax import NextItemLoss
-from offline.train import encoder_training, p_like_training, parallel
+from offline.models.targets import firsts, weights
+from offline.train import encoder_training
 from offline.train.encoder_training import Plan
 from offline.train.ensemble import Best
 from offline.train.validation import Validation
-from scoring.inputs import attributes_of, pair_ids
 from settings import TrainSettings
+from tests import shop as goods
+from tests.movielens import SCHEMA
 from tests.offline.conftest import encoder_input
 
 # Threads that wait for each other lose more than they win on models this small.
@@ -38,7 +32,14 @@ SMALL = TrainSettings(dim=16, layers=1, heads=2, encoder_epochs=3, encoder_batch
 @pytest.fixture
 def encoder(ratings: Ratings) -> Encoder:
     torch.manual_seed(0)
-    return Encoder(torch.from_numpy(np.unique(ratings.itemid)), 121, SMALL).eval()
+    return Encoder(torch.from_numpy(np.unique(ratings.item)), ratings.items.size, SMALL).eval()
+
+
+def events_of(item: np.ndarray, code: np.ndarray, length: int, codes: Codes = SCHEMA.codes) -> Sequences:
+    """Events of users with so many each, a second apart; each positive one is a discovery."""
+    positive, users = codes.positive_array[code], len(item) // length
+    start = np.arange(users + 1) * length
+    return Sequences(item, code, np.arange(len(item)), positive, positive, start, np.arange(1, users + 1))
 
 
 def test_windows_hold_every_position_once(ratings: Ratings, parts: Split) -> None:
@@ -48,7 +49,7 @@ def test_windows_hold_every_position_once(ratings: Ratings, parts: Split) -> Non
         assert cut.n.min() >= 1
         assert cut.n.max() <= 20
         positions = np.concatenate([np.arange(start, start + n) for start, n in zip(cut.start, cut.n, strict=True)])
-        expected = np.setdiff1d(np.arange(len(events.itemid)), events.start[1:] - 1)
+        expected = np.setdiff1d(np.arange(len(events.item)), events.start[1:] - 1)
         assert np.array_equal(np.sort(positions), expected)
         of_user = np.searchsorted(events.start, cut.start, "right") - 1
         assert np.array_equal(cut.user_start, events.start[of_user])
@@ -59,11 +60,11 @@ def test_the_next_item_loss_equals_the_obvious_one() -> None:
     torch.manual_seed(0)
     n, dim, size = 300, 4, 30
     hidden, table, bias = (torch.randn(*shape, requires_grad=True) for shape in ((n, dim), (size, dim), (size,)))
-    target = torch.randint(1, size, (n,))
+    target, weight = torch.randint(1, size, (n,)), torch.rand(n) + 0.5
     seen_row = torch.randint(0, n, (2 * n,)).sort().values
     # Some targets were seen before; they stay in the softmax.
     seen_item = torch.where(torch.rand(2 * n) < 0.2, target[seen_row], torch.randint(1, size, (2 * n,)))
-    loss = NextItemLoss.apply(hidden, table, bias, target, seen_row, seen_item, torch.float32)
+    loss = NextItemLoss.apply(hidden, table, bias, target, weight, seen_row, seen_item, torch.float32)
     loss.backward()
     fast = [tensor.grad for tensor in (hidden, table, bias)]
 
@@ -72,14 +73,15 @@ def test_the_next_item_loss_equals_the_obvious_one() -> None:
     masked[:, 0] = True
     masked[seen_row, seen_item] = True
     masked.scatter_(1, target[:, None], False)
-    expected = F.cross_entropy((hidden_ @ table_.T + bias_).masked_fill(masked, -torch.inf), target)
+    logits = (hidden_ @ table_.T + bias_).masked_fill(masked, -torch.inf)
+    expected = (F.cross_entropy(logits, target, reduction="none") * weight).mean()
     torch.autograd.backward(expected)
     torch.testing.assert_close(loss, expected)
     for ours, theirs in zip(fast, (hidden_.grad, table_.grad, bias_.grad), strict=True):
         torch.testing.assert_close(ours, theirs)
 
     halved = [tensor.detach().clone().requires_grad_() for tensor in (hidden, table, bias)]
-    NextItemLoss.apply(*halved, target, seen_row, seen_item).backward()
+    NextItemLoss.apply(*halved, target, weight, seen_row, seen_item).backward()
     for tensor, exact in zip(halved, fast, strict=True):
         assert tensor.grad is not None and exact is not None
         assert F.cosine_similarity(tensor.grad.view(1, -1), exact.view(1, -1)).item() > 0.999
@@ -121,16 +123,10 @@ def test_the_encoder_learns_a_sequence() -> None:
     rng = np.random.default_rng(0)
     users, length = 60, 15
     starts = rng.integers(0, 30, users)
-    itemid = ((starts[:, None] + np.arange(length)) % 30 + 1).reshape(-1)
-    events = Sequences(
-        itemid=itemid,
-        rating=np.full_like(itemid, 5),
-        ts=np.arange(len(itemid)),
-        start=np.arange(users + 1) * length,
-        userid=np.arange(users),
-    )
+    item = ((starts[:, None] + np.arange(length)) % 30 + 1).reshape(-1)
+    events = events_of(item, np.full_like(item, 5), length)
     model = Encoder(torch.arange(1, 31), 31, SMALL)
-    encoder_training.fit(model, events, Plan(20, 8, 7e-3, 0), lambda step, steps, loss: None)
+    encoder_training.fit(model, SCHEMA.codes, events, Plan(20, 8, 7e-3, 0), lambda step, steps, loss: None)
     items, liked = encoder_input([(1, 3, 5), (2, 4, 5), (3, 5, 5)])
     with torch.no_grad():
         scores = model(torch.from_numpy(items), torch.from_numpy(liked)) @ model.item_vectors().T
@@ -140,7 +136,8 @@ def test_the_encoder_learns_a_sequence() -> None:
 
 def test_the_mean_of_encoders_is_one_inner_product(ratings: Ratings) -> None:
     torch.manual_seed(0)
-    members = [Encoder(torch.from_numpy(np.unique(ratings.itemid)), 121, SMALL).eval() for _ in range(2)]
+    known = torch.from_numpy(np.unique(ratings.item))
+    members = [Encoder(known, ratings.items.size, SMALL).eval() for _ in range(2)]
     for member in members:
         torch.nn.init.normal_(member.bias)
     together = Ensemble(members)
@@ -155,11 +152,11 @@ def test_training_that_was_broken_off_goes_on_from_the_last_epoch(
     ratings: Ratings, parts: Split, tmp_path: Path
 ) -> None:
     events, plan = sequences(ratings, parts.fit), Plan(3, 16, 7e-3, 0)
-    itemids = torch.from_numpy(np.unique(events.itemid))
+    known = torch.from_numpy(np.unique(events.item))
 
     def trained(checkpoint: Path | None, stop_after: int | None = None) -> dict[str, torch.Tensor]:
         torch.manual_seed(1)
-        model = Encoder(itemids, 121, SMALL)
+        model = Encoder(known, ratings.items.size, SMALL)
         epochs: list[int] = []
 
         def progress(step: int, steps: int, loss: float) -> None:
@@ -170,7 +167,7 @@ def test_training_that_was_broken_off_goes_on_from_the_last_epoch(
             epochs.append(epoch)
             return True
 
-        encoder_training.fit(model, events, plan, progress, epoch_done, checkpoint)
+        encoder_training.fit(model, SCHEMA.codes, events, plan, progress, epoch_done, checkpoint)
         return model.state_dict()
 
     whole = trained(None)
@@ -185,7 +182,7 @@ def test_training_stops_where_validation_gets_no_better_and_takes_the_best_epoch
 ) -> None:
     events = sequences(ratings, parts.fit)
     torch.manual_seed(0)
-    model = Encoder(torch.from_numpy(np.unique(events.itemid)), 121, SMALL)
+    model = Encoder(torch.from_numpy(np.unique(events.item)), ratings.items.size, SMALL)
     best, weights = Best(model, patience=2), {}
     values = dict(enumerate((0.1, 0.3, 0.2, 0.3, 0.9), 1))
 
@@ -193,149 +190,80 @@ def test_training_stops_where_validation_gets_no_better_and_takes_the_best_epoch
         weights[epoch] = model.bias.detach().clone()
         return best.goes_on(values[epoch])
 
-    encoder_training.fit(model, events, Plan(5, 16, 7e-3, 0), lambda *told: None, epoch_done)
+    plan = Plan(5, 16, 7e-3, 0)
+    encoder_training.fit(model, SCHEMA.codes, events, plan, lambda *told: None, epoch_done)
     best.take()
     assert list(weights) == [1, 2, 3, 4]
     torch.testing.assert_close(model.bias.detach(), weights[2])
     assert not torch.allclose(weights[4], weights[2])
 
 
-def test_watched_histories_are_those_of_earlier_seconds(ratings: Ratings, parts: Split) -> None:
-    events = sequences(ratings, parts.train)
-    itemids = np.array(sorted(ratings.catalogue.items))
-    places = np.arange(len(events.itemid))[::37]
-    watch = Validation.of(events, places, 20, itemids)
-    user = np.searchsorted(events.start, places, "right") - 1
+def test_watched_histories_are_those_of_earlier_seconds(events: Ratings, events_parts: Split) -> None:
+    codes, known = events.schema.codes, sequences(events, events_parts.train)
+    places = np.arange(len(known))[::37]
+    watch = Validation.of(codes, known, places, 20)
+    user = np.searchsorted(known.start, places, "right") - 1
     for row, place in enumerate(places):
-        of_user = np.arange(events.start[user[row]], events.start[user[row] + 1])
-        earlier = of_user[events.ts[of_user] < events.ts[place]]
-        assert set(watch.seen_item[watch.seen_row == row]) == set(events.itemid[earlier])
-        assert watch.items[row][watch.items[row] > 0].tolist() == events.itemid[earlier][-20:].tolist()
+        of_user = np.arange(known.start[user[row]], known.start[user[row] + 1])
+        earlier = of_user[known.ts[of_user] < known.ts[place]]
+        hidden = earlier[[codes.hides[code] for code in known.code[earlier].tolist()]] if len(earlier) else earlier
+        assert set(watch.seen_item[watch.seen_row == row]) == set(known.item[hidden])
+        assert watch.items[row][watch.items[row] > 0].tolist() == known.item[earlier][-20:].tolist()
+        assert watch.liked[row].sum() == known.positive[earlier][-20:].sum()
+
+
+def test_a_viewed_item_is_ranked_and_a_bought_one_is_not() -> None:
+    codes, view, purchase = goods.SCHEMA.codes, goods.VIEW, goods.PURCHASE
+    known = events_of(np.array([1, 2, 3]), np.array([view, purchase, purchase]), 3, codes)
+    model = Encoder(torch.tensor([1, 2, 3]), 4, SMALL).eval()
+    with torch.no_grad():
+        model.bias[:] = torch.tensor([0.0, 300.0, 200.0, 100.0])  # whatever the history, in this order
+    [rank] = Validation.of(codes, known, np.array([2]), 20).ranks(model)
+    assert rank == 1  # behind the item that was viewed
+
+
+def test_what_hides_is_left_out_of_the_loss_and_first_events_are_its_targets(
+    shop_events: Ratings, shop_parts: Split
+) -> None:
+    codes, events = shop_events.schema.codes, sequences(shop_events, shop_parts.fit)
+    epoch, cut = encoder_training.Epoch.of(codes, events), windows(events, 20, np.random.default_rng(0))
+    chosen = np.arange(len(cut))
+    batch = encoder_training._batch(epoch, cut, chosen, np.random.default_rng(0))
+    positions = [(cut.start[window] + place, window) for window in chosen for place in range(20)]
+    kept = [positions[place] for place in _places(batch.kept.numpy(), int(cut.n[chosen].max()))]
+    assert len(kept) > 100
+    for row, (place, window) in enumerate(kept):
+        past = np.arange(cut.user_start[window], place + 1)
+        assert events.item[place + 1] not in events.item[past]
+        assert batch.target[row] == events.item[place + 1]
+        hidden = {item for item, code in zip(events.item[past], events.code[past], strict=True) if codes.hides[code]}
+        assert {*batch.seen_item[batch.seen_row == row].tolist()} == hidden
+    discoveries = {place for place, _ in kept if events.target[place + 1]}
+    windowed = {at for window in chosen for at in range(cut.start[window], cut.start[window] + cut.n[window])}
+    assert discoveries == {place for place in windowed if events.target[place + 1]}
+
+
+def _places(kept: np.ndarray, length: int) -> np.ndarray:
+    """Kept places of windows that are `length` wide, as those of windows that are 20 wide."""
+    return kept // length * 20 + kept % length
+
+
+def test_a_discovery_weighs_as_the_weightiest_event_that_follows() -> None:
+    feedback = {name: rule.model_copy(update={"target": True}) for name, rule in goods.SCHEMA.dataset.feedback.items()}
+    codes = Codes(feedback | {"purchase": feedback["purchase"].model_copy(update={"weight": 2.0})})
+    view, cart, purchase = goods.VIEW, goods.CART, goods.PURCHASE
+    # One user buys the first item and puts the second in the cart; the other views the first.
+    item, code = np.array([1, 1, 1, 2, 2, 1, 1, 1]), np.array([view, cart, purchase, view, cart, view, view, view])
+    target = np.array([True, False, False, True, False, False, False, False])
+    positive = codes.positive_array[code]
+    events = Sequences(item, code, np.arange(8), positive, target, np.array([0, 5, 8]), np.array([1, 2]))
+    assert firsts(events).tolist() == [True, False, False, True, False, True, False, False]
+    # 2 and 0.5, divided by their mean.
+    np.testing.assert_allclose(weights(codes, events)[[0, 3, 5]], [1.6, 0.4, 1.0])
+
+
+def test_all_ratings_weigh_the_same(ratings: Ratings, parts: Split) -> None:
+    assert (weights(ratings.schema.codes, sequences(ratings, parts.fit)) == 1.0).all()
 
 
 HISTORY = 12
-
-
-def ranker() -> Ranker:
-    torch.manual_seed(0)
-    likes = [PLike(10, 8, torch.zeros(INPUTS), torch.ones(INPUTS)) for _ in range(2)]
-    near = Near(8)
-    near.set_tables(similar.Similar(torch.full((8,), 3.5), torch.rand(8, 8).half()))
-    order = Reranker(torch.arange(1, 8), 8)
-    tables = np.random.default_rng(0).random((2, 7, 7)).astype(np.float32)
-    order.set_neighbours(Neighbours(*tables))
-    torch.nn.init.normal_(order.linear.weight, std=0.1)
-    return Ranker(likes, near, order, torch.randn(8, 5)).eval()
-
-
-def pairs(n: int) -> tuple[torch.Tensor, ...]:
-    """Inputs of the ranker but `ids`: two users, the first with a history of 3, the second without."""
-    items, rating = torch.zeros(2, HISTORY, dtype=torch.int64), torch.zeros(2, HISTORY, dtype=torch.int64)
-    items[0, :3], rating[0, :3] = torch.tensor([3, 5, 1]), torch.tensor([5, 1, 4])
-    return torch.randn(2, 5), items, rating, torch.arange(n) % 2, torch.rand(n, 32)
-
-
-def test_next_is_the_encoders_score_and_like_a_mean() -> None:
-    model, ids = ranker(), torch.tensor([[1, 2, 0, 3, 20], [9, 7, 1, 6, 0], [4, 1, -1, -1, -1]])
-    vector, items, rating, row, dense = pairs(3)
-    with torch.inference_mode():
-        following, like, score = model(vector, items, rating, row, ids, dense)
-        inputs = torch.cat([dense, model.near(items, rating, row, torch.tensor([2, 7, 1]))], 1)
-        each = [one(one.taste(items, rating)[row], ids, inputs) for one in model.like_models()]
-    torch.testing.assert_close(following, (vector[row] * model.item_vectors[ids[:, 1]]).sum(1))
-    torch.testing.assert_close(torch.logit(like), (each[0] + each[1]) / 2)
-    assert not torch.allclose(score, following)
-
-
-def test_the_order_counts_what_follows_the_last_events() -> None:
-    model = ranker()
-    vector, items, rating, row, dense = pairs(2)
-    ids = torch.tensor([[1, 2, 0, 3, 20], [1, 2, 0, 3, 20]])
-    with torch.inference_mode():
-        inputs = model.parts(vector, items, rating, row, ids, dense)[3]
-    follows = model.reranker.follows.view(8, 8).float()
-    after = follows / (follows.sum(1, keepdim=True) + DAMPING)
-    for place, life in enumerate(HALF_LIVES):
-        expected = sum(0.5 ** (age / life) * after[item - 1, 1].item() for age, item in enumerate((1, 5, 3)))
-        assert inputs[0, place].item() == pytest.approx(np.log(expected + 1e-3), abs=1e-3)
-    assert inputs[1, 0].item() == pytest.approx(np.log(1e-3))
-
-
-def test_unknown_users_and_items_are_row_0_of_the_ranker() -> None:
-    model = ranker()
-    vector, items, rating, row, dense = pairs(1)
-    items[0, 3], rating[0, 3] = 2**31 - 1, 5
-    with torch.inference_mode():
-        scores = [
-            model(vector, items, rating, row, torch.tensor([[userid, itemid, -1, -1, -1]]), dense)[2]
-            for userid, itemid in ((0, 0), (10, 8), (2**31 - 1, 2**31 - 1), (-1, -5))
-        ]
-    for score in scores[1:]:
-        torch.testing.assert_close(score, scores[0])
-
-
-def test_tastes_of_blocks_are_those_of_histories(ratings: Ratings) -> None:
-    events = sequences(ratings, np.arange(len(ratings)))
-    userid = np.repeat(events.userid, np.diff(events.start))
-    ids = pair_ids(userid, attributes_of(ratings.catalogue, userid), events.itemid)
-    rng = np.random.default_rng(0)
-    known = p_like_training.Pairs(events, ids, rng.random((len(ids), INPUTS)).astype(np.float32))
-    model = PLike(81, 121, torch.zeros(INPUTS), torch.ones(INPUTS)).eval()
-    places = np.sort(rng.choice(len(ids), 200, replace=False))
-    fast = p_like_training.logits(model, known, places, HISTORY)
-    user = np.searchsorted(events.start, places, "right") - 1
-    items, rating = np.zeros((2, 200, HISTORY), dtype=np.int64)
-    for row, place in enumerate(places):
-        of = np.arange(max(events.start[user[row]], place - HISTORY), place)
-        items[row, : len(of)], rating[row, : len(of)] = events.itemid[of], events.rating[of]
-    with torch.inference_mode():
-        taste = model.taste(torch.from_numpy(items), torch.from_numpy(rating))
-        slow = model(taste, torch.from_numpy(ids[places]), torch.from_numpy(known.inputs[places]))
-    np.testing.assert_allclose(fast, slow.numpy(), atol=1e-4)
-
-
-def test_p_like_is_learned() -> None:
-    rng = np.random.default_rng(0)
-    n = 4000
-    inputs = rng.normal(size=(n, INPUTS)).astype(np.float32)
-    liked = inputs[:, 3] > 0
-    ids = np.column_stack([rng.integers(1, 10, (n, 2)) % 8, np.full((n, 3), -1)])
-    events = Sequences(ids[:, 1], np.where(liked, 5, 2), np.arange(n), np.arange(0, n + 1, 100), np.arange(n // 100))
-    known, places = p_like_training.Pairs(events, ids, inputs), np.arange(n)
-    task = p_like_training.Task(
-        10, 8, known, places, p_like_training.Schedule(10, epochs=3, batch=128, rate=5e-3), seed=0
-    )
-    model = task.trained(task(lambda what: None))
-    logit = p_like_training.logits(model, known, places, 10)
-    assert ((logit > 0) == liked).mean() > 0.95
-
-
-def test_tasks_side_by_side_tell_and_return() -> None:
-    told: list[tuple[int, object]] = []
-    workers = parallel.Workers(2)
-    results = workers.run([partial(square, n) for n in (2, 3)], lambda number, what: told.append((number, what)))
-    assert results == [4, 9]
-    assert workers.peak_mb > 0
-    assert sorted(told) == [(0, "at 2"), (1, "at 3")]
-
-
-def square(n: int, told: parallel.Told) -> int:
-    told(f"at {n}")
-    return n * n
-
-
-def test_an_exported_model_that_answers_otherwise_is_refused(tmp_path: Path) -> None:
-    node = onnx.helper.make_node("Mul", ["x", "x"], ["y"])
-    value = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [2]) for name in "xy"]
-    opset = [onnx.helper.make_opsetid("", 18)]
-    model = onnx.helper.make_model(
-        onnx.helper.make_graph([node], "square", value[:1], value[1:]), opset_imports=opset, ir_version=10
-    )
-    path = tmp_path / "square" / "model.onnx"
-    path.parent.mkdir()
-    onnx.save(model, path)
-    given = {"x": np.array([2.0, 3.0], dtype=np.float32)}
-    assert export.check_parity(path, given, [torch.tensor([4.0, 9.0])]) == 0.0
-    for wrong in (9.001, float("nan")):
-        with pytest.raises(ExportError, match="square: y differs"):
-            export.check_parity(path, given, [torch.tensor([4.0, wrong])])

@@ -41,7 +41,7 @@ def test_a_run_trained_after_an_erasure_is_the_one_of_ratings_without_the_users_
     with archive.locked():
         assert history.without_users(archive, USERS, {"topic": {0: 7}}) == len(USERS)
     after, never = runs.manifest(train(settings)), runs.manifest(run)
-    assert {*USERS} < {*ratings.userid.tolist()}
+    assert {*USERS} < {*ratings.catalogue.users}
     assert (after.files, after.metrics) == (never.files, never.metrics)
     assert (after.erased_to, never.erased_to) == ({"topic": {0: 7}}, {})
     assert after.data_hash == readers.data_hash(ratings) != never.data_hash

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from features import DENSE_COLUMNS, IDS, Event, Item, Profile, User, dense, fold, user_row
+from features import UNKNOWN_NUMBER, dense, fold, user_row
 from features.columns import ItemTable, row_values, user_columns
 from features.schema import Floats
 from scoring import (
@@ -29,14 +29,19 @@ from scoring import (
     preferences,
 )
 from scoring.fallback import popular
-from scoring.inputs import histories
+from scoring.inputs import histories, no_events
+from scoring.run_ids import RunIds
+from tests.movielens import SCHEMA, item, rated, user
 
 HISTORY = 6
 ITEMS = {
-    itemid: Item(itemid, f"item {itemid}", 1950 + 7 * (itemid % 8), tuple(sorted({itemid % 5, itemid % 3 + 5})))
+    itemid: item(itemid, f"item {itemid}", 1950 + 7 * (itemid % 8), tuple(sorted({itemid % 5, itemid % 3 + 5})))
     for itemid in range(10, 50, 2)
 }
-TABLE = ItemTable(ITEMS)
+TABLE = ItemTable(SCHEMA, ITEMS)
+IDS = RunIds.of(range(1, 10), [itemid for itemid in ITEMS if itemid != 48])
+"""Of the users and items that the models were trained with, which are not all."""
+
 RNG = np.random.default_rng(7)
 COUNTERS = RecentCounters(
     n=RNG.integers(1, 90, len(TABLE)),
@@ -62,7 +67,7 @@ def encode(users: Users) -> Floats:
     """A vector that follows from the history row by row, so that it does not depend on the rest of the batch."""
     return np.stack(
         [
-            np.array([items[0] - 30, items.sum() % 11 - 5, liked.sum() - 2, rating.max()], dtype=np.float32) / 8
+            np.array([items[0] - 10, items.sum() % 11 - 5, liked.sum() - 2, rating.max()], dtype=np.float32) / 8
             for items, liked, rating in zip(users.items, users.liked, users.rating, strict=True)
         ]
     )
@@ -74,14 +79,15 @@ def rank(inputs: RankerInputs) -> Ranking:
     return Ranking(score.astype(np.float32), inputs.dense[:, 0], inputs.user_vector[inputs.row, 0])
 
 
-LISTER = Lister(TABLE, HISTORY, Limits(), encode, RECALL, rank)
+LISTER = Lister(SCHEMA, TABLE, IDS, HISTORY, Limits(), encode, RECALL, rank)
 
 
-def state(userid: int, rated: Sequence[tuple[int, int]], exclude: Sequence[int] = ()) -> UserState:
-    profile = Profile(userid)
-    for number, (itemid, rating) in enumerate(rated):
-        fold(profile, None, Event(userid, itemid, rating, 1000 + number), ITEMS[itemid])
-    return UserState.of(profile, User(userid, 1, 2, 3), ITEMS, {*exclude, *(itemid for itemid, _ in rated)})
+def state(userid: int, ratings: Sequence[tuple[int, int]], exclude: Sequence[int] = ()) -> UserState:
+    profile = SCHEMA.profile(userid)
+    for number, (itemid, rating) in enumerate(ratings):
+        fold(SCHEMA.codes, profile, None, rated(userid, itemid, rating, 1000 + number), ITEMS)
+    excluded = {*exclude, *(itemid for itemid, _ in ratings)}
+    return UserState.of(SCHEMA, profile, user(userid, 1, 2, 3), ITEMS, excluded)
 
 
 KNOWN = state(3, [(10, 5), (12, 2), (20, 4)], exclude=[14])
@@ -91,14 +97,22 @@ states = st.builds(
     state,
     st.integers(1, 9),
     st.lists(
-        st.tuples(st.sampled_from(sorted(ITEMS)), st.integers(1, 5)), max_size=9, unique_by=lambda rated: rated[0]
+        st.tuples(st.sampled_from(sorted(ITEMS)), st.integers(1, 5)), max_size=9, unique_by=lambda entry: entry[0]
     ),
     st.lists(st.integers(1, 60), max_size=20),
 )
 
 
 def itemids(made: Recommendations, row: int = 0) -> list[int]:
-    return [int(TABLE.itemids[column]) for column, _ in made.lists.entries(row)]
+    return ids_at([column for column, _ in made.lists.entries(row)])
+
+
+def ids_at(columns: Iterable[int]) -> list[int]:
+    return [int(TABLE.itemids[column]) for column in columns]
+
+
+def columns_of(*ids: int) -> list[int]:
+    return TABLE.column(ids).tolist()
 
 
 @settings(deadline=None)
@@ -138,15 +152,24 @@ def test_the_ranker_gets_the_features_of_each_pair() -> None:
     replace(LISTER, rank=told).recommend([KNOWN, state(5, [(30, 3)])], COUNTERS, 9)
     (inputs,) = given
     first = inputs.row == 0
-    assert inputs.items[0].tolist() == [10, 12, 20, 0, 0, 0]
+    assert inputs.items[0].tolist() == [1, 2, 6, 0, 0, 0]
     assert inputs.rating[0].tolist() == [5, 2, 4, 0, 0, 0]
-    assert IDS == ("userid", "itemid", "gender", "age", "occupation")
+    assert SCHEMA.ids == ("userid", "itemid", "gender", "age", "occupation")
     assert (inputs.ids[first][:, [0, 2, 3, 4]] == [3, 1, 2, 3]).all()
-    column = TABLE.column(inputs.ids[first, 1])
-    user = user_columns(np.array([KNOWN.features]))
-    expected = dense(user, TABLE.columns(inputs.ids[first, 1], COUNTERS.n[column], COUNTERS.likes[column]))
-    assert inputs.dense[first].tolist() == expected.tolist()
-    assert inputs.dense.shape == (len(inputs.row), len(DENSE_COLUMNS))
+    column = np.flatnonzero(np.isin(IDS.columns(TABLE), inputs.ids[first, 1]))
+    assert sorted(inputs.ids[first, 1]) == sorted(IDS.items.numbers(ids_at(column)))
+    users = user_columns(SCHEMA, np.array([KNOWN.features]))
+    expected = dense(SCHEMA, users, TABLE.at(column, COUNTERS.n[column], COUNTERS.likes[column]))
+    in_order = inputs.dense[first][inputs.ids[first, 1].argsort()]
+    assert in_order.tolist() == expected.tolist()
+    assert inputs.dense.shape == (len(inputs.row), len(SCHEMA.dense_columns))
+
+
+def test_ids_that_a_run_does_not_know_are_its_unknown_and_count_in_the_facts() -> None:
+    users = Users.of(SCHEMA, IDS, [state(3, [(48, 5), (10, 4)]), state(77, [])], HISTORY)
+    assert users.userid.tolist() == [3, UNKNOWN_NUMBER]
+    assert users.items[0].tolist() == [UNKNOWN_NUMBER, 1, 0, 0, 0, 0]
+    assert users.columns["n"].tolist() == [2, 0]
 
 
 def test_users_without_events_get_what_is_popular_and_ask_no_model() -> None:
@@ -155,20 +178,25 @@ def test_users_without_events_get_what_is_popular_and_ask_no_model() -> None:
 
     lister = replace(LISTER, encode=fail, recall=fail, rank=fail)
     made = lister.recommend([NEW], COUNTERS, 4)
-    best = sorted(set(ITEMS) - {16}, key=lambda itemid: (-COUNTERS.popularity[int(TABLE.column(itemid))], itemid))
+    best = sorted(set(ITEMS) - {16}, key=lambda itemid: (-COUNTERS.popularity[columns_of(itemid)[0]], itemid))
     assert itemids(made) == best[:4]
     assert made.pairs is None and made.ranking is None
     assert made.lists.entries(0) == popular([NEW.exclude], COUNTERS.popularity, TABLE, 4).entries(0)
 
 
 def test_the_features_of_a_user_without_events_are_those_of_an_empty_profile() -> None:
-    assert list(UserState(User(4)).features) == row_values(user_row(Profile(4), User(4), {})) == list(NEW.features)
+    row = user_row(SCHEMA, SCHEMA.profile(4), user(4), {})
+    assert no_events(SCHEMA) == row_values(SCHEMA, row) == list(NEW.features)
+    alone, empty = (Users.of(SCHEMA, IDS, [each], 5).columns for each in (UserState(user(4)), NEW))
+    assert {name: column.tolist() for name, column in alone.items()} == {
+        name: column.tolist() for name, column in empty.items()
+    }
 
 
 def test_without_the_ranker_the_list_is_in_recalls_order() -> None:
     made = replace(LISTER, rank=lambda inputs: None).recommend([KNOWN], COUNTERS, 50)
-    recalled = RECALL([KNOWN], encode(Users.of([KNOWN], HISTORY))).column[0]
-    assert itemids(made) == TABLE.itemids[recalled].tolist()
+    recalled = RECALL([KNOWN], encode(Users.of(SCHEMA, IDS, [KNOWN], HISTORY))).column[0]
+    assert itemids(made) == ids_at(recalled)
     scores = [score for _, score in made.lists.entries(0)]
     assert (scores[0], scores[-1]) == (0.0, -1.0)
     assert scores == sorted(scores, reverse=True)
@@ -177,25 +205,28 @@ def test_without_the_ranker_the_list_is_in_recalls_order() -> None:
 @pytest.mark.parametrize("nothing", [None, Candidates.of([[]], TABLE), Candidates.of([[Candidate(11, {})]], TABLE)])
 def test_where_recall_finds_nothing_terms_and_popularity_recall_from_memory(nothing: Candidates | None) -> None:
     made = replace(LISTER, recall=lambda states, vectors: nothing).recommend([KNOWN], COUNTERS, 50)
-    wanted = preferences(KNOWN.recent, ITEMS.get)
+    third = (LISTER.limits.vector_k + LISTER.limits.term_k) // 3
+    wanted = preferences(SCHEMA, KNOWN.weights)
     matching = {
         itemid: (
-            sum(wanted["genres"].get(genre, 0.0) for genre in item.genres) + wanted["decades"].get(item.decade, 0.0)
+            sum(
+                wanted[term.name].get(code, 0.0)
+                for term, codes in zip(SCHEMA.terms, known.terms, strict=True)
+                for code in codes
+            )
+            * COUNTERS.popularity[columns_of(itemid)[0]]
         )
-        * COUNTERS.popularity[int(TABLE.column(itemid))]
-        for itemid, item in ITEMS.items()
+        for itemid, known in ITEMS.items()
         if itemid not in KNOWN.exclude
     }
-    by_terms = sorted(matching, key=lambda itemid: (-matching[itemid], itemid))[:4]
-    terms, others = (made.candidates.sources[source][0] for source in (Source.TERMS, Source.POPULAR))
-    recalled = TABLE.itemids[made.candidates.column[0]].tolist()
-    assert recalled[:4] == by_terms
-    assert terms[:4] == pytest.approx([matching[itemid] for itemid in by_terms])
-    assert np.isnan(terms[4:]).all() and np.isnan(others[:4]).all()
-    assert (
-        recalled[4:]
-        == TABLE.itemids[popular([{*KNOWN.exclude, *by_terms}], COUNTERS.popularity, TABLE, 5).column[0]].tolist()
-    )
+    by_terms = sorted(matching, key=lambda itemid: (-matching[itemid], itemid))[:third]
+    terms, popularity = (made.candidates.sources[source][0] for source in (Source.TERMS, Source.POPULAR))
+    recalled = ids_at(made.candidates.column[0])
+    assert recalled[:third] == by_terms
+    assert terms[:third] == pytest.approx([matching[itemid] for itemid in by_terms])
+    assert np.isnan(terms[third:]).all() and np.isnan(popularity[:third]).all()
+    others = popular([{*KNOWN.exclude, *by_terms}], COUNTERS.popularity, TABLE, 2 * third)
+    assert recalled[third:] == ids_at(others.column[0])
     assert sorted(itemids(made)) == sorted(recalled)
     assert made.ranking is not None
 
@@ -205,7 +236,7 @@ def test_without_the_encoder_the_list_is_the_best_matches_of_the_terms() -> None
     _, terms = RECALL.scores([KNOWN], np.zeros((1, 4), dtype=np.float32))
     matching = np.flatnonzero(terms[0] > 0)
     expected = matching[np.lexsort((matching, -terms[0][matching]))][:9]
-    assert itemids(made) == TABLE.itemids[expected].tolist()
+    assert itemids(made) == ids_at(expected)
     assert made.ranking is None and made.pairs is not None
 
 
@@ -236,8 +267,8 @@ def test_each_entry_knows_its_place_among_the_candidates() -> None:
 
 def test_candidates_are_merged_as_elasticsearch_adds_its_scores() -> None:
     terms_alone = ExactRecall(TABLE, VECTORS, PRIOR, Limits(vector_k=1, term_k=3))
-    column = terms_alone([KNOWN], encode(Users.of([KNOWN], HISTORY))).column[0]
-    products, terms = terms_alone.scores([KNOWN], encode(Users.of([KNOWN], HISTORY)))
+    column = terms_alone([KNOWN], encode(Users.of(SCHEMA, IDS, [KNOWN], HISTORY))).column[0]
+    products, terms = terms_alone.scores([KNOWN], encode(Users.of(SCHEMA, IDS, [KNOWN], HISTORY)))
     assert column[0] == products[0].argmax()
     rest = terms[0].copy()
     rest[column[0]] = 0.0
@@ -245,8 +276,8 @@ def test_candidates_are_merged_as_elasticsearch_adds_its_scores() -> None:
 
 
 def test_a_history_is_the_last_events_oldest_first() -> None:
-    recent = [(ts, 10 + ts, 1 + ts % 5) for ts in range(7)]
-    items, rating = histories([recent, recent[:2]], 5)
-    assert items.tolist() == [[12, 13, 14, 15, 16], [10, 11, 0, 0, 0]]
+    recent = [(ts, 10 + 2 * ts, 1 + ts % 5) for ts in range(7)]
+    items, rating = histories(IDS.items, [recent, recent[:2]], 5)
+    assert items.tolist() == [[3, 4, 5, 6, 7], [1, 2, 0, 0, 0]]
     assert rating.tolist() == [[3, 4, 5, 1, 2], [1, 2, 0, 0, 0]]
-    assert Users.of([UserState(User(0), recent)], 5).liked.tolist() == [[0, 1, 1, 0, 0]]
+    assert Users.of(SCHEMA, IDS, [UserState(user(1), recent)], 5).liked.tolist() == [[0, 1, 1, 0, 0]]

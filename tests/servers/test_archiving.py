@@ -16,7 +16,6 @@ import pytest
 from kafka import KafkaProducer
 
 from api.pages.tail import LogTail
-from features import Event, encode
 from settings import Settings
 from stores import Log, LogError, Logged, delete_topics, ensure_topics, producer
 from stores.archive.archive import Archive
@@ -25,6 +24,7 @@ from stores.errors import ArchiveError
 from stores.kafka.client import connected
 from stream.archive.archiver import Archiver
 from tests.archives import archive_all, archived
+from tests.movielens import SCHEMA, rated
 from tests.poison import HEADERS, send_raw
 from tests.polling import until
 from tests.servers.conftest import delete_before, two_partitions
@@ -190,11 +190,11 @@ def test_a_log_that_is_trimmed_while_it_is_read_is_read_on_from_the_archive(sett
 def test_the_page_of_the_stream_shows_what_is_left_of_a_trimmed_log(settings: Settings) -> None:
     with closing(producer(settings.kafka)) as client:
         for itemid in range(1, 11):
-            key, value = encode(Event(1, itemid, 5, 1_000_000_000))
+            key, value = SCHEMA.events.encode(rated(1, itemid, 5, 1_000_000_000))
             client.send(settings.kafka.topic, key=key, value=value, partition=0)
         client.flush()
     delete_before(settings, {0: 9})
-    tail = LogTail(settings.kafka).ask()
+    tail = LogTail(settings.kafka, lambda: SCHEMA.events).ask()
     assert tail.ends == {0: 10, 1: 0}
     assert [event.itemid for event in tail.recent] == [10]
 

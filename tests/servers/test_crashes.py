@@ -1,4 +1,4 @@
-"""Which components died of late, as the supervisor's log tells."""
+"""The components that died of late, as the supervisor's log tells."""
 
 from __future__ import annotations
 

@@ -196,6 +196,26 @@ def test_a_log_that_grew_beyond_its_lost_end_lacks_the_head_of_the_last_check(
     assert probe.check({0: stands})[0].why is None
 
 
+def test_a_record_that_another_process_sees_and_proves_meanwhile_is_no_loss(
+    kafka: KafkaSettings, probe: LogProbe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append(kafka, [b"a"])
+    stands, bounds = position(probe, kafka, 0), probe.bounds
+    with closing(LogProbe(kafka, tmp_path / "log-heads")) as other:
+        for each in (probe, other):
+            assert each.check({0: stands})[0].why is None
+
+        def bounds_and_then_another_record() -> dict[int, LogBounds]:
+            found = bounds()
+            append(kafka, [b"b"])
+            other.advance_heads(other.check({0: stands}))
+            assert other.check({0: stands})[0].why is None
+            return found
+
+        monkeypatch.setattr(probe, "bounds", bounds_and_then_another_record)
+        assert probe.check({0: stands})[0].why is None
+
+
 def test_a_head_beyond_the_end_is_missed_and_the_guard_moves_it_on(kafka: KafkaSettings, probe: LogProbe) -> None:
     append(kafka, [b"a", b"b"])
     stands = position(probe, kafka, 0)
@@ -218,6 +238,9 @@ def test_markers_and_aborted_records_are_accounted_for_and_nothing_else_is_lost(
     assert probe.bounds()[0].end == 10
     runs = read_runs(kafka, 0, 0, 10)
     assert lost((0, 10), runs) is None
+    assert read_runs(kafka, 0, 0, 10, up_to_events=True) == runs[:1]
+    assert read_runs(kafka, 0, 3, 10, up_to_events=True)[-1] == Run(7, 8, True)
+    assert not holds_events((8, 10), read_runs(kafka, 0, 8, 10, up_to_events=True))
     assert [offset for offset in range(10) if holds_events((offset, offset + 1), runs)] == [0, 1, 2, 7]
     log = Log(kafka)
     with closing(log):

@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from features import Event, encode
 from lifecycle import partitions
 from producers.replay import Pace, Recording, replay
 from settings import KafkaSettings, Settings
@@ -24,12 +23,14 @@ from stores.kafka.log_probe import LogProbe
 from stores.kafka.record import Mark
 from stores.kafka.topics import add_partitions, partitions_of_topic
 from tests.archives import archive_all
+from tests.movielens import SCHEMA, rated
 from tests.polling import until
 from tests.servers.conftest import two_partitions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
-EVENTS = [Event(userid, 1, 5, ts) for ts, userid in enumerate([*range(1, 21)] * 5)]
+encode = SCHEMA.events.encode
+EVENTS = [rated(userid, 1, 5, ts) for ts, userid in enumerate([*range(1, 21)] * 5)]
 
 
 @pytest.fixture
@@ -91,7 +92,7 @@ def test_another_number_of_partitions_is_refused_until_they_are_added(settings: 
 
 
 def test_a_replay_goes_on_after_partitions_were_added_and_sends_each_event_once(settings: Settings) -> None:
-    recording = Recording("x", EVENTS)
+    recording = Recording("x", SCHEMA, EVENTS)
     assert send(settings.kafka, recording.first(30), settings) == 30
     grown = grow(settings, 3)
     assert send(grown.kafka, recording.first(60), grown) == 30
@@ -106,7 +107,10 @@ def test_a_replay_goes_on_after_partitions_were_added_and_sends_each_event_once(
         )
     assert len({record.partition for record in records}) == 3
     for userid in range(1, 21):
-        key, expected = str(userid).encode(), [encode(event)[1] for event in EVENTS if event.userid == userid]
+        key, expected = (
+            str(userid).encode(),
+            [encode(event)[1] for event in EVENTS if event.userid == userid],
+        )
         assert [record.value for record in records if record.key == key] == expected
         assert [record.value for record in records_of(again, userid)] == expected
 
@@ -115,7 +119,7 @@ def test_a_replay_goes_on_after_partitions_were_added_and_sends_each_event_once(
 def test_where_redis_is_lost_after_the_epoch_was_noted_the_next_rebuild_adds_partitions_and_notes_them_again(
     settings: Settings, added: bool
 ) -> None:
-    send(settings.kafka, Recording("x", EVENTS), settings)
+    send(settings.kafka, Recording("x", SCHEMA, EVENTS), settings)
     grown = grow(settings, 3, add=added)
     (ended,) = (Archive(settings.archive_folder).manifest() or Manifest()).epochs
     client = connect(settings.redis)
@@ -132,7 +136,7 @@ def test_where_redis_is_lost_after_the_epoch_was_noted_the_next_rebuild_adds_par
 
 
 def test_the_archive_of_a_log_with_more_partitions_than_it_knows_of_is_refused(settings: Settings) -> None:
-    send(settings.kafka, Recording("x", EVENTS), settings)
+    send(settings.kafka, Recording("x", SCHEMA, EVENTS), settings)
     archive_all(settings)
     add_partitions(more(settings, 3).kafka)
     with pytest.raises(ArchiveError, match=r"has 2 partitions, the log has 3; .*`reelstream rebuild`"):

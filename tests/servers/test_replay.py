@@ -9,17 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from features import Event, encode
 from producers import Pace, Recording, Report, replay
 from producers.present import HEADER
 from settings import Settings
 from stores import Log, LogError, partition_of, producer
 from stores.kafka.record import GONE
+from tests import shop
+from tests.movielens import SCHEMA, rated
 from tests.servers.conftest import delete_before, two_partitions
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
-RECORDING = Recording("x", [Event(userid, 1, 5, ts) for ts, userid in enumerate([*range(1, 21)] * 5)])
+encode = SCHEMA.events.encode
+RECORDING = Recording("x", SCHEMA, [rated(userid, 1, 5, ts) for ts, userid in enumerate([*range(1, 21)] * 5)])
 
 
 @pytest.fixture
@@ -29,8 +31,8 @@ def settings(kafka_server: Settings, redis: Settings, tmp_path: Path) -> Iterato
         yield made
 
 
-def replayed(settings: Settings) -> Report:
-    return replay(settings.kafka, RECORDING, pace=Pace.MAX, stopping=threading.Event(), progress=lambda report: None)
+def replayed(settings: Settings, recording: Recording = RECORDING) -> Report:
+    return replay(settings.kafka, recording, pace=Pace.MAX, stopping=threading.Event(), progress=lambda report: None)
 
 
 def append(settings: Settings, places: Sequence[int]) -> None:
@@ -103,6 +105,23 @@ def test_a_place_that_no_replay_has_does_not_stop_one(settings: Settings, value:
     append(settings, range(10))
     append_header(settings, HEADER, value)
     assert replayed(settings).sent == 90
+
+
+def test_events_of_any_type_are_replayed_once_in_the_order_of_time_for_each_user(settings: Settings) -> None:
+    users, codes = [f"user {number}" for number in range(20)], (shop.VIEW, shop.CART, shop.PURCHASE)
+    events = [shop.event(users[ts % 20], f"item {ts % 7}", codes[ts % 3], ts) for ts in range(100)]
+    recording = Recording("shop", shop.SCHEMA, events)
+    assert replayed(settings, recording.first(60)).sent == 60
+    done = replayed(settings, recording)
+    assert (done.present, done.sent) == (60, 40)
+    with closing(Log(settings.kafka)) as log:
+        records = [record for some in log.read_to(log.ends()) for record in some]
+    read = [shop.SCHEMA.events.decode(record.key, record.value) for record in records]
+    assert all(partition_of(event.userid, 2) == record.partition for event, record in zip(read, records, strict=True))
+    for userid in users:
+        assert [event for event in read if event.userid == userid] == [
+            event for event in events if event.userid == userid
+        ]
 
 
 def test_a_replay_of_other_data_is_refused(settings: Settings) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,12 +26,14 @@ from drift.records import (
     SeriesHistogram,
     TrainedQuality,
 )
-from features import DENSE_COLUMNS, EventError, Item, decode
-from features.state_fields import DECLARED_FIELDS
+from features import EventError, Layer
+from features.state_fields import StateFields
 from features.stored import Record, VersionError
 from offline import runs
 from offline.errors import DataError, RunError
 from offline.state import state_snapshot
+from scoring.metadata import Regression
+from scoring.run_ids import RunIds
 from settings import Settings, load
 from stores import (
     DriftStore,
@@ -40,23 +43,41 @@ from stores import (
     LiveRun,
     Logged,
     OtherVersion,
+    Profiles,
     Published,
     Snapshot,
+    Wanted,
+    view_shard,
 )
 from stores.kafka.dead_letters import LetterError, letter_of, read_letter
 from stores.kafka.feature_log import FeatureLogError
 from stores.kafka.log_heads import LogHeads
 from stores.kafka.record import Mark
 from stores.redis.generations import LIVE
+from stores.redis.packed_changes import Waiting, pack_changed, pack_waiting, unpack_changed, unpack_waiting
 from stores.redis.publish_lock import LOCK, holder_of
-from stores.redis.published import CATALOGUE, FIELDS, ITEMS, OTHERS, PREVIOUS, REFERENCE, RUN, SNAPSHOT, STATE
-from tests.drift.stream import PLAN, reference
+from stores.redis.published import CATALOGUE, FIELDS, ITEMS, OTHERS, SNAPSHOT, STATE
+from stores.redis.published import SCHEMA as SCHEMA_KEY
+from stores.redis.published_runs import IDS, METADATA, PREVIOUS, REFERENCE, RUN
+from stores.redis.shard_catalogue import read_layers
+from tests.drift.stream import PLAN, SERIES, reference
 from tests.inventory import Row, rows
+from tests.movielens import SCHEMA, item
 
 FUTURE = 99
-KEPT = Item(1, "One", 1994, (0,))
+KEPT = item(1, "One", 1994, (0,))
 SNAPSHOT_NOW = Snapshot(data_hash="a", created="2026-01-01T00:00:00+00:00", events=1, users=1, items=1)
-RUN_NOW = LiveRun(run="one", version=1, index="items-1", dim=3, history=10, quality=0.1, dense=list(DENSE_COLUMNS))
+DECLARED = StateFields.declared(SCHEMA)
+RUN_NOW = LiveRun(
+    run="one",
+    version=1,
+    index="items-1",
+    dim=3,
+    history=10,
+    quality=0.1,
+    dense=list(SCHEMA.dense_columns),
+    numbered=True,
+)
 ALARM = Alarm(series="x", detector="psi", opened=1, opened_wall_ts=1, opened_event_ts=1, value=1, threshold=0)
 RECORDS: dict[str, Record] = {
     "now": DriftNow(events=1, wall_ts=1, event_ts=1, window=1, run="one", series=[]),
@@ -102,7 +123,41 @@ def refused_snapshot(place: Place) -> None:
     assert place.published.resetting() == ""
 
 
+def refused_schema(place: Place) -> None:
+    place.published.begin_snapshot("a", SCHEMA)
+    stored = json.loads(SCHEMA.to_json())
+    for other in (stored | {"schema_version": FUTURE}, stored | {"dataset": {"unheard": "of"}}):
+        place.put(SCHEMA_KEY, json.dumps(other))
+        for read in (Published.schema, Published.require_state_version):
+            with pytest.raises(OtherVersion, match=r"schema in Redis .*`reelstream publish --reset`"):
+                read(place.published)
+    place.published.client.delete(SCHEMA_KEY)
+    assert place.published.schema() == SCHEMA, "the first version had none"
+
+
+def refused_ids(place: Place) -> None:
+    ids = RunIds.of([1, 2], [1])
+    place.published.set_ids("one", ids)
+    assert place.published.ids("one") == ids
+    place.published.client.hset(IDS, "one", json.dumps(json.loads(ids.pack()) | {"schema_version": FUTURE}))
+    with pytest.raises(OtherVersion, match=r"ids of run one .*version 99 .*`reelstream publish --force`"):
+        place.published.ids("one")
+
+
+def refused_regression(place: Place) -> None:
+    regression = Regression.of_mean(np.ones((2, 3), dtype=np.float32))
+    place.published.set_items("one", regression, np.ones((2, 4), dtype=np.float32))
+    assert (read := place.published.regression("one")) is not None and read.columns == regression.columns
+    later = replace(regression, columns=regression.columns.model_copy(update={"schema_version": FUTURE}))
+    place.published.client.hset(METADATA, "one", later.pack())
+    with pytest.raises(OtherVersion, match=r"regression of run one .*version 99 .*`reelstream publish --force`"):
+        place.published.regression("one")
+
+
 def refused_run(place: Place) -> None:
+    first = {name: value for name, value in json.loads(RUN_NOW.model_dump_json()).items() if name != "numbered"}
+    place.put(RUN, json.dumps(first | {"schema_version": 1}))
+    assert place.published.run() == RUN_NOW.model_copy(update={"numbered": False}), "the first version is read"
     stored = future(RUN_NOW).encode()
     place.put(RUN, stored)
     with pytest.raises(OtherVersion, match=r"version 99 .*`reelstream publish --force`"):
@@ -119,7 +174,7 @@ def refused_previous_run(place: Place) -> None:
 
 
 def refused_catalogue(place: Place) -> None:
-    rows_of_first = [(KEPT.itemid, KEPT.title, KEPT.year, KEPT.genres)]
+    rows_of_first = [(1, "One", 1994, (0,))]
     place.put(CATALOGUE, msgpack.packb(rows_of_first))
     assert place.published.catalogue() == {1: KEPT}, "the first version is read"
     place.put(CATALOGUE, msgpack.packb({"schema_version": FUTURE, "rows": rows_of_first}))
@@ -141,10 +196,10 @@ def refused_others(place: Place) -> None:
 def refused_reference(place: Place) -> None:
     fields = reference().as_json()
     first = {name: value for name, value in fields.items() if name != "schema_version"}
-    assert Reference.from_json(first) == Reference.from_json(fields), "the first version is read"
+    assert Reference.from_json(SERIES, first) == Reference.from_json(SERIES, fields), "the first version is read"
     place.published.client.hset(REFERENCE, "one", json.dumps(fields | {"schema_version": FUTURE}))
     with pytest.raises(ReferenceError, match=r"version 99 .*train and publish again"):
-        Reference.from_json(place.published.reference("one"))
+        Reference.from_json(SERIES, place.published.reference("one"))
 
 
 def unread_notice(place: Place) -> None:
@@ -162,9 +217,9 @@ def undescribed_holder(place: Place) -> None:
 
 
 def reset_monitor(place: Place) -> None:
-    state = msgpack.unpackb(Monitor("one", reference(), PLAN).pack())
+    state = msgpack.unpackb(Monitor("one", SERIES, reference(), PLAN).pack())
     with pytest.raises(StateError, match="version 99"):
-        Monitor.unpack(msgpack.packb(state | {"version": FUTURE}), "one", reference(), PLAN)
+        Monitor.unpack(msgpack.packb(state | {"version": FUTURE}), "one", SERIES, reference(), PLAN)
 
 
 def left_out(name: str, read: Callable[[DriftStore], Any]) -> Callable[[Place], None]:
@@ -209,11 +264,11 @@ def refused_counts(place: Place) -> None:
 
 
 def dead_event(place: Place) -> None:
-    fields = {"userid": 7, "itemid": 1, "rating": 5, "ts": 1}
+    fields, decode = {"userid": 7, "itemid": 1, "rating": 5, "ts": 1}, SCHEMA.events.decode
     assert decode(b"7", json.dumps(fields | {"schema_version": 1}).encode()) == decode(
         b"7", json.dumps(fields).encode()
     )
-    with pytest.raises(EventError, match="schema_version must be 1, or 2 for an erasure; resend"):
+    with pytest.raises(EventError, match="schema_version must be 1, 2 for an erasure, or 3 for a change; resend"):
         decode(b"7", json.dumps(fields | {"schema_version": FUTURE}).encode())
 
 
@@ -225,11 +280,11 @@ def unreadable_letter(place: Place) -> None:
 
 
 def skipped_message(place: Place) -> None:
-    numbers = [np.array([7], dtype=np.int64)] * 5
-    rows_before = np.zeros((1, len(DENSE_COLUMNS)), dtype=np.float32)
-    packed = msgpack.unpackb(FeatureBatch(0, *numbers, np.array([0.5]), rows_before).pack())
+    numbers = [np.array([5], dtype=np.int64)] * 5
+    rows_before = np.zeros((1, len(SCHEMA.dense_columns)), dtype=np.float32)
+    packed = msgpack.unpackb(FeatureBatch(0, *numbers, np.array([0.5]), rows_before).pack(SCHEMA))
     with pytest.raises(FeatureLogError, match="version ffffffff"):
-        FeatureBatch.unpack(msgpack.packb([*packed[:-1], "ffffffff"]))
+        FeatureBatch.unpack(msgpack.packb([*packed[:-1], "ffffffff"]), SCHEMA)
 
 
 def told_alarm(place: Place) -> None:
@@ -241,7 +296,7 @@ def told_alarm(place: Place) -> None:
 
 def refused_run_folder(place: Place) -> None:
     (place.settings.state / runs.MANIFEST).write_text(json.dumps({"format": FUTURE, "unheard": "of"}))
-    with pytest.raises(RunError, match=r"format 99, .* reads 2; run `reelstream train`"):
+    with pytest.raises(RunError, match=r"format 99, .* reads 3; run `reelstream train`"):
         runs.manifest(place.settings.state)
 
 
@@ -270,16 +325,48 @@ def refused_generation(place: Place) -> None:
 
 
 def unread_profiles(place: Place) -> None:
-    place.published.begin_snapshot("a")
+    place.published.begin_snapshot("a", SCHEMA)
     place.put(STATE, "ffffffff")
-    assert (known := place.published.earlier_state()) is not None and known.fields == DECLARED_FIELDS
-    place.put(FIELDS, future(DECLARED_FIELDS))
+    assert (known := place.published.earlier_state()) is not None and known.fields == DECLARED
+    place.put(FIELDS, future(DECLARED))
     assert (later := place.published.earlier_state()) is not None and later.fields is None
 
 
+def refused_changed_item(place: Place) -> None:
+    layer = Layer({1: KEPT})
+    layer.apply(SCHEMA.events.item_change(1, 7, {"title": "Two"}))
+    stored = pack_changed(layer.changed[1])
+    assert unpack_changed(SCHEMA, 1, stored) == layer.changed[1]
+    profiles = Profiles(place.published.client, "ratings", 1, schema=SCHEMA)
+    later = msgpack.packb(msgpack.unpackb(stored) | {"schema_version": FUTURE})
+    profiles.client.hset("{ratings-0}:catalogue", "1", later)
+    profiles.client.set("{ratings-0}:applied", -1)
+    for read in (partial(read_layers, profiles, {}), partial(view_shard, profiles, 0)):
+        with pytest.raises(OtherVersion, match=r"changed item .*version 99 .*`reelstream rebuild`"):
+            read()
+
+
+def refused_waiting_events(place: Place) -> None:
+    entries = [Waiting(5, 1.5, b"7", b"{}")]
+    stored = pack_waiting(entries)
+    assert unpack_waiting(stored) == entries
+    profiles = Profiles(place.published.client, "ratings", 1, schema=SCHEMA)
+    later = msgpack.packb(msgpack.unpackb(stored) | {"schema_version": FUTURE})
+    profiles.client.hset("{ratings-0}:waiting", "9", later)
+    profiles.client.set("{ratings-0}:applied", -1)
+    for wanted in (Wanted(awaited=[9]), Wanted(brought=[9])):
+        with pytest.raises(OtherVersion, match=r"waits for an item .*version 99 .*`reelstream rebuild`"):
+            profiles.begin(0, wanted)
+
+
 CASES: dict[str, Callable[[Place], None]] = {
+    "{TOPIC-SHARD}:catalogue": refused_changed_item,
+    "{TOPIC-SHARD}:waiting": refused_waiting_events,
     "reelstream:state:fields": unread_profiles,
     "reelstream:snapshot": refused_snapshot,
+    "reelstream:schema": refused_schema,
+    "reelstream:ids": refused_ids,
+    "reelstream:metadata": refused_regression,
     "reelstream:run": refused_run,
     "reelstream:run:before": refused_previous_run,
     "reelstream:catalogue": refused_catalogue,
@@ -316,7 +403,7 @@ ELSEWHERE = {
 }
 """Rows whose case needs a running system, or a training."""
 
-UNVERSIONED = ("plain", "none", "Kafka's", "Redis's", "Elasticsearch's", "Feast's", "the format of MovieLens")
+UNVERSIONED = ("plain", "none", "Kafka's", "Redis's", "Elasticsearch's", "Feast's", "the format of")
 
 
 def versioned(row: Row) -> bool:

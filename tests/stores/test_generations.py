@@ -4,17 +4,29 @@ from __future__ import annotations
 
 import json
 import time
+from dataclasses import replace
 
 import pytest
 
-from features import Profile, User
 from settings import Settings
-from stores import Changes, Closed, Generations, LockLost, OtherVersion, PublishLock, ShardLost, StateStores, connect
+from stores import (
+    Changes,
+    Closed,
+    Generations,
+    LockLost,
+    OtherVersion,
+    PublishLock,
+    ShardLost,
+    StateStores,
+    Wanted,
+    connect,
+)
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.connection import Client
 from stores.redis.generations import FIRST, LIVE, project_of
 from stores.redis.profiles import Profiles
+from tests.movielens import SCHEMA, user
 from tests.polling import until
 from verify.published import look_for_stray_keys
 from verify.report import Verified
@@ -30,13 +42,13 @@ def client(redis: Settings) -> Client:
 
 
 def of(client: Client, generation: str, partitions: int = 2) -> Profiles:
-    return Profiles(client, "ratings", partitions, generation)
+    return Profiles(client, "ratings", partitions, generation, schema=SCHEMA)
 
 
 def write(profiles: Profiles, userid: int) -> None:
     for shard in range(profiles.partitions):
-        own = {userid: Profile(userid, n=1)} if profiles.shard_of(userid) == shard else {}
-        profiles.write_shard(shard, own, {userid: {7: (1, 5)}}, {}, [User(userid)] if own else [])
+        own = {userid: replace(SCHEMA.profile(userid), n=1)} if profiles.shard_of(userid) == shard else {}
+        profiles.write_shard(shard, own, {userid: {7: ((1, 5),)}}, {}, [user(userid)] if own else [])
 
 
 def keys(client: Client) -> set[str]:
@@ -79,7 +91,7 @@ def test_a_stray_key_of_a_generation_is_found(client: Client) -> None:
 
 
 def test_feature_rows_of_generations_are_read_and_deleted_apart(client: Client, redis: Settings) -> None:
-    stores = {name: Features(redis, name) for name in (FIRST, "g2", "g12")}
+    stores = {name: Features(redis, SCHEMA, name) for name in (FIRST, "g2", "g12")}
     row = {**dict.fromkeys(_names(stores[FIRST]), 0), "version": 1}
     for number, (name, features) in enumerate(stores.items()):
         features.write_items([(1, _row(row, number)), (10 + number, _row(row, number))])
@@ -97,23 +109,22 @@ def _names(features: Features) -> list[str]:
 
 
 def _row(row: dict, n: int) -> dict:
-    from features.rows import ITEM_LISTS
-
-    return {name: [0] * 1 if name in ITEM_LISTS else value for name, value in row.items()} | {"n": n, "version": n + 1}
+    lists = {field.name for field in SCHEMA.item_fields if field.length > 1}
+    return {name: [0] * 1 if name in lists else value for name, value in row.items()} | {"n": n, "version": n + 1}
 
 
 def test_nobody_folds_into_a_closed_shard_and_a_fold_that_has_begun_is_not_committed(client: Client) -> None:
     profiles = of(client, FIRST)
     write(profiles, 1)
-    begun = profiles.begin(0, [])
+    begun = profiles.begin(0, Wanted())
     profiles.close(60)
     with pytest.raises(ShardLost):
         begun.commit(5, NOTHING)
     with pytest.raises(Closed):
-        profiles.begin(0, [])
+        profiles.begin(0, Wanted())
     assert profiles.applied() == [-1, -1]
     profiles.reopen()
-    profiles.begin(0, []).commit(5, NOTHING)
+    profiles.begin(0, Wanted()).commit(5, NOTHING)
     assert profiles.applied() == [5, -1]
 
 
@@ -122,7 +133,7 @@ def test_shards_that_were_closed_by_one_who_died_open_again_by_themselves(client
     write(profiles, 1)
     profiles.close(0.05)
     time.sleep(0.1)
-    profiles.begin(0, []).commit(5, NOTHING)
+    profiles.begin(0, Wanted()).commit(5, NOTHING)
     assert profiles.applied()[0] == 5
 
 
@@ -138,7 +149,7 @@ def test_the_switch_closes_the_old_generation_for_good(client: Client) -> None:
         generations.switch(name, FIRST, lock, old.closed_keys)
     time.sleep(0.3)
     with pytest.raises(Closed):
-        old.begin(0, [])
+        old.begin(0, Wanted())
     live = generations.live()
     assert (live.name, live.previous, live.next) == (name, FIRST, None)
     assert generations.unused() == []

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
-from features import Row
-from stores import Changes, Logged, Profiles, ShardTransaction
+from features import Id, Row
+from stores import Changes, Logged, Profiles, Transaction, Wanted
 from stores.feast.feature_store import Features
 from stores.kafka.producer import Refused
 
@@ -56,13 +56,13 @@ class CrashingProfiles(Profiles):
 
     crashing: Crashing
 
-    def begin(self, shard: int, pairs: Iterable[tuple[int, int]], userids: Collection[int] = ()) -> ShardTransaction:
-        transaction = super().begin(shard, pairs, userids)
+    def begin_all(self, wanted: Mapping[int, Wanted]) -> Transaction:
+        transaction = super().begin_all(wanted)
         commit = transaction.commit
 
-        def crash(applied: int, changes: Changes) -> str | None:
+        def crash(changes: Mapping[int, tuple[int, Changes]]) -> dict[int, str]:
             self.crashing.let_others_act()
-            return self.crashing.around("commit", lambda: commit(applied, changes))
+            return self.crashing.around("commit", lambda: commit(changes))
 
         transaction.commit = crash
         return transaction
@@ -79,10 +79,10 @@ class CrashingFeatures:
         self._features = features
         self._crashing = crashing
 
-    def write_users(self, rows: Iterable[tuple[int, Row]]) -> None:
+    def write_users(self, rows: Iterable[tuple[Id, Row]]) -> None:
         self._crashing.around("write_rows", lambda: self._features.write_users(rows))
 
-    def delete_users(self, userids: Sequence[int]) -> None:
+    def delete_users(self, userids: Sequence[Id]) -> None:
         if userids:
             self._crashing.around("delete_rows", lambda: self._features.delete_users(userids))
 

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
-from features import Event, EventError, encode
+from features import Event, EventError
 from offline.state.adopt import plan
 from settings import Settings
 from stores import Gap, Logged, Profiles, Skipped, connect, decode_event, partition_of
@@ -29,8 +29,11 @@ from stores.redis.shard_log import ShardLogs
 from stream.fold.event_path import Fold
 from stream.fold.stores import FoldStores
 from stream.troubles import Troubles
-from tests.stream.model import counters_of, profile_of, ratings_of
-from tests.stream.test_exactly_once import BAD, COUNT, EVENTS, ITEMS, MAX_FUTURE_S, SHARD, SHARDS, USERS
+from tests.stream.model import counters_of, profile_of, seen_of
+from tests.stream.samples import FILMS, Drawn
+from tests.stream.test_exactly_once import BAD, COUNT, DRAWN, MAX_FUTURE_S, SHARD, SHARDS, bad_value
+
+SCHEMA, ITEMS = FILMS.schema, FILMS.items
 
 IDENTITIES = itertools.count()
 CLOCK = itertools.count(1_000_000_000)
@@ -155,7 +158,7 @@ class AnyLog(RuleBasedStateMachine):
     def begin(self) -> None:
         client = connect(self.settings.redis)
         client.flushall()
-        self.profiles = Profiles(client, "ratings", SHARDS)
+        self.profiles = Profiles(client, "ratings", SHARDS, schema=SCHEMA)
         self.logs = ShardLogs(self.profiles)
         self.partitions = [Partition(shard) for shard in range(SHARDS)]
         for partition in self.partitions:
@@ -164,8 +167,8 @@ class AnyLog(RuleBasedStateMachine):
         self.damaged = [False] * SHARDS
         self.dead: list[Logged] = []
         log_dead: Any = self.log_dead
-        stores = FoldStores(ITEMS, self.profiles, self.features, log_dead, Troubles(lambda kind, n: None))
-        self.fold = Fold(stores, MAX_FUTURE_S, self.runs)
+        stores = FoldStores(SCHEMA, ITEMS, self.profiles, self.features, log_dead, Troubles(lambda kind, n: None))
+        self.fold = Fold(stores, MAX_FUTURE_S, self.runs, waiting_events=10_000)
         self.workers = [Worker(self, shard) for shard in range(SHARDS)]
 
     def log_dead(self, dead: Sequence[tuple[Logged, str]]) -> Sequence[object]:
@@ -200,16 +203,16 @@ class AnyLog(RuleBasedStateMachine):
             for worker in self.workers:
                 worker.checked = False
 
-    @rule(events=st.lists(EVENTS, min_size=1, max_size=8), folded=st.booleans())
-    def events_arrive(self, events: list[Event], folded: bool) -> None:
-        for event in events:
-            self.partitions[partition_of(event.userid, SHARDS)].append(*encode(event))
+    @rule(drawn=st.lists(DRAWN, min_size=1, max_size=8), folded=st.booleans())
+    def events_arrive(self, drawn: list[Drawn], folded: bool) -> None:
+        for event in map(FILMS.event, drawn):
+            self.partitions[partition_of(event.userid, SHARDS)].append(*SCHEMA.events.encode(event))
         for worker in list(self.workers) if folded else ():
-            worker.fold(len(events))
+            worker.fold(len(drawn))
 
     @rule(shard=SHARD, value=BAD)
-    def a_bad_event_arrives(self, shard: int, value: bytes | None) -> None:
-        self.partitions[shard].append(b"1", value)
+    def a_bad_event_arrives(self, shard: int, value: bytes | str | None) -> None:
+        self.partitions[shard].append(b"1", bad_value(FILMS, value))
 
     @rule(shard=SHARD)
     def a_transaction_ends(self, shard: int) -> None:
@@ -231,22 +234,22 @@ class AnyLog(RuleBasedStateMachine):
     def a_worker_looks_at_the_log(self, shard: int) -> None:
         self.workers[shard].check()
 
-    @rule(shard=SHARD, count=COUNT, more=st.lists(EVENTS, max_size=20))
-    def the_log_loses_its_end_and_may_grow_beyond_it(self, shard: int, count: int, more: list[Event]) -> None:
+    @rule(shard=SHARD, count=COUNT, more=st.lists(DRAWN, max_size=20))
+    def the_log_loses_its_end_and_may_grow_beyond_it(self, shard: int, count: int, more: list[Drawn]) -> None:
         self.partitions[shard].cut(count, self.applied(shard))
         self.damage(shard, kafka_restarts=True)
         self.grow(shard, more)
 
-    @rule(shard=SHARD, more=st.lists(EVENTS, max_size=20))
-    def the_log_is_replaced(self, shard: int, more: list[Event]) -> None:
+    @rule(shard=SHARD, more=st.lists(DRAWN, max_size=20))
+    def the_log_is_replaced(self, shard: int, more: list[Drawn]) -> None:
         self.partitions[shard].replace()
         self.damage(shard, kafka_restarts=True)
         self.grow(shard, more)
 
-    def grow(self, shard: int, events: list[Event]) -> None:
-        for event in events:
+    def grow(self, shard: int, drawn: list[Drawn]) -> None:
+        for event in map(FILMS.event, drawn):
             if partition_of(event.userid, SHARDS) == shard:
-                self.partitions[shard].append(*encode(event))
+                self.partitions[shard].append(*SCHEMA.events.encode(event))
 
     @rule(shard=SHARD, data=st.data())
     def a_record_is_compacted_away(self, shard: int, data: st.DataObject) -> None:
@@ -275,7 +278,7 @@ class AnyLog(RuleBasedStateMachine):
             reported = {offset for first, end in holes for offset in range(first, end)}
             log.lost = set() if found.lost_after is not None else log.lost - reported
             log.forget()
-            self.logs.adopt(shard, log.identity, found.next - 1, holes)
+            self.logs.adopt(shard, log.identity, found.next - 1, found.passed_over)
         self.workers[shard] = Worker(self, shard)
 
     @invariant()
@@ -284,17 +287,19 @@ class AnyLog(RuleBasedStateMachine):
             events = []
             for record in self.history[shard]:
                 try:
-                    events.append(decode_event(record, ITEMS, SHARDS, MAX_FUTURE_S))
+                    event = decode_event(record, SCHEMA, SHARDS, MAX_FUTURE_S)
                 except EventError:
                     assert record in self.dead
-            of_shard = [userid for userid in USERS if partition_of(userid, SHARDS) == shard]
+                    continue
+                if isinstance(event, Event) and event.itemid in ITEMS:  # another one waits for its item
+                    events.append(event)
+            of_shard = [userid for userid in FILMS.users if partition_of(userid, SHARDS) == shard]
             stored = self.profiles.read_users(of_shard)
-            assert {userid: seen for userid, (_, seen) in stored.items()} == ratings_of(events)
+            assert {userid: seen for userid, (_, seen) in stored.items()} == seen_of(SCHEMA.codes, events)
             for userid, (profile, _) in stored.items():
-                expected = profile_of([event for event in events if event.userid == userid], ITEMS)
+                expected = profile_of(SCHEMA, [event for event in events if event.userid == userid], ITEMS)
                 assert replace(profile, version=0) == expected
-            counters = self.profiles.shard_counters(shard)
-            assert counters == counters_of(events)
+            assert self.profiles.shard_counters(shard) == counters_of(SCHEMA.codes, events)
 
     @invariant()
     def a_log_that_nothing_happened_to_is_never_stopped(self) -> None:
@@ -323,7 +328,7 @@ class AnyLog(RuleBasedStateMachine):
 
 def test_whatever_happens_to_a_log_is_reported_and_nothing_else_is_lost(redis: Settings) -> None:
     AnyLog.settings = redis
-    AnyLog.features = Features(redis)
+    AnyLog.features = Features(redis, SCHEMA)
     run_state_machine_as_test(
         AnyLog,
         settings=settings(

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -22,37 +23,49 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from features import Erasure, Event, EventError, Item, User, encode, user_row
+from features import Erasure, Event, EventError, Id, IdKind, ascending, id_text, user_row
+from features.waiting import TOO_MANY
 from lifecycle.catch_up import without_letters
 from settings import Settings
-from stores import Closed, Gap, Logged, ShardLost, connect, decode_event, partition_of
+from stores import Closed, Gap, Logged, ShardLost, connect, decode_event, partition_of, view_shard
 from stores.evicted import EvictedUsers
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.eviction import evict
 from stores.redis.generations import FIRST
+from stores.redis.shard_transaction import waiting_events
 from stream.fold.event_path import Fold
 from stream.fold.stores import FoldStores
 from stream.troubles import Troubles
 from tests.stream.crashes import EFFECTS, Crash, Crashing, CrashingFeatures, CrashingProfiles, DeadTopic
-from tests.stream.model import counters_of, profile_of, ratings_of
+from tests.stream.model import counters_of, profile_of, seen_of
+from tests.stream.samples import FILMS, GOODS, Drawn, Sample
 
 SHARDS = 2
-USERS = (1, 2, 3, 4, 5)
-ITEMS = {1: Item(1, "One", 1994, (0, 3)), 2: Item(2, "Two", 1987, (3,)), 3: Item(3, "Three", 2000, (7, 1, 2))}
 WEEK = 7 * 86_400
 MAX_FUTURE_S = 86_400.0
+WAITING_EVENTS = 3
 APPENDED = 21 * WEEK
 """Time at which Kafka appended every record."""
 
-EVENTS = st.builds(
-    Event,
-    st.sampled_from(USERS),
-    st.sampled_from(list(ITEMS)),
-    st.integers(1, 5),
+DRAWN = st.tuples(
+    st.integers(0, 4),
+    st.integers(0, 2),
+    st.integers(0, 4),
     st.sampled_from([0, 1, 2, WEEK, 8 * WEEK, 20 * WEEK, APPENDED + 86_400, APPENDED + 86_401, 2**32 - 1]),
 )
-BAD = st.sampled_from([b"not JSON", b"{}", None, encode(Event(1, 99, 5, 1))[1]])
+USER = st.integers(0, 4)
+BAD = st.sampled_from([b"not JSON", b"{}", None, "an item that nobody knows"])
+
+
+def bad_value(sample: Sample, value: bytes | str | None) -> bytes | None:
+    """The value of a bad record: `value`, or if it is a text, an event of an unknown item."""
+    if not isinstance(value, str):
+        return value
+    unknown: Id = 99 if sample.schema.item_ids is IdKind.INTEGER else "99"
+    return sample.schema.events.encode(Event(sample.users[0], unknown, 1, 1))[1]
+
+
 SHARD = st.integers(0, SHARDS - 1)
 COUNT = st.integers(1, 6)
 
@@ -61,6 +74,7 @@ class Stream(RuleBasedStateMachine):
     """Two partitions, one worker each, and everything that can happen to them."""
 
     settings: ClassVar[Settings]
+    sample: ClassVar[Sample]
     features: ClassVar[Features]
     rows: ClassVar[OnlineRows]
 
@@ -82,15 +96,16 @@ class Stream(RuleBasedStateMachine):
 
     def profiles_of(self, generation: str) -> CrashingProfiles:
         evicted = EvictedUsers(self.settings.evicted_folder, generation)
-        profiles = CrashingProfiles(self.client, "ratings", SHARDS, generation, evicted)
+        profiles = CrashingProfiles(self.client, "ratings", SHARDS, generation, evicted, self.sample.schema)
         profiles.crashing = self.crashing
         return profiles
 
     def new_worker(self) -> Fold:
         features: Any = CrashingFeatures(self.features, self.crashing)
         dead: Any = self.dead
-        stores = FoldStores(ITEMS, self.profiles, features, dead, Troubles(lambda kind, n: None))
-        return Fold(stores, MAX_FUTURE_S, lambda shard, first, end: ())
+        troubles = Troubles(lambda kind, n: None)
+        stores = FoldStores(self.sample.schema, self.sample.items, self.profiles, features, dead, troubles)
+        return Fold(stores, MAX_FUTURE_S, lambda shard, first, end: (), waiting_events=WAITING_EVENTS)
 
     def append(self, shard: int, key: bytes | None, value: bytes | None) -> None:
         self.log[shard].append(Logged(shard, len(self.log[shard]), key, value, (), APPENDED))
@@ -100,22 +115,24 @@ class Stream(RuleBasedStateMachine):
         assert applied is not None
         return applied
 
-    @rule(events=st.lists(EVENTS, min_size=1, max_size=5))
-    def events_arrive(self, events: list[Event]) -> None:
-        for event in events:
-            self.append(partition_of(event.userid, SHARDS), *encode(event))
+    @rule(drawn=st.lists(DRAWN, min_size=1, max_size=5))
+    def events_arrive(self, drawn: list[Drawn]) -> None:
+        for event in map(self.sample.event, drawn):
+            self.append(partition_of(event.userid, SHARDS), *self.sample.schema.events.encode(event))
 
-    @rule(userid=st.sampled_from(USERS))
-    def a_user_is_erased(self, userid: int) -> None:
-        self.append(partition_of(userid, SHARDS), *encode(Erasure(userid)))
+    @rule(user=USER)
+    def a_user_is_erased(self, user: int) -> None:
+        userid = self.sample.users[user]
+        self.append(partition_of(userid, SHARDS), *self.sample.schema.events.encode(Erasure(userid)))
 
-    @rule(event=EVENTS, shard=SHARD, value=BAD)
-    def a_bad_event_arrives(self, event: Event, shard: int, value: bytes | None) -> None:
-        self.append(shard, str(event.userid).encode(), value)
+    @rule(user=USER, shard=SHARD, value=BAD)
+    def a_bad_event_arrives(self, user: int, shard: int, value: bytes | str | None) -> None:
+        self.append(shard, id_text(self.sample.users[user]).encode(), bad_value(self.sample, value))
 
-    @rule(event=EVENTS)
-    def an_event_arrives_in_the_wrong_partition(self, event: Event) -> None:
-        self.append(1 - partition_of(event.userid, SHARDS), *encode(event))
+    @rule(drawn=DRAWN)
+    def an_event_arrives_in_the_wrong_partition(self, drawn: Drawn) -> None:
+        event = self.sample.event(drawn)
+        self.append(1 - partition_of(event.userid, SHARDS), *self.sample.schema.events.encode(event))
 
     @rule(shard=SHARD, count=COUNT)
     def a_batch_is_folded(self, shard: int, count: int) -> None:
@@ -162,21 +179,21 @@ class Stream(RuleBasedStateMachine):
         finally:
             self.crashing.meanwhile = None
 
-    @rule(shard=SHARD, userids=st.sets(st.sampled_from(USERS), min_size=1))
-    def users_are_evicted(self, shard: int, userids: set[int]) -> None:
-        self.evict(shard, userids)
+    @rule(shard=SHARD, users=st.sets(USER, min_size=1))
+    def users_are_evicted(self, shard: int, users: set[int]) -> None:
+        self.evict(shard, {self.sample.users[user] for user in users})
 
     @staticmethod
     def erases(batch: list[Logged]) -> bool:
         return any(record.value is not None and b'"erase"' in record.value for record in batch)
 
-    def evict(self, shard: int, userids: set[int]) -> None:
-        of_shard = sorted(userid for userid in userids if partition_of(userid, SHARDS) == shard)
+    def evict(self, shard: int, userids: set[Id]) -> None:
+        of_shard = ascending(userid for userid in userids if partition_of(userid, SHARDS) == shard)
         in_redis = [userid for userid in of_shard if self.client.exists(self.key(shard, userid))]
         assert evict(self.profiles, self.rows, shard, of_shard) == len(in_redis)
         assert not any(self.client.exists(self.key(shard, userid)) for userid in of_shard)
 
-    def key(self, shard: int, userid: int) -> str:
+    def key(self, shard: int, userid: Id) -> str:
         return f"{self.profiles.tag(shard)}:profile:{userid}"
 
     @rule(shard=SHARD, count=COUNT)
@@ -186,7 +203,7 @@ class Stream(RuleBasedStateMachine):
         gone: list[bool] = []
 
         def evict_all() -> None:
-            known = [userid for userid in USERS if self.client.exists(self.key(shard, userid))]
+            known = [userid for userid in self.sample.users if self.client.exists(self.key(shard, userid))]
             self.evict(shard, set(known))
             gone.append(bool(known))
 
@@ -215,8 +232,9 @@ class Stream(RuleBasedStateMachine):
         self.profiles = self.profiles_of(f"g{self.generation}")
         self.profiles.delete_all()
         features: Any = self.features
-        stores = FoldStores(ITEMS, self.profiles, features, without_letters, Troubles(lambda kind, n: None))
-        catching_up = Fold(stores, MAX_FUTURE_S, lambda shard, first, end: ())
+        troubles = Troubles(lambda kind, n: None)
+        stores = FoldStores(self.sample.schema, self.sample.items, self.profiles, features, without_letters, troubles)
+        catching_up = Fold(stores, MAX_FUTURE_S, lambda shard, first, end: (), waiting_events=WAITING_EVENTS)
         old.close(60)
         for each in range(SHARDS):
             self.profiles.write_shard(each, {}, {}, {}, [])
@@ -255,38 +273,50 @@ class Stream(RuleBasedStateMachine):
         for shard, batch in batches.items():
             self.acknowledged[shard] += len(batch)
 
-    def good(self, shard: int) -> tuple[list[Event], list[tuple[int, int, str]]]:
-        """Events, without those of users who were erased later, and dead letters of what is folded of a shard's log."""
+    def good(self, shard: int) -> tuple[list[Event], list[Event], list[tuple[int, int, str]]]:
+        """The parts of a shard's log: events of known items, events that wait for others, and dead letters.
+
+        Neither kind of events has those of users who were erased later.
+        """
         events: list[Event] = []
+        waiting: list[Event] = []
         dead: list[tuple[int, int, str]] = []
         for record in self.log[shard][: self.applied(shard) + 1]:
             try:
-                event = decode_event(record, ITEMS, SHARDS, MAX_FUTURE_S)
-                if isinstance(event, Erasure):
-                    events = [each for each in events if each.userid != event.userid]
-                else:
-                    events.append(event)
+                event = decode_event(record, self.sample.schema, SHARDS, MAX_FUTURE_S)
             except EventError as error:
                 dead.append((shard, record.offset, str(error)))
-        return events, dead
+                continue
+            if isinstance(event, Erasure):
+                events = [each for each in events if each.userid != event.userid]
+                waiting = [each for each in waiting if each.userid != event.userid]
+            elif isinstance(event, Event) and event.itemid in self.sample.items:
+                events.append(event)
+            elif isinstance(event, Event) and len(waiting) < WAITING_EVENTS:
+                waiting.append(event)
+            elif isinstance(event, Event):
+                dead.append((shard, record.offset, TOO_MANY))
+        return events, waiting, dead
 
     @invariant()
     def the_state_is_what_the_folded_events_say(self) -> None:
         counted: Counter[str] = Counter()
+        schema, items = self.sample.schema, self.sample.items
         for shard in range(SHARDS):
             assert self.applied(shard) >= self.acknowledged[shard] - 1
-            events, dead = self.good(shard)
+            events, waiting, dead = self.good(shard)
             counted.update(reason for _, _, reason in dead)
             assert set(dead) <= set(self.dead.told)
-            of_shard = [userid for userid in USERS if partition_of(userid, SHARDS) == shard]
+            of_shard = [userid for userid in self.sample.users if partition_of(userid, SHARDS) == shard]
             stored = self.profiles.read_users(of_shard)
-            rated = ratings_of(events)
-            assert {userid: seen for userid, (_, seen) in stored.items()} == rated
+            assert {userid: seen for userid, (_, seen) in stored.items()} == seen_of(schema.codes, events)
             for userid, (profile, _) in stored.items():
-                expected = profile_of([event for event in events if event.userid == userid], ITEMS)
+                expected = profile_of(schema, [event for event in events if event.userid == userid], items)
                 assert replace(profile, version=0) == expected
-            counters = self.profiles.shard_counters(shard)
-            assert counters == counters_of(events)
+            assert self.profiles.shard_counters(shard) == counters_of(schema.codes, events)
+            view = view_shard(self.profiles, shard)
+            kept = [event for entries in view.waiting.values() for _, event in waiting_events(schema, entries)]
+            assert kept == waiting and view.waits == len(waiting)
         assert self.profiles.dead() == dict(counted)
 
     @invariant()
@@ -307,23 +337,25 @@ class Stream(RuleBasedStateMachine):
             assert self.applied(shard) == len(self.log[shard]) - 1
         self.the_state_is_what_the_folded_events_say()
         assert self.profiles.visible_offsets() == [len(log) - 1 for log in self.log]
-        stored = self.profiles.read_users(USERS)
-        rows, evicted = self.features.users(USERS), self.profiles.evicted_among(USERS)
+        schema, users = self.sample.schema, self.sample.users
+        stored = self.profiles.read_users(users)
+        rows, evicted = self.features.users(users), self.profiles.evicted_among(users)
         assert rows == {
-            userid: user_row(profile, User(userid), ITEMS)
+            userid: user_row(schema, profile, schema.user(userid), self.sample.items)
             for userid, (profile, _) in stored.items()
             if userid not in evicted or userid in rows
         }
 
 
-def test_every_event_counts_once_whatever_happens(redis: Settings) -> None:
-    Stream.settings = redis
-    Stream.features = Features(redis)
+@pytest.mark.parametrize(("sample", "examples"), [(FILMS, 40), (GOODS, 25)], ids=["films", "goods"])
+def test_every_event_counts_once_whatever_happens(redis: Settings, sample: Sample, examples: int) -> None:
+    Stream.settings, Stream.sample = redis, sample
+    Stream.features = Features(redis, sample.schema)
     Stream.rows = OnlineRows(connect(redis.redis), redis.feast.project)
     run_state_machine_as_test(
         Stream,
         settings=settings(
-            max_examples=40,
+            max_examples=examples,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=list(HealthCheck),

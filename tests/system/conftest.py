@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,8 @@ import api.live
 import servers
 from cli.models import publish_run
 from cli.stream import held_out
-from features import Event, encode
-from offline.data import generate
+from features import Event, Id, Schema
+from offline.data import generate, readers
 from settings import Settings
 from stores import (
     DriftStore,
@@ -26,6 +27,7 @@ from stores import (
     Log,
     Logged,
     Profiles,
+    Published,
     StateStores,
     Unreachable,
     connect,
@@ -41,7 +43,11 @@ from verify import Verified, verify
 
 SMALL = {
     "REELSTREAM_TRAIN__ENCODER_EPOCHS": "2",
+    "REELSTREAM_TRAIN__REFIT_EPOCHS": "1",
     "REELSTREAM_TRAIN__RANKER_EPOCHS": "1",
+    "REELSTREAM_TRAIN__RANKER_MODELS": "1",
+    # In one process: each of two would load PyTorch once more.
+    "REELSTREAM_TRAIN__THREADS": "1",
     "REELSTREAM_TRAIN__DIM": "16",
     "REELSTREAM_TRAIN__LAYERS": "1",
     "REELSTREAM_RECALL__VECTOR_K": "20",
@@ -53,6 +59,11 @@ SMALL = {
     "REELSTREAM_DRIFT__FALSE_ALARMS_PER_WEEK": "1e6",
 }
 
+PATIENT = {f"REELSTREAM_{name}__TIMEOUT_S": "10" for name in ("REDIS", "ELASTICSEARCH", "TRITON")} | {
+    "REELSTREAM_API__AFTER_TIMEOUT_S": "5"
+}
+"""For tests whose lists must be whole: on a busy machine a part that works may take longer than a second or two."""
+
 
 @dataclass
 class System:
@@ -62,6 +73,8 @@ class System:
     events: list[Event]
     client: Client
     generation: str = FIRST
+    in_order: bool = True
+    """Whether all runs, on a log that the published run goes with; else the next module starts over."""
 
     @property
     def profiles(self) -> Profiles:
@@ -69,6 +82,16 @@ class System:
         with suppress(Unreachable):
             self.generation = Generations(self.client).live().name
         return StateStores.of(self.settings, self.generation, self.client).profiles
+
+    @property
+    def published(self) -> Published:
+        """The catalogue and the runs of the generation that is live."""
+        return StateStores.live(self.settings).published
+
+    @cached_property
+    def schema(self) -> Schema:
+        """The schema of the data set."""
+        return self.profiles.schema
 
     @property
     def api(self) -> str:
@@ -104,9 +127,10 @@ class System:
             assert all(future.get(timeout=10) for future in futures)
 
     def send_events(self, events: Sequence[Event]) -> None:
+        encode = self.schema.events.encode
         self.send([(*encode(event), self.partition(event.userid)) for event in events])
 
-    def partition(self, userid: int) -> int:
+    def partition(self, userid: Id) -> int:
         return partition_of(userid, self.settings.kafka.partitions)
 
     def log(self, topic: str | None = None) -> list[Logged]:
@@ -161,7 +185,7 @@ class System:
     def verify(self) -> Verified:
         return verify(self.settings, wait_s=60.0, progress=lambda what, share: None)
 
-    def catalogue_items(self) -> list[int]:
+    def catalogue_items(self) -> list:
         return sorted({event.itemid for event in self.events})
 
 
@@ -179,7 +203,7 @@ def serving(folder: Path, data: Path, run: Path | None = None, **variables: str)
 
     Args:
         folder: for its state.
-        data: the ratings.
+        data: the files of the data set.
         run: a run that was trained on them; without one, it is trained.
         variables: further `REELSTREAM_*` variables.
     """
@@ -195,6 +219,7 @@ def serving(folder: Path, data: Path, run: Path | None = None, **variables: str)
             publish_run(settings, None, lambda *_: None)
             replayed, _ = held_out(settings)
             running = System(settings, replayed, connect(settings.redis))
+            assert running.schema == readers.load(settings).schema  # kept for when Redis is down
             running.wait_until_ready()
             yield running
         finally:
@@ -203,21 +228,35 @@ def serving(folder: Path, data: Path, run: Path | None = None, **variables: str)
 
 @pytest.fixture(scope="module")
 def in_order(system: System) -> Iterator[None]:
-    """Leave the system in order to the modules that follow."""
+    """Have the system in order for the modules that follow: the next that does not start over by itself does so."""
     yield
-    servers.up(system.settings)
-    system.start_over()
+    system.in_order = False
 
 
 @pytest.fixture
 def own_state(system: System, in_order: None) -> None:
     """An empty log and archive, and the first generation of the state; what a test left stopped runs again."""
+    start_over(system)
+
+
+def start_over(system: System) -> None:
+    """Run what was left stopped, delete the log and the state, and wait for the API."""
     servers.up(system.settings)
     system.start_over()
     system.wait_until_ready()
 
 
+@pytest.fixture(scope="module")
+def system(shared_system: System, request: pytest.FixtureRequest) -> System:
+    """The system that modules share, in order unless each test of this one puts it in order for itself."""
+    tests = [item for item in request.session.items if item.getparent(pytest.Module) is request.node]
+    if not shared_system.in_order and not all("own_state" in getattr(item, "fixturenames", ()) for item in tests):
+        start_over(shared_system)
+        shared_system.in_order = True
+    return shared_system
+
+
 @pytest.fixture(scope="session")
-def system(generated: Settings, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    with serving(tmp_path_factory.mktemp("system"), generated.data_folder, run) as running:
+def shared_system(generated: Settings, run: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
+    with serving(tmp_path_factory.mktemp("system"), generated.data_folder, run, **PATIENT) as running:
         yield running

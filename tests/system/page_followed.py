@@ -19,10 +19,10 @@ import requests
 
 import servers
 import verify.inputs
-from features import DENSE_COLUMNS
 from offline import runs
 from stores import DriftStore, FeatureBatch, Published
 from stores.feast.feature_store import Features
+from tests.movielens import SCHEMA
 from tests.polling import until
 from tests.system.conftest import System, running_system
 from tests.system.page import apply_diff
@@ -34,19 +34,20 @@ def everything_of(name: str, system: System) -> dict[str, object]:
     """The feature in each component, once the held-out events are folded."""
     system.send_events(system.events)
     system.wait()
-    store, place = DriftStore(system.profiles.client), DENSE_COLUMNS.index(name)
+    store, place = DriftStore(system.profiles.client), SCHEMA.dense_columns.index(name)
     until(lambda: sum(counts.events for counts in store.counts().values()) == len(system.events), 60)
-    live, features = Published(system.profiles.client).run(), Features(system.settings)
+    live, features = Published(system.profiles.client).run(), Features(system.settings, SCHEMA)
     assert live is not None
     folder = runs.folder(system.settings, live.run)
     userid = system.events[0].userid
     listed = system.rec(userid=userid, size=3, explain=True)["item_list"]
     messages = system.log(system.settings.kafka.features_topic)
+    batches = [FeatureBatch.unpack(message.value, SCHEMA) for message in messages]
     return {
         "trained on": runs.manifest(folder).input_schema.dense,
         "live run": live.dense,
         "reference": json.loads((folder / runs.REFERENCE).read_text())["features"][name]["counts"],
-        "logged": [row for message in messages for row in FeatureBatch.unpack(message.value).rows[:, place].tolist()],
+        "logged": [value for batch in batches for value in batch.rows[:, place].tolist()],
         "row": features.users([userid])[userid],
         "explained": [item["explain"]["features"][name] for item in listed],
         "feast": {

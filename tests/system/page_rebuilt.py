@@ -19,6 +19,7 @@ from settings import Settings, load
 from stores import StateStores
 from stores.feast.feature_store import Features
 from tests.commands import command
+from tests.movielens import SCHEMA
 from tests.polling import until
 
 
@@ -63,7 +64,7 @@ def rebuilt_state(settings: Settings, userid: int) -> dict[str, Any]:
     """The state once it is folded again."""
     rebuilt = run("rebuild")
     verified = run("verify", "--json")  # waits until the worker has folded the whole log
-    features = Features(settings, StateStores.live(settings).generation)
+    features = Features(settings, SCHEMA, StateStores.live(settings).generation)
     return {
         "rebuild": rebuilt,
         "lists": lists(settings, userid),

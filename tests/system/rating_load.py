@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Self
 
-from features import Event, encode
+from features import Event
 from stores import producer
+from tests.movielens import encode
 from tests.system.conftest import System
 
 EVERY_S = 0.1

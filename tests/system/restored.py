@@ -41,7 +41,7 @@ def require_own_state(restored: System, manifest: BackupManifest, original: Syst
     places, partitions = split(ratings, original.settings.data).offline, len(manifest.ends)
     with closing(WholeLog(original.settings)) as log:
         beginning = Beginning.offline(ratings, places, partitions)
-        expected = Expected(beginning, ratings.catalogue.items, log, original.settings.stream.max_future_s)
+        expected = Expected(ratings.schema, beginning, log, original.settings.stream.max_future_s)
         expected.fold_to(dict(enumerate(manifest.ends)))
     userids = expected.userids()
     assert restored.profiles.userids() == userids

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import msgpack
 from feast.protos.feast.types.Value_pb2 import Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from features import Id, IdKind, id_text
 from stores import Published
 from stores.feast.online_rows import OnlineRows
-from stores.redis.published import CATALOGUE, OTHERS, REFERENCE, RUN, SNAPSHOT
+from stores.redis.generations import prefix_of, project_of
+from stores.redis.published import CATALOGUE, OTHERS, SCHEMA, SNAPSHOT
+from stores.redis.published_runs import IDS, REFERENCE, RUN
 from tests.system.conftest import System
+from verify import Verified, verify
 
 Tampering = Callable[[System], str]
 """Changes what is stored; gives the beginning of the name under which it must be reported."""
@@ -41,7 +46,51 @@ def tampering(of: str = "") -> Callable[[Tampering], Tampering]:
     return add
 
 
-def user(system: System) -> tuple[int, str]:
+@contextmanager
+def restored(system: System) -> Iterator[None]:
+    """Put all keys of Redis back as they were, except those that the stream itself goes on changing."""
+    client = system.profiles.client
+    kept = {key: client.dump(key) for key in client.scan_iter(count=1000)}
+    try:
+        yield
+    finally:
+        for key in list(client.scan_iter(count=1000)):
+            if key not in kept:
+                client.delete(key)
+        for key, value in kept.items():
+            if client.dump(key) != value:
+                client.restore(key, 0, value, replace=True)
+
+
+def require_events(system: System) -> None:
+    """Have events in the log, where there are none: enough for drift to count, and one that is not valid."""
+    shard = system.partition(system.events[0].userid)
+    client = system.profiles.client
+    if not client.hlen("{drift}:counts") or not client.hlen(f"{system.profiles.tag(shard)}:dead"):
+        system.send_events(system.events[:300])
+        system.send([(id_text(system.events[0].userid).encode(), b"not JSON", shard)])
+    system.wait_for_drift()
+    # A row that is published while `restored` copies the keys would go back to the older one, and stay so.
+    system.wait_for_items()
+
+
+def found(system: System, sample: int = 0, wait_s: float = 60.0) -> Verified:
+    """Result of verify."""
+    return verify(system.settings, wait_s=wait_s, sample=sample, progress=lambda what, share: None)
+
+
+def require_reported(system: System, round_of: Mapping[str, Tampering]) -> None:
+    """Change values and assert that each is reported by its name; they are restored afterwards."""
+    with restored(system):
+        wanted = {name: tamper(system) for name, tamper in round_of.items()}
+        differing = found(system).differing
+    missing = {name: start for name, start in wanted.items() if not any(each.startswith(start) for each in differing)}
+    assert missing == {}, differing
+    others = [each for each in differing if not each.startswith(tuple(wanted.values()))]
+    assert len(others) <= 11, others
+
+
+def user(system: System) -> tuple[Id, str]:
     """A user, and the tag of the user's shard."""
     userid = system.events[0].userid
     return userid, system.profiles.tag(system.partition(userid))
@@ -55,7 +104,18 @@ def flipped(value: bytes, place: int = -1) -> bytes:
 
 
 def rows(system: System) -> OnlineRows:
-    return OnlineRows(system.profiles.client, system.settings.feast.project)
+    profiles = system.profiles
+    return OnlineRows(profiles.client, project_of(system.settings.feast.project, profiles.generation))
+
+
+def key_of(system: System, name: str) -> str:
+    """A key of what was published with the live state."""
+    return prefix_of(system.profiles.generation) + name
+
+
+def nobody(kind: IdKind, number: int) -> Id:
+    """An id that nobody and nothing has."""
+    return number if kind is IdKind.INTEGER else f"nobody {number}"
 
 
 @tampering("user")
@@ -95,8 +155,9 @@ def a_bit_of_the_attributes_of_a_user(system: System) -> str:
 
 @tampering()
 def the_attributes_of_a_user_who_does_not_exist(system: System) -> str:
-    system.profiles.client.hset(f"{system.profiles.tag(2)}:users", "654321", b"\0\0\0")
-    return "attributes of user 654321 in shard 2"
+    userid = nobody(system.schema.user_ids, 654_321)
+    system.profiles.client.hset(f"{system.profiles.tag(2)}:users", id_text(userid), b"\0\0\0")
+    return f"attributes of user {userid} in shard 2"
 
 
 @tampering("counter")
@@ -106,7 +167,7 @@ def a_number_of_an_item_counter(system: System) -> str:
     counter = msgpack.unpackb(value)
     counter[3][0][1] += 1
     client.hset(key, itemid, msgpack.packb(counter))
-    return f"item {int(itemid)} in shard 2"
+    return f"item {itemid.decode()} in shard 2"
 
 
 @tampering("counter")
@@ -114,12 +175,12 @@ def a_bit_of_an_item_counter(system: System) -> str:
     client, key = system.profiles.client, f"{system.profiles.tag(2)}:items"
     itemid, value = next(iter(client.hgetall(key).items()))
     client.hset(key, itemid, flipped(value, 0))
-    return f"item {int(itemid)} in shard 2"
+    return f"item {itemid.decode()} in shard 2"
 
 
 @tampering()
 def a_count_of_dead_letters(system: System) -> str:
-    shard = system.partition(1)
+    shard = system.partition(system.events[0].userid)
     client, key = system.profiles.client, f"{system.profiles.tag(shard)}:dead"
     client.hincrby(key, next(iter(client.hgetall(key))), 1)
     return f"dead letters of shard {shard}"
@@ -169,15 +230,17 @@ def the_time_of_the_feature_row_of_an_item(system: System) -> str:
 @tampering()
 def a_feature_row_of_a_user_without_a_profile(system: System) -> str:
     client, stored = system.profiles.client, rows(system)
-    client.copy(stored.key("userid", user(system)[0]), stored.key("userid", 555_555))
-    return "feature row of user 555555"
+    userid = nobody(system.schema.user_ids, 555_555)
+    client.copy(stored.key("userid", user(system)[0]), stored.key("userid", userid))
+    return f"feature row of user {userid}"
 
 
 @tampering()
 def a_feature_row_of_an_item_that_is_not_in_the_catalogue(system: System) -> str:
     client, stored = system.profiles.client, rows(system)
-    client.copy(stored.key("itemid", system.catalogue_items()[0]), stored.key("itemid", 444_444))
-    return "feature row of item 444444"
+    itemid = nobody(system.schema.item_ids, 444_444)
+    client.copy(stored.key("itemid", system.catalogue_items()[0]), stored.key("itemid", itemid))
+    return f"feature row of item {itemid}"
 
 
 @tampering()
@@ -197,33 +260,39 @@ def a_profile_in_the_shard_of_another(system: System) -> str:
 
 @tampering("catalogue")
 def a_letter_of_the_catalogue(system: System) -> str:
-    client = system.profiles.client
-    items = msgpack.unpackb(client.get(CATALOGUE))
+    client, key = system.profiles.client, key_of(system, CATALOGUE)
+    items = msgpack.unpackb(client.get(key))
     items["rows"][0][1] += "x"
-    client.set(CATALOGUE, msgpack.packb(items))
+    client.set(key, msgpack.packb(items))
     return f"item {items['rows'][0][0]} in the catalogue"
 
 
 @tampering("catalogue")
 def a_bit_of_the_catalogue(system: System) -> str:
-    client = system.profiles.client
-    client.set(CATALOGUE, flipped(client.get(CATALOGUE), 0))
+    client, key = system.profiles.client, key_of(system, CATALOGUE)
+    client.set(key, flipped(client.get(key), 0))
     return "the catalogue"
 
 
 @tampering()
 def the_counters_of_the_other_shards(system: System) -> str:
-    client = system.profiles.client
-    counters = msgpack.unpackb(client.hget(OTHERS, "4"))
+    client, key = system.profiles.client, key_of(system, OTHERS)
+    counters = msgpack.unpackb(client.hget(key, "4"))
     counters["rows"][0][1] += 1
-    client.hset(OTHERS, "4", msgpack.packb(counters))
+    client.hset(key, "4", msgpack.packb(counters))
     return f"counters of item {counters['rows'][0][0]} in the shards other than 4"
 
 
 @tampering()
 def a_figure_of_the_snapshot(system: System) -> str:
-    change_json(system, SNAPSHOT, lambda snapshot: snapshot.update(users=snapshot["users"] + 1))
+    change_json(system, key_of(system, SNAPSHOT), lambda snapshot: snapshot.update(users=snapshot["users"] + 1))
     return "the snapshot's figures"
+
+
+@tampering()
+def a_word_of_the_schema(system: System) -> str:
+    change_json(system, key_of(system, SCHEMA), lambda schema: schema["dataset"].update(name="another"))
+    return "the schema"
 
 
 def change_json(system: System, key: str, change: Callable[[dict[str, Any]], None], field: str | None = None) -> None:
@@ -255,6 +324,18 @@ def a_number_of_the_reference(system: System) -> str:
 
     change_json(system, REFERENCE, change, run.run)
     return "reference of the live run"
+
+
+@tampering("run")
+def the_order_of_the_ids_of_the_live_run(system: System) -> str:
+    run = Published(system.profiles.client).run()
+    assert run is not None
+
+    def change(ids: dict[str, Any]) -> None:
+        ids["items"][0], ids["items"][1] = ids["items"][1], ids["items"][0]
+
+    change_json(system, IDS, change, run.run)
+    return "ids of the live run"
 
 
 def change_counts(system: System, change: Callable[[dict[str, Any]], None]) -> str:

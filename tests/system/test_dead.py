@@ -14,13 +14,14 @@ from kafka import KafkaAdminClient
 from kafka.errors import MessageSizeTooLargeError
 
 import servers
-from features import Event, encode
+from features import Event
 from producers import dead_events, resend
 from stores import abandon, producer
 from stores.kafka.client import connected
 from stores.kafka.dead_letters import ROOM_VALID_S
 from stores.kafka.topics import config_of, set_config
 from tests.commands import command, in_own_process, refuse
+from tests.movielens import encode
 from tests.poison import MIB, send_raw
 from tests.polling import until
 from tests.system.conftest import System

@@ -14,14 +14,14 @@ import servers
 from api.appending import Appending
 from api.ingest import Ingest
 from api.log_watch import LogWatch
-from api.messages import RatingRequest, RecommendationRequest
+from api.messages import RecommendationRequest
 from api.recommend import Recommender
 from api.services import Services
-from features import Event, encode
-from features.rows import USER_ATTRIBUTES
+from features import Event
 from stores import Unreachable
 from stores.feast.feature_store import Features
 from stores.kafka.producer import Record, Sender
+from tests.movielens import SCHEMA, encode
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -105,7 +105,7 @@ def test_without_the_feature_store_the_last_known_attributes_are_used(
         whole = parts.recommender.recommend(RecommendationRequest(userid=userid, size=20, explain=True))
         assert whole.degraded == []
         redis = system.settings.redis.model_copy(update={"port": 1})
-        nowhere = Features(system.settings.model_copy(update={"redis": redis}))
+        nowhere = Features(system.settings.model_copy(update={"redis": redis}), SCHEMA)
         recommender: Recommender = parts.recommender
         live = parts.follower.require()
         monkeypatch.setattr(parts.follower, "live", replace(live, features=nowhere))
@@ -113,9 +113,8 @@ def test_without_the_feature_store_the_last_known_attributes_are_used(
         assert answer.degraded == ["feast"]
         assert answer.items == whole.items
         row = live.features.users([userid])[userid]
-        assert [getattr(recommender._attributes.of(userid), name) for name in USER_ATTRIBUTES] == [
-            row[name] for name in USER_ATTRIBUTES
-        ]
+        names = [attribute.name for attribute in SCHEMA.user_attributes]
+        assert [*live.data_set.attributes.of(userid).codes] == [row[name] for name in names]
     finally:
         parts.ingest.close()
         parts.index.close()
@@ -141,14 +140,17 @@ def test_without_kafka_a_rating_is_refused_in_time_with_what_to_do(system: Syste
 
 def test_a_producer_that_gave_up_a_record_is_replaced_and_leaves_no_thread_behind(system: System) -> None:
     kafka = system.settings.kafka
-    rating = RatingRequest(userid=5, itemid=system.catalogue_items()[0], rating=5, ts=1000)
-    record = Record(*encode(Event(rating.userid, rating.itemid, rating.rating, 1000)))
+    event = Event(5, system.catalogue_items()[0], 5, 1000)
+    record = Record(*encode(event))
     before = threading.active_count()
     appending = Appending(kafka.partitions)
     log_watch = LogWatch(system.settings, lambda: system.profiles, lambda: appending)
     ingest = Ingest(kafka, lambda: appending, log_watch, timeout_s=0.5, max_future_s=86_400.0)
     sender = Sender(kafka, within_s=1.0)
-    sends: list[Callable[[], object]] = [lambda: ingest.send(rating), lambda: sender(kafka.topic, [record])]
+    sends: list[Callable[[], object]] = [
+        lambda: ingest.send(SCHEMA.events, [event]),
+        lambda: sender(kafka.topic, [record]),
+    ]
     for send in sends:
         send()
     servers.stop(system.settings, ["kafka"])

@@ -15,7 +15,7 @@ import pytest
 
 from offline.data import generate
 from tests.polling import until
-from tests.servers_fixture import free_ports_environment
+from tests.servers_fixture import SHORT, free_ports_environment
 from tests.system.conftest import SMALL
 
 REPOSITORY = Path(__file__).parents[2]
@@ -48,9 +48,7 @@ def new_project(folder: Path) -> Iterator[Project]:
     """A project folder in which nothing was done; what is started there is stopped afterwards."""
     for name in (".venv", "Makefile", "pyproject.toml", "requirements"):
         (folder / name).symlink_to(REPOSITORY / name)
-    variables = free_ports_environment(Path(".reelstream")) | SMALL
-    # The full model keeps its two encoders, so that it is wider than the demo's quick one.
-    variables |= {f"REELSTREAM_TRAIN__{name}": "1" for name in ("RANKER_MODELS", "REFIT_EPOCHS")}
+    variables = free_ports_environment(Path(".reelstream")) | SHORT | SMALL
     # Of so few ratings, which of two runs is better is chance.
     variables["REELSTREAM_PUBLISH__MARGIN"] = "0.99"
     (folder / "reelstream.toml").write_text(as_toml_file(variables))

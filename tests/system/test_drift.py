@@ -12,16 +12,18 @@ import requests
 
 import servers
 from drift.records import Acknowledgement, Alarm
-from features import DENSE_COLUMNS, Event, decode, dense
+from features import Event, dense
 from features.columns import ItemTable, user_columns
 from offline.data import readers
 from offline.data.split import split
 from offline.state.snapshot import Shards
 from producers import Pace, Recording, replay, scenario
-from producers.scenarios import FEATURE
+from producers.scenarios import FEATURE, Stream, inverted_value
 from stores import DriftStore, FeatureBatch
 from stream.drift.earlier import EarlierCounters
+from stream.drift.items import ListedItems
 from tests.commands import refuse
+from tests.movielens import SCHEMA, decode
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -36,10 +38,10 @@ def start_over(system: System) -> DriftStore:
 
 def send(system: System, name: str = "none", rate: float | None = None, rounds: int = 1) -> None:
     events = [replace(event, ts=event.ts + 30 * 86_400 * n) for n in range(rounds) for event in system.events]
-    told = scenario(name, events, readers.load(system.settings).catalogue.items, 0, 1)
+    told = scenario(name, SCHEMA, events, readers.load(system.settings).catalogue.items, 0, 1)
     replay(
         system.settings.kafka,
-        Recording.of("drift", told),
+        Recording.of("drift", SCHEMA, told),
         pace=Pace.MAX if rate is None else Pace.RATE,
         value=rate or 1.0,
         stopping=threading.Event(),
@@ -47,9 +49,12 @@ def send(system: System, name: str = "none", rate: float | None = None, rounds: 
     )
 
 
-def send_inverted(system: System) -> None:
-    """Twice, for 800 events are three checks of what are few dramas."""
+def send_inverted(system: System) -> str:
+    """Send all events twice, for 800 are three checks of what are few of a genre; the label of the inverted genre."""
     send(system, "inverted", rounds=2)
+    value = inverted_value(Stream(SCHEMA, system.events, readers.load(system.settings).catalogue.items))
+    assert value is not None
+    return f"label:{value.name(SCHEMA)}"
 
 
 def counted(store: DriftStore) -> int:
@@ -58,7 +63,7 @@ def counted(store: DriftStore) -> int:
 
 def logged_rows(system: System) -> np.ndarray:
     """The ranker's inputs before each event, as the feature log has them."""
-    batches = [FeatureBatch.unpack(record.value) for record in system.log(system.settings.kafka.features_topic)]
+    batches = [FeatureBatch.unpack(record.value, SCHEMA) for record in system.log(system.settings.kafka.features_topic)]
     return np.concatenate([batch.rows for batch in batches])
 
 
@@ -89,19 +94,19 @@ def require_rows_of_an_offline_fold(system: System) -> None:
     shards = Shards.after(ratings, split(ratings, system.settings.data).offline, system.settings.kafka.partitions)
     logged: dict[tuple[int, int], np.ndarray] = {}
     for record in system.log(system.settings.kafka.features_topic):
-        batch = FeatureBatch.unpack(record.value or b"")
+        batch = FeatureBatch.unpack(record.value or b"", SCHEMA)
         for offset, row in zip(batch.offset.tolist(), batch.rows, strict=True):
             known = logged.setdefault((batch.partition, offset), row)
             assert np.array_equal(known, row, equal_nan=True)
-    table = ItemTable(ratings.catalogue.items)
+    table = ItemTable(SCHEMA, ratings.catalogue.items)
     others = [shards.others(shard) for shard in range(system.settings.kafka.partitions)]
     for record in system.log():
         state, event = shards.states[record.partition], decode(record.key, record.value)
         n, likes = others[record.partition].get(event.itemid, (0, 0))
         counter = state.counter(event.itemid)
-        user = user_columns(np.array([state.user_values(event.userid)], dtype=np.int64))
-        columns = (np.array([value], dtype=np.int64) for value in (event.itemid, counter.n + n, counter.likes + likes))
-        expected = dense(user, table.columns(*columns))[0]
+        user = user_columns(SCHEMA, np.array([state.user_values(event.userid)], dtype=np.int64))
+        counts = (np.array([value], dtype=np.int64) for value in (counter.n + n, counter.likes + likes))
+        expected = dense(SCHEMA, user, table.at(table.column([event.itemid]), *counts))[0]
         if state.step(event):
             assert np.allclose(logged.pop((record.partition, record.offset)), expected, rtol=1e-6, atol=0)
     assert not logged
@@ -109,27 +114,27 @@ def require_rows_of_an_offline_fold(system: System) -> None:
 
 def test_inverted_ratings_raise_an_alarm_of_their_genre_and_tell_it(system: System) -> None:
     store = start_over(system)
-    send_inverted(system)
-    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms()), WITHIN_S)
-    now, histogram = store.now(), store.histogram("label:Drama")
+    label = send_inverted(system)
+    until(lambda: any(alarm.series == label for alarm in store.alarms()), WITHIN_S)
+    now, histogram = store.now(), store.histogram(label)
     assert now is not None and histogram is not None
-    (drama,) = (series for series in now.series if series.name == "label:Drama")
-    assert drama.alarm_since is not None and drama.ratio > 1
+    (inverted,) = (series for series in now.series if series.name == label)
+    assert inverted.alarm_since is not None and inverted.ratio > 1
     assert len(histogram.labels) == len(histogram.reference) == len(histogram.now)
     told = [Alarm.model_validate_json(record.value or b"") for record in system.log(system.settings.kafka.alarms_topic)]
     assert {alarm.key for alarm in store.alarms()} <= {alarm.key for alarm in told}
     text = requests.get(f"http://127.0.0.1:{system.settings.stream.metrics_port}/metrics", timeout=10).text
-    assert 'reelstream_drift_alarms_open{series="label:Drama"} 1.0' in text
-    assert store.timeline()[-1].psi["label:Drama"] == drama.psi
+    assert f'reelstream_drift_alarms_open{{series="{label}"}} 1.0' in text
+    assert store.timeline()[-1].psi[label] == inverted.psi
 
 
 def test_an_acknowledged_alarm_stays_so_until_it_changes_and_across_a_restart(system: System) -> None:
     store = start_over(system)
-    send_inverted(system)
-    until(lambda: any(alarm.series == "label:Drama" for alarm in store.alarms(0)), WITHIN_S)
+    label = send_inverted(system)
+    until(lambda: any(alarm.series == label for alarm in store.alarms(0)), WITHIN_S)
     until(lambda: counted(store) == 2 * len(system.events), WITHIN_S)
     assert system.post("/drift/acknowledge", {"alarm": "no-such-series", "note": "x"}).status_code == 404
-    answer = system.post("/drift/acknowledge", {"alarm": "label:Drama", "note": "a test of ours"})
+    answer = system.post("/drift/acknowledge", {"alarm": label, "note": "a test of ours"})
     assert answer.status_code == 200, answer.text
     cause = answer.json()["cause"]
     servers.stop(system.settings, ["workers"])
@@ -159,7 +164,8 @@ def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
     start_over(system)
     itemids = system.catalogue_items()
     partition = system.partition(800_002)
-    counters = EarlierCounters(system.profiles, itemids, 30.0, clock=iter([0.0, 0.0, 10.0, 10.0]).__next__)
+    items = ListedItems(SCHEMA, system.published.catalogue(), system.profiles)
+    counters = EarlierCounters(system.profiles, items.table, 30.0, clock=iter([0.0, 0.0, 10.0, 10.0]).__next__)
     assert counters.before(partition, 0) is None
     counters.read()
     system.send_events([Event(800_002, itemids[0], 5, 1000)])
@@ -168,7 +174,9 @@ def test_lists_before_an_event_do_not_know_its_counters(system: System) -> None:
     counters.read()
     before, after = counters.before(partition, 0), counters.before(partition, 1)
     assert before is not None and after is not None
-    assert [int(after.n[0]), int(after.likes[0])] == [int(before.n[0]) + 1, int(before.likes[0]) + 1]
+    (column,) = after.table.column([itemids[0]])
+    for name in ("n", "likes"):
+        assert getattr(after.counters, name)[column] == getattr(before.counters, name)[column] + 1
 
 
 def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
@@ -176,7 +184,7 @@ def test_a_rating_sent_twice_is_counted_once(system: System) -> None:
     event = Event(800_001, system.catalogue_items()[0], 5, 1000)
     system.send_events([event, event, Event(800_001, system.catalogue_items()[1], 1, 1001)])
     until(lambda: counted(store) == 2, WITHIN_S)
-    place = DENSE_COLUMNS.index("user_log_n")
+    place = SCHEMA.dense_columns.index("user_log_n")
     assert logged_rows(system)[:, place].tolist() == [0.0, np.log1p(np.float32(1.0))]
 
 
@@ -210,7 +218,7 @@ def test_the_header_broken_spoils_features_only_where_the_setting_allows_it(syst
         send(system, "broken-missing")
         until(lambda: counted(store) == len(system.events), WITHIN_S)
         rows = logged_rows(system)
-        place = DENSE_COLUMNS.index(FEATURE)
+        place = SCHEMA.dense_columns.index(FEATURE)
         assert np.isnan(rows[:, place]).all()
         assert not np.isnan(np.delete(rows, place, axis=1)).any()
     finally:

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import pytest
 import requests
 
-from features import Event, User
+from features import Event
 from lifecycle.erasure import sweep
 from lifecycle.forgotten import search
 from offline.data import readers
@@ -20,6 +20,7 @@ from stores import delete_topics, ensure_topics
 from tests.archives import archive_all
 from tests.commands import in_own_process
 from tests.faults.erasing import broken_promises, erase_in_a_replay
+from tests.movielens import user
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -98,7 +99,7 @@ def test_users_erased_in_a_log_that_was_given_up_stay_unknown_and_are_swept_all_
     until(lambda: not system.get("/health/ready").json().get("stopped"))
     system.rate(of_history, items[0], 5, 2_000)
     system.wait_for_drift()
-    assert system.profiles.attributes([of_history]) == {of_history: User(of_history)}
+    assert system.profiles.attributes([of_history]) == {of_history: user(of_history)}
     assert system.verify().differing == {}
     swept = sweep(system.settings, now=True, progress=lambda what, share: None)
     # The events of the one with their erasure, and those of the other.

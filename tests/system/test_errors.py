@@ -26,7 +26,7 @@ REFUSED = [
     ({"userid": 1, "exclude": "3"}, "exclude: input should be a valid list"),
     ({"userid": 1, "exclude": [0]}, "exclude.0: input should be greater than or equal to 1"),
     ({"userid": 1, "exclude": [1] * 1001}, "exclude: at most 1000 entries"),
-    ({"userid": 1, "exclude": [1] * 80_000}, "the body may have at most 4016 values; exclude and history have limits"),
+    ({"userid": 1, "exclude": [1] * 80_000}, "the body may have at most 5016 values; exclude and history have limits"),
     ({"userid": 1, "exclude": ["x"] * 4000}, "exclude: at most 1000 entries"),
     (
         {"userid": 1, "history": [{"itemid": 1, "x" * 1000: 1}]},
@@ -45,6 +45,13 @@ REFUSED = [
     ({"history": [], "after": {"partition": 0, "offset": 0}}, "after: needs userid"),
     ({"history": [{"itemid": 99_999}]}, "history.0.itemid: 99999 is not in the catalogue"),
     ({"history": [{"itemid": 1, "rating": 7}]}, "history.0.rating: input should be less than or equal to 5"),
+    ({"userid": 1, "context": [{"itemid": 99_999}]}, "context.0.itemid: 99999 is not in the catalogue"),
+    (
+        {"userid": 1, "context": [{"itemid": 1, "rating": 7}]},
+        "context.0.rating: input should be less than or equal to 5",
+    ),
+    ({"userid": 1, "context": [{"itemid": 1}] * 900, "exclude": [1] * 1001}, "exclude: at most 1000 entries"),
+    ({"history": [], "context": [{"itemid": 1}]}, "context: needs userid"),
     ([1], "the body must be a JSON object"),
 ]
 
@@ -62,7 +69,7 @@ def test_a_request_that_breaks_a_rule_is_refused_with_the_rule(system: System, b
     [
         ({"userid": 1, "itemid": 1, "rating": 6}, "rating: input should be less than or equal to 5"),
         ({"userid": 1, "itemid": 1}, "rating: field required"),
-        ({"userid": 1, "itemid": 99_999, "rating": 5}, "itemid: 99999 is not in the catalogue"),
+        ({"userid": 1, "itemid": 0, "rating": 5}, "itemid: input should be greater than or equal to 1"),
         ({"userid": 1, "itemid": 1, "rating": 5, "ts": -1}, "ts: input should be greater than or equal to 0"),
     ],
 )
@@ -147,7 +154,7 @@ def test_the_command_tells_errors_in_one_line(system: System) -> None:
     command = [sys.executable, "-m", "cli", "rec", "0"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 1
-    assert done.stderr.strip().splitlines() == ["error: userid: input should be greater than or equal to 1"]
+    assert done.stderr.strip().splitlines() == ["error: userid must be a whole number from 1 to 2147483647"]
 
 
 def test_publishing_again_keeps_the_live_state(system: System) -> None:

@@ -41,6 +41,6 @@ def test_an_evicted_user_is_ranked_as_before_and_comes_back_whole_with_the_next_
     answer = system.rec(userid=USER, after={name: accepted[name] for name in ("partition", "offset")})
     assert answer["degraded"] == []
     assert profiles.evicted_among([USER]) == set()
-    profile, seen, _ = profiles.profile(USER)
+    profile, seen, _, _ = profiles.profile(USER)
     assert profile is not None and profile.n == 13 and sorted(seen) == sorted(items[:13])
     assert system.client.exists(rows.key("userid", USER))

@@ -7,11 +7,12 @@ from contextlib import closing
 
 from kafka import KafkaAdminClient
 
-from features import Event, encode
+from features import Event
 from producers import dead_events
 from stores import ensure_topics, producer
 from stores.kafka.client import connected
 from stores.kafka.topics import config_of, set_config
+from tests.movielens import encode
 from tests.system.conftest import System
 
 DAY = 86_400

@@ -14,7 +14,8 @@ from bench import Load
 from drift.records import PartitionCounts
 from features import Event
 from stores import DriftStore
-from stores.redis.published import RUN
+from stores.item_documents import INDEX_VERSION
+from stores.redis.published_runs import RUN
 from tests.commands import command, refuse, succeed
 from tests.polling import until
 from tests.system.conftest import System
@@ -77,7 +78,7 @@ def test_an_index_of_a_later_release_is_reported_and_filled_again_by_publish(sys
         assert told.returncode == 1 and f"version {FUTURE}" in told.stdout
         assert system.verify().differences == before + 1
         succeed("publish")
-        assert client.indices.get_mapping(index=index)[index]["mappings"]["_meta"] == {"schema_version": 1}
+        assert client.indices.get_mapping(index=index)[index]["mappings"]["_meta"] == {"schema_version": INDEX_VERSION}
     assert system.verify().differences == before
 
 

@@ -10,10 +10,11 @@ import pytest
 from kafka import KafkaAdminClient, KafkaProducer, TopicPartition
 
 import servers
-from features import Event, encode
+from features import Event
 from stores import delete_topics, ensure_topics
 from stores.kafka.client import connected
 from tests.commands import command, figures, in_own_process, refuse, succeed
+from tests.movielens import encode
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -159,7 +160,7 @@ def test_events_missing_from_the_log_stop_their_partition_alone_and_are_named(sy
     until(lambda: not stopped(system))
     system.wait()
     found = system.profiles.read_users([one])[one][1]
-    assert {found[item] for item in items[2:4]} == {(1_000_000_003, 3)}
+    assert {found[item] for item in items[2:4]} == {((1_000_000_003, 3),)}
     assert system.verify().differences == 0
 
 

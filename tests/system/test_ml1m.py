@@ -43,9 +43,9 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 def test_store_features_after_a_replay_equal_features_folded_offline(settings: Settings) -> None:
     ratings = readers.load(settings)
     client = connect(settings.redis)
-    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions)
+    profiles = Profiles(client, settings.kafka.topic, settings.kafka.partitions, schema=ratings.schema)
     ensure_topics(settings.kafka)
-    write_beginning(settings, ratings, Features(settings), lambda share: None, lambda share: None)
+    write_beginning(settings, ratings, Features(settings, ratings.schema), lambda share: None, lambda share: None)
     events, source = held_out(settings)
     assert len(events) == 60_400
     worker = servers.pid(settings, "worker-0")
@@ -58,7 +58,7 @@ def test_store_features_after_a_replay_equal_features_folded_offline(settings: S
 
     done = replay(
         settings.kafka,
-        Recording(source, events),
+        Recording(source, ratings.schema, events),
         pace=Pace.MAX,
         stopping=threading.Event(),
         progress=kill_in_the_middle,

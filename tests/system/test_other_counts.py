@@ -11,10 +11,12 @@ import requests
 
 import servers
 from bench import Load
-from features.state_fields import DECLARED_FIELDS
+from features.state_fields import StateFields
 from features.version import STATE_LAYOUT
 from stores import LiveRun
-from stores.redis.published import FIELDS, RUN, STATE
+from stores.redis.published import FIELDS, STATE
+from stores.redis.published_runs import RUN
+from tests.movielens import SCHEMA
 from tests.polling import until
 from tests.system.conftest import System
 from tests.system.second_api import second_api
@@ -55,7 +57,7 @@ def test_an_upgrade_that_changes_the_counts_fails_no_request_and_loses_no_rating
         assert answer["as_of"]["offset"] == before[accepted["partition"]] < accepted["offset"]
         assert not seen & {item["itemid"] for item in answer["item_list"]}
 
-        other = DECLARED_FIELDS.model_copy(update={"layout": STATE_LAYOUT + 1})
+        other = StateFields.declared(SCHEMA).model_copy(update={"layout": STATE_LAYOUT + 1})
         system.client.set(FIELDS, other.model_dump_json())
         until(lambda: system.rec(userid=event.userid)["fallback"] == "profile_unavailable")
         popular = system.rec(userid=event.userid, size=100)

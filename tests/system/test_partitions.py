@@ -3,58 +3,32 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 
 import pytest
 import requests
 
-import servers
-from features import Event, encode
+from features import Event
 from lifecycle.erasure import sweep
 from lifecycle.forgotten import search
 from producers import dead_events, resend
 from stores import Generations, LogError, ensure_topics, partition_of
+from tests.movielens import encode
 from tests.polling import until
 from tests.system.conftest import System
+from tests.system.growth import MORE, MOVED, growing, rebuilding
 
 pytestmark = pytest.mark.timeout(600)
-
-MORE = 11
-"""Not a multiple of what it was, so that users move between the partitions that were there before, too."""
-
-MOVED = next(userid for userid in range(700_100, 700_200) if partition_of(userid, 8) != partition_of(userid, MORE))
-"""A user whom the history does not have, with events in two partitions."""
 
 
 @pytest.fixture
 def grown(system: System) -> Iterator[System]:
-    """The system with more partitions in its settings; afterwards, an empty log with as many as before."""
-    system.start_over()
-    system.wait_until_ready()
-    kafka = system.settings.kafka.model_copy(update={"partitions": MORE})
-    yield replace(system, settings=system.settings.model_copy(update={"kafka": kafka}))
-    workers = servers.stop(system.settings, ["workers", "archiver"])
-    system.start_over()
-    servers.start(system.settings, workers)
-    system.wait_until_ready()
-
-
-def rebuilding() -> subprocess.Popen:
-    return subprocess.Popen(
-        [sys.executable, "-m", "cli", "rebuild", "--json"],
-        env={**os.environ, "REELSTREAM_KAFKA__PARTITIONS": str(MORE)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with growing(system) as grown:
+        yield grown
 
 
 class Ratings:
@@ -147,7 +121,7 @@ def test_partitions_are_added_under_load_by_a_rebuild_that_is_killed_and_run_aga
     system.wait(120)
     stored = system.profiles.read_users(sorted({userid for userid, _ in running.accepted}))
     for (userid, itemid), rated in running.accepted.items():
-        assert stored[userid][1][itemid] == rated
+        assert stored[userid][1][itemid] == (rated,)
     assert list(dead_events(system.settings.kafka)) == []
     require_late_event_is_recovered(system)
     verified = system.verify()
@@ -168,7 +142,7 @@ def require_late_event_is_recovered(system: System) -> None:
     assert letter.reason == "event is in another partition than its key says"
     assert resend(system.settings.kafka, lambda letter: True).sent == 1
     system.wait(60)
-    assert system.profiles.read_users([userid])[userid][1][late.itemid] == (late.ts, late.rating)
+    assert system.profiles.read_users([userid])[userid][1][late.itemid] == ((late.ts, late.code),)
 
 
 def require_nothing_is_left_of_an_erased_user(system: System) -> None:

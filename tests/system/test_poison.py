@@ -11,9 +11,10 @@ import requests
 
 import servers
 from drift.records import Alarm
-from features import Event, encode
+from features import Event
 from producers import dead_events
 from stores import DriftStore
+from tests.movielens import encode
 from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, send_raw
 from tests.polling import until
 from tests.system.conftest import System

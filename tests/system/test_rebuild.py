@@ -14,7 +14,7 @@ from stores.feast.online_rows import OnlineRows
 from tests.commands import figures, in_own_process, refuse, succeed
 from tests.polling import until
 from tests.system.conftest import System
-from tests.system.traffic import EVENTS_PER_S, REQUESTS_PER_S, Traffic, require_all_count
+from tests.system.traffic import EVENTS_PER_S, REQUESTS_PER_S, Traffic, require_all_count, require_lists
 
 pytestmark = [pytest.mark.usefixtures("own_state"), pytest.mark.long, pytest.mark.timeout(600)]
 
@@ -26,7 +26,7 @@ def test_a_rebuild_under_load_fails_no_request_loses_no_event_and_switches_once(
         time.sleep(2.0)
         answers = running.stop()
     assert running.failure is None
-    assert {request.status for request in answers} == {200}
+    require_lists(answers)
     assert len(answers) > 3 * REQUESTS_PER_S
     assert running.clicks > 10 and running.failed_clicks == []
     print(f"{done}, {running.clicks} clicks of which {running.late} were answered before they were folded")
@@ -54,6 +54,7 @@ def test_the_feast_server_follows_the_switch(system: System) -> None:
     until(lambda: served() == count, message=lambda: f"{served()}, not {count}")
 
 
+@pytest.mark.thorough
 def test_the_state_from_before_catches_up_when_it_is_switched_back_to_and_is_gone_once_dropped(system: System) -> None:
     with Traffic(system).running() as running:
         until(lambda: len(running.sent) > EVENTS_PER_S)
@@ -66,13 +67,13 @@ def test_the_state_from_before_catches_up_when_it_is_switched_back_to_and_is_gon
         assert forth["generation"] == first["generation"] and forth["previous"] == ""
         answers = running.stop()
     assert running.failure is None
-    assert {request.status for request in answers} == {200}
+    require_lists(answers)
     assert running.failed_clicks == []
     assert running.generations == ["", first["generation"], "", first["generation"]]
     require_all_count(system, running.sent)
     assert succeed("rebuild", "--drop") == {"dropped": [""]}
     old = StateStores.of(system.settings, "").profiles
-    assert old.userids() == set() and old.applied() == [None] * old.partitions
+    assert list(system.client.scan_iter(match=old.pattern)) == [] and old.applied() == [None] * old.partitions
     assert not OnlineRows(system.client, system.settings.feast.project).ids().users
     assert "no previous state" in refuse("rebuild", "--back")
     require_all_count(system, running.sent)
@@ -87,7 +88,7 @@ def test_a_lost_state_is_rebuilt_with_every_acknowledged_event(system: System) -
     system.lose("redis")
     userid = system.events[0].userid
     late = Event(userid, system.catalogue_items()[-1], 5, running.sent[-1].ts + 1)
-    assert system.rate(late.userid, late.itemid, late.rating, late.ts)
+    assert system.rate(late.userid, late.itemid, late.code, late.ts)
     done = succeed("rebuild")
     assert done["previous"] is None and done["events"] >= len(running.sent)
     system.wait(60)

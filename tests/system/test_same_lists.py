@@ -7,9 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from features import DENSE_COLUMNS, Event
+from features import Event
 from features.columns import ItemTable
-from features.schema import Ints
 from offline.data.history import State, replay
 from offline.data.point_in_time import PriorStates
 from offline.data.split import time_order
@@ -18,11 +17,12 @@ from offline.evaluate.state import Items, Known
 from offline.train.lists import CandidateLists, EncoderRecall
 from scoring import MISSED, RecentCounters, Users, UserState
 from scoring.lists import pairs_of
-from stores import FeatureBatch, Models, Published, Sampled
+from stores import FeatureBatch, Models, Published, Sampled, Serving, StateStores
 from stores.elasticsearch import ItemIndex
 from stream.drift.counterfactual import CounterfactualList
 from stream.drift.earlier import EarlierCounters
 from stream.drift.scoring import Scorer
+from tests.movielens import SCHEMA
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -46,7 +46,7 @@ class Twin:
 
     @property
     def table(self) -> ItemTable:
-        return ItemTable(self.source.ratings.catalogue.items)
+        return ItemTable(SCHEMA, self.source.ratings.catalogue.items)
 
     @property
     def counters(self) -> RecentCounters:
@@ -66,7 +66,7 @@ def twin(system: System) -> Twin:
     system.wait_for_items()
     source = Source.open(system.settings, None)
     ratings = source.ratings
-    state = replay(ratings, time_order(ratings, source.parts.offline), State(ratings.catalogue))
+    state = replay(ratings, time_order(ratings, source.parts.offline), State(SCHEMA, ratings.catalogue))
     for event in events:
         state.step(event)
     return Twin(source, state)
@@ -86,9 +86,9 @@ def userids(system: System, twin: Twin) -> list[int]:
 
 def offline_lists(twin: Twin, userids: list[int]) -> list[Listed]:
     """Evaluation's lists, all of them made at once."""
-    known = Known(0, twin.users(userids), RecentCounters.stack([twin.counters] * len(userids)))
+    known = Known(0, SCHEMA, twin.users(userids), RecentCounters.stack([twin.counters] * len(userids)))
     lists, itemids = twin.source.lists().pipeline(known), twin.table.itemids
-    return [[(int(itemids[column]), score) for column, score in lists.entries(row)] for row in range(len(userids))]
+    return [[(itemids[column], score) for column, score in lists.entries(row)] for row in range(len(userids))]
 
 
 def api_list(system: System, userid: int) -> Listed:
@@ -124,16 +124,18 @@ def test_an_events_rank_in_the_stream_is_its_place_in_the_apis_list(
     run, settings = Published(system.profiles.client).run(), system.settings
     assert run is not None
     models, index = Models(settings.triton), ItemIndex(settings.elasticsearch)
-    counters = EarlierCounters(system.profiles, twin.table.itemids.tolist(), settings.recall.half_life_days)
+    counters = EarlierCounters(system.profiles, lambda: twin.table, settings.recall.half_life_days)
     try:
-        lists = CounterfactualList(twin.table, system.profiles, counters, index, models, settings.recall)
-        scorer = Scorer(models, lists)
+        lists = CounterfactualList(system.profiles, counters)
+        scorer = Scorer(lists)
+        ids = StateStores.live(settings).ids(run)
+        serving = Serving(run, ids, models, index, twin.table, settings.recall)
         counters.read()
         for userid in userids[:-1]:
             (listed,) = offline_lists(twin, [userid])
             unlisted = sorted(set(twin.table.items) - {itemid for itemid, _ in listed} - set(twin.state.seen[userid]))
-            wanted = np.array([*(itemid for itemid, _ in listed[::5]), unlisted[0]], dtype=np.int64)
-            scored = scorer(sampled_events(system, twin, userid, wanted), run)
+            wanted = [*(itemid for itemid, _ in listed[::5]), unlisted[0]]
+            scored = scorer(sampled_events(system, twin, userid, wanted), serving)
             ranks = scored.rank.tolist()
             assert ranks[-1] == MISSED
             for rank, place in zip(ranks[:-1], range(0, len(listed), 5), strict=True):
@@ -145,10 +147,11 @@ def test_an_events_rank_in_the_stream_is_its_place_in_the_apis_list(
         index.close()
 
 
-def sampled_events(system: System, twin: Twin, userid: int, wanted: Ints) -> FeatureBatch:
+def sampled_events(system: System, twin: Twin, userid: int, wanted: list[int]) -> FeatureBatch:
     """Likes of some items that the user might have done next, as the fold would log them."""
     (user,), profile, n = twin.users([userid]), twin.state.profile(userid), len(wanted)
-    users = Users.of([user], 1)
+    ids = twin.source.ids
+    users = Users.of(SCHEMA, ids, [user], 1)
     row, column = np.zeros(n, dtype=np.int64), twin.table.column(wanted)
     partition = system.partition(userid)
     offset = system.profiles.applied()[partition]
@@ -159,12 +162,12 @@ def sampled_events(system: System, twin: Twin, userid: int, wanted: Ints) -> Fea
         offset=offset + 1 + np.arange(n),
         ts=np.full(n, profile.last_ts + 1),
         userid=np.full(n, userid),
-        itemid=wanted,
-        rating=np.full(n, 5),
+        itemid=np.array(wanted),
+        code=np.full(n, 5),
         created=np.zeros(n),
-        rows=pairs_of(users, row, column, twin.table, twin.counters).dense,
+        rows=pairs_of(users, row, column, twin.table, twin.counters, ids).dense,
         sampled=[
-            Sampled(place, who.gender, who.age, who.occupation, profile.n, list(user.recent), list(user.features))
+            Sampled(place, [*who.codes], profile.n, list(user.recent), list(user.features), profile.weights)
             for place in range(n)
         ],
     )
@@ -172,18 +175,18 @@ def sampled_events(system: System, twin: Twin, userid: int, wanted: Ints) -> Fea
 
 def test_training_gives_the_ranker_what_the_api_gives_it(system: System, twin: Twin, userids: list[int]) -> None:
     source, table = twin.source, twin.table
-    recall = EncoderRecall(table, source.vectors, source.models.encode, source.history)
+    recall = EncoderRecall(table, source.vectors, source.models.encode, source.history, source.ids)
     for userid in userids[:-1]:
         answer = system.rec(userid=userid, size=SIZE, explain=True)["item_list"]
         states = PriorStates(np.zeros(1, dtype=np.int64), twin.users([userid]), twin.counters)
-        lists = CandidateLists.of(states, np.array([answer[0]["itemid"]]), recall)
-        itemids = lists.inputs.ids[:, 1].tolist()
+        lists = CandidateLists.of(states, table.column([answer[0]["itemid"]]), recall)
+        itemids = [source.ids.items.id(number) for number in lists.inputs.ids[:, 1].tolist()]
         assert itemids[int(lists.wanted[0])] == answer[0]["itemid"]
         ranking = source.models.rank(lists.inputs)
         for item in answer:
             place = itemids.index(item["itemid"])
             assert item["explain"]["features"] == dict(
-                zip(DENSE_COLUMNS, lists.inputs.dense[place].tolist(), strict=True)
+                zip(SCHEMA.dense_columns, lists.inputs.dense[place].tolist(), strict=True)
             )
             for name, values in (("next", ranking.next), ("like", ranking.like)):
                 assert item["explain"][name] == pytest.approx(values[place], abs=CLOSE)

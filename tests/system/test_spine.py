@@ -9,13 +9,14 @@ import urllib.request
 
 import numpy as np
 
-from features import DENSE_COLUMNS, dense
+from features import dense
 from features.columns import ItemTable
 from offline import runs
 from settings import RecallSettings
 from stores import Published
 from stores.elasticsearch import ItemIndex
 from stores.feast.feature_store import Features
+from tests.movielens import SCHEMA
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -69,20 +70,20 @@ def test_both_recall_sources_bring_candidates_and_the_explanation_names_them(sys
     assert any(each == {"terms"} for each in sources)
     for item in answer["item_list"]:
         assert 0.0 < item["explain"]["like"] < 1.0
-        assert set(item["explain"]["features"]) == set(DENSE_COLUMNS)
+        assert set(item["explain"]["features"]) == set(SCHEMA.dense_columns)
 
 
 def test_the_ranker_sees_the_features_as_the_store_holds_them(system: System) -> None:
     system.wait_for_items()
     userid = system.events[9].userid
-    store, table = Features(system.settings), ItemTable(Published(system.profiles.client).catalogue())
+    store, table = Features(system.settings, SCHEMA), ItemTable(SCHEMA, Published(system.profiles.client).catalogue())
     answer = system.rec(userid=userid, size=3, explain=True)
     user = store.users([userid])[userid]
     for item in answer["item_list"]:
         row = store.items([item["itemid"]])[item["itemid"]]
-        columns = table.columns(*(np.array([value]) for value in (item["itemid"], row["n"], row["likes"])))
-        expected = dense({name: np.array([value]) for name, value in user.items()}, columns)[0]
-        assert item["explain"]["features"] == dict(zip(DENSE_COLUMNS, expected.tolist(), strict=True))
+        columns = table.at(table.column([item["itemid"]]), np.array([row["n"]]), np.array([row["likes"]]))
+        expected = dense(SCHEMA, {name: np.array([value]) for name, value in user.items()}, columns)[0]
+        assert item["explain"]["features"] == dict(zip(SCHEMA.dense_columns, expected.tolist(), strict=True))
 
 
 def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
@@ -95,11 +96,11 @@ def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
     for _ in range(20):
         wanted = rng.normal(size=vectors.shape[1]).astype(np.float32)
         exclude = set(rng.choice(itemids, 40, replace=False).tolist())
-        allowed = np.array([itemid not in exclude for itemid in itemids.tolist()])
+        allowed = np.array([itemid not in exclude for itemid in itemids])
         scores = np.where(allowed, vectors @ wanted, -np.inf)
-        nearest = itemids[np.argsort(-scores)[:20]].tolist()
+        nearest = [itemids[place] for place in np.argsort(-scores)[:20]]
         nothing: dict[str, dict[int, float]] = {"genres": {}, "decades": {}}
-        found = index.recall(live.index, len(itemids), wanted, nothing, exclude, limits)
+        found = index.recall(live.index, SCHEMA, len(itemids), wanted, nothing, exclude, limits)
         assert [candidate.itemid for candidate in found] == nearest
 
 

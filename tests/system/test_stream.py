@@ -16,16 +16,17 @@ from kafka import KafkaAdminClient, TopicPartition
 
 import servers
 from cli import background
-from features import Event, encode
+from features import Event
 from producers import Pace, Recording, Report, dead_events, replay
 from stores import Log, LogError
 from stores.kafka.client import connected
+from tests.movielens import encode
 from tests.polling import until
 from tests.system.conftest import System
 
 
 def profile_of(system: System, userid: int) -> tuple:
-    profile, seen, _ = system.profiles.profile(userid)
+    profile, seen, _, _ = system.profiles.profile(userid)
     assert profile is not None
     return profile.n, profile.likes, [(ts, itemid, rating) for ts, itemid, rating in profile.recent], sorted(seen)
 
@@ -68,7 +69,7 @@ def test_bad_events_go_to_the_dead_with_their_reason_and_good_ones_between_them_
         (None, encode(Event(1, item, 5, 1))[1], "key is not the userid in ASCII digits"),
         (b"1", json.dumps({"userid": 1, "itemid": item, "rating": 5}).encode(), "ts is missing"),
         (b"1", b"[1, 2]", "an event is an object with userid, itemid, rating and ts"),
-        (b"1", encode(Event(1, 2_000_000, 5, 1))[1], "itemid is not in the catalogue"),
+        (b"1", json.dumps({"userid": 1, "itemid": 0, "rating": 5, "ts": 1}).encode(), "itemid must be a whole number"),
         (b"1", json.dumps({"userid": 1, "itemid": item, "rating": 9, "ts": 1}).encode(), "rating must be a whole"),
         (b"1", json.dumps({"userid": 10**30, "itemid": item, "rating": 5, "ts": 1}).encode(), "userid must be a whole"),
     ]
@@ -181,7 +182,7 @@ def test_a_worker_killed_in_the_middle_of_a_replay_loses_and_repeats_nothing(sys
     killer.start()
     done = replay(
         system.settings.kafka,
-        Recording("tests", system.events),
+        Recording("tests", system.schema, system.events),
         pace=Pace.RATE,
         value=500.0,
         stopping=stopping,
@@ -198,7 +199,7 @@ def test_a_replay_stopped_and_started_again_sends_what_the_topic_lacks(system: S
     system.start_over()
 
     def replayed() -> Report:
-        recording = Recording("tests", system.events)
+        recording = Recording("tests", system.schema, system.events)
         return replay(
             system.settings.kafka,
             recording,
@@ -215,7 +216,7 @@ def test_a_replay_stopped_and_started_again_sends_what_the_topic_lacks(system: S
     with pytest.raises(LogError, match="replay of other data"):
         replay(
             system.settings.kafka,
-            Recording("other", system.events),
+            Recording("other", system.schema, system.events),
             pace=Pace.MAX,
             stopping=threading.Event(),
             progress=lambda report: None,

@@ -12,6 +12,7 @@ from features import Event, ItemCounter
 from stores.feast.feature_store import Features
 from stores.redis.packing import pack_counter
 from stores.redis.unpublished_items import UnpublishedItems
+from tests.movielens import SCHEMA
 from tests.polling import until
 from tests.system.conftest import System
 
@@ -60,7 +61,7 @@ def test_nothing_differs_while_events_arrive(system: System) -> None:
 
 def test_what_is_wrong_is_found_while_events_arrive(system: System) -> None:
     system.wait()
-    client, features = system.profiles.client, Features(system.settings)
+    client, features = system.profiles.client, Features(system.settings, SCHEMA)
     profile_of, filter_of, row_of = sorted({event.userid for event in system.events})[:3]
     profile = f"{tag(system, profile_of)}:profile:{profile_of}"
     seen = f"{tag(system, filter_of)}:seen:{filter_of}"

@@ -46,6 +46,9 @@ function axis(given) {
   };
 }
 
+/** A text as plotly shows it, which would take tags and entities in it for its own. */
+export const plain = (value) => `${value}`.replaceAll("&", "&amp;").replaceAll("<", "&lt;").replaceAll(">", "&gt;");
+
 /** A line; `name` is shown in the legend and under the pointer. */
 export function line(x, y, name, { colour: of = "accent", fill = false, dash = "solid", width = 2, ...more } = {}) {
   return {

@@ -1,7 +1,7 @@
 // Drift: a heat map series x time, worst first, and the chosen series in detail.
 
 import { ask, clock, day, everySecond, fillTiles, h, notice, share, sync, text, whole } from "./core.js";
-import { colour, draw, line } from "./charts.js";
+import { colour, draw, line, plain } from "./charts.js";
 import { heat, verdict } from "./words.js";
 import { showAlarms } from "./alarms.js";
 
@@ -13,7 +13,7 @@ const rows = () => (narrow() ? 10 : 24);
 
 let windows = [];
 let told = null;
-let descriptions = null; // A sentence on each series.
+let descriptions = {}; // A sentence on each series.
 let chosen = new URLSearchParams(location.search).get("series");
 let kind = "all";
 let all = false; // Whether every series is shown, or the worst alone.
@@ -22,7 +22,7 @@ let histogramOf = null; // Series and number of events of the histogram on the p
 everySecond(look);
 
 async function look() {
-  descriptions ??= await ask("/pages/data/series");
+  if (!Object.keys(descriptions).length) descriptions = await ask("/pages/data/series");
   const since = windows.at(-1)?.events ?? -1;
   told = await ask(`/pages/data/drift?since=${since}`);
   if (told.state && told.state.events < since) windows = (await ask("/pages/data/drift")).windows;
@@ -75,7 +75,7 @@ function showHeat(series) {
     const selected = each.name === chosen;
     row.setAttribute("aria-selected", selected);
     row.tabIndex = selected ? 0 : -1;
-    row.setAttribute("aria-label", `${each.name}, ${descriptions[each.name]}: ${verdict(each.psi, each.threshold)}`);
+    row.setAttribute("aria-label", `${each.name}, ${descriptions[each.name] ?? ""}: ${verdict(each.psi, each.threshold)}`);
     const state = row.querySelector(".state");
     if (state.dataset.psi !== `${each.psi}`) {
       state.dataset.psi = `${each.psi}`;
@@ -132,7 +132,7 @@ for (const input of document.querySelectorAll("input[name=kind]")) {
 async function showDetail(series) {
   if (!series) return;
   text(of("series"), series.name);
-  text(of("meaning"), descriptions[series.name]);
+  text(of("meaning"), descriptions[series.name] ?? "");
   text(of("verdict"), verdict(series.psi, series.threshold));
   of("verdict").style.color = colour(series.psi > series.threshold ? "bad" : "good");
   text(of("more"), `Of ${whole(series.n)} values ${share(series.missing, 1)} are missing and ${share(series.out_of_range, 1)} are out of range. `
@@ -141,7 +141,7 @@ async function showDetail(series) {
   const wanted = `${series.name} ${told.state.events}`;
   if (histogramOf !== wanted) {
     const histogram = await ask(`/pages/data/histogram?series=${encodeURIComponent(series.name)}`);
-    if (chosen !== series.name) return;
+    if (chosen !== series.name || !histogram) return; // There is none once drift is reset.
     histogramOf = wanted;
     showHistogram(histogram);
   }
@@ -151,8 +151,8 @@ function showHistogram(histogram) {
   const shown = histogram.labels.map((label, place) => [label, histogram.reference[place], histogram.now[place]])
     .filter(([, reference, now], place) => place < histogram.labels.length - 3 || reference > 0 || now > 0);
   const bars = (place, name, of_colour) => ({
-    type: "bar", name, x: shown.map(([label]) => tick(label)), y: shown.map((row) => row[place]),
-    marker: { color: colour(of_colour) }, customdata: shown.map(([label]) => label), hovertemplate: "%{y:.1%} of %{customdata}",
+    type: "bar", name, x: shown.map(([label]) => plain(tick(label))), y: shown.map((row) => row[place]),
+    marker: { color: colour(of_colour) }, customdata: shown.map(([label]) => plain(label)), hovertemplate: "%{y:.1%} of %{customdata}",
   });
   text(of("histogram-note"), "share of values in each bin");
   draw(of("histogram"), () => [bars(1, "at training", "heat-1"), bars(2, "now", "accent")],
@@ -198,7 +198,7 @@ of("heat").addEventListener("pointermove", (event) => {
   const name = cell.closest(".row").dataset.key;
   const psi = window.psi[name];
   of("tip").replaceChildren(
-    h("b", {}, name), h("div", {}, descriptions[name]), h("div", {}, psi === undefined ? "too few values" : verdict(psi, window.threshold[name])),
+    h("b", {}, name), h("div", {}, descriptions[name] ?? ""), h("div", {}, psi === undefined ? "too few values" : verdict(psi, window.threshold[name])),
     h("div", {}, `event ${whole(window.events)}, ${clock(window.wall_ts)}`));
   const width = of("tip").offsetWidth;
   of("tip").style.left = `${Math.min(event.clientX + 12, innerWidth - width - 8)}px`;

@@ -1,26 +1,28 @@
 // Quality: how good the ranker is on the stream, against what it was at training.
 
 import { ask, everySecond, fixed, h, notice, share, sync, table, text, whole } from "./core.js";
-import { colour, draw, line } from "./charts.js";
+import { colour, draw, line, plain } from "./charts.js";
 
 const of = (id) => document.getElementById(id);
 const KEPT = 500;
 
-// name, title, how to write it, whether more is better (null: neither), what it means.
-const FIGURES = [
-  ["auc", "AUC of a like", (value) => fixed(value, 3), true, "probability that a liked film is ranked above one that is not liked; 0.5 is chance"],
-  ["logloss", "Log loss", (value) => fixed(value, 3), false, "how much the ratings surprise the ranker; lower is better"],
+/** name, title, how to write it, whether more is better (null: neither), what it means; `events` is the data set's word. */
+const figures = (events) => [
+  ["auc", "AUC of a like", (value) => fixed(value, 3), true, "probability that a liked item is ranked above one that is not liked; 0.5 is chance"],
+  ["logloss", "Log loss", (value) => fixed(value, 3), false, `how much the ${events} surprise the ranker; lower is better`],
   ["ece", "Calibration error", (value) => fixed(value, 3), false, "difference between the predicted and the actual share of likes; lower is better"],
-  ["hit10", "Hit rate, top 10", (value) => share(value, 1), true, "share of liked films that were among the first 10 of the list just before"],
-  ["hit50", "Hit rate, top 50", (value) => share(value, 1), true, "share of liked films that were among the first 50"],
-  ["label_rate", "Likes", (value) => share(value, 1), null, "share of ratings above 3, the base rate of the prediction"],
+  ["hit10", "Hit rate, top 10", (value) => share(value, 1), true, "share of liked items that were among the first 10 of the list just before"],
+  ["hit50", "Hit rate, top 50", (value) => share(value, 1), true, "share of liked items that were among the first 50"],
+  ["label_rate", "Likes", (value) => share(value, 1), null, `share of positive ${events}, the base rate of the prediction`],
 ];
 
 let windows = [];
+let dataset = null; // Its words for events, and the attributes of its users.
 
 everySecond(look);
 
 async function look() {
+  dataset ??= await ask("/pages/data/dataset");
   const since = windows.at(-1)?.events ?? -1;
   let told = await ask(`/pages/data/quality?since=${since}`);
   if (told.events < since) {
@@ -41,7 +43,7 @@ async function look() {
 }
 
 function showFigures(last, trained) {
-  sync(of("figures"), FIGURES, (figure) => figure[0],
+  sync(of("figures"), figures(dataset.many), (figure) => figure[0],
     ([, title, , , meaning]) => h("section", { class: "card tile" },
       h("div", { class: "name" }, title), h("div", { class: "value" }, h("span"), h("small", { class: "then" })),
       h("div", { class: "words against" }), h("div", { class: "chart low" }), h("div", { class: "words" }, meaning)),
@@ -84,7 +86,7 @@ function showChart(element, name, title, write, at) {
       line: { color: colour("muted"), width: 1 },
     })),
     annotations: changes.map((window) => ({
-      x: window.events / 1000, y: 1, yref: "paper", yanchor: "top", showarrow: false, text: `run ${window.run}`,
+      x: window.events / 1000, y: 1, yref: "paper", yanchor: "top", showarrow: false, text: `run ${plain(window.run)}`,
       font: { size: 10.5, color: colour("muted") },
       // On the side of the line that has more room, so that it is not cut off.
       ...(2 * (window.events / 1000 - first) > last - first ? { xanchor: "right", xshift: -2 } : { xanchor: "left", xshift: 2 }),
@@ -92,35 +94,42 @@ function showChart(element, name, title, write, at) {
   }), `${title} over the stream: now ${write(y.at(-1))}${at === null ? "" : `, ${write(at)} at training`}`);
 }
 
-/** How a group of users is called; a history is the number of ratings before the one predicted. */
-const SEGMENT = {
-  gender: (value) => ({ F: "Women", M: "Men" })[value] ?? value,
-  age: (value) => `Age from ${value}`,
-  history: (value) => `Users with ${value} ratings`,
-};
-/** The groups in the order of the page: by kind, and by the first number in the value ("under 20" comes first). */
-const KINDS = Object.keys(SEGMENT);
-const rank = (value) => (value.startsWith("under") ? -1 : Number.parseInt(value, 10) || 0);
+/** A group of users: the value of an attribute, or a number of events before the one predicted. */
+function segmentName(kind, value) {
+  return kind === "history" ? `Users with ${value} ${dataset.many}` : `${kind.replaceAll("_", " ")} ${value}`;
+}
 
+/** Kind and value of a group; a value may hold a colon. */
+function segmentOf(key) {
+  const place = key.indexOf(":");
+  return [key.slice(0, place), key.slice(place + 1)];
+}
+
+/** The order of the groups: attributes and values as they are declared, then numbers of events, "under 20" first. */
 function segmentOrder([left], [right]) {
-  const [kind, value] = left.split(":"), [otherKind, otherValue] = right.split(":");
-  return KINDS.indexOf(kind) - KINDS.indexOf(otherKind) || rank(value) - rank(otherValue);
+  const kinds = [...dataset.segments.map(({ name }) => name), "history"];
+  const [kind, value] = segmentOf(left), [otherKind, otherValue] = segmentOf(right);
+  if (kind !== otherKind) return kinds.indexOf(kind) - kinds.indexOf(otherKind);
+  const values = dataset.segments.find(({ name }) => name === kind)?.values;
+  const rank = (text) => (values ? values.indexOf(text) : text.startsWith("under") ? -1 : Number.parseInt(text, 10));
+  return rank(value) - rank(otherValue);
 }
 
 function showSegments(segments) {
-  table(of("segments"), [["Users", false], ["Ratings", true], ["AUC", true], ["Log loss", true], ["Likes", true]],
-    Object.entries(segments).sort(segmentOrder).map(([key, each]) => {
-      const [kind, value] = key.split(":");
-      return { key, cells: [SEGMENT[kind]?.(value) ?? `${kind} ${value}`, whole(each.scored), fixed(each.auc, 3), fixed(each.logloss, 3), share(each.label_rate, 1)] };
-    }));
+  table(of("segments"), [["Users", false], [capital(dataset.many), true], ["AUC", true], ["Log loss", true], ["Likes", true]],
+    Object.entries(segments).sort(segmentOrder).map(([key, each]) => (
+      { key, cells: [segmentName(...segmentOf(key)), whole(each.scored), fixed(each.auc, 3), fixed(each.logloss, 3), share(each.label_rate, 1)] }
+    )));
 }
+
+const capital = (word) => word.charAt(0).toUpperCase() + word.slice(1);
 
 function showHow(last, trained) {
   const facts = [
-    `The figures cover the last ${whole(last.scored)} scored ratings, each scored with the features just before it.`,
-    last.sampling >= 1 ? "Every rating is scored." : `${share(last.sampling)} of the ratings are scored: the stream is currently faster than the ranker.`,
+    `The figures cover the last ${whole(last.scored)} scored ${dataset.many}, each scored with the features just before it.`,
+    last.sampling >= 1 ? `Every ${dataset.one} is scored.` : `${share(last.sampling)} of the ${dataset.many} are scored: the stream is currently faster than the ranker.`,
     `For ${whole(last.listed)} of them the complete list was made too, for the hit rates.`,
-    `The figures are for run ${last.run}${trained ? `; its values at training were measured on ratings that it had not learned from` : ""}. A thin line marks a change of run.`,
+    `The figures are for run ${last.run}${trained ? `; its values at training were measured on ${dataset.many} that it had not learned from` : ""}. A thin line marks a change of run.`,
   ];
   sync(of("how"), facts, (_, number) => number, () => h("p", { class: "quiet" }), text);
 }

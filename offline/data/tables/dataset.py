@@ -112,7 +112,7 @@ class _Known:
             columns = [column for attribute in entities.attributes.values() for column in attribute.columns]
             table = read_columns(folder, file, [entities.id, *columns])
             self._ids, self._rows = values.ids(table, entities.id, entities.ids), table.rows
-            _require_distinct(table, entities.id, self._ids)
+            require_distinct(table, entities.id, self._ids)
             self._attributes = read_attributes(table, entities.attributes)
             self._path = file.path
 
@@ -138,7 +138,8 @@ class _Known:
         return EntityTable(self._ids, {name: column.extended(further) for name, column in self._attributes.items()})
 
 
-def _require_distinct(table: RawTable, column: str, ids: Any) -> None:
+def require_distinct(table: RawTable, column: str, ids: Any) -> None:
+    """Refuse the first id that an earlier row has; raises DataError."""
     first = arrow.whole(pc.index_in(ids, value_set=ids))
     if len(again := np.flatnonzero(first != np.arange(len(ids)))):
         row = int(again[0])

@@ -64,7 +64,12 @@ class Visit:
         )
         self._context.set_default_timeout(15_000)
         self.page: Page = self._context.new_page()
-        self.page.on("console", lambda said: self._trouble(said.type in ("error", "warning"), f"console: {said.text}"))
+        self.page.on(
+            "console",
+            lambda said: self._trouble(
+                said.type in ("error", "warning"), f"console: {said.text} {said.location.get('url', '')}"
+            ),
+        )
         self.page.on("pageerror", lambda error: self._trouble(True, f"script: {error}"))
         self.page.on("requestfailed", lambda asked: self._trouble(True, f"failed: {asked.url} {asked.failure}"))
         self.page.on("request", lambda asked: self._trouble(not self._ours(asked.url), f"elsewhere: {asked.url}"))

@@ -21,17 +21,17 @@ def test_an_alarm_of_inverted_ratings_appears_on_the_open_page(system: System, b
     with Visit(browser, system.api) as visit:
         page = visit.open("/drift")
         expect(page.locator("#empty")).to_be_visible()
-        send_inverted(system)
-        alarm = page.locator("#alarms li", has_text="label:Drama").first
+        label = send_inverted(system)
+        alarm = page.locator("#alarms li", has_text=label).first
         expect(alarm.locator(".tag")).to_have_text("open", timeout=LATE_MS)
         expect(page.locator("#empty")).to_be_hidden()
 
-        alarm.get_by_role("button", name="label:Drama").click()
-        expect(page.locator("#series")).to_have_text("label:Drama")
+        alarm.get_by_role("button", name=label).click()
+        expect(page.locator("#series")).to_have_text(label)
         expect(page.locator("#verdict")).to_have_text(re.compile(r"^\d\.\d\d: .+; normal is under \d\.\d\d$"))
         expect(page.locator("#histogram .bars .point").first).to_be_visible()
         expect(page.locator("#timeline .scatterlayer .trace")).to_have_count(2)
-        row = page.locator('#heat .row[data-key="label:Drama"]')
+        row = page.locator(f'#heat .row[data-key="{label}"]')
         expect(row).to_have_attribute("aria-selected", "true")
         expect(row.locator(".cells i").last).to_have_attribute("data-heat", re.compile("[234]"))
         visit.shoot("drift-inverted")
@@ -59,6 +59,25 @@ def test_the_series_are_walked_by_keyboard_and_sorted_worst_first(system: System
         page.locator("label", has_text="Likes").click()
         expect(page.locator('#heat .row[data-key="label"]')).to_be_visible()
         expect(page.locator('#heat .row[data-key="item_year"]')).to_have_count(0)
+
+
+def test_a_page_that_still_shows_what_a_reset_has_deleted_asks_without_an_error(
+    system: System, browser: Browser
+) -> None:
+    store = start_over(system)
+    send(system)
+    system.wait_for_drift()
+    until(store.now, WITHIN_S)
+    with Visit(browser, system.api) as visit:
+        page = visit.open("/drift")
+        rows = page.locator("#heat .row")
+        expect(page.locator("#histogram .bars .point").first).to_be_visible(timeout=LATE_MS)
+        system.profiles.client.delete("{drift}:histograms")
+        with page.expect_response(re.compile("/pages/data/histogram")) as asked:
+            rows.nth(1).click()
+        assert asked.value.json() is None
+        expect(page.locator("#series")).to_have_text(str(rows.nth(1).get_attribute("data-key")))
+        assert visit.troubles == []
 
 
 def test_the_quality_of_the_stream_stands_beside_that_at_training(system: System, browser: Browser) -> None:

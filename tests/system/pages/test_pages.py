@@ -73,7 +73,7 @@ def test_ratings_that_arrive_are_shown_and_lead_to_their_user(system: System, br
         expect(page.locator("#user")).to_have_value(name.removeprefix("User "))
 
 
-def test_a_star_takes_the_film_off_the_list_and_the_page_says_how_long_it_took(
+def test_a_star_takes_the_item_off_the_list_and_the_page_says_how_long_it_took(
     system: System, browser: Browser
 ) -> None:
     userid = system.events[20].userid
@@ -95,7 +95,7 @@ def test_a_star_takes_the_film_off_the_list_and_the_page_says_how_long_it_took(
     assert system.get(f"/users/{userid}").json()["n"] == before + 1
 
 
-def test_a_film_can_be_rated_by_keyboard(system: System, browser: Browser) -> None:
+def test_an_item_can_be_rated_by_keyboard(system: System, browser: Browser) -> None:
     userid = system.events[30].userid
     before = system.get(f"/users/{userid}").json()["n"]
     with Visit(browser, system.api) as visit:
