@@ -15,6 +15,7 @@ from api.messages import RequestError, joined
 from features import Erasure, Event, EventFormat, ItemChange, UserChange
 from settings import KafkaSettings
 from stores import LogError, Unreachable, abandon, partition_of, producer
+from stores.kafka.producer import OF_THE_PRODUCER
 from stores.kafka.record import Mark, fingerprint
 
 REFUSED = (
@@ -152,17 +153,9 @@ class Ingest:
             raise LogError(REFUSED)
         records = addressed(appending.partitions)
         before = self._log_watch.positions(dict.fromkeys(each.partition for each in records))
-        client = None
         try:
-            client = self._connected(appending.partitions)
-            deadline = time.monotonic() + self._timeout_s
-            futures = [
-                client.send(self._settings.topic, key=key, value=value, partition=partition)
-                for partition, key, value in records
-            ]
-            appended = [future.get(timeout=max(0.0, deadline - time.monotonic())) for future in futures]
+            appended = self._acknowledged(records, appending.partitions)
         except Exception as error:
-            self._abandon(client)
             raise Unreachable(f"Kafka did not acknowledge {what} ({type(error).__name__}); {advice}") from error
         marks: dict[int, list[Mark]] = {}
         for (_, key, value), position in zip(records, appended, strict=True):
@@ -173,6 +166,37 @@ class Ingest:
             for mark in dict.fromkeys((new[0], new[-1])):
                 self._log_watch.require_new(partition, mark, before.get(partition))
         return [LogPosition(position.partition, position.offset) for position in appended]
+
+    def _acknowledged(self, records: Sequence[Addressed], partitions: int) -> list[Any]:
+        """Send records; the metadata of each, in order, once Kafka has acknowledged them all.
+
+        Kafka refuses a producer that it knows other things of than it knows itself. What it refuses so is sent once
+        more by a new producer, in place of telling every client to.
+        """
+        deadline = time.monotonic() + self._timeout_s
+        acknowledged: dict[int, Any] = {}
+        refused: Exception | None = None
+        for _ in range(2):
+            client = self._connected(partitions)
+            try:
+                sent = {
+                    place: client.send(self._settings.topic, key=key, value=value, partition=partition)
+                    for place, (partition, key, value) in enumerate(records)
+                    if place not in acknowledged
+                }
+                for place, future in sent.items():
+                    try:
+                        acknowledged[place] = future.get(timeout=max(0.0, deadline - time.monotonic()))
+                    except OF_THE_PRODUCER as error:
+                        refused = error
+            except Exception:
+                self._abandon(client)
+                raise
+            if len(acknowledged) == len(records):
+                return [acknowledged[place] for place in range(len(records))]
+            self._abandon(client)
+        assert refused is not None
+        raise refused
 
     def _connected(self, partitions: int) -> Any:
         """The producer; a new one where it may not know of all partitions yet."""
@@ -196,7 +220,7 @@ class Ingest:
     def _abandon(self, client: Any) -> None:
         """Let the next call make a new producer, where this one is still in use."""
         with self._lock:
-            if client is None or client is not self._producer:
+            if client is not self._producer:
                 return
             self._producer = None
         abandon(client)

@@ -35,18 +35,23 @@ LINGER_MS = 100
 BATCH_BYTES = 512 << 10
 """Records of a topic sent together, before they are compressed; the log takes 1 MiB."""
 
-TRANSIENT = (
-    BrokerNotAvailableError,
-    CorruptRecordError,
-    DuplicateSequenceNumberError,
-    IllegalStateError,
+OF_THE_PRODUCER = (
     InvalidProducerEpochError,
     InvalidProducerIdMappingError,
     OutOfOrderSequenceNumberError,
     ProducerFencedError,
+    UnknownProducerIdError,
+)
+"""About what Kafka knows of the producer, which it can lose when it is killed or restored; never about a record."""
+
+TRANSIENT = (
+    *OF_THE_PRODUCER,
+    BrokerNotAvailableError,
+    CorruptRecordError,
+    DuplicateSequenceNumberError,
+    IllegalStateError,
     SaslAuthenticationFailedError,
     UnknownError,
-    UnknownProducerIdError,
 )
 """Not retriable for kafka-python, but about the connection or the producer, of which a new one is made."""
 

@@ -4,9 +4,7 @@ is being restarted by the supervisor."""
 from __future__ import annotations
 
 import errno
-import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -28,6 +26,7 @@ from tests.faults.malformed import malformed
 from tests.faults.publishing import copy_of, places, require_whole, standing
 from tests.movielens import encode
 from tests.poison import COMPRESSIONS, FEATURE_LOG, HEADERS, MIB, send_raw
+from tests.processes import kill
 from tests.system.conftest import System
 
 ATTACK_S = 8.0
@@ -61,7 +60,7 @@ def killed(part: str) -> Break:
     """SIGKILL to a part."""
 
     def happen(system: System, _: random.Random) -> None:
-        os.kill(servers.pid(system.settings, part), signal.SIGKILL)
+        kill(system.settings, part)
 
     return happen
 

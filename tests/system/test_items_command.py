@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 from collections.abc import Iterator
 from contextlib import closing
 from itertools import count
@@ -25,6 +23,7 @@ from stores.redis.unpublished_items import UnpublishedItems
 from stores.run_items import NEW_PRIOR
 from tests.commands import refuse, succeed
 from tests.polling import until
+from tests.processes import kill
 from tests.system.conftest import System
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(600), pytest.mark.usefixtures("in_order")]
@@ -63,8 +62,7 @@ def write(folder: Path, *lines: str) -> str:
 
 
 def restart_worker(system: System) -> None:
-    killed = servers.pid(system.settings, "worker-0")
-    os.kill(killed, signal.SIGKILL)
+    killed = kill(system.settings, "worker-0")
     until(lambda: servers.pid(system.settings, "worker-0") != killed, WAIT_S, not_yet=(NotRunning,))
 
 

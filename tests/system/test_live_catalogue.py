@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
 from collections.abc import Iterator
 from itertools import count
 from typing import Any
 
 import pytest
 
-import servers
 from features import Event, Id, ItemChange, Profile
 from features.waiting import TOO_MANY
 from stores import view_shard
@@ -185,7 +182,7 @@ def test_nothing_is_lost_of_changes_and_events_whatever_becomes_of_the_worker(sy
             ]
         )
         if kill and step in {15, 35}:
-            os.kill(servers.pid(system.settings, "worker-0"), signal.SIGKILL)
+            kill(system.settings, "worker-0")
     system.wait(120)
     system.wait_for_drift(120)
     system.wait_for_items()

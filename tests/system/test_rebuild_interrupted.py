@@ -11,10 +11,10 @@ import time
 
 import pytest
 
-import servers
 from stores import Generations
 from tests.commands import figures, in_own_process, line, succeed
 from tests.polling import until
+from tests.processes import kill
 from tests.system.conftest import System
 from tests.system.traffic import EVENTS_PER_S, Traffic, require_all_count, require_lists
 
@@ -70,7 +70,7 @@ def test_a_worker_or_redis_killed_during_a_rebuild_costs_no_event(system: System
         until(lambda: len(running.sent) > EVENTS_PER_S)
         rebuilding = begun(generations)
         time.sleep(LONGEST_S / 2 * random.SystemRandom().random())
-        os.kill(servers.pid(system.settings, store), signal.SIGKILL)
+        kill(system.settings, store)
         output, error = rebuilding.communicate(timeout=300)
         time.sleep(2.0)
         answers = running.stop()

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import random
-import signal
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,12 +12,12 @@ from urllib.parse import quote
 import pytest
 import requests
 
-import servers
 from cli.stream import held_out
 from lifecycle.erasure import sweep
 from lifecycle.forgotten import search
 from offline.data import generate_shop
 from tests.commands import refuse, succeed
+from tests.processes import kill
 from tests.system.conftest import PATIENT, System, serving
 from tests.system.tampering import ROUNDS, Tampering, found, require_events, require_reported
 
@@ -198,7 +196,7 @@ def test_nothing_is_lost_or_counted_twice_when_the_worker_is_killed(shop: Shop) 
     for start in range(0, len(sent), 100):
         shop.happened(*sent[start : start + 100])
         if start in {300, 900}:
-            os.kill(servers.pid(system.settings, "worker-0"), signal.SIGKILL)
+            kill(system.settings, "worker-0")
     system.wait(120)
     system.wait_for_drift()
     assert found(system, sample=200).differing == {}

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import servers
 from stores.redis.published import STATE
 from tests.polling import until
+from tests.processes import kill
 from tests.system.conftest import System
 
 
@@ -29,7 +27,7 @@ def test_a_worker_that_waits_says_for_what(system: System) -> None:
 
 
 def test_a_part_that_died_and_was_started_again_is_told(system: System) -> None:
-    os.kill(servers.pid(system.settings, "feast"), signal.SIGKILL)
+    kill(system.settings, "feast")
     until(lambda: "crashed" in detail(system, "feast"), 60)
     assert "terminated by SIGKILL" in detail(system, "feast")
     servers.up(system.settings)
