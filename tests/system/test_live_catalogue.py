@@ -15,6 +15,7 @@ from stores import view_shard
 from stores.feast.feature_store import Features
 from stores.redis.shard_catalogue import read_layer, read_layers, waiting_items
 from tests.polling import until
+from tests.processes import kill
 from tests.system.conftest import System
 from tests.system.item_changes import LATE, send
 from tests.system.tampering import found
@@ -160,9 +161,9 @@ def test_a_user_who_changes_has_the_attributes_in_the_state_and_in_the_row(syste
     assert system.profiles.attributes([userid])[userid].codes[0] == after["gender"]
 
 
-@pytest.mark.parametrize("kill", [False, True], ids=["calm", "killed"])
-def test_nothing_is_lost_of_changes_and_events_whatever_becomes_of_the_worker(system: System, kill: bool) -> None:
-    rng = random.Random(11 + kill)
+@pytest.mark.parametrize("killed", [False, True], ids=["calm", "killed"])
+def test_nothing_is_lost_of_changes_and_events_whatever_becomes_of_the_worker(system: System, killed: bool) -> None:
+    rng = random.Random(11 + killed)
     items = [*system.catalogue_items()[:10], *(next(NEW) for _ in range(10))]
     users = [next(USERS) for _ in range(30)]
     versions = dict.fromkeys(items, 0)
@@ -181,7 +182,7 @@ def test_nothing_is_lost_of_changes_and_events_whatever_becomes_of_the_worker(sy
                 for _ in range(20)
             ]
         )
-        if kill and step in {15, 35}:
+        if killed and step in {15, 35}:
             kill(system.settings, "worker-0")
     system.wait(120)
     system.wait_for_drift(120)
