@@ -5,7 +5,6 @@
 - Records that compress well: a fetch of 1 MiB may hold a hundred records of 10 MiB. They are unpacked as they are
   taken, and no more are taken at once than MOST_BYTES have.
 - Aborted transactions: Faust passes an isolation level of its own (`compat.faust`).
-- Static members of a group, whose partitions wait for them while they are restarted, leave it when they are stopped.
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from collections.abc import Iterator
 from typing import Any
 
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.group_coordinator import GroupCoordinator
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 
@@ -104,27 +102,6 @@ def tolerate_any_record() -> None:
         _DefaultRecordBatchPy._read_msg = tolerant(_DefaultRecordBatchPy._read_msg)
         fetcher.MemoryRecords = Records
         fetcher.FetchResult.getall = take
-
-
-UNPATCHED_LEAVE = GroupCoordinator._maybe_leave_group
-
-
-async def leave(self: Any) -> None:
-    """`GroupCoordinator._maybe_leave_group`, which also lets a static member leave.
-
-    A member that was stopped does not come back, and others should have its partitions at once. One that was killed is
-    restarted, and takes its partitions up again as nobody else has them before its session ends.
-    """
-    static, self._group_instance_id = self._group_instance_id, None
-    try:
-        await UNPATCHED_LEAVE(self)
-    finally:
-        self._group_instance_id = static
-
-
-def leave_when_stopped() -> None:
-    """Have static members leave their group when they are stopped."""
-    GroupCoordinator._maybe_leave_group = leave
 
 
 def read_committed(consumer: Any) -> None:

@@ -26,12 +26,11 @@ from faust.types import TP
 from mode.services import WaitResults
 from mode.utils.queues import ThrowableQueue
 
-from compat.aiokafka import leave_when_stopped, read_committed, size_of, tolerate_any_record
+from compat.aiokafka import read_committed, size_of, tolerate_any_record
 
 TESTED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1"}
 
 tolerate_any_record()
-leave_when_stopped()
 
 BUFFER_BYTES = 16 * 2**20
 """Size of the events that wait from which on no more is taken from Kafka; of ordinary size they would be 200,000."""

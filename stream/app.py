@@ -21,7 +21,6 @@ from stores.kafka.topics import GROUP
 from stream import web
 from stream.consume.assignment import Assignment, Backlog
 from stream.consume.log_guard import CHECK_EVERY_S, LogGuard
-from stream.consume.membership import member_name
 from stream.consume.progress import Progress, StartPositions
 from stream.drift.agent import watch_drift
 from stream.exit import end
@@ -68,12 +67,10 @@ def make_app(settings: Settings, index: int) -> App:
 
 def new_app(settings: Settings, index: int) -> App:
     """An application without agents: its connections, and how much it reads."""
-    folder = settings.state / "faust" / str(index)
     return App(
         GROUP,
         broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
         broker_credentials=credentials(settings.kafka),
-        consumer_group_instance_id=member_name(folder),
         broker_session_timeout=settings.stream.session_timeout_s,
         broker_heartbeat_interval=settings.stream.session_timeout_s / 5,
         broker_commit_interval=1.0,
@@ -90,7 +87,7 @@ def new_app(settings: Settings, index: int) -> App:
         web_bind=settings.stream.host,
         web_port=settings.stream.metrics_port + index,
         **web.OPTIONS,
-        datadir=folder,
+        datadir=settings.state / "faust" / str(index),
         value_serializer="raw",
         key_serializer="raw",
     )

@@ -2,7 +2,6 @@
 
 batches       reading batches, working on them in a thread, and acknowledging them
 assignment    the partitions that a worker holds, and what waits in them
-membership    the name by which a worker has its partitions back after a restart
 progress      how far each partition is folded, and where to go on reading
 log_guard     the comparison of the log with the state
 

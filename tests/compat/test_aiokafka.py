@@ -7,22 +7,11 @@ import asyncio
 import pytest
 from aiokafka import AIOKafkaConsumer
 from aiokafka.consumer import fetcher
-from aiokafka.consumer.group_coordinator import GroupCoordinator
-from aiokafka.protocol.group import LeaveGroupRequest
 from aiokafka.record.default_records import _DefaultRecordBatchPy
 from aiokafka.record.memory_records import _MemoryRecordsPy
 from aiokafka.structs import TopicPartition
 
-from compat.aiokafka import (
-    MOST_BYTES,
-    UNPATCHED_LEAVE,
-    UNPATCHED_RECORDS,
-    UNPATCHED_TAKE,
-    leave,
-    read_committed,
-    size_of,
-    take,
-)
+from compat.aiokafka import MOST_BYTES, UNPATCHED_RECORDS, UNPATCHED_TAKE, read_committed, size_of, take
 from tests.compat.private import parameters
 from tests.compat.test_headers import Everything, fetched, name
 
@@ -69,27 +58,3 @@ def test_the_isolation_level_of_a_consumer_can_be_set_before_it_starts() -> None
         return before, after
 
     assert asyncio.run(levels()) == ("read_uncommitted", "read_committed")
-
-
-class Member:
-    """What `GroupCoordinator` uses of itself when it leaves a group."""
-
-    generation, group_id, member_id, _group_instance_id = 3, "reelstream", "first-1", "first"
-
-    def __init__(self) -> None:
-        self.left: list[str] = []
-
-    async def _send_req(self, request: LeaveGroupRequest) -> None:
-        self.left.append(request._member_id)
-
-    def reset_generation(self) -> None:
-        self.generation = -1
-
-
-def test_without_the_patch_a_static_member_that_is_stopped_stays_in_its_group() -> None:
-    stays, leaves = Member(), Member()
-    asyncio.run(UNPATCHED_LEAVE(stays))
-    asyncio.run(leave(leaves))
-    assert (stays.left, leaves.left) == ([], ["first-1"])
-    assert (stays.generation, leaves.generation, leaves._group_instance_id) == (-1, -1, "first")
-    assert parameters(GroupCoordinator._maybe_leave_group) == parameters(UNPATCHED_LEAVE) == "self"
