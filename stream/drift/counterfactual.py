@@ -28,7 +28,8 @@ class CounterfactualList:
     def __call__(self, batch: FeatureBatch, sampled: Sampled, serving: Serving, vector: Floats) -> int:
         """Rank of the event's item in the list, from 0; MISSED where it is not in it.
 
-        NO_LIST where the counters were not read before the event, as when a worker has just started.
+        NO_LIST where the item was hidden from the user, who could not have been shown it, and where the counters were
+        not read before the event, as when a worker has just started.
 
         Raises:
             StoreError: if a store does not answer.
@@ -37,27 +38,29 @@ class CounterfactualList:
         earlier = self._counters.before(batch.partition, int(batch.offset[sampled.place]))
         if earlier is None:
             return NO_LIST
+        state = self._state(earlier.table.schema, batch, sampled)
+        if batch.itemids[sampled.place] in state.exclude:
+            return NO_LIST
         table, counters, serving = earlier.table, earlier.counters, replace(serving, table=earlier.table)
         wanted, known = table.find([batch.itemids[sampled.place]])
         lister = serving.lister()
-        states = [self._state(table.schema, batch, sampled)]
-        candidates = lister.candidates(states, vector[None], counters)
+        candidates = lister.candidates([state], vector[None], counters)
         if not known or wanted not in candidates.column:
             return MISSED  # which needs no ranker
-        users = Users.of(table.schema, serving.ids, states, serving.run.history)
+        users = Users.of(table.schema, serving.ids, [state], serving.run.history)
         made = lister.ranked(users, vector[None], candidates, counters)
         return int(made.lists.rank_of(wanted)[0])
 
     def _state(self, schema: Schema, batch: FeatureBatch, sampled: Sampled) -> UserState:
-        """The state of the user just before the event, whose item may be in the list."""
+        """The state of the user just before the event."""
         codes, ts = schema.codes, int(batch.ts[sampled.place])
-        userid, itemid = batch.userids[sampled.place], batch.itemids[sampled.place]
+        userid = batch.userids[sampled.place]
         seen = self._profiles.read_users([userid])[userid][1]
         exclude = {
             known for known, events in seen.items() if hidden(codes, (rated for rated in events if rated[0] < ts))
         }
         exclude |= {known for _, known, code in sampled.recent if codes.hides[code]}
-        return state_before(schema, batch, sampled, exclude - {itemid})
+        return state_before(schema, batch, sampled, exclude)
 
 
 def state_before(schema: Schema, batch: FeatureBatch, sampled: Sampled, exclude: Collection[Id]) -> UserState:

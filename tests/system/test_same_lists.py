@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
+from drift.events import NO_LIST
 from features import Event
 from features.columns import ItemTable
 from offline.data.history import State, replay
@@ -134,14 +135,14 @@ def test_an_events_rank_in_the_stream_is_its_place_in_the_apis_list(
         for userid in userids[:-1]:
             (listed,) = offline_lists(twin, [userid])
             unlisted = sorted(set(twin.table.items) - {itemid for itemid, _ in listed} - set(twin.state.seen[userid]))
-            wanted = [*(itemid for itemid, _ in listed[::5]), unlisted[0]]
+            wanted = [*(itemid for itemid, _ in listed[::5]), unlisted[0], next(iter(twin.state.seen[userid]))]
             scored = scorer(sampled_events(system, twin, userid, wanted), serving)
-            ranks = scored.rank.tolist()
-            assert ranks[-1] == MISSED
-            for rank, place in zip(ranks[:-1], range(0, len(listed), 5), strict=True):
+            *ranks, missed, hidden = scored.rank.tolist()
+            assert (missed, hidden) == (MISSED, NO_LIST)
+            for rank, place in zip(ranks, range(0, len(listed), 5), strict=True):
                 assert rank == place or abs(listed[rank][1] - listed[place][1]) <= CLOSE
             # The prequential score of each event is the one that its item is listed with.
-            assert scored.values[:-1, 2] == pytest.approx([score for _, score in listed[::5]], abs=CLOSE)
+            assert scored.values[:-2, 2] == pytest.approx([score for _, score in listed[::5]], abs=CLOSE)
     finally:
         models.close()
         index.close()
