@@ -72,6 +72,7 @@ class Expected:
         dead: by partition, events that are not valid, by reason.
         counted: by partition, the events that came to count at once.
         made_current: by partition, changes of items of the newest epoch that made an item another one.
+        begun_changed: by partition, items that `beginning` has changed already, as that of an adopted state may.
         userids_of_log: users who have an event in the log.
         last: by partition, the last record folded; without partitions of which none is.
         holes: by partition, runs of offsets, as (first, end), between records; a transaction's markers are such.
@@ -91,6 +92,7 @@ class Expected:
         log.seek(self.folded)
         self.counted = [Counted() for _ in beginning.shards.states]
         self.made_current = [0] * len(beginning.shards.states)
+        self.begun_changed = [len(state.layer.changed) for state in beginning.shards.states]
         self.userids_of_log: set[Id] = set()
         self.last: dict[int, Logged] = {}
         self.holes: dict[int, list[tuple[int, int]]] = {}

@@ -112,6 +112,13 @@ def test_the_number_of_changes_of_a_shard_that_was_written_as_a_whole_is_a_time(
     assert names(expected, replace(view_of(expected), changes=TIMES + 12)) == []
 
 
+def test_after_an_adoption_a_shard_has_at_least_as_many_changes_as_changed_items(expected: Expected) -> None:
+    view, expected.begun_changed[SHARD] = view_of(expected), 3
+    assert names(expected, replace(view, changes=view.changes + 3)) == []
+    assert names(expected, replace(view, changes=view.changes + 9)) == []
+    assert names(expected, replace(view, changes=view.changes + 2)) == [f"number of changes of items in shard {SHARD}"]
+
+
 def test_items_that_changed_between_two_looks_are_known(ratings: World) -> None:
     before = Layer(ratings.ratings.catalogue.items)
     before.apply(SCHEMA.events.item_change(1, 3, {}))
