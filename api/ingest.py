@@ -170,8 +170,8 @@ class Ingest:
     def _acknowledged(self, records: Sequence[Addressed], partitions: int) -> list[Any]:
         """Send records; the metadata of each, in order, once Kafka has acknowledged them all.
 
-        Kafka refuses a producer that it knows other things of than it knows itself. What it refuses so is sent once
-        more by a new producer, in place of telling every client to.
+        Kafka refuses a producer whose sequence numbers do not follow those that it has stored. The refused records are
+        sent once more by a new producer, so that clients need not send them again.
         """
         deadline = time.monotonic() + self._timeout_s
         acknowledged: dict[int, Any] = {}

@@ -97,7 +97,7 @@ class Transaction:
     def _read(
         self, wanted: Mapping[int, Wanted], evicted: EvictedUsers | None
     ) -> tuple[dict[int, ShardState], dict[int, StoreError]]:
-        """What is wanted, with all that folding the events takes which wait for items that are brought."""
+        """Read the wanted values, and those that events need which have waited for an item of the batch; by shard."""
         brought = {
             shard: _Brought(self._schema, self._tags[shard], each) for shard, each in wanted.items() if each.brought
         }
@@ -225,7 +225,7 @@ class _Brought:
             self._damaged.append(f"what waits for {lost} items in {self.tag} cannot be read")
 
     def wanted(self) -> Wanted:
-        """What is wanted, with what folding these events takes."""
+        """The wanted values, with those that the waiting events need."""
         events = (event for entries in self._waiting.values() for _, event in waiting_events(self._schema, entries))
         return replace(
             self._wanted,

@@ -65,7 +65,7 @@ class ShardFold:
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What a shard knows, beside its state, when a batch is folded.
+    """The catalogue, the damage and the limits that a batch is folded with, beside the state of its shard.
 
     Attributes:
         items: the catalogue; a layer, which is taken over, where the batch changes items.

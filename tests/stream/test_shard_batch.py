@@ -311,7 +311,7 @@ def mixed(sample: Sample, drawn: Drawn | str, place: int) -> LogRecord:
 def fold_all(
     sample: Sample, batches: Sequence[Sequence[Logged]], most_waiting: int = 2
 ) -> tuple[list[object], np.ndarray]:
-    """What a shard holds after some batches, each folded into the state after those before; the inputs of events."""
+    """The state of a shard after some batches, folded one after another, and the inputs of their events."""
     schema, layer = sample.schema, Layer(sample.items)
     state, dead, rows = with_counter(sample, new_item(sample)), [], []
     for records in batches:

@@ -74,7 +74,7 @@ class System:
     client: Client
     generation: str = FIRST
     in_order: bool = True
-    """Whether all runs, on a log that the published run goes with; else the next module starts over."""
+    """True while all parts run, on a log that matches the published run; else the next module starts over."""
 
     @property
     def profiles(self) -> Profiles:

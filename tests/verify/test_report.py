@@ -1,4 +1,4 @@
-"""What a verification tells of a difference."""
+"""The report of a difference that a verification has found."""
 
 from __future__ import annotations
 

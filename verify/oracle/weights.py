@@ -1,4 +1,4 @@
-"""How much the values of a term weigh with a user, from all events that count.
+"""The weights of a term's values for a user, from all events that count.
 
 * An event weighs as much as its type where it is positive, half of that against its item's values where it is negative,
   and a tenth of it where it is neither. Of the greatest of these weights in the data set it is so many 1,024ths, to the
