@@ -222,7 +222,7 @@ class Supervisor:
         self._socket.unlink(missing_ok=True)
         self._pidfile.unlink(missing_ok=True)
         environment = {**os.environ, SUPERVISED_IN: str(self._layout.state)}
-        command = [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._config)]
+        command = [sys.executable, "-m", "compat.supervisor", "-c", str(self._config)]
         done = subprocess.run(
             command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False
         )

@@ -11,7 +11,8 @@ gc.disable()
 
 from settings import load, logs  # noqa: E402
 from stores import ensure_topics  # noqa: E402
-from stream.app import make_app  # noqa: E402
+from stream.app import make_app, worker_folder  # noqa: E402
+from stream.consume.membership import remove_predecessor  # noqa: E402
 from stream.retry import Retrier  # noqa: E402
 
 gc.freeze()
@@ -28,7 +29,7 @@ def main() -> None:
     index = parser.parse_args().index
     logs.set_up(settings.log_level)
     Retrier(settings.stream.retry_max_s, lambda what: None)("waiting for Kafka", lambda: ensure_topics(settings.kafka))
-    (settings.state / "faust").mkdir(parents=True, exist_ok=True)
+    remove_predecessor(settings.kafka, worker_folder(settings, index))
     app = make_app(settings, index)
     worker = app.Worker(loglevel=settings.log_level.lower(), redirect_stdouts=False, quiet=True)
     try:

@@ -8,6 +8,7 @@ import logging
 import ssl
 import threading
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 import faust
@@ -21,6 +22,7 @@ from stores.kafka.topics import GROUP
 from stream import web
 from stream.consume.assignment import Assignment, Backlog
 from stream.consume.log_guard import CHECK_EVERY_S, LogGuard
+from stream.consume.membership import client_id
 from stream.consume.progress import Progress, StartPositions
 from stream.drift.agent import watch_drift
 from stream.exit import end
@@ -65,11 +67,18 @@ def make_app(settings: Settings, index: int) -> App:
     return app
 
 
+def worker_folder(settings: Settings, index: int) -> Path:
+    """The folder of worker number `index`."""
+    return settings.state / "faust" / str(index)
+
+
 def new_app(settings: Settings, index: int) -> App:
     """An application without agents: its connections, and how much it reads."""
+    folder = worker_folder(settings, index)
     return App(
         GROUP,
         broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
+        broker_client_id=client_id(folder),
         broker_credentials=credentials(settings.kafka),
         broker_session_timeout=settings.stream.session_timeout_s,
         broker_heartbeat_interval=settings.stream.session_timeout_s / 5,
@@ -87,7 +96,7 @@ def new_app(settings: Settings, index: int) -> App:
         web_bind=settings.stream.host,
         web_port=settings.stream.metrics_port + index,
         **web.OPTIONS,
-        datadir=settings.state / "faust" / str(index),
+        datadir=folder,
         value_serializer="raw",
         key_serializer="raw",
     )

@@ -17,6 +17,7 @@ from redis import ResponseError
 # Before anything that imports Feast: see there.
 from compat.feast import (
     ENCODING,
+    NO_OFFLINE_STORE,
     FeatureStore,
     FeatureView,
     FeatureViewNotFoundException,
@@ -55,7 +56,7 @@ def repo_config(settings: Settings, generation: str = FIRST) -> RepoConfig:
         provider="local",
         registry={"path": str(registry), "cache_ttl_seconds": 0},
         online_store=RedisOnlineStoreConfig(connection_string=connection_string(settings.redis)),
-        offline_store={"type": "dask"},
+        offline_store={"type": NO_OFFLINE_STORE},
         entity_key_serialization_version=ENCODING,
     )
 

@@ -12,19 +12,23 @@ from features.schema import Schema
 from settings import Settings
 from stores import LiveRun, Profiles, StateStores
 from stores.item_documents import document
-from stores.redis.shard_catalogue import read_layers
+from stores.redis.shard_catalogue import read_changed, read_layers
 from stores.run_items import RunItems
 
 if TYPE_CHECKING:
     from stores.elasticsearch import ItemIndex  # it takes a second to load
 
 
+AT_ONCE = 200
+"""Documents of earlier changes that are written at once. The next change waits for these, and not for all of them."""
+
+
 class ChangedDocuments:
     """Writes the documents of changed items; those of withdrawn ones are deleted.
 
-    Once another run is live, or another generation of the state, or the run's index was made again, the documents of
-    all changed items are written again: the index may have been filled before some of the changes. Otherwise an item is
-    left out that is as it was written, as those are whose counters alone changed.
+    The index of the live run may have been filled before some of the changes. So the documents of all changed items are
+    written when this is new, when another run is live, or another generation of the state, and when the run's index was
+    made again. From then on an item is left out that is as it was written, as those are whose counters alone changed.
 
     Args:
         settings: all settings.
@@ -33,20 +37,16 @@ class ChangedDocuments:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._index: ItemIndex | None = None
-        self._written: tuple[Profiles, LiveRun] | None = None
+        self._of: tuple[Profiles, LiveRun | None] | None = None
         self._uuid = ""
         self._as_written: dict[Id, object] = {}
+        self._earlier: list[Id] | None = None
         self._items: tuple[LiveRun, RunItems] | None = None
 
-    def complete(self, state: StateStores) -> bool:
-        """Tell whether the live run's index was written for this generation, so that only new changes are left.
-
-        Raises:
-            OtherVersion: if the live run is of another release.
-            Unreachable: if Redis does not answer.
-        """
-        run = state.published.run()
-        return run is None or self._written == (state.profiles, run)
+    @property
+    def waits(self) -> bool:
+        """True while documents of earlier changes are left to write."""
+        return self._earlier is None or bool(self._earlier)
 
     def pending(self, layer: Layer, itemids: Iterable[Id]) -> list[Id]:
         """The changed ones among some items, without those whose documents were written as they are."""
@@ -57,15 +57,12 @@ class ChangedDocuments:
             if itemid in changed and self._as_written.get(itemid) != changed[itemid].current
         ]
 
-    def write(
-        self, state: StateStores, schema: Schema, items: Mapping[Id, Item], layer: Layer, itemids: Iterable[Id]
-    ) -> list[Any]:
-        """Write the documents of changed items among some, or of all; searches find them once this returns.
+    def write(self, state: StateStores, schema: Schema, layer: Layer, itemids: Iterable[Id]) -> list[Any]:
+        """Write the documents of the changed items among some; searches find them once this returns.
 
         Args:
             state: the generation that is live.
             schema: of the data set.
-            items: the catalogue as it was published.
             layer: with the changes of `itemids`.
             itemids: the items.
 
@@ -77,25 +74,46 @@ class ChangedDocuments:
             OtherVersion: if the live run, or what is stored of it, is of another release.
             Unreachable: if a store does not answer.
         """
-        run = state.published.run()
-        if run is None:
+        run = self._follow(state)
+        itemids = [itemid for itemid in itemids if itemid in layer.changed]
+        if run is None or not itemids:
             return []
-        index = self._opened()  # before there is anything to write, as it takes a second
-        chosen = [itemid for itemid in itemids if itemid in layer.changed]
-        if not chosen and self._written == (state.profiles, run):
-            return []
+        index = self._opened()
         # Before anything is written: of an index that is made again meanwhile, all is written the next time.
         uuid = index.uuid(run.index)
-        if self._written != (state.profiles, run) or uuid != self._uuid:
-            self._as_written = {}
-            layer = read_layers(state.profiles, items)
-            chosen = list(layer.changed)
-        chosen = self.pending(layer, chosen)
-        refused = self._write(index, state, schema, run, layer, chosen) if chosen else []
+        if self._uuid not in ("", uuid):
+            self._as_written, self._earlier = {}, None
+        self._uuid = uuid
+        if not (chosen := self.pending(layer, itemids)):
+            return []
+        refused = self._write(index, state, schema, run, layer, chosen)
         if not refused and self._items is not None and not self._items[1].provisional:
             self._as_written |= {itemid: layer.changed[itemid].current for itemid in chosen}
-        self._written, self._uuid = (state.profiles, run), uuid
         return refused
+
+    def write_earlier(self, state: StateStores, schema: Schema, items: Mapping[Id, Item]) -> list[Any]:
+        """Write some more of the documents of earlier changes, until none is left; as `write` does.
+
+        Args:
+            state: the generation that is live.
+            schema: of the data set.
+            items: the catalogue as it was published.
+        """
+        if self._earlier is None:
+            self._earlier = list(read_layers(state.profiles, items).changed)
+        some = self._earlier[:AT_ONCE]
+        refused = self.write(state, schema, read_changed(state.profiles, items, some), some)
+        if self._earlier is not None:
+            self._earlier = self._earlier[len(some) :]
+        return refused
+
+    def _follow(self, state: StateStores) -> LiveRun | None:
+        """The live run; all is to be written again where it is another one, or of another generation."""
+        run = state.published.run()
+        if self._of != (state.profiles, run):
+            self._of, self._uuid, self._as_written = (state.profiles, run), "", {}
+            self._earlier = None if run else []
+        return run
 
     def _opened(self) -> ItemIndex:
         # Imported late: the workers of other partitions never write a document.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from features.catalogue import Item
 from features.counters import merge
@@ -98,19 +99,26 @@ class ItemPublisher:
         state = self._stores.state
         found, now = changes(state.profiles), self._clock()
         counters_due = now >= self._due_at
-        if not counters_due and (found == self._changes or now < self._changes_due_at):
-            return 0
-        # Noted before anything is tried: what cannot be written now is tried again when counters are.
-        self._changes, self._changes_due_at = found, now + CHANGES_EVERY_S
-        if counters_due:
-            self._due_at = now + self._settings.stream.items_every_s
+        written = 0
+        if counters_due or (found != self._changes and now >= self._changes_due_at):
+            # Noted before anything is tried: what cannot be written now is tried again when counters are.
+            self._changes, self._changes_due_at = found, now + CHANGES_EVERY_S
+            if counters_due:
+                self._due_at = now + self._settings.stream.items_every_s
+            written = self._publish_due(state, schema, items, counters_due)
+        if self._documents.waits and (counters_due or self._waits_for is None):
+            self._try(lambda: self._documents.write_earlier(state, schema, items))
+        return written
+
+    def _publish_due(self, state: StateStores, schema: Schema, items: Mapping[Id, Item], counters: bool) -> int:
+        """Publish the items that are marked, without `counters` those alone whose attributes changed."""
         unpublished = UnpublishedItems(state.profiles)
         marked = unpublished.take()
         layer = read_changed(state.profiles, items, marked)
-        chosen = marked if counters_due else self._documents.pending(layer, marked)
+        chosen = marked if counters else self._documents.pending(layer, marked)
         left = {*marked}.difference(chosen)
         written = self._write_rows(state, schema, layer, chosen) if chosen else []
-        if not self._write_documents(state, schema, items, layer, chosen):
+        if not self._try(lambda: self._documents.write(state, schema, layer, chosen)):
             left |= layer.changed.keys()
         if chosen:
             state.published.tell_items(chosen)
@@ -134,17 +142,13 @@ class ItemPublisher:
         self._features_of(schema, state.generation).write_items(rows, published)
         return readable
 
-    def _write_documents(
-        self, state: StateStores, schema: Schema, items: Mapping[Id, Item], layer: Layer, dirty: Collection[Id]
-    ) -> bool:
-        """Write the documents of changed items; False if they are to be written later.
+    def _try(self, write: Callable[[], list[Any]]) -> bool:
+        """Write documents of changed items; False if they are to be written later.
 
         Elasticsearch may be away for long, and rows of counters do not wait for it.
         """
         try:
-            refused = []
-            if layer.changed or not self._documents.complete(state):
-                refused = self._documents.write(state, schema, items, layer, dirty)
+            refused = write()
         except StoreError as error:
             if self._waits_for != str(error):
                 log.warning("documents of changed items wait: %s", error)

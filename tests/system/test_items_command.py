@@ -19,8 +19,11 @@ from servers.errors import NotRunning
 from stores.elasticsearch import ItemIndex
 from stores.item_documents import Document
 from stores.redis.published_runs import METADATA, VECTORS
+from stores.redis.shard_catalogue import read_changed
+from stores.redis.state_stores import StateStores
 from stores.redis.unpublished_items import UnpublishedItems
 from stores.run_items import NEW_PRIOR
+from stream.fold import changed_documents
 from tests.commands import refuse, succeed
 from tests.polling import until
 from tests.processes import kill
@@ -154,6 +157,32 @@ def test_a_document_that_the_index_lost_is_written_again_by_a_new_worker(system:
     assert new not in documents(system, index)
     restart_worker(system)
     until(lambda: new in documents(system, index), WAIT_S)
+
+
+def test_documents_of_earlier_changes_are_written_some_at_a_time_until_none_is_left(
+    system: System, index: ItemIndex, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = [next(NEW) for _ in range(5)]
+    for new in put:
+        succeed("items", "put", str(new), f"year={next(YEARS)}")
+    until(lambda: {*put} <= documents(system, index).keys(), WAIT_S)
+    system.wait_for_items()
+    run, items = system.published.run(), system.published.catalogue()
+    assert run is not None
+    index.change(run.index, [], put)
+    monkeypatch.setattr(changed_documents, "AT_ONCE", 2)
+    state = StateStores.live(system.settings)
+    written = changed_documents.ChangedDocuments(system.settings)
+    # A new change comes first.
+    newest = put.pop()
+    assert written.write(state, system.schema, read_changed(state.profiles, items, [newest]), [newest]) == []
+    assert newest in documents(system, index) and put[0] not in documents(system, index)
+    steps = 0
+    while written.waits:
+        assert written.write_earlier(state, system.schema, items) == []
+        steps += 1
+    assert {*put} <= documents(system, index).keys()
+    assert steps >= len(put) / 2
 
 
 def test_while_elasticsearch_is_away_counters_go_on_and_documents_follow(system: System) -> None:
