@@ -82,7 +82,7 @@ SHORT = 16
 """Bytes of a value up to which it is kept as it was read, as most of a row's are small numbers."""
 
 
-class NoOfflineStore(OfflineStore):
+class NoOfflineStore(OfflineStore):  # type: ignore[misc]
     """In place of the offline store of which Feast demands one, though nothing here reads features of the past.
 
     Feast's own ones load dask or DuckDB, a fifth of the time that a worker takes to start.
@@ -92,7 +92,7 @@ class NoOfflineStore(OfflineStore):
         """Take any source, as none is read."""
 
 
-class NoOfflineStoreConfig(FeastConfigBaseModel):
+class NoOfflineStoreConfig(FeastConfigBaseModel):  # type: ignore[misc]
     """The configuration of `NoOfflineStore`, which Feast finds by its name."""
 
     type: str = ""

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 CATALOGUE_KEYS = ("catalogue", "changes", "withdrawn", "waiting", "waits", "unwritten")
 """Names of a shard's keys that this module is about."""
 
+Unpacked = dict[tuple[bytes, bytes], tuple[Id, Changed]]
+"""Changed items by what is stored of them, (name, packed): most shards store the same."""
+
 
 def number_of(stored: Any, key: str) -> int:
     """A number of a shard, such as that of its changes, from what is stored; 0 where nothing is.
@@ -54,14 +57,22 @@ def read_layer(profiles: Profiles, shard: int, base: Mapping[Id, Item] | None = 
     return read_numbered_layer(profiles, shard, base or {})[1]
 
 
-def read_numbered_layer(profiles: Profiles, shard: int, base: Mapping[Id, Item]) -> tuple[int, Layer]:
-    """The number of a shard's changes, and the items as of these; raises as `read_layer` does."""
+def read_numbered_layer(
+    profiles: Profiles,
+    shard: int,
+    base: Mapping[Id, Item],
+    unpacked: Unpacked | None = None,
+) -> tuple[int, Layer]:
+    """The number of a shard's changes, and the items as of these.
+
+    The arguments are those of `read_layer` and `changed_items`; raises as `read_layer` does.
+    """
     tag = profiles.tag(shard)
     read = profiles.client.pipeline(transaction=True)
     read.get(f"{tag}:changes")
     read.hgetall(f"{tag}:catalogue")
     changes, stored = answers(read)
-    return number_of(changes, f"{tag}:changes"), Layer(base, changed_items(profiles.schema, stored, tag))
+    return number_of(changes, f"{tag}:changes"), Layer(base, changed_items(profiles.schema, stored, tag, unpacked))
 
 
 def read_layers(profiles: Profiles, base: Mapping[Id, Item]) -> Layer:
@@ -88,7 +99,7 @@ def read_changed(profiles: Profiles, base: Mapping[Id, Item], itemids: Collectio
 
 
 def _merged(profiles: Profiles, base: Mapping[Id, Item], stored: Sequence[Any]) -> Layer:
-    unpacked: dict[tuple[bytes, bytes], Changed] = {}
+    unpacked: Unpacked = {}
     layers = (
         Layer(base, changed_items(profiles.schema, of_shard, profiles.tag(shard), unpacked))
         for shard, of_shard in enumerate(stored)
@@ -146,9 +157,7 @@ def read_waiting(profiles: Profiles, shard: int) -> dict[Id, list[Waiting]]:
     return readable_waiting(profiles.schema, stored)
 
 
-def changed_items(
-    schema: Schema, stored: Any, tag: str, unpacked: dict[tuple[bytes, bytes], Changed] | None = None
-) -> dict[Id, Changed]:
+def changed_items(schema: Schema, stored: Any, tag: str, unpacked: Unpacked | None = None) -> dict[Id, Changed]:
     """Changed items from what is stored, None in place of one that is not.
 
     Args:
@@ -166,12 +175,14 @@ def changed_items(
     for name, packed in stored.items():
         if packed is None:
             continue
-        if (itemid := readable_id(schema.item_ids, name)) is None:
-            raise Unreadable(f"{tag}:catalogue in Redis has an item that is none; restore Redis from a backup")
         known = None if unpacked is None else unpacked.get((name, packed))
-        changed[itemid] = unpack_changed(schema, itemid, packed) if known is None else known
-        if unpacked is not None:
-            unpacked[name, packed] = changed[itemid]
+        if known is None:
+            if (itemid := readable_id(schema.item_ids, name)) is None:
+                raise Unreadable(f"{tag}:catalogue in Redis has an item that is none; restore Redis from a backup")
+            known = itemid, unpack_changed(schema, itemid, packed)
+            if unpacked is not None:
+                unpacked[name, packed] = known
+        changed[known[0]] = known[1]
     return changed
 
 

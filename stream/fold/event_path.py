@@ -186,6 +186,7 @@ class EventPath:
         stores = FoldStores.connect(self._settings, self._stores.state, self._topics, self._health.troubles)
         waiting_events = self._settings.catalogue.waiting_events
         self._fold = Fold(stores, self._settings.stream.max_future_s, self._guard.runs, waiting_events=waiting_events)
+        self._fold.layers.read_all()
         return self._fold
 
 
@@ -194,6 +195,7 @@ class Fold:
 
     Attributes:
         stores: the stores.
+        layers: the items as each shard knows them.
 
     Args:
         stores: the stores.
@@ -205,7 +207,7 @@ class Fold:
     def __init__(self, stores: FoldStores, max_future_s: float, read_runs: ReadRuns, *, waiting_events: int) -> None:
         self.stores, self._read_runs, self._most_waiting = stores, read_runs, waiting_events
         self._rules = Rules(stores.schema, stores.profiles.partitions, max_future_s)
-        self._layers = ShardLayers(stores.profiles, stores.items)
+        self.layers = ShardLayers(stores.profiles, stores.items)
 
     def __call__(self, records: Mapping[int, Sequence[Logged]]) -> tuple[dict[int, ShardFold], dict[int, LogError]]:
         """Fold consecutive records of some partitions; all partitions wait for Kafka and the feature store together.
@@ -309,7 +311,7 @@ class Fold:
     def _fold_one(self, state: ShardState, batch: ShardBatch) -> tuple[ShardFold | None, LogError | None]:
         """Fold a batch into the state that was read for it; the error about records that are missing in it."""
         stores, shard = self.stores, batch.shard
-        items = self._layers.take(shard, state) if batch.changed_items else self._layers.items(shard, state)
+        items = self.layers.take(shard, state) if batch.changed_items else self.layers.items(shard, state)
         unreadable = UnreadableState.of(state, items)
         readable, dead = batch.quarantine(unreadable)
         self._report_unreadable(dead)
@@ -348,7 +350,7 @@ class Fold:
         for state, fold in uncommitted:
             shard = fold.batch.shard
             if fold.batch.changed_items and isinstance(fold.items, Layer):
-                self._layers.put(shard, state.changes + fold.changes.current, fold.items)
+                self.layers.put(shard, state.changes + fold.changes.current, fold.items)
             damaged = [*state.damaged, *([unwritten[shard]] if shard in unwritten else [])]
             if damaged:
                 self.stores.troubles.report(STORED_VALUES, damaged[0], len(damaged))

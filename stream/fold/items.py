@@ -35,6 +35,11 @@ CHANGES_EVERY_S = 0.5
 what was published."""
 
 
+EARLIER_AFTER_S = 5.0
+"""Seconds after the start of a worker in which it leaves documents of earlier changes alone: most likely all are there,
+and new changes have waited for it."""
+
+
 class ItemPublisher:
     """Publishes the items whose counters or attributes changed.
 
@@ -56,6 +61,7 @@ class ItemPublisher:
         self._documents = ChangedDocuments(settings)
         self._auto_insert = AutoInsert(settings) if settings.catalogue.auto_insert else None
         self._due_at = self._changes_due_at = 0.0
+        self._earlier_due_at = clock() + EARLIER_AFTER_S
         self._changes: Sequence[int] = ()
         self._waits_for: str | None = None
 
@@ -102,11 +108,11 @@ class ItemPublisher:
         written = 0
         if counters_due or (found != self._changes and now >= self._changes_due_at):
             # Noted before anything is tried: what cannot be written now is tried again when counters are.
-            self._changes, self._changes_due_at = found, now + CHANGES_EVERY_S
+            self._changes = found
             if counters_due:
                 self._due_at = now + self._settings.stream.items_every_s
             written = self._publish_due(state, schema, items, counters_due)
-        if self._documents.waits and (counters_due or self._waits_for is None):
+        if self._documents.waits and now >= self._earlier_due_at and (counters_due or self._waits_for is None):
             self._try(lambda: self._documents.write_earlier(state, schema, items))
         return written
 
@@ -117,6 +123,8 @@ class ItemPublisher:
         layer = read_changed(state.profiles, items, marked)
         chosen = marked if counters else self._documents.pending(layer, marked)
         left = {*marked}.difference(chosen)
+        if self._documents.pending(layer, chosen):
+            self._changes_due_at = self._clock() + CHANGES_EVERY_S
         written = self._write_rows(state, schema, layer, chosen) if chosen else []
         if not self._try(lambda: self._documents.write(state, schema, layer, chosen)):
             left |= layer.changed.keys()

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from features.catalogue import Item
 from features.ids import Id
 from features.layer import Items, Layer
-from stores import ShardLost, ShardState
+from stores import ShardLost, ShardState, Unreadable
 from stores.redis.profiles import Profiles
-from stores.redis.shard_catalogue import read_numbered_layer
+from stores.redis.shard_catalogue import Unpacked, read_numbered_layer
 
 
 class ShardLayers:
@@ -23,6 +24,17 @@ class ShardLayers:
     def __init__(self, profiles: Profiles, base: Mapping[Id, Item]) -> None:
         self._profiles, self._base = profiles, base
         self._layers: dict[int, tuple[int, Layer]] = {}
+
+    def read_all(self) -> None:
+        """Read the items of all shards that can be read, before any is asked for.
+
+        It takes little longer than for one shard, as most changes are in all of them; read one by one, they would have
+        the first batches of a worker wait. A shard that cannot be read raises when it is asked for.
+        """
+        unpacked: Unpacked = {}
+        for shard in range(self._profiles.partitions):
+            with suppress(Unreadable):
+                self._layers[shard] = read_numbered_layer(self._profiles, shard, self._base, unpacked)
 
     def items(self, shard: int, state: ShardState) -> Items:
         """The items as of a state, for a fold that does not change them; where none was changed, a plain mapping.

@@ -50,7 +50,7 @@ def pause_s(module: str, folder: Path) -> float:
 
 def moment(line: str) -> float:
     """Seconds since the epoch of a line such as `2026-11-30 14:09:16,078 INFO ...`."""
-    told, milliseconds = line.split(" INFO ")[0].split(" WARN ")[0].split(",")
+    told, milliseconds = line.split(" INFO ", maxsplit=1)[0].split(" WARN ", maxsplit=1)[0].split(",")
     return time.mktime(time.strptime(told, "%Y-%m-%d %H:%M:%S")) + int(milliseconds) / 1000
 
 
