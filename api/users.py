@@ -14,7 +14,7 @@ from features import Erasure, Id, Profile
 from scoring import preferences
 from stores import Logged
 from stores.archive.user_records import records_of
-from stores.feast.feature_store import Features
+from stores.feast.feature_rows import FeatureRows
 
 
 def add_users(app: Flask, services: Services, places: Places) -> None:
@@ -86,7 +86,7 @@ def user_export(services: Services, live: Live, userid: Id) -> UserExport:
     profile, seen = live.profiles.read_users([userid]).get(userid, (None, {}))
     user = live.profiles.attributes([userid])[userid]
     records = list(records_of(services.settings, userid))
-    features = Features(services.settings, live.schema, live.profiles.generation).users([userid]).get(userid)
+    features = FeatureRows(services.settings, live.schema, live.profiles.generation).users([userid]).get(userid)
     if profile is None and not records and features is None and user == live.schema.user(userid):
         raise RequestError(f"userid: nothing is stored of user {userid}", 404)
     answers = live.data_set.answers

@@ -15,10 +15,9 @@ from feast.types import Array, Float64, Int64
 
 from features.counts import Attribute, Count
 from features.ids import IdKind
+from features.rows import ITEM_VIEW, USER_VIEW
 from features.schema import Schema
 
-USER_VIEW = "user"
-ITEM_VIEW = "item"
 USER_SERVICE = "ml_user"
 ITEM_SERVICE = "ml_item"
 

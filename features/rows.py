@@ -16,6 +16,9 @@ from features.profile import Profile
 if TYPE_CHECKING:
     from features.schema import Schema
 
+USER_VIEW, ITEM_VIEW = "user", "item"
+"""Names of Feast's views."""
+
 Row = dict[str, int | float | list[int]]
 
 

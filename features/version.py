@@ -25,7 +25,7 @@ FIRST_FEATURE_LOG = "ae527ba0"
 """Version of messages of the feature log that were written before they had versions."""
 
 STATE_LAYOUT = 1
-"""Layout of profiles, counters, seen filters, users and feature rows (`stores.redis.packing`, `compat.feast`)."""
+"""Layout of profiles, counters, seen filters, users and feature rows (`stores.redis.packing`, `compat.feast_rows`)."""
 
 PROFILE_LAYOUTS = (1,)
 """Layouts of states in which profiles are packed as they are today, so that lists can be made of them."""

@@ -15,7 +15,8 @@ from datetime import UTC, datetime
 
 from features import Id, ItemCounter, Layer, Row, ascending, id_text, user_row_time
 from stores import Profiles, Unreachable, view_shard
-from stores.feast.feature_store import UNPUBLISHED, Features
+from stores.feast.feature_rows import UNPUBLISHED
+from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
 from stores.redis.connection import reachable
 from stores.redis.packing import unpack_counter

@@ -10,7 +10,7 @@ from contextlib import closing
 from functools import partial
 from typing import Any, cast
 
-from compat.feast import row_key
+from compat.feast_rows import row_key
 from features import Schema
 from lifecycle.forgotten.mentions import Mentions
 from offline.data import readers

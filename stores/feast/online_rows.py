@@ -13,9 +13,9 @@ from typing import Any, cast
 
 from google.protobuf.timestamp_pb2 import Timestamp  # type: ignore[import-untyped]
 
-from compat.feast import entity_of, row_key, row_key_prefix
+from compat.feast_rows import entity_of, row_key, row_key_prefix
 from features.ids import Id
-from features.repository import ITEM_VIEW, USER_VIEW
+from features.rows import ITEM_VIEW, USER_VIEW
 from stores.redis.connection import Client, reachable
 
 VIEWS = {"userid": USER_VIEW, "itemid": ITEM_VIEW}

@@ -15,7 +15,7 @@ from features.rows import item_row
 from features.schema import Schema
 from settings import Settings
 from stores import StateStores, StoreError
-from stores.feast.feature_store import Features
+from stores.feast.feature_rows import FeatureRows
 from stores.redis.publication_clock import PublicationClock
 from stores.redis.shard_catalogue import changes, read_changed
 from stores.redis.unpublished_items import UnpublishedItems
@@ -57,7 +57,7 @@ class ItemPublisher:
         self, settings: Settings, stores: RedisStores, health: Health, clock: Callable[[], float] = time.monotonic
     ) -> None:
         self._settings, self._stores, self._health, self._clock = settings, stores, health, clock
-        self._features: tuple[Schema, str, Features] | None = None
+        self._features: tuple[Schema, str, FeatureRows] | None = None
         self._documents = ChangedDocuments(settings)
         self._auto_insert = AutoInsert(settings) if settings.catalogue.auto_insert else None
         self._due_at = self._changes_due_at = 0.0
@@ -176,8 +176,8 @@ class ItemPublisher:
         except StoreError as error:
             log.warning("items that events wait for are not put into the catalogue yet: %s", error)
 
-    def _features_of(self, schema: Schema, generation: str) -> Features:
+    def _features_of(self, schema: Schema, generation: str) -> FeatureRows:
         """The feature store, of its own: it is not for use by several threads at once."""
         if self._features is None or self._features[:2] != (schema, generation):
-            self._features = schema, generation, Features(self._settings, schema, generation)
+            self._features = schema, generation, FeatureRows(self._settings, schema, generation)
         return self._features[2]

@@ -18,7 +18,7 @@ from features.rows import Row, user_row
 from features.schema import Schema
 from settings import Settings
 from stores import DriftTopics, Logged, NotPublished, Profiles, StateStores, StoreError
-from stores.feast.feature_store import Features
+from stores.feast.feature_rows import FeatureRows
 from stores.kafka.dead_letters import DeadLetters
 from stores.kafka.producer import Refused
 from stream.fold.inputs import Inputs
@@ -74,7 +74,7 @@ class FoldStores:
         schema: Schema,
         items: Mapping[Id, Item],
         profiles: Profiles,
-        features: Features,
+        features: FeatureRows,
         dead_letters: FileDead,
         troubles: Troubles,
         inputs: Inputs | None = None,
@@ -105,7 +105,7 @@ class FoldStores:
         inputs = None
         if topics.inputs is not None:
             inputs = Inputs(schema, items, published.others, settings.drift, topics.inputs, troubles)
-        features = Features(settings, schema, state.generation)
+        features = FeatureRows(settings, schema, state.generation)
         return cls(schema, items, state.profiles, features, topics.dead_letters, troubles, inputs)
 
     def log_dead(self, dead: Sequence[Dead]) -> None:

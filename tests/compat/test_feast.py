@@ -17,7 +17,8 @@ from feast.permissions.server import utils
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Value
 
-from compat.feast import FeatureStore, entity_of, row_key, row_key_prefix
+from compat.feast import NO_OFFLINE_STORE, FeatureStore, FeatureView, RepoConfig
+from compat.feast_rows import ENCODING, _field_of, entity_of, row_key, row_key_prefix
 from tests.compat.private import parameters
 
 IMPORT = """
@@ -34,11 +35,16 @@ print(json.dumps({{"torch": "torch" in sys.modules, "checked": len(checked)}}))
 
 def loaded_with(module: str) -> dict[str, int]:
     """The modules that a new process loads with a module."""
-    command = [sys.executable, "-W", "ignore", "-c", IMPORT.format(module=module)]
+    found: dict[str, int] = json.loads(printed(IMPORT.format(module=module)))
+    return found
+
+
+def printed(script: str) -> str:
+    """The last line that a script prints in a new process."""
+    command = [sys.executable, "-W", "ignore", "-c", script]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=True, timeout=300)
-    found: dict[str, int] = json.loads(done.stdout)
-    return found
+    return done.stdout.splitlines()[-1]
 
 
 def test_without_the_patch_feast_loads_torch_and_compiles_its_classes_anew() -> None:
@@ -53,8 +59,37 @@ def test_the_provider_and_the_online_store_are_as_they_were() -> None:
     assert parameters(Provider.online_write_batch) == "self, config, table, data, progress"
     assert parameters(RedisOnlineStore.delete_table) == "self, config, table"
     assert parameters(RedisOnlineStore._get_client) == "self, online_store_config"
-    assert parameters(helpers._mmh3) == "key"
-    assert parameters(_versioned_fv_name) == "table, config"
+
+
+@pytest.mark.parametrize("entity", [77, "77", "\u2603" * 128])
+def test_a_key_and_a_field_are_those_of_feast(entity: int | str) -> None:
+    value = Value(string_val=entity) if isinstance(entity, str) else Value(int64_val=entity)
+    key = EntityKey(join_keys=["userid"], entity_values=[value])
+    assert row_key("project", "userid", entity) == helpers._redis_key("project", key, ENCODING)
+    assert _field_of("user", "n30") == helpers._mmh3("user:n30")
+
+
+def test_a_view_has_no_version_in_its_name() -> None:
+    config = RepoConfig(project="p", provider="local", registry="none", offline_store={"type": NO_OFFLINE_STORE})
+    assert _versioned_fv_name(FeatureView(name="user", source=None, entities=[]), config) == "user"
+
+
+AFTER_ROWS = """
+import json, sys
+import compat.feast_rows as rows
+before = [name for name in sys.modules if name == "feast" or name.startswith("feast.")]
+import compat.feast
+from feast.protos.feast.types.Value_pb2 import Value
+print(json.dumps([before, Value is rows.Value, compat.feast.FeatureStore.__module__]))
+"""
+
+
+def test_rows_load_nothing_of_feast_that_stays_and_feast_can_be_loaded_after_them() -> None:
+    assert json.loads(printed(AFTER_ROWS)) == [[], True, "feast.feature_store"]
+
+
+def test_a_worker_does_not_load_feast() -> None:
+    assert printed("import sys, stream.__main__; print('feast' in sys.modules)") == "False"
 
 
 def test_the_connection_string_cannot_name_a_retry_policy() -> None:

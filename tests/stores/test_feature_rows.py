@@ -9,9 +9,9 @@ import pytest
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feast.protos.feast.types.Value_pb2 import Int64List, Value
 
-from compat.feast import Entity, row_key
-from features.repository import USER_SERVICE, USER_VIEW
-from features.rows import user_row_time
+from compat.feast_rows import Entity, row_key
+from features.repository import USER_SERVICE
+from features.rows import USER_VIEW, user_row_time
 from settings import Settings
 from stores import connect
 from stores.feast.feature_store import Features

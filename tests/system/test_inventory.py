@@ -10,7 +10,7 @@ from typing import Any, cast
 import pytest
 from kafka import KafkaAdminClient
 
-from compat.feast import row_key_prefix
+from compat.feast_rows import row_key_prefix
 from stores.elasticsearch import ItemIndex
 from stores.kafka.client import connected
 from tests.inventory import rows

@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from compat.feast import row_key
+from compat.feast_rows import row_key
 from features import Event, ItemCounter
 from stores.feast.feature_store import Features
 from stores.redis.packing import pack_counter
