@@ -9,5 +9,6 @@ dead_letters, feature_log       the topics `ratings.dead` and `ratings.features`
 log_check, log_probe            the check that the log is the state's own
 new_log                         an empty log that continues at given offsets
 log_heads, batch_headers        the furthest records seen; offsets that never held an event
+members                         the members of the workers' consumer group
 client                          clients of kafka-python, which `compat` patches
 """

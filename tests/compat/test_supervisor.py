@@ -22,8 +22,9 @@ logfile={folder}/log
 childlogdir={folder}
 
 [program:short]
-command={python} -c "import time; time.sleep(1.5); print('ended', time.time(), flush=True)"
+command=sleep 1.5
 startsecs=1
+autorestart=true
 stdout_logfile={folder}/short
 """
 
@@ -33,7 +34,7 @@ PAUSE_S = 0.9
 
 def pause_s(module: str, folder: Path) -> float:
     """Seconds from the end of a process to its next start, at the least of three, as told in the log."""
-    (folder / "config").write_text(CONFIG.format(folder=folder, python=sys.executable))
+    (folder / "config").write_text(CONFIG.format(folder=folder))
     command = [sys.executable, "-W", "ignore", "-m", module, "--nodaemon", "-c", str(folder / "config")]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     log = folder / "log"

@@ -92,7 +92,6 @@ def test_the_partitions_of_a_member_that_was_killed_are_assigned_at_once(kafka_s
     ensure_topics(kafka_server.kafka)
     with member(kafka_server, "killed", "first"):
         pass
-    assert partitions_of_a_new_member(kafka_server, "killed", 3.0) == 0
     assert remove_members(kafka_server.kafka, "first", "killed") == 1
     assert partitions_of_a_new_member(kafka_server, "killed", WITHIN_S) == 2
 
