@@ -60,8 +60,8 @@ class ItemPublisher:
         self._features: tuple[Schema, str, FeatureRows] | None = None
         self._documents = ChangedDocuments(settings)
         self._auto_insert = AutoInsert(settings) if settings.catalogue.auto_insert else None
-        self._due_at = self._changes_due_at = 0.0
-        self._earlier_due_at = clock() + EARLIER_AFTER_S
+        self._changes_due_at = 0.0
+        self._due_at, self._earlier_due_at = clock() + settings.stream.items_every_s, clock() + EARLIER_AFTER_S
         self._changes: Sequence[int] = ()
         self._waits_for: str | None = None
 
@@ -69,8 +69,8 @@ class ItemPublisher:
         """Publish what changed since the last time, however long Redis is away.
 
         Counters are published every `stream.items_every_s` seconds. Changed items do not wait for them: they are
-        published as soon as they are found, though at most every half second. A failure is reported: items are marked
-        until they are published, and the fold need not end for that.
+        published first, as soon as they are found, though at most every half second. A failure is reported: items are
+        marked until they are published, and the fold need not end for that.
 
         Args:
             schema: of the data set.
@@ -106,17 +106,18 @@ class ItemPublisher:
         found, now = changes(state.profiles), self._clock()
         counters_due = now >= self._due_at
         written = 0
-        if counters_due or (found != self._changes and now >= self._changes_due_at):
-            # Noted before anything is tried: what cannot be written now is tried again when counters are.
+        # Noted before anything is tried: what cannot be written now is tried again when counters are.
+        if found != self._changes and now >= self._changes_due_at:
             self._changes = found
-            if counters_due:
-                self._due_at = now + self._settings.stream.items_every_s
-            written = self._publish_due(state, schema, items, counters_due)
+            written += self._publish_marked(state, schema, items, counters=False)
+        if counters_due:
+            self._due_at = now + self._settings.stream.items_every_s
+            written += self._publish_marked(state, schema, items, counters=True)
         if self._documents.waits and now >= self._earlier_due_at and (counters_due or self._waits_for is None):
             self._try(lambda: self._documents.write_earlier(state, schema, items))
         return written
 
-    def _publish_due(self, state: StateStores, schema: Schema, items: Mapping[Id, Item], counters: bool) -> int:
+    def _publish_marked(self, state: StateStores, schema: Schema, items: Mapping[Id, Item], *, counters: bool) -> int:
         """Publish the items that are marked, without `counters` those alone whose attributes changed."""
         unpublished = UnpublishedItems(state.profiles)
         marked = unpublished.take()
