@@ -1,6 +1,8 @@
 """Benchmarks, each with its baseline in the same run.
 
 freshness        from an event to a list that reflects it
+latency          lists one after the other and at rising rates, next to the tutorial's way of serving (`tutorial`)
+throughput       events a second in catch-up, by workers, with and without drift monitoring
 filters          lists with `filter` and `diversity` next to plain ones
 changes          from a change of the catalogue to lists that reflect it (`new_items`), under load
 hot_publish      latency and failures while a run is published
@@ -11,7 +13,7 @@ false_alarms     false alarms per week where nothing drifts (`sample`): of windo
 drift_cost       what drift monitoring costs
 memory           Redis's memory over a year, with and without the eviction of inactive users
 rebuild_time     the time of a rebuild after Redis has lost its data
-load             a steady load of requests, which others use
+load             a steady load of requests or events, which others use
 """
 
 from bench.attacks import attacks
@@ -20,17 +22,20 @@ from bench.detection import detection
 from bench.drift_cost import drift_cost
 from bench.false_alarms import false_alarms
 from bench.filters import filters
-from bench.freshness import Freshness, freshness
+from bench.freshness import Freshness, Level, freshness
 from bench.hot_publish import hot_publish
+from bench.latency import latency
 from bench.load import Load, Request, failures
 from bench.memory import memory
 from bench.rebuild_time import rebuild_time
 from bench.sample import Sample
 from bench.stationary import Blocks
+from bench.throughput import throughput
 
 __all__ = [
     "Blocks",
     "Freshness",
+    "Level",
     "Load",
     "Request",
     "Sample",
@@ -43,6 +48,8 @@ __all__ = [
     "filters",
     "freshness",
     "hot_publish",
+    "latency",
     "memory",
     "rebuild_time",
+    "throughput",
 ]

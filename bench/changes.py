@@ -8,7 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import quantiles
 from typing import Any
@@ -17,11 +17,11 @@ from urllib.parse import quote
 import requests
 
 from bench.hot_publish import percentiles
-from bench.load import Load, Request, failures
+from bench.load import Load, Request, events_sent, failures
 from bench.new_items import NewItems, words_of
-from features import Event, Id, Item, Schema, id_text
+from features import Id, Item, Schema, id_text
 from settings import Settings, bearer
-from stores import partition_of, producer
+from stores import partition_of
 
 KINDS = ("put", "put", "change", "withdraw")
 """Kinds of changes, in turn: of a new item, of one of the catalogue, and of a new one that was in a list."""
@@ -216,32 +216,6 @@ class Changer:
     def _user(self) -> Id:
         self._turn += 1
         return self._userids[self._turn % len(self._userids)]
-
-
-@contextmanager
-def events_sent(settings: Settings, schema: Schema, userids: Sequence[Id], items: Sequence[Id], per_s: float) -> Any:
-    """Append events of random users and items to the log at a steady rate; gives a list with the number of them."""
-    rng, stopping, sent = random.Random(11), threading.Event(), [0]
-
-    def send() -> None:
-        began = time.perf_counter()
-        with closing(producer(settings.kafka, linger_ms=50)) as client:
-            while not stopping.wait(max(0.0, began + sent[0] / per_s - time.perf_counter())):
-                code = rng.randint(1, schema.codes.size - 1)
-                event = Event(rng.choice(userids), rng.choice(items), code, int(time.time()))
-                key, value = schema.events.encode(event)
-                partition = partition_of(event.userid, settings.kafka.partitions)
-                client.send(settings.kafka.topic, key=key, value=value, partition=partition)
-                sent[0] += 1
-            client.flush()
-
-    thread = threading.Thread(target=send, daemon=True)
-    thread.start()
-    try:
-        yield sent
-    finally:
-        stopping.set()
-        thread.join()
 
 
 def changes(

@@ -1,20 +1,23 @@
-"""A steady load of `POST /ml/rec`, and what became of each request."""
+"""A steady load of `POST /ml/rec`, and what became of each request; a steady load of events."""
 
 from __future__ import annotations
 
 import gc
+import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
 import requests
 
-from features import Id
+from features import Event, Id, Schema
 from settings import Settings, bearer
+from stores import partition_of, producer
 
 
 @dataclass(frozen=True)
@@ -116,3 +119,33 @@ class Load:
         except (requests.RequestException, ValueError) as failure:
             request = Request(due, 1000 * (self.now() - due), 0, error=repr(failure))
         self.requests.append(request)
+
+
+@contextmanager
+def events_sent(
+    settings: Settings, schema: Schema, userids: Sequence[Id], items: Sequence[Id], per_s: float
+) -> Iterator[list[int]]:
+    """Append events of random users and items to the log at a steady rate, 0 for none; gives their number in a list."""
+    rng, stopping, sent = random.Random(11), threading.Event(), [0]
+
+    def send() -> None:
+        if not per_s:
+            return
+        began = time.perf_counter()
+        with closing(producer(settings.kafka, linger_ms=50)) as client:
+            while not stopping.wait(max(0.0, began + sent[0] / per_s - time.perf_counter())):
+                code = rng.randint(1, schema.codes.size - 1)
+                event = Event(rng.choice(userids), rng.choice(items), code, int(time.time()))
+                key, value = schema.events.encode(event)
+                partition = partition_of(event.userid, settings.kafka.partitions)
+                client.send(settings.kafka.topic, key=key, value=value, partition=partition)
+                sent[0] += 1
+            client.flush()
+
+    thread = threading.Thread(target=send, daemon=True)
+    thread.start()
+    try:
+        yield sent
+    finally:
+        stopping.set()
+        thread.join()

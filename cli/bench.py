@@ -12,15 +12,16 @@ from typing import Annotated, Any
 import typer
 
 import servers
+from cli import bench_speed
+from cli.bench_speed import held_out_userids
 from cli.console import bar, one_line, report
 from cli.models import publish_run
 from cli.stream import held_out
-from features import Id, ascending
 from offline import runs
 from offline.data import readers
 from offline.data.split import split
 from offline.errors import RunError
-from settings import Settings, load
+from settings import load
 
 app = typer.Typer(help="Run benchmarks, each with its baseline in the same run.", no_args_is_help=True)
 
@@ -33,27 +34,9 @@ def benchmarks() -> None:
     """Run benchmarks, each with its baseline in the same run."""
 
 
-@app.command()
-def freshness(
-    rounds: Annotated[
-        int, typer.Option(min=2, help="Number of events to send. They are real and stay in the state.")
-    ] = 100,
-    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
-) -> None:
-    """Measure the time from an event to a list that reflects it; the baseline is a list without an event."""
-    from bench import freshness as measure
-
-    with one_line(), bar("sending events and requesting lists") as tell:
-        settings = load()
-        figures = measure(settings, readers.load(settings).schema, _userids(settings)[:50], rounds, tell).figures()
-    words = (
-        f"event to new list: p50 {figures['total_ms']['p50']} ms, p99 {figures['total_ms']['p99']} ms; "
-        f"a list alone: p50 {figures['baseline_ms']['p50']} ms; ratio {figures['ratio_to_baseline']}; "
-        f"{figures['stale']} of {figures['rounds']} stale"
-    )
-    report(json, figures, words)
-    if figures["stale"]:
-        raise typer.Exit(1)
+app.command()(bench_speed.freshness)
+app.command("latency")(bench_speed.latency_)
+app.command("throughput")(bench_speed.throughput_)
 
 
 @app.command()
@@ -68,7 +51,7 @@ def publish(
 
     with one_line(), bar("publishing under load") as tell:
         settings = load()
-        userids = _userids(settings)
+        userids = held_out_userids(settings)
 
         def put_live() -> str:
             tell("publishing", 0.0)
@@ -117,7 +100,7 @@ def changes_(
             settings,
             ratings.schema,
             ratings.catalogue.items,
-            _userids(settings),
+            held_out_userids(settings),
             number,
             tell,
             per_s=per_s,
@@ -152,7 +135,7 @@ def filters_(
     with one_line(), bar("requesting lists") as tell:
         settings = load()
         ratings = readers.load(settings)
-        figures = filters(settings, ratings.schema, ratings.catalogue.items, _userids(settings), rounds, tell)
+        figures = filters(settings, ratings.schema, ratings.catalogue.items, held_out_userids(settings), rounds, tell)
     words = "; ".join(
         f"{name}: p50 {of['p50_ms']} ms, p99 {of['p99_ms']} ms (ratio {of.get('ratio_p99', 1.0)}), "
         f"{of['short']} not full, {of['failed']} failed"
@@ -175,7 +158,7 @@ def attacks_(
 
     with one_line(), bar("requesting lists") as tell:
         settings = load()
-        figures = attacks(settings, _userids(settings), per_s=per_s, seconds=seconds, progress=tell)
+        figures = attacks(settings, held_out_userids(settings), per_s=per_s, seconds=seconds, progress=tell)
     words = "; ".join(
         f"{name}: p99 {figures[name]['p99_ms']} ms (ratio {figures[name].get('ratio_p99', 1.0)}), "
         f"{figures[name]['failed']} failed"
@@ -206,12 +189,6 @@ def memory_(
     report(json, figures, words)
     if figures["differing_users"]:
         raise typer.Exit(1)
-
-
-def _userids(settings: Settings) -> list[Id]:
-    """The users whose last events are held out, in ascending order."""
-    events, _ = held_out(settings)
-    return ascending({event.userid for event in events})
 
 
 def publish_beside(run: str | None) -> str:

@@ -1,0 +1,157 @@
+"""Events a second that workers fold from a full log with all effects, with drift monitoring and without it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+import psutil
+
+import servers
+from producers import Pace, Recording, replay
+from settings import Settings
+from stores import DriftStore, StateStores, Unreachable, connect
+from verify import verify
+
+Reset = Callable[[], None]
+"""Deletes the live state and starts over, with the workers stopped."""
+
+PATIENCE_S = 600.0
+
+WARM_UP_SHARE = 0.1
+"""Share of the log in which workers that have just started are not measured."""
+
+
+@dataclass(frozen=True)
+class CatchUp:
+    """A catch-up.
+
+    Attributes:
+        events_per_s: events a second until all are folded.
+        cpu_us: microseconds of the workers' processor time for an event, until drift has counted it too.
+        started_s: seconds from the start of the workers until the first events were folded.
+    """
+
+    events_per_s: float
+    cpu_us: float
+    started_s: float
+
+
+def throughput(
+    settings: Settings,
+    recording: Recording,
+    workers: Sequence[int],
+    rounds: int,
+    reset: Reset,
+    progress: Callable[[str, float], None],
+) -> dict[str, Any]:
+    """Catch-ups with drift off and on and with different numbers of workers, in turn, each followed by `verify`.
+
+    Args:
+        settings: all settings.
+        recording: the events of the log.
+        workers: numbers of workers; the first is the baseline.
+        rounds: catch-ups of each kind, of which the median counts.
+        reset: begins with an empty log and the published state.
+        progress: told of the share that is done.
+
+    Returns:
+        By kind (`one worker, drift off`), events a second, ratio to the first kind, and processor time for an event;
+        the number of differences that `verify` found.
+
+    Raises:
+        Unreachable: if the stream does not catch up.
+    """
+    kinds = [(number, drift) for number in workers for drift in (False, True)]
+    found: dict[tuple[int, bool], list[CatchUp]] = {kind: [] for kind in kinds}
+    differences = 0
+    for done in range(rounds * len(kinds)):
+        number, drift = kind = kinds[done % len(kinds)]
+        progress(f"catching up: {words(number, drift)}", done / (rounds * len(kinds)))
+        found[kind].append(catch_up(settings, recording, drift, reset, workers=number))
+        differences += verify(settings, wait_s=PATIENCE_S, progress=lambda what, share: None).differences
+    baseline = median(each.events_per_s for each in found[kinds[0]])
+    figures: dict[str, Any] = {
+        words(number, drift): {
+            "events_per_s": round(rate := median(each.events_per_s for each in each_of)),
+            "ratio": round(rate / baseline, 2),
+            "cpu_us_per_event": round(median(each.cpu_us for each in each_of)),
+            "started_s": round(median(each.started_s for each in each_of), 2),
+        }
+        for (number, drift), each_of in found.items()
+    }
+    return {"events": len(recording.events), "rounds": rounds, "kinds": figures, "differences": differences}
+
+
+def words(workers: int, drift: bool) -> str:
+    """The name of a kind of catch-up."""
+    return f"{workers} worker{'s' if workers > 1 else ''}, drift {'on' if drift else 'off'}"
+
+
+def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset, *, workers: int = 1) -> CatchUp:
+    """Have workers fold a log that is there in full."""
+    servers.stop(settings, ["workers"])
+    reset()
+    send(settings, recording, Pace.MAX, 1.0)
+    began = time.monotonic()
+    servers.up(
+        settings.model_copy(update={"drift": settings.drift.model_copy(update={"enabled": drift})}),
+        workers=workers,
+        only=["workers"],
+    )
+    processes = [psutil.Process(servers.pid(settings, f"worker-{number}")) for number in range(workers)]
+    started = until(lambda: folded(settings) > 0)
+    warm = until(lambda: folded(settings) >= WARM_UP_SHARE * len(recording.events))
+    first, used = folded(settings), cpu_s(processes)
+    ended = until(lambda: folded(settings) >= len(recording.events))
+    if drift:
+        until(lambda: counted(settings) >= len(recording.events))
+    done = len(recording.events) - first
+    return CatchUp(done / (ended - warm), 1e6 * (cpu_s(processes) - used) / done, started - began)
+
+
+def cpu_s(processes: Sequence[psutil.Process]) -> float:
+    """Processor time of some processes."""
+    times = [process.cpu_times() for process in processes]
+    return float(sum(each.user + each.system for each in times))
+
+
+def send(settings: Settings, recording: Recording, pace: Pace, value: float) -> None:
+    """Append a recording to the log."""
+    replay(
+        settings.kafka,
+        recording,
+        pace=pace,
+        value=value,
+        stopping=threading.Event(),
+        progress=lambda report: None,
+    )
+
+
+def folded(settings: Settings) -> int:
+    """Events that are folded, with all effects."""
+    profiles = StateStores.live(settings).profiles
+    return sum(0 if offset is None else offset + 1 for offset in profiles.visible_offsets())
+
+
+def counted(settings: Settings) -> int:
+    """Events that drift has counted."""
+    return sum(counts.events for counts in DriftStore(connect(settings.redis)).counts().values())
+
+
+def until(holds: Callable[[], bool]) -> float:
+    """Wait until something holds; when it did.
+
+    Raises:
+        Unreachable: if it does not in time.
+    """
+    end = time.monotonic() + PATIENCE_S
+    while not holds():
+        if time.monotonic() > end:
+            raise Unreachable("the stream did not catch up; see `reelstream status`")
+        time.sleep(0.02)
+    return time.monotonic()

@@ -1,0 +1,118 @@
+"""The tutorial's way of serving a list, as the baseline of `bench latency`: `python -m bench.tutorial --port 5000`.
+
+The models and the stores are those of the live run, used as the tutorial uses them: Flask's own server, feature rows of
+the user and of each candidate from Feast over HTTP, rows put together with pandas, a Triton channel for each request,
+and a vector search with the whole catalogue as candidates. It has no fallback, filter, or limit.
+"""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import requests
+from flask import Flask, Response, jsonify, request
+
+from features import Id, Row
+from features.columns import ItemTable, row_values
+from features.schema import Columns, Ints
+from scoring import RankerInputs, Users, UserState
+from settings import Settings, load
+from stores import Models, StateStores
+from stores.elasticsearch import ItemIndex
+
+ANY_SIZE = 10**9
+"""As the size of an index, so that the search takes as many candidates as it is told, as for an index with a graph."""
+
+MOST_CANDIDATES = 10_000
+"""Elasticsearch takes no more."""
+
+
+class Tutorial:
+    """Makes lists from the live run.
+
+    Args:
+        settings: all settings.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings, self._state = settings, StateStores.live(settings)
+        published = self._state.published
+        run = published.run()
+        assert run is not None
+        self._run, self._ids = run, self._state.ids(run)
+        self._schema, self._items = published.schema(), published.catalogue()
+        self._table, self._index = ItemTable(self._schema, self._items), ItemIndex(settings.elasticsearch)
+        every = min(len(self._items), MOST_CANDIDATES)
+        self._limits = settings.recall.model_copy(update={"num_candidates": every})
+
+    def recommend(self, userid: Id, size: int) -> list[dict[str, Any]]:
+        """The list of a user who has events."""
+        profile, hides, _, _ = self._state.profiles.profile(userid)
+        assert profile is not None
+        frame = self._features("ml_user", "userid", [userid])
+        row: Row = {str(name): values[0] for name, values in frame.to_dict("list").items()}
+        user = self._state.profiles.attributes([userid])[userid]
+        state = UserState(
+            user, profile.recent, row_values(self._schema, row), [each for each, hid in hides.items() if hid]
+        )
+        users = Users.of(self._schema, self._ids, [state], self._run.history)
+        models = Models(self._settings.triton)
+        vector = models.encode(users.items, users.liked, self._run.version)
+        models.close()
+        found = self._index.recall(self._run.index, self._schema, ANY_SIZE, vector[0], {}, state.exclude, self._limits)
+        candidates = [each.itemid for each in found]
+        frame = self._features("ml_item", "itemid", candidates)
+        columns: Columns = {name: np.array(frame[name].tolist()) for name in frame.columns if name != "itemid"}
+        place: Ints = np.zeros(len(frame), dtype=np.int64)
+        pairs = users.pairs(place, self._ids.items.numbers(candidates), columns)
+        models = Models(self._settings.triton)
+        ranking = models.rank(RankerInputs.of(vector, users, pairs), self._run.version)
+        models.close()
+        ranked = frame.assign(score=ranking.score).sort_values("score", ascending=False).head(size)
+        return [
+            {"itemid": each["itemid"], "title": self._items[each["itemid"]].title, "score": float(each["score"])}
+            for each in ranked[["itemid", "score"]].to_dict("records")
+        ]
+
+    def _features(self, service: str, key: str, ids: list[Id]) -> pd.DataFrame:
+        """The rows of some entities, from Feast over HTTP."""
+        feast = self._settings.feast
+        answer = requests.post(
+            f"http://{feast.host}:{feast.port}/get-online-features",
+            json={"feature_service": service, "entities": {key: ids}},
+            timeout=30,
+        )
+        answer.raise_for_status()
+        told = answer.json()
+        columns: Row = {
+            name: column["values"]
+            for name, column in zip(told["metadata"]["feature_names"], told["results"], strict=True)
+        }
+        return pd.DataFrame(columns)
+
+
+def make_app(settings: Settings) -> Flask:
+    """The tutorial's API."""
+    app, tutorial = Flask("tutorial"), Tutorial(settings)
+
+    @app.post("/ml/rec")
+    def recommend() -> Response:
+        body = request.get_json()
+        return jsonify(item_list=tutorial.recommend(body["userid"], body.get("size", 10)))
+
+    return app
+
+
+def main() -> None:
+    """Serve until stopped."""
+    parser = argparse.ArgumentParser(description="lists in the tutorial's way")
+    parser.add_argument("--port", type=int, required=True)
+    port = parser.parse_args().port
+    make_app(load()).run("127.0.0.1", port, threaded=True)
+
+
+if __name__ == "__main__":
+    main()

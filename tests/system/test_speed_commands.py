@@ -1,0 +1,53 @@
+"""`reelstream bench freshness`, `latency` and `throughput` on a small system: what they report, not how fast it is."""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+import pytest
+
+from tests.commands import refuse, succeed
+from tests.system.conftest import System
+
+pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
+
+
+def test_freshness_is_measured_at_each_load(system: System, in_order: None) -> None:
+    found = succeed("bench", "freshness", "--rounds", "5", *["--events-per-s", "0", "--events-per-s", "20"])["levels"]
+    assert [(of["events_per_s"], of["requests_per_s"]) for of in found] == [(0.0, 0.0), (20.0, 0.0)]
+    for of in found:
+        assert of["rounds"] == 5 and of["stale"] == of["failed"] == 0
+        assert of["baseline_ms"]["p50"] > 0 and 0 < of["rate_ms"]["p50"] < of["total_ms"]["p99"]
+        assert 0 < of["send_ms"]["p50"] <= of["send_ms"]["p90"] <= of["send_ms"]["p99"]
+
+
+def test_latency_is_measured_next_to_the_tutorials_way(system: System, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = import_module("bench.latency")
+    monkeypatch.setattr(module, "CLIENTS", (1, 2))
+    monkeypatch.setattr(module, "RATES", (5, 10))
+    monkeypatch.setattr(module, "MOST_P99_MS", 30_000.0)
+    found = succeed("bench", "latency", "--seconds", "2")
+    assert [*found["closed"]] == [*found["tutorial"]] == ["1", "2"]
+    for of in (*found["closed"].values(), *found["tutorial"].values(), *found["open"].values()):
+        assert of["failed"] == 0, of
+        assert of["requests"] > 2 and 0 < of["p50_ms"] <= of["p90_ms"] <= of["p99_ms"]
+    assert found["most_per_s"] == 10 and found["open"]["5"]["requests"] == 10
+    assert found["ratio"]["per_s"] > 0 and found["ratio"]["p50"] > 0
+
+
+def test_the_tutorials_way_makes_the_same_lists(system: System) -> None:
+    bench_tutorial = import_module("bench.tutorial")
+    client = bench_tutorial.make_app(system.settings).test_client()
+    for userid in sorted({event.userid for event in system.events})[:5]:
+        theirs = client.post("/ml/rec", json={"userid": userid}).get_json()["item_list"]
+        ours = system.rec(userid=userid)["item_list"]
+        assert [item["itemid"] for item in theirs] == [item["itemid"] for item in ours]
+
+
+def test_throughput_is_measured_by_workers_and_verified(system: System, own_state: None) -> None:
+    assert "run it with --reset" in refuse("bench", "throughput")
+    found = succeed("bench", "throughput", "--reset", "--rounds", "1", "--workers", "1")
+    assert found["differences"] == 0 and found["events"] > 0
+    assert [*found["kinds"]] == ["1 worker, drift off", "1 worker, drift on"]
+    assert found["kinds"]["1 worker, drift off"]["ratio"] == 1.0
+    assert all(of["events_per_s"] > 0 and of["cpu_us_per_event"] > 0 for of in found["kinds"].values())
