@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import subprocess
 import sys
@@ -23,7 +24,10 @@ CLIENTS = (1, 4, 16)
 """Clients of the closed loops: each sends its next request when the last one is answered."""
 
 RATES = (25, 50, 75, 100, 125, 150, 175, 200, 250, 300, 350, 400, 500)
-"""Requests a second of the open loops, until the 99th percentile exceeds MOST_P99_MS or a request fails."""
+"""Requests a second of the open loops, until at TIMES rates the 99th percentile exceeds MOST_P99_MS."""
+
+TIMES = 2
+"""Another process of the machine may delay the requests of one loop."""
 
 MOST_P99_MS = 100.0
 
@@ -59,19 +63,21 @@ def latency(
             figures["closed"][str(clients)] = _figures(closed(api, bearer(settings.api), userids, clients, seconds))
             progress(f"{clients} clients, the tutorial's way", 0.0)
             figures["tutorial"][str(clients)] = _figures(closed(other, {}, userids, clients, seconds))
-    figures["most_per_s"] = 0
+    figures["most_per_s"], exceeded = 0, 0
     for rate in RATES:
         progress(f"{rate} requests a second", 0.0)
         of_rate = _figures(_opened(settings, userids, rate, seconds))
         figures["open"][str(rate)] = of_rate
-        if of_rate["failed"] or of_rate["p99_ms"] > MOST_P99_MS:
+        if not of_rate["failed"] and of_rate["p99_ms"] <= MOST_P99_MS:
+            figures["most_per_s"], exceeded = rate, 0
+        elif (exceeded := exceeded + 1) == TIMES:
             break
-        figures["most_per_s"] = rate
     ours, theirs = figures["closed"], figures["tutorial"]
+    first = str(CLIENTS[0])
     per_s = {name: max(of["per_s"] for of in loops.values()) for name, loops in (("ours", ours), ("theirs", theirs))}
     figures["ratio"] = {
-        "per_s": round(per_s["ours"] / per_s["theirs"], 2),
-        "p50": round(theirs["1"]["p50_ms"] / ours["1"]["p50_ms"], 2),
+        "per_s": round(per_s["ours"] / per_s["theirs"], 2) if per_s["theirs"] else math.nan,
+        "p50": round(theirs[first]["p50_ms"] / ours[first]["p50_ms"], 2),
     }
     return figures
 

@@ -17,14 +17,17 @@ from flask import Flask, Response, jsonify, request
 
 from features import Id, Row
 from features.columns import ItemTable, row_values
-from features.schema import Columns, Ints
-from scoring import RankerInputs, Users, UserState
+from features.schema import Ints, multi_hot
+from scoring import RankerInputs, Users, UserState, preferences
 from settings import Settings, load
 from stores import Models, StateStores
 from stores.elasticsearch import ItemIndex
 
 ANY_SIZE = 10**9
 """As the size of an index, so that the search takes as many candidates as it is told, as for an index with a graph."""
+
+SIZE = 50
+"""Length of a list, as in `POST /ml/rec`."""
 
 MOST_CANDIDATES = 10_000
 """Elasticsearch takes no more."""
@@ -55,17 +58,24 @@ class Tutorial:
         frame = self._features("ml_user", "userid", [userid])
         row: Row = {str(name): values[0] for name, values in frame.to_dict("list").items()}
         user = self._state.profiles.attributes([userid])[userid]
-        state = UserState(
-            user, profile.recent, row_values(self._schema, row), [each for each, hid in hides.items() if hid]
-        )
+        exclude = [itemid for itemid, is_hidden in hides.items() if is_hidden]
+        state = UserState(user, profile.recent, row_values(self._schema, row), exclude, profile.weights)
         users = Users.of(self._schema, self._ids, [state], self._run.history)
+        preferred = preferences(self._schema, state.weights) if self._limits.term_k else {}
         models = Models(self._settings.triton)
         vector = models.encode(users.items, users.liked, self._run.version)
         models.close()
-        found = self._index.recall(self._run.index, self._schema, ANY_SIZE, vector[0], {}, state.exclude, self._limits)
+        found = self._index.recall(self._run.index, self._schema, ANY_SIZE, vector[0], preferred, exclude, self._limits)
         candidates = [each.itemid for each in found]
         frame = self._features("ml_item", "itemid", candidates)
-        columns: Columns = {name: np.array(frame[name].tolist()) for name in frame.columns if name != "itemid"}
+        # What Feast does not have of an item follows from the catalogue.
+        column = self._table.column(candidates)
+        columns = dict(self._table.at(column, frame["n"].to_numpy(), frame["likes"].to_numpy()))
+        for attribute in self._schema.attributes_of_items:
+            if attribute.name in frame:
+                values = frame[attribute.name].tolist()
+                whole = attribute.length == 1
+                columns[attribute.name] = np.array(values) if whole else multi_hot(values, attribute.length)
         place: Ints = np.zeros(len(frame), dtype=np.int64)
         pairs = users.pairs(place, self._ids.items.numbers(candidates), columns)
         models = Models(self._settings.triton)
@@ -101,7 +111,7 @@ def make_app(settings: Settings) -> Flask:
     @app.post("/ml/rec")
     def recommend() -> Response:
         body = request.get_json()
-        return jsonify(item_list=tutorial.recommend(body["userid"], body.get("size", 10)))
+        return jsonify(item_list=tutorial.recommend(body["userid"], body.get("size", SIZE)))
 
     return app
 

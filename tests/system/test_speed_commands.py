@@ -31,7 +31,7 @@ def test_latency_is_measured_next_to_the_tutorials_way(system: System, monkeypat
     for of in (*found["closed"].values(), *found["tutorial"].values(), *found["open"].values()):
         assert of["failed"] == 0, of
         assert of["requests"] > 2 and 0 < of["p50_ms"] <= of["p90_ms"] <= of["p99_ms"]
-    assert found["most_per_s"] == 10 and found["open"]["5"]["requests"] == 10
+    assert found["most_per_s"] == 10 and found["open"]["5"]["requests"] >= 10
     assert found["ratio"]["per_s"] > 0 and found["ratio"]["p50"] > 0
 
 
