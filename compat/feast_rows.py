@@ -21,15 +21,11 @@ from redis import Redis
 TESTED = {"feast": "0.67.0"}
 
 
-def _is_of_feast(module: str) -> bool:
-    return module == "feast" or module.startswith("feast.")
-
-
-_whole = "feast" in sys.modules
-if not _whole:
-    # A package in place of Feast's own, which would load everything; taken away below, so that Feast can be imported.
-    _package = ModuleType("feast")
-    _package.__path__ = list(((_found := find_spec("feast")) and _found.submodule_search_locations) or ())
+_loaded = "feast" in sys.modules
+if not _loaded:
+    # In place of Feast's own package, which would load everything; taken away below, so that Feast can be imported.
+    _package, _found = ModuleType("feast"), find_spec("feast")
+    _package.__path__ = list(_found.submodule_search_locations or []) if _found else []
     sys.modules["feast"] = _package
 
 from feast.infra.key_encoding_utils import (  # noqa: E402
@@ -40,8 +36,8 @@ from feast.infra.key_encoding_utils import (  # noqa: E402
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey  # noqa: E402
 from feast.protos.feast.types.Value_pb2 import Int64List, Value  # noqa: E402
 
-if not _whole:
-    for _name in [name for name in sys.modules if _is_of_feast(name)]:
+if not _loaded:
+    for _name in [name for name in sys.modules if name == "feast" or name.startswith("feast.")]:
         del sys.modules[_name]
 
 ENCODING = 3

@@ -36,6 +36,11 @@ class Repository:
     ml_item: FeatureService
 
     @property
+    def views(self) -> tuple[FeatureView, FeatureView]:
+        """The views of users and of items."""
+        return self.user_view, self.item_view
+
+    @property
     def objects(self) -> list[Entity | FeatureView | FeatureService]:
         """Everything that `FeatureStore.apply` takes."""
         return [self.user, self.item, self.user_view, self.item_view, self.ml_user, self.ml_item]

@@ -106,11 +106,9 @@ class Features(FeatureRows):
             self._views: list[FeatureView] = [self._store.get_feature_view(name) for name in (USER_VIEW, ITEM_VIEW)]
         except FeatureViewNotFoundException:
             return False
-        declared, entities = self._declared, (self._declared.user, self._declared.item)
-        return [view.features for view in self._views] == [
-            declared.user_view.features,
-            declared.item_view.features,
-        ] and all(self._store.get_entity(each.name).value_type == each.value_type for each in entities)
+        views, entities = self._declared.views, (self._declared.user, self._declared.item)
+        same_views = all(view.features == each.features for view, each in zip(self._views, views, strict=True))
+        return same_views and all(self._store.get_entity(each.name).value_type == each.value_type for each in entities)
 
     @property
     def store(self) -> FeatureStore:

@@ -8,7 +8,7 @@ from contextlib import suppress
 from features.catalogue import Item
 from features.ids import Id
 from features.layer import Items, Layer
-from stores import ShardLost, ShardState, Unreadable
+from stores import OtherVersion, ShardLost, ShardState, Unreadable
 from stores.redis.profiles import Profiles
 from stores.redis.shard_catalogue import Unpacked, read_numbered_layer
 
@@ -33,7 +33,7 @@ class ShardLayers:
         """
         unpacked: Unpacked = {}
         for shard in range(self._profiles.partitions):
-            with suppress(Unreadable):
+            with suppress(Unreadable, OtherVersion):
                 self._layers[shard] = read_numbered_layer(self._profiles, shard, self._base, unpacked)
 
     def items(self, shard: int, state: ShardState) -> Items:

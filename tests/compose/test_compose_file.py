@@ -100,7 +100,7 @@ def test_everything_that_stays_up_proves_its_health_and_is_started_again() -> No
 
 def test_a_service_waits_until_the_stores_that_it_needs_are_healthy() -> None:
     needs = {
-        "worker": {"kafka", "redis", "feast"},
+        "worker": {"kafka", "redis"},
         "api": {"kafka", "elasticsearch", "redis", "triton", "feast"},
         "feast": {"redis"},
         "publish": {"kafka", "elasticsearch", "redis", "triton"},

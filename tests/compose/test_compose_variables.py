@@ -124,7 +124,7 @@ def test_triton_serves_the_repository_that_publish_writes(monkeypatch: pytest.Mo
     assert "models:/models:ro" in services()["triton"]["volumes"]
 
 
-@pytest.mark.parametrize("name", ["feast", "worker", "api", "publish", "reelstream"])
+@pytest.mark.parametrize("name", ["feast", "api", "publish", "reelstream"])
 def test_all_read_one_registry_of_features(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     use(monkeypatch, ours(name))
     assert str(load().feast_registry.parent) == mounts(name)["feast"]
