@@ -31,7 +31,7 @@ STEPS = ("rate_ms", "rec_ms", "total_ms", "send_ms", "baseline_ms")
 
 @dataclass(frozen=True)
 class Level:
-    """What else goes on: events and requests a second."""
+    """The load beside the timed events, a second."""
 
     events_per_s: float = 0.0
     requests_per_s: float = 0.0

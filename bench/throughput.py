@@ -51,6 +51,8 @@ def throughput(
 ) -> dict[str, Any]:
     """Catch-ups with drift off and on and with different numbers of workers, in turn, each followed by `verify`.
 
+    Afterwards workers run as the settings say.
+
     Args:
         settings: all settings.
         recording: the events of the log.
@@ -60,7 +62,7 @@ def throughput(
         progress: told of the share that is done.
 
     Returns:
-        By kind (`one worker, drift off`), events a second, ratio to the first kind, and processor time for an event;
+        By kind (`1 worker, drift off`), events a second, ratio to the first kind, and processor time for an event;
         the number of differences that `verify` found.
 
     Raises:
@@ -69,11 +71,15 @@ def throughput(
     kinds = [(number, drift) for number in workers for drift in (False, True)]
     found: dict[tuple[int, bool], list[CatchUp]] = {kind: [] for kind in kinds}
     differences = 0
-    for done in range(rounds * len(kinds)):
-        number, drift = kind = kinds[done % len(kinds)]
-        progress(f"catching up: {words(number, drift)}", done / (rounds * len(kinds)))
-        found[kind].append(catch_up(settings, recording, drift, reset, workers=number))
-        differences += verify(settings, wait_s=PATIENCE_S, progress=lambda what, share: None).differences
+    try:
+        for done in range(rounds * len(kinds)):
+            number, drift = kind = kinds[done % len(kinds)]
+            progress(f"catching up: {words(number, drift)}", done / (rounds * len(kinds)))
+            found[kind].append(catch_up(settings, recording, drift, reset, workers=number))
+            differences += verify(settings, wait_s=PATIENCE_S, progress=lambda what, share: None).differences
+    finally:
+        servers.stop(settings, ["workers"])
+        servers.up(settings, workers=settings.stream.workers)
     baseline = median(each.events_per_s for each in found[kinds[0]])
     figures: dict[str, Any] = {
         words(number, drift): {

@@ -18,11 +18,11 @@ REASON = "its process has ended"
 
 
 def remove_members(settings: KafkaSettings, client_id: str, group: str = GROUP) -> int:
-    """Have Kafka assign the partitions of some members again now, and not only once their sessions have ended.
+    """Have Kafka reassign the partitions of dead members now, instead of when their sessions end.
 
     Args:
         settings: where Kafka is.
-        client_id: of the members, none of which may be running any more.
+        client_id: of the members. One that is still running joins again.
         group: the consumer group.
 
     Returns:

@@ -63,6 +63,5 @@ def test_without_the_patch_a_process_that_ended_is_started_again_a_second_later(
     assert pause_s("compat.supervisor", patched) < PAUSE_S / 2
 
 
-def test_the_supervisor_is_made_of_the_parts_that_are_overridden_and_called() -> None:
+def test_the_method_that_is_overridden_takes_what_it_took() -> None:
     assert parameters(supervisord.Supervisor.reap) == "self, once, recursionguard" == parameters(Supervisor.reap)
-    assert callable(supervisord.main) and supervisord.Supervisor.runforever

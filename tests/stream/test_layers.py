@@ -39,7 +39,7 @@ def withdraw(profiles: Profiles, shard: int, itemid: Id, version: int = 1) -> No
 
 
 def standing(shard: int, changes: int) -> Any:
-    """What a fold tells of a shard's state: how often its items changed."""
+    """The part of a shard's state that layers read: how often its items changed."""
     return SimpleNamespace(tag=f"shard {shard}", changes=changes)
 
 

@@ -6,6 +6,7 @@ from importlib import import_module
 
 import pytest
 
+import servers
 from tests.commands import refuse, succeed
 from tests.system.conftest import System
 
@@ -46,8 +47,11 @@ def test_the_tutorials_way_makes_the_same_lists(system: System) -> None:
 
 def test_throughput_is_measured_by_workers_and_verified(system: System, own_state: None) -> None:
     assert "run it with --reset" in refuse("bench", "throughput")
-    found = succeed("bench", "throughput", "--reset", "--rounds", "1", "--workers", "1")
+    found = succeed("bench", "throughput", "--reset", "--rounds", "1", "--workers", "2")
     assert found["differences"] == 0 and found["events"] > 0
-    assert [*found["kinds"]] == ["1 worker, drift off", "1 worker, drift on"]
-    assert found["kinds"]["1 worker, drift off"]["ratio"] == 1.0
+    assert [*found["kinds"]] == ["2 workers, drift off", "2 workers, drift on"]
+    assert found["kinds"]["2 workers, drift off"]["ratio"] == 1.0
     assert all(of["events_per_s"] > 0 and of["cpu_us_per_event"] > 0 for of in found["kinds"].values())
+    # It leaves as many workers as the settings say.
+    running = {each.name: each.healthy for each in servers.status(system.settings) if each.name.startswith("worker-")}
+    assert running == {"worker-0": True}
