@@ -41,6 +41,15 @@ class CatchUp:
     started_s: float
 
 
+@dataclass(frozen=True)
+class Look:
+    """A moment of a catch-up: when, the events folded by then, and the processor time spent, in seconds."""
+
+    at: float
+    folded: int
+    cpu_s: float
+
+
 def throughput(
     settings: Settings,
     recording: Recording,
@@ -110,14 +119,24 @@ def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset
         only=["workers"],
     )
     processes = [psutil.Process(servers.pid(settings, f"worker-{number}")) for number in range(workers)]
-    started = until(lambda: folded(settings) > 0)
-    warm = until(lambda: folded(settings) >= WARM_UP_SHARE * len(recording.events))
-    first, used = folded(settings), cpu_s(processes)
-    ended = until(lambda: folded(settings) >= len(recording.events))
+    all_of_it, looks = len(recording.events), [Look(began, 0, 0.0)]
+
+    def all_folded() -> bool:
+        looks.append(Look(time.monotonic(), folded(settings), cpu_s(processes)))
+        return looks[-1].folded >= all_of_it
+
+    until(all_folded)
     if drift:
-        until(lambda: counted(settings) >= len(recording.events))
-    done = len(recording.events) - first
-    return CatchUp(done / (ended - warm), 1e6 * (cpu_s(processes) - used) / done, started - began)
+        until(lambda: counted(settings) >= all_of_it)
+    started = next(look for look in looks if look.folded)
+    first, last = first_warm(looks, all_of_it), looks[-1]
+    done = last.folded - first.folded
+    return CatchUp(done / (last.at - first.at), 1e6 * (cpu_s(processes) - first.cpu_s) / done, started.at - began)
+
+
+def first_warm(looks: Sequence[Look], events: int) -> Look:
+    """The look from which on workers are measured; the last but one where everything was folded between two of them."""
+    return next((look for look in looks[:-1] if look.folded >= WARM_UP_SHARE * events), looks[-2])
 
 
 def cpu_s(processes: Sequence[psutil.Process]) -> float:
@@ -149,8 +168,8 @@ def counted(settings: Settings) -> int:
     return sum(counts.events for counts in DriftStore(connect(settings.redis)).counts().values())
 
 
-def until(holds: Callable[[], bool]) -> float:
-    """Wait until something holds; when it did.
+def until(holds: Callable[[], bool]) -> None:
+    """Wait until something holds.
 
     Raises:
         Unreachable: if it does not in time.
@@ -160,4 +179,3 @@ def until(holds: Callable[[], bool]) -> float:
         if time.monotonic() > end:
             raise Unreachable("the stream did not catch up; see `reelstream status`")
         time.sleep(0.02)
-    return time.monotonic()
