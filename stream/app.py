@@ -24,7 +24,7 @@ from stream.consume.assignment import Assignment, Backlog
 from stream.consume.log_guard import CHECK_EVERY_S, LogGuard
 from stream.consume.membership import client_id
 from stream.consume.progress import Progress, StartPositions
-from stream.drift.agent import watch_drift
+from stream.drift.agent import leave_drift_out, watch_drift
 from stream.exit import end
 from stream.fold.event_path import EventPath
 from stream.fold.evictor import EVERY_S, Evictor
@@ -61,6 +61,8 @@ def make_app(settings: Settings, index: int) -> App:
     show_health(app, settings.drift, health, guard, assignment, backlog)
     if settings.drift.enabled:
         watch_drift(app, settings, stores, health, backlog)
+    else:
+        leave_drift_out(app, settings, stores, health)
     # What stands here now stays; a full collection, which stops all threads, need not look at it.
     gc.collect()
     gc.freeze()

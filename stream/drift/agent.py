@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
 from functools import cached_property
 from importlib import import_module
@@ -14,6 +15,7 @@ import faust
 from drift.events import Scored
 from settings import Settings
 from stores import DriftTopics, FeatureBatch, LiveRun, Models, Serving, StateStores, StoreError
+from stores.kafka.log import end_of
 from stream.consume.assignment import Assignment, Backlog
 from stream.consume.batches import acknowledge, batches, run_blocking
 from stream.drift.counterfactual import CounterfactualList
@@ -79,6 +81,25 @@ def watch_drift(app: faust.App, settings: Settings, stores: RedisStores, health:
         except Exception as error:
             health.troubles.report(DRIFT, f"the detectors cannot be loaded: {error!r}", error=error)
         loaded.set()
+
+
+def leave_drift_out(app: faust.App, settings: Settings, stores: RedisStores, health: Health) -> None:
+    """Have an application that does not watch drift end the counts of those before it.
+
+    The events that it folds are in no count. When drift is watched again, it is counted from there on: `verify`
+    compares counts with the events up to the last one that was counted, without a hole.
+    """
+
+    def end_counts() -> None:
+        if stores.drift.position() >= 0:
+            stores.drift.start_over(end_of(settings.kafka, settings.kafka.features_topic) - 1)
+
+    def wait() -> None:
+        health.retrier("ending the counts of drift", end_counts)
+
+    @app.task
+    async def leave_out() -> None:
+        threading.Thread(target=wait, name="drift is off", daemon=True).start()
 
 
 class LiveRanker:

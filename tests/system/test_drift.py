@@ -88,6 +88,25 @@ def test_counts_and_rows_after_a_killed_worker_are_those_of_an_undisturbed_repla
     require_rows_of_an_offline_fold(system)
 
 
+def test_events_folded_while_drift_was_off_leave_no_hole_in_the_counts(system: System) -> None:
+    store = start_over(system)
+    first, without, last = system.events[:50], system.events[50:120], system.events[120:200]
+    system.send_events(first)
+    until(lambda: counted(store) == len(first), WITHIN_S)
+    off = system.settings.model_copy(update={"drift": system.settings.drift.model_copy(update={"enabled": False})})
+    servers.stop(system.settings, ["workers"])
+    servers.up(off, only=["workers"])
+    system.send_events(without)
+    system.wait()
+    until(lambda: counted(store) == 0, WITHIN_S)
+    servers.stop(system.settings, ["workers"])
+    servers.up(system.settings, only=["workers"])
+    system.send_events(last)
+    until(lambda: counted(store) == len(last), WITHIN_S)
+    found = system.verify()
+    assert (found.differences, found.drift_events) == (0, len(last))
+
+
 def require_rows_of_an_offline_fold(system: System) -> None:
     """Check that the feature log has the rows that an offline fold gives, and repeats none with other values."""
     ratings = readers.load(system.settings)
