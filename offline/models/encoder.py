@@ -33,6 +33,18 @@ class Attention(nn.Module):
         out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
         return out
 
+    def at(self, x: Tensor, place: Tensor) -> Tensor:
+        """The result at one place of each sequence, INT64 [B], without that of the others: [B, L, D] -> [B, 1, D]."""
+        dim, length = self.heads * self.width, x.shape[1]
+        weight, bias = self.project.weight, self.project.bias
+        query = F.linear(_of(x, place), weight[:dim], bias[:dim]).view(-1, 1, self.heads, self.width).transpose(1, 2)
+        both = F.linear(x, weight[dim:], bias[dim:]).view(-1, length, 2, self.heads, self.width)
+        split = both.permute(2, 0, 3, 1, 4)
+        past = torch.arange(length, device=x.device) <= place[:, None]
+        mixed = F.scaled_dot_product_attention(query, split[0], split[1], attn_mask=past[:, None, None])
+        out: Tensor = self.out(mixed.transpose(1, 2).flatten(2))
+        return out
+
 
 class Block(nn.Module):
     """A transformer layer, normalised before each part."""
@@ -50,6 +62,17 @@ class Block(nn.Module):
         x = x + self.dropout(self.attention(self.before_attention(x)))
         out: Tensor = x + self.dropout(self.mlp(self.before_mlp(x)))
         return out
+
+    def at(self, x: Tensor, place: Tensor) -> Tensor:
+        """The result at one place of each sequence, INT64 [B]: [B, L, D] -> [B, 1, D]."""
+        here = _of(x, place) + self.dropout(self.attention.at(self.before_attention(x), place))
+        out: Tensor = here + self.dropout(self.mlp(self.before_mlp(here)))
+        return out
+
+
+def _of(x: Tensor, place: Tensor) -> Tensor:
+    """One place of each sequence: [B, L, D] -> [B, 1, D]."""
+    return x.gather(1, place[:, None, None].expand(-1, 1, x.shape[2]))
 
 
 class Encoder(nn.Module):
@@ -85,24 +108,33 @@ class Encoder(nn.Module):
 
     def hidden(self, items: Tensor, liked: Tensor) -> Tensor:
         """States after each event, FP32 [B, L, D]; `items` are rows of the table."""
+        x = self.embedded(items, liked)
+        for block in self.blocks:
+            x = block(x)
+        out: Tensor = self.norm(x)
+        return out
+
+    def embedded(self, items: Tensor, liked: Tensor) -> Tensor:
+        """The tokens, FP32 [B, L, D]; `items` are rows of the table."""
         x = (
             self.items(items) * self.items.embedding_dim**0.5
             + self.liked(liked)
             + self.position.weight[: items.shape[1]]
         )
-        x = self.dropout(x)
-        for block in self.blocks:
-            x = block(x)
-        out: Tensor = self.norm(x)
+        out: Tensor = self.dropout(x)
         return out
 
     def forward(self, items: Tensor, liked: Tensor) -> Tensor:
         """User vectors, FP32 [B, D + 1]; `items` and `liked` INT64 [B, history], right-padded with 0."""
         length = (items > 0).sum(1)
         inside = torch.where((items > 0) & (items < self.size), items, 0)
-        hidden = self.hidden(self.known[inside], liked.clamp(0, 1))
-        last = (length - 1).clamp(min=0)
-        vector = hidden.gather(1, last[:, None, None].expand(-1, 1, hidden.shape[2]))[:, 0]
+        x = self.embedded(self.known[inside], liked.clamp(0, 1))
+        *blocks, last = self.blocks
+        for block in blocks:
+            x = block(x)
+        # The last layer is needed after the last event alone, which saves two fifths of the time with two layers.
+        assert isinstance(last, Block)
+        vector = self.norm(last.at(x, (length - 1).clamp(min=0)))[:, 0]
         return torch.cat([vector, torch.ones_like(vector[:, :1])], 1)
 
     def item_vectors(self) -> Tensor:

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from scipy.sparse import coo_array, csr_array  # type: ignore[import-untyped]
 
 from features.dataset.codes import Codes
 from offline.data.history import Floats
-from offline.data.readers import Ints
 from offline.data.windows import Sequences
+from offline.models.item_pairs import Block, Kept, Sparse
 from offline.models.targets import weights
 
 LAGS = 20
@@ -19,40 +20,64 @@ LAGS = 20
 RIDGE = 300.0
 """Regularisation of EASE."""
 
+SOLVED = 8_000
+"""Most items that EASE is solved for, those with the most events: its cost grows with their number cubed."""
+
 
 @dataclass(frozen=True)
 class Neighbours:
-    """Tables over the items, by their numbers less 1.
+    """What the items say of each other, by their numbers.
 
     Attributes:
-        follows: weight of discoveries of the second item soon after an event with the first, FP32 [items, items].
-        ease: weights of EASE, from an item that the user has come to, to the item scored; FP32 [items, items].
+        pairs: of the pairs that are kept, the weight of discoveries of the second item soon after an event with the
+            first, and the weight of EASE from the first, which the user has come to, to the second, which is scored.
+        follow_sum: weight of all discoveries soon after an event with an item, FP32 [size].
+        followed: weight of all discoveries of an item soon after an event, FP32 [size].
     """
 
-    follows: Floats
-    ease: Floats
+    pairs: Kept
+    follow_sum: Floats
+    followed: Floats
 
 
 def neighbours(codes: Codes, events: Sequences, items: int) -> Neighbours:
     """Count and solve on some events, of so many items."""
-    item, weight = events.item - 1, weights(codes, events)
-    user = events.user_of_event()
-    follows = np.zeros(items * items, dtype=np.float32)
+    size = items + 1
+    follows = _follows(codes, events, size)
+    return Neighbours(
+        Kept.of(size, [Sparse(follows), _ease(events, size)]),
+        follows.sum(axis=1).astype(np.float32),
+        follows.sum(axis=0).astype(np.float32),
+    )
+
+
+def _follows(codes: Codes, events: Sequences, size: int) -> csr_array:
+    """Weight of discoveries of an item, the column, soon after an event with another, the row."""
+    weight, user = weights(codes, events), events.user_of_event()
+    follows = csr_array((size, size), dtype=np.float32)
     for lag in range(1, LAGS + 1):
         taken = (user[lag:] == user[:-lag]) & events.target[lag:]
-        pairs, place = np.unique(item[:-lag][taken] * items + item[lag:][taken], return_inverse=True)
-        times = np.bincount(place, weight[lag:][taken], minlength=len(pairs))
-        follows[pairs] += times.astype(np.float32) / np.float32(lag**0.5)
-    return Neighbours(follows.reshape(items, items), _ease(user, item, len(events.user), items))
+        first, second = events.item[:-lag][taken], events.item[lag:][taken]
+        times = (weight[lag:][taken] / lag**0.5).astype(np.float32)
+        follows = follows + coo_array((times, (first, second)), shape=(size, size)).tocsr()
+    return follows
 
 
-def _ease(user: Ints, item: Ints, users: int, items: int) -> Floats:
-    known = torch.zeros(users, items)
-    known[torch.from_numpy(user), torch.from_numpy(item)] = 1.0
-    gram = known.T @ known
+def _ease(events: Sequences, size: int) -> Block:
+    """Weights of EASE among the items with the most events."""
+    count = np.bincount(events.item, minlength=size)
+    most = np.sort(np.argsort(-count, kind="stable")[:SOLVED])
+    solved = most[count[most] > 0]
+    row = np.full(size, -1)
+    row[solved] = np.arange(len(solved))
+    item, user = row[events.item], events.user_of_event()
+    among = item >= 0
+    known = coo_array((np.ones(among.sum(), np.float32), (user[among], item[among]))).tocsr()
+    known.data[:] = 1.0  # an item that a user has come to several times counts once
+    gram = torch.from_numpy((known.T @ known).toarray())
     gram.diagonal().add_(RIDGE)
     inverse = torch.linalg.inv(gram)
-    weights = inverse / -inverse.diagonal()
-    weights.fill_diagonal_(0.0)
-    out: Floats = weights.numpy()
-    return out
+    found = inverse / -inverse.diagonal()
+    found.fill_diagonal_(0.0)
+    values: Floats = found.numpy()
+    return Block(solved, values)

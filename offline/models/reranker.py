@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from features import Schema
+from offline.models.item_pairs import ItemPairs
 from offline.models.neighbours import Neighbours
 
 HALF_LIVES = (1.5, 5.0, 20.0)
@@ -44,14 +45,11 @@ class Reranker(nn.Module):
         self.size = size
         self.like_rate = schema.dense_columns.index("item_like_rate")
         inputs = width(schema)
-        self.follows: Tensor
-        self.ease: Tensor
+        self.pairs = ItemPairs(size, 2)
         self.follow_sum: Tensor
         self.share: Tensor
         self.mean: Tensor
         self.scale: Tensor
-        for name in ("follows", "ease"):
-            self.register_buffer(name, torch.zeros(size * size, dtype=torch.float16))
         self.register_buffer("follow_sum", torch.zeros(size))
         self.register_buffer("share", torch.full((size,), 1.0 / size))
         self.register_buffer("mean", torch.zeros(inputs))
@@ -71,13 +69,11 @@ class Reranker(nn.Module):
 
     def set_neighbours(self, tables: Neighbours) -> None:
         """Take other tables."""
-        for name, table in (("follows", tables.follows), ("ease", tables.ease)):
-            padded = torch.zeros(self.size, self.size, dtype=torch.float16)
-            padded[1:, 1:] = torch.from_numpy(table).clamp(max=60_000.0).half()
-            getattr(self, name).copy_(padded.view(-1))
-        follows = torch.from_numpy(tables.follows)
-        self.follow_sum[1:] = follows.sum(1)
-        self.share[1:] = (follows.sum(0) + 1.0) / (follows.sum() + self.size)
+        self.pairs.set_pairs(tables.pairs)
+        followed = torch.from_numpy(tables.followed)
+        self.follow_sum.copy_(torch.from_numpy(tables.follow_sum))
+        self.share.copy_((followed + 1.0) / (followed.sum() + self.size))
+        self.share[0] = 1.0 / self.size
 
     def inputs(self, items: Tensor, row: Tensor, item: Tensor, like: Tensor, dense: Tensor) -> Tensor:
         """Inputs beside the encoder's score, FP32 [N, width].
@@ -93,12 +89,10 @@ class Reranker(nn.Module):
         steps = (items > 0).sum(1, keepdim=True) - 1 - torch.arange(items.shape[1], device=items.device)
         known = (items > 0).to(torch.float32)
         weights = torch.stack([known * torch.exp2(-steps.clamp(min=0) / life) for life in HALF_LIVES], 1)[row]
-        past_of = past[row]
-        place = past_of * self.size + item[:, None]
-        follows = self.follows[place].to(torch.float32)
-        after, share = self.follow_sum[past_of] + DAMPING, self.share[item][:, None]
+        follows, ease = self.pairs(past, row, item).unbind(2)
+        after, share = (self.follow_sum[past] + DAMPING)[row], self.share[item][:, None]
         lift = torch.log((follows + DAMPING * share) / after / share + 0.05)
-        said = torch.stack([follows / after, lift, self.ease[place].to(torch.float32)], 2)
+        said = torch.stack([follows / after, lift, ease], 2)
         sums = torch.bmm(weights, said)
         rates = torch.log(sums[:, :, 0] + 1e-3)
         rate = torch.log(dense[:, self.like_rate, None].clamp(min=0.05))

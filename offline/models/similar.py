@@ -13,12 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from scipy.sparse import coo_array, csr_array, vstack  # type: ignore[import-untyped]
 from torch import Tensor, nn
 
 from features.dataset.codes import Codes
 from offline.data.history import Floats
 from offline.data.readers import Ints
 from offline.data.windows import Sequences
+from offline.models.item_pairs import ItemPairs, Kept, Sparse, kept_of
 
 DAMPING = 5.0
 """Events that a mean of deviations is raised by before it is divided, so that few events say little."""
@@ -29,17 +31,20 @@ NORM = 10.0
 HALF_LIFE = 10.0
 """Events in which the weight of an event halves, in the mean that prefers the last ones."""
 
-POWERS = ((1, 0.5), (2, 0.03), (3, 1e-3))
-"""Powers of the similarity that a weighted mean takes, each with the weight of a deviation of 0."""
+DAMPINGS = (0.5, 0.03, 1e-3)
+"""Weights of a deviation of 0 in the means that are weighted by the similarity, its square, and its cube."""
 
-COLUMNS = len(POWERS) + 3
-"""Values of a pair: the means by POWERS, that of the last events, the sum of the deviations, and of the weights."""
+COLUMNS = len(DAMPINGS) + 3
+"""Values of a pair: means by powers of the similarity, that of the last events, and sums of deviations and weights."""
 
 FOLDS = 4
 """Users of one part are described by what the other parts say, or a model would trust its own labels."""
 
 CHUNK = 4096
 """Events described at once."""
+
+COLUMNS_AT_ONCE = 1000
+"""Items whose similarities with all others are computed at once."""
 
 
 @dataclass(frozen=True)
@@ -48,11 +53,11 @@ class Similar:
 
     Attributes:
         expected: level that an item's users give, FP32 [size].
-        cosine: FP16 [size, size]; 0 for what is less than that, and for an item with itself.
+        cosine: of the pairs that are kept; 0 for what is less than that, and for an item with itself.
     """
 
     expected: Tensor
-    cosine: Tensor
+    cosine: Kept
 
 
 class Near(nn.Module):
@@ -68,15 +73,14 @@ class Near(nn.Module):
         self.size = size
         self.level: Tensor
         self.expected: Tensor
-        self.cosine: Tensor
         self.register_buffer("level", torch.from_numpy(codes.level_array.copy()))
         self.register_buffer("expected", torch.zeros(size))
-        self.register_buffer("cosine", torch.zeros(size * size, dtype=torch.float16))
+        self.pairs = ItemPairs(size, 1)
 
     def set_tables(self, tables: Similar) -> None:
         """Take other tables."""
         self.expected.copy_(tables.expected)
-        self.cosine.copy_(tables.cosine.view(-1))
+        self.pairs.set_pairs(tables.cosine)
 
     def forward(self, items: Tensor, rating: Tensor, row: Tensor, item: Tensor) -> Tensor:
         """Values FP32 [N, COLUMNS].
@@ -94,9 +98,12 @@ class Near(nn.Module):
         deviation = (deviation - mean) * known
         steps = (items > 0).sum(1, keepdim=True) - 1 - torch.arange(items.shape[1], device=items.device)
         recency = torch.exp2(-steps.clamp(min=0) / HALF_LIFE)
-        weight = self.cosine[inside[row] * self.size + item[:, None]].to(torch.float32)
-        deviation = deviation[row]
-        values = [_mean(weight**power, deviation, damping) for power, damping in POWERS]
+        weight = self.pairs(inside, row, item)[:, :, 0]
+        deviation, raised = deviation[row], weight
+        values = []
+        for damping in DAMPINGS:
+            values.append(_mean(raised, deviation, damping))
+            raised = raised * weight
         values.append(_mean(weight * recency[row], deviation, 0.1))
         values += [(weight * deviation).sum(1), torch.log1p(weight.sum(1))]
         return torch.stack(values, 1)
@@ -110,19 +117,32 @@ def similar(codes: Codes, events: Sequences, known: npt.NDArray[np.bool_], size:
     """Tables of `size` rows from the events that `known` [events] marks."""
     places = _strongest(codes, events, np.flatnonzero(known), size)
     if not len(places):
-        return Similar(torch.zeros(size), torch.zeros(size, size, dtype=torch.float16))
+        return Similar(torch.zeros(size), Kept.of(size, [Sparse(csr_array((size, size), dtype=np.float32))]))
     item, level, user = events.item[places], levels(codes, events.code[places]), events.user_of_event()[places]
     expected = (level.mean() + usual(item, level, size)).astype(np.float32)
     above = level - expected[item]
     users, row, count = np.unique(user, return_inverse=True, return_counts=True)
     deviation = (above - (np.bincount(row, above) / (count + DAMPING))[row]).astype(np.float32)
-    table = torch.zeros(len(users), size)
-    table[torch.from_numpy(row), torch.from_numpy(item)] = torch.from_numpy(deviation)
-    gram = table.T @ table
-    norm = torch.sqrt(gram.diagonal() + NORM)
-    cosine = gram.div_(norm).div_(norm[:, None])
-    cosine.fill_diagonal_(0.0)
-    return Similar(torch.from_numpy(expected), cosine.clamp_(min=0.0).half())
+    table = coo_array((deviation, (row, item)), shape=(len(users), size)).tocsr()
+    return Similar(torch.from_numpy(expected), Kept.of(size, [Sparse(_cosines(table))]))
+
+
+def _cosines(table: csr_array) -> csr_array:
+    """The largest cosines of each column with others, of those above 0."""
+    columns, most = table.tocsc(), kept_of(table.shape[1])
+    norm = np.sqrt(columns.power(2).sum(axis=0) + NORM).astype(np.float32)
+    parts = []
+    for first in range(0, table.shape[1], COLUMNS_AT_ONCE):
+        gram = (columns[:, first : first + COLUMNS_AT_ONCE].T @ table).tocoo()
+        row, column = gram.coords
+        above = (gram.data > 0) & (row + first != column)
+        row, column = row[above] + first, column[above]
+        cosine = csr_array(
+            (gram.data[above] / norm[row] / norm[column], (row - first, column)),
+            shape=(min(COLUMNS_AT_ONCE, table.shape[1] - first), table.shape[1]),
+        )
+        parts.append(Sparse(cosine).truncated(most))
+    return vstack(parts, format="csr")
 
 
 def _strongest(codes: Codes, events: Sequences, places: Ints, size: int) -> Ints:

@@ -107,6 +107,21 @@ def test_padding_does_not_change_the_user_vector(encoder: Encoder) -> None:
     assert vector[0, -1] == 1.0
 
 
+def test_the_user_vector_is_the_state_after_the_last_event(ratings: Ratings) -> None:
+    torch.manual_seed(0)
+    model = Encoder(torch.from_numpy(np.unique(ratings.item)), ratings.items.size, TrainSettings(dim=16, layers=3))
+    for weight in model.parameters():
+        torch.nn.init.normal_(weight, std=0.3)
+    model.eval()
+    histories = [[(ts, 1 + (7 * ts + length) % 40, 1 + ts % 5) for ts in range(length)] for length in (1, 2, 9, 20)]
+    items, liked = map(torch.from_numpy, encoder_input(*histories))
+    with torch.inference_mode():
+        hidden = model.hidden(model.known[items], liked)
+        vector = model(items, liked)
+    last = (items > 0).sum(1) - 1
+    torch.testing.assert_close(vector[:, :-1], hidden[torch.arange(4), last], rtol=1e-4, atol=1e-4)
+
+
 def test_unknown_items_all_mean_the_same_and_none_breaks_the_encoder(encoder: Encoder) -> None:
     histories = [[], [(1, 999, 5)], [(1, 2**31 - 1, 5)], [(1, 5, 5), (2, 999, 5)], [(1, 5, 5), (2, 998, 5)]]
     items, liked = map(torch.from_numpy, encoder_input(*histories))

@@ -15,6 +15,7 @@ from offline.data.readers import Ratings
 from offline.data.windows import sequences
 from offline.errors import ExportError
 from offline.models import export, p_like, similar
+from offline.models.item_pairs import Block, ItemPairs, Kept
 from offline.models.neighbours import Neighbours
 from offline.models.p_like import PLike
 from offline.models.ranker import Ranker
@@ -43,12 +44,22 @@ def ranker(schema: Schema = SCHEMA) -> Ranker:
     torch.manual_seed(0)
     likes = [like_model(schema) for _ in range(2)]
     near = Near(schema.codes, 8)
-    near.set_tables(similar.Similar(torch.full((8,), 3.5), torch.rand(8, 8).half()))
+    cosine, follows, ease = (
+        Block(np.arange(1, 8), table) for table in np.random.default_rng(0).random((3, 7, 7)).astype(np.float32)
+    )
+    near.set_tables(similar.Similar(torch.full((8,), 3.5), Kept.of(8, [cosine])))
     order = Reranker(schema, 8)
-    tables = np.random.default_rng(0).random((2, 7, 7)).astype(np.float32)
-    order.set_neighbours(Neighbours(*tables))
+    sums = [np.append(np.float32(0), follows.values.sum(axis)) for axis in (1, 0)]
+    order.set_neighbours(Neighbours(Kept.of(8, [follows, ease]), *sums))
     torch.nn.init.normal_(order.linear.weight, std=0.1)
     return Ranker(likes, near, order, torch.randn(8, 5)).eval()
+
+
+def dense_of(pairs: ItemPairs) -> torch.Tensor:
+    """The values of all pairs of known items, FP32 [size, size, tables]."""
+    items = torch.arange(1, pairs.size)
+    found = pairs(items[None], torch.zeros(pairs.size - 1, dtype=torch.int64), items).transpose(0, 1)
+    return torch.nn.functional.pad(found, (0, 0, 1, 0, 1, 0))
 
 
 def pairs(n: int, schema: Schema = SCHEMA) -> tuple[torch.Tensor, ...]:
@@ -77,7 +88,7 @@ def test_the_order_counts_what_follows_the_last_events() -> None:
     ids = torch.tensor([[1, 2, 0, 3, 20], [1, 2, 0, 3, 20]])
     with torch.inference_mode():
         inputs = model.parts(vector, items, rating, row, ids, dense)[3]
-    follows = model.reranker.follows.view(8, 8).float()
+    follows = dense_of(model.reranker.pairs)[..., 0]
     after = follows / (follows.sum(1, keepdim=True) + DAMPING)
     for place, life in enumerate(HALF_LIVES):
         expected = sum(0.5 ** (age / life) * after[item, 2].item() for age, item in enumerate((1, 5, 3)))
