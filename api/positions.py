@@ -8,12 +8,15 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from settings import KafkaSettings
-from stores import Log, Profiles, StoreError
+from stores import Log, Profiles, StoreError, ToldOffsets
 
 LOOK_S = 0.002
 SLOWEST_LOOK_S = 0.05
 SLOWDOWN = 0.05
-"""Seconds between two looks at how far the stream is: at first, at most, and as a share of the time waited so far."""
+"""Seconds between two looks at how far the stream is: at first, at most, and as a share of the time waited so far.
+
+While workers are heard saying how far they are, a look is made as soon as they do, or at the slowest pace.
+"""
 
 ASK_EVERY_S = 0.02
 RETRY_S = 0.5
@@ -102,13 +105,16 @@ class Waits:
 
     Args:
         profiles: gives the users of the generation that answers are made with, which tell how far the stream is.
+        told: hears how far it is.
         ends: tell how far the log is.
         places: requests that may wait at once; one more does not wait, so that waiting never takes all threads.
         timeout_s: longest wait.
     """
 
-    def __init__(self, profiles: Callable[[], Profiles], ends: LogEnds, places: int, timeout_s: float) -> None:
-        self._profiles = profiles
+    def __init__(
+        self, profiles: Callable[[], Profiles], told: ToldOffsets, ends: LogEnds, places: int, timeout_s: float
+    ) -> None:
+        self._profiles, self._told = profiles, told
         self._ends = ends
         self._timeout_s = timeout_s
         self._places = threading.BoundedSemaphore(places)
@@ -144,4 +150,5 @@ class Waits:
             waited = time.monotonic() - began
             if held is False or waited > self._timeout_s:
                 return False
-            time.sleep(min(max(LOOK_S, SLOWDOWN * waited), SLOWEST_LOOK_S))
+            next_look = min(max(LOOK_S, SLOWDOWN * waited), SLOWEST_LOOK_S)
+            self._told.wait(shard, offset, SLOWEST_LOOK_S if self._told.listening and held else next_look)

@@ -14,7 +14,7 @@ from api.positions import LogEnds, Waits
 from api.recommend import Answer, ListStores, Recommender
 from features import Event, Schema
 from settings import Settings
-from stores import DriftStore, Models, Profiles, connect
+from stores import DriftStore, Models, Profiles, ToldOffsets, connect
 from stores.elasticsearch import ItemIndex
 
 
@@ -29,6 +29,7 @@ class Services:
     ingest: Ingest
     log_watch: LogWatch
     ends: LogEnds
+    told: ToldOffsets
     index: ItemIndex
     models: Models
     metrics: Metrics
@@ -46,7 +47,8 @@ class Services:
         models = Models(settings.triton)
         log_watch = LogWatch(settings, lambda: follower.profiles, lambda: follower.appending)
         ends = LogEnds(settings.kafka, lambda: follower.appending.partitions)
-        waits = Waits(lambda: follower.profiles, ends, settings.api.threads, settings.api.after_timeout_s)
+        told = ToldOffsets(lambda: follower.profiles)
+        waits = Waits(lambda: follower.profiles, told, ends, settings.api.threads, settings.api.after_timeout_s)
         stores = ListStores(index, models)
         recommender = Recommender(settings, follower, stores, waits, log_watch)
         ingest = Ingest(
@@ -64,6 +66,7 @@ class Services:
             ingest=ingest,
             log_watch=log_watch,
             ends=ends,
+            told=told,
             index=index,
             models=models,
             metrics=Metrics(),
@@ -88,5 +91,6 @@ class Services:
         self.log_watch.stop()
         self.ingest.close()
         self.ends.close()
+        self.told.close()
         self.index.close()
         self.models.close()

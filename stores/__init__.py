@@ -48,6 +48,7 @@ from stores.redis.shard_state import ShardState, Wanted
 from stores.redis.shard_transaction import Changes, ShardTransaction, Transaction
 from stores.redis.shard_view import ShardView, view_shard
 from stores.redis.state_stores import StateStores
+from stores.redis.told_offsets import ToldOffsets
 from stores.serving import Serving
 from stores.triton import ENCODER, RANKER, Models
 
@@ -84,6 +85,7 @@ __all__ = [
     "Snapshot",
     "StateStores",
     "StoreError",
+    "ToldOffsets",
     "Transaction",
     "Unreachable",
     "Unreadable",

@@ -82,6 +82,11 @@ class ShardOffsets:
         return f"{self._prefix}{{{self.topic}-*}}:*"
 
     @property
+    def told_channel(self) -> str:
+        """The channel on which visible offsets are told (see `read_told`)."""
+        return f"{self._prefix}{self.topic}:served"
+
+    @property
     def closed_keys(self) -> list[str]:
         """The keys that say that the shards are closed."""
         return [f"{self.tag(shard)}:closed" for shard in range(self.partitions)]
@@ -141,12 +146,15 @@ class ShardOffsets:
     def set_visible_offsets(self, offsets: Mapping[int, int]) -> None:
         """Record for shards that the Feast rows of all events up to an offset are written; never decreases an offset.
 
+        It is told on `told_channel` too.
+
         Raises:
             Unreachable: if Redis does not answer.
         """
         write = self.client.pipeline(transaction=False)
         for shard, offset in offsets.items():
             write.eval(RAISE, 1, f"{self.tag(shard)}:served", offset)
+        write.publish(self.told_channel, " ".join(f"{shard}:{offset}" for shard, offset in offsets.items()))
         with reachable():
             write.execute()
 
@@ -160,3 +168,16 @@ class ShardOffsets:
             for reason, n in readable_dead(of_shard).items():
                 counts[reason] = counts.get(reason, 0) + n
         return counts
+
+
+def read_told(message: bytes) -> dict[int, int]:
+    """Visible offsets by shard from a message on `told_channel`; none from what is not one.
+
+    >>> read_told(b"3:1207 0:15"), read_told(b"3:x")
+    ({3: 1207, 0: 15}, {})
+    """
+    try:
+        pairs = (part.split(b":") for part in message.split())
+        return {int(shard): int(offset) for shard, offset in pairs}
+    except ValueError:
+        return {}

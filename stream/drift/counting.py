@@ -34,6 +34,7 @@ from settings import DriftSettings
 from stores import DriftTopics, FeatureBatch, LiveRun, OtherVersion, ShardLost, StoreError
 from stores.kafka.feature_log import FeatureLogError
 from stream.consume.assignment import Assignment
+from stream.consume.batches import records_of
 from stream.drift.failures import DETECTOR, Failures
 from stream.drift.metrics import DriftMetrics
 from stream.health import Health
@@ -94,7 +95,7 @@ class Drifting:
 
     def count_events(self, events: Sequence[Any]) -> None:
         """Count the messages of Faust's events; a failure is reported, and never stops the worker."""
-        messages = [Message(each.message.offset, each.message.value, each.message.timestamp or 0.0) for each in events]
+        messages = [Message(record.offset, record.value, record.created) for record in records_of(events)]
         try:
             self.count(messages)
         except Exception as error:

@@ -34,7 +34,7 @@ from features.layer import Layer
 from settings import Settings
 from stores import Closed, Gap, LogError, Logged, ShardLost, ShardState, Skipped, Transaction, Unreadable
 from stream.consume.assignment import Assignment
-from stream.consume.batches import acknowledge, batches, run_blocking
+from stream.consume.batches import acknowledge, batches, records_of, run_blocking
 from stream.consume.log_guard import LogGuard
 from stream.consume.progress import Progress
 from stream.exit import end, end_unexpectedly
@@ -95,11 +95,8 @@ class EventPath:
     def _take(self, events: Sequence[Any]) -> None:
         """Take a batch of Faust's events to the stores; an error that retrying cannot fix ends the process."""
         records: dict[int, list[Logged]] = {}
-        for event in events:
-            message = event.message
-            headers, created = tuple(message.headers or ()), message.timestamp or 0.0
-            record = Logged(message.partition, message.offset, message.key, message.value, headers, created)
-            records.setdefault(message.partition, []).append(record)
+        for record in records_of(events):
+            records.setdefault(record.partition, []).append(record)
         try:
             folds = self.fold(records)
         except Skipped as error:

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
 import faust
 import pytest
+from aiokafka import ConsumerRecord
 from faust.tables import TableManager
 from faust.tables.recovery import Recovery
 from faust.transport.drivers import aiokafka
+from faust.types import TP
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from compat.faust import App, NoTables, StateConsumer, StateConsumerThread, StateTransport
+from compat.faust import BUNDLE, App, Bundle, NoTables, StateConsumer, StateConsumerThread, StateTransport
 from tests.compat.private import parameters
 
 
@@ -43,6 +44,10 @@ def test_the_consumer_has_the_parts_that_are_overridden() -> None:
     assert parameters(aiokafka.AIOKafkaConsumerThread._ensure_consumer) == "self"
     assert aiokafka.Transport.Consumer is aiokafka.Consumer
     assert StateTransport.Consumer is StateConsumer
+    assert parameters(aiokafka.Consumer.getmany) == "self, timeout"
+    assert parameters(aiokafka.Consumer._wait_next_records) == "self, timeout"
+    assert parameters(aiokafka.Consumer._add_gap) == "self, tp, offset_from, offset_to"
+    assert parameters(aiokafka.Consumer._new_offset) == "self, tp"
     assert issubclass(StateConsumerThread, aiokafka.AIOKafkaConsumerThread)
 
 
@@ -78,87 +83,80 @@ def test_without_the_patch_a_queue_is_bounded_in_events_alone() -> None:
     queue.put_nowait(bytes(2**25))
     assert not queue.full()
     assert (parameters(ThrowableQueue._put), parameters(ThrowableQueue._get)) == ("self, item", "self")
+    assert parameters(ThrowableQueue.qsize) == "self"
     assert parameters(faust.App.FlowControlQueue) == "self, maxsize, clear_on_resume"
 
 
-class Waiting:
-    """A consumer that waits for coroutines, and the tasks that this takes."""
-
-    def __init__(self, kind: type[faust.App], folder: Path) -> None:
-        self._kind, self._folder = kind, folder
-        self.tasks = 0
-
-    def run(self, wait: Callable[[Any], Coroutine[Any, Any, Any]]) -> Any:
-        """The result of waiting with a consumer of such an application."""
-
-        async def counted() -> Any:
-            consumer: Any = self._kind("test", broker="kafka://127.0.0.1:1", datadir=self._folder).consumer
-            asyncio.get_running_loop().set_task_factory(self._make)
-            try:
-                return await asyncio.wait_for(wait(consumer), 10)
-            finally:
-                consumer._thread.thread_loop.close()
-
-        return asyncio.run(counted())
-
-    def _make(self, loop: asyncio.AbstractEventLoop, coroutine: Any, **options: Any) -> Any:
-        self.tasks += 1
-        return asyncio.Task(coroutine, loop=loop, **options)
+def records(*offsets: int) -> list[ConsumerRecord]:
+    return [ConsumerRecord("ratings", 3, offset, 5000, 0, None, b"value", None, 0, 5, ()) for offset in offsets]
 
 
-def test_an_event_for_which_there_is_room_takes_no_task(tmp_path: Path) -> None:
-    async def at_once() -> str:
-        return "done"
+def passed_on(kind: type[faust.App], folder: Path, found: list[ConsumerRecord]) -> list[Any]:
+    """The messages that an application's consumer makes of some records."""
 
-    async def wait(consumer: Any) -> Any:
-        return (await consumer.wait_first(at_once(), asyncio.Event().wait())).results
+    async def make() -> list[Any]:
+        consumer: Any = kind("test", broker="kafka://127.0.0.1:1", datadir=folder).consumer
+        partition = TP("ratings", 3)
 
-    tasks = []
-    for kind in (faust.App, App):
-        waiting = Waiting(kind, tmp_path)
-        assert waiting.run(wait) == ["done"]
-        tasks.append(waiting.tasks)
-    before, after = tasks
-    assert before - after == 4
+        async def waiting(timeout: float) -> Any:
+            return {partition: found, TP("ratings", 4): found}, {partition}
 
-
-@pytest.mark.parametrize("kind", [faust.App, App])
-def test_an_event_waits_for_room_until_it_is_there_or_the_flow_is_suspended(
-    kind: type[faust.App], tmp_path: Path
-) -> None:
-    heard: list[str] = []
-
-    async def after(room: asyncio.Event) -> str:
-        await asyncio.sleep(0)
+        consumer._wait_next_records, consumer.highwater, consumer.flow_active = waiting, lambda tp: 1000, True
         try:
-            await room.wait()
-        except asyncio.CancelledError:
-            heard.append("cancelled")
-            raise
-        return "done"
+            return [message async for _, message in consumer.getmany(timeout=1.0)]
+        finally:
+            consumer._thread.thread_loop.close()
 
-    async def wait(consumer: Any, sets: int) -> Any:
-        events = room, suspended = asyncio.Event(), asyncio.Event()
-        asyncio.get_running_loop().call_later(0.05, events[sets].set)
-        found = await consumer.wait_first(after(room), suspended.wait())
-        await asyncio.sleep(0)
-        return found.results
+    return asyncio.run(make())
 
-    assert Waiting(kind, tmp_path).run(lambda consumer: wait(consumer, 0)) == ["done"]
-    assert Waiting(kind, tmp_path).run(lambda consumer: wait(consumer, 1)) == [True]
-    assert heard == ["cancelled"]
+
+def test_without_the_patch_records_are_passed_on_one_by_one(tmp_path: Path) -> None:
+    found = records(*range(7, 7 + BUNDLE + 5))
+    assert [message.offset for message in passed_on(faust.App, tmp_path, found)] == list(range(7, 7 + BUNDLE + 5))
+    first, second = passed_on(App, tmp_path, found)
+    assert [*first.records, *second.records] == found
+    assert (first.offset, len(first.records), first.size) == (6 + BUNDLE, BUNDLE, 5 * BUNDLE)
+    assert (second.offset, second.partition, second.topic) == (found[-1].offset, 3, "ratings")
 
 
 @pytest.mark.parametrize("kind", [faust.App, App])
-@pytest.mark.parametrize("at_once", [True, False])
-def test_an_error_of_an_event_is_raised(kind: type[faust.App], tmp_path: Path, at_once: bool) -> None:
-    async def fail() -> None:
-        if not at_once:
-            await asyncio.sleep(0.01)
-        raise ValueError("an error")
+def test_nothing_is_passed_on_while_nothing_flows(kind: type[faust.App], tmp_path: Path) -> None:
+    async def make() -> list[Any]:
+        consumer: Any = kind("test", broker="kafka://127.0.0.1:1", datadir=tmp_path).consumer
 
-    async def wait(consumer: Any) -> Any:
-        return await consumer.wait_first(fail(), asyncio.Event().wait())
+        async def waiting(timeout: float) -> Any:
+            return {TP("ratings", 3): records(7)}, {TP("ratings", 3)}
 
-    with pytest.raises(ValueError, match="an error"):
-        Waiting(kind, tmp_path).run(wait)
+        async def seek() -> None:
+            sought.append(True)
+
+        consumer._wait_next_records, consumer.perform_seek, consumer.flow_active = waiting, seek, False
+        try:
+            return [message async for _, message in consumer.getmany(timeout=1.0)]
+        finally:
+            consumer._thread.thread_loop.close()
+
+    sought: list[bool] = []
+    assert asyncio.run(make()) == [] and sought == [True]
+
+
+@pytest.mark.parametrize("begins", [None, 100])
+def test_the_offset_after_the_last_acknowledged_bundle_is_committed(begins: int | None, tmp_path: Path) -> None:
+    async def make() -> list[int | None]:
+        consumer: Any = App("test", broker="kafka://127.0.0.1:1", datadir=tmp_path).consumer
+        consumer.app.topics._acking_topics.add("ratings")
+        partition, first = TP("ratings", 3), begins or 0
+        consumer._committed_offset[partition] = begins
+        found = [consumer._new_offset(partition)]
+        # A record is missing between the bundles, as one of an aborted transaction is.
+        for offsets in ([first, first + 1], [first + 3, first + 4]):
+            bundle = Bundle(partition, records(*offsets), 1)
+            await consumer._add_gap(partition, first, offsets[-1])
+            bundle.incref()
+            bundle.ack(consumer)
+            found.append(consumer._new_offset(partition))
+        consumer._thread.thread_loop.close()
+        return [*found, consumer._new_offset(partition)]
+
+    first = begins or 0
+    assert asyncio.run(make()) == [None, first + 2, first + 5, None]

@@ -8,18 +8,26 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from faust import Event
+from faust.types import TP
+from mode.utils.queues import FlowControlEvent
 
-from stream.consume.batches import acknowledge, batches
+from compat.faust import Buffer, Bundle
+from stream.consume.batches import acknowledge, batches, records_of
 
 
 class Waiting:
     """Parts of a Faust stream that `batches` uses: events that wait, and a list of those that are acknowledged."""
 
-    def __init__(self, values: list[bytes]) -> None:
-        self.channel = SimpleNamespace(queue=asyncio.Queue())
+    def __init__(self, values: list[list[bytes]]) -> None:
+        self.channel = SimpleNamespace(queue=Buffer(1000, flow_control=FlowControlEvent(initially_suspended=False)))
         self.acknowledged: list[Any] = []
-        for value in values:
-            self.channel.queue.put_nowait(SimpleNamespace(message=SimpleNamespace(key=None, value=value, headers=())))
+        for bundle in values:
+            records = [
+                SimpleNamespace(partition=0, offset=0, key=None, value=value, headers=(), timestamp=5)
+                for value in bundle
+            ]
+            self.channel.queue.put_nowait(Event(None, None, None, None, Bundle(TP("ratings", 0), records, 1)))
 
     async def events(self) -> AsyncIterator[Any]:
         while not self.channel.queue.empty():
@@ -31,19 +39,21 @@ class Waiting:
 
 @pytest.mark.parametrize(
     ("most", "most_bytes", "sizes"),
-    [(10, 100, [5]), (2, 100, [2, 2, 1]), (10, 20, [2, 2, 1]), (10, 1, [1, 1, 1, 1, 1])],
-    ids=["all that waits", "no more events", "no more bytes", "one at least"],
+    [(20, 200, [10]), (4, 200, [4, 4, 2]), (5, 200, [4, 4, 2]), (20, 40, [4, 4, 2]), (20, 1, [2, 2, 2, 2, 2])],
+    ids=["all that waits", "no more records", "no more than whole bundles", "no more bytes", "one bundle at least"],
 )
 def test_a_list_ends(most: int, most_bytes: int, sizes: list[int]) -> None:
-    values = [bytes([place]) * 10 for place in range(5)]
+    values = [bytes([place]) * 10 for place in range(10)]
+    bundles = [values[place : place + 2] for place in range(0, 10, 2)]
 
     async def collect() -> list[list[bytes]]:
-        stream, found = Waiting(values), []
+        stream, found = Waiting(bundles), []
         async for events in batches(stream, most, 0.001, most_bytes):
-            assert len(stream.acknowledged) == sum(map(len, found))
-            found.append([event.message.value for event in events])
+            assert 2 * len(stream.acknowledged) == sum(map(len, found))
+            found.append([record.value for record in records_of(events)])
+            assert {record.created for record in records_of(events)} == {0.005}
             await acknowledge(stream, events)
-        assert len(stream.acknowledged) == len(values)
+        assert len(stream.acknowledged) == len(bundles)
         return found
 
     found = asyncio.run(collect())
