@@ -1,7 +1,7 @@
 """Values of pairs of items: for each item those of the pairs in which they are largest, and 0 for all others.
 
-Values of all pairs would be as many as the items squared: 300 GB for 400,000 items. An item is kept with KEPT others,
-and with fewer where there are more than MOST pairs then.
+Values of all pairs would be as many as the items squared: 300 GB for 400,000 items. An item is kept with KEPT others
+for each table of values, and with fewer where there are more than MOST pairs then.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from offline.data.history import Floats
 from offline.data.readers import Ints
 
 KEPT = 256
-"""Most others that an item is kept with."""
+"""Most others that an item is kept with, for each table."""
 
 MOST = 2**25
 """Most pairs that are kept, which take 130 MB and 67 MB more for each value."""
@@ -39,9 +39,9 @@ SEARCHED = 8
 """Kept pairs that are looked at in the time in which one is searched for."""
 
 
-def kept_of(size: int) -> int:
-    """The number of others that each of `size` items is kept with."""
-    return min(size, KEPT, max(FEWEST, MOST // size))
+def kept_of(size: int, tables: int) -> int:
+    """The number of others that each of `size` items is kept with in some tables."""
+    return min(size, KEPT * tables, max(FEWEST, MOST // size))
 
 
 class Table(Protocol):
@@ -141,7 +141,7 @@ class Kept:
             size: rows of the item table; the items are numbered from 1.
             tables: at least one.
         """
-        most = kept_of(size)
+        most = kept_of(size, len(tables))
         first, second, rank = (np.concatenate(parts) for parts in zip(*(t.largest(most) for t in tables), strict=True))
         # Of a pair that several tables name, the best rank counts.
         order = np.lexsort((rank, first * size + second))
@@ -186,8 +186,9 @@ class ItemPairs(nn.Module):
         self.size = size
         self.others: Tensor
         self.values: Tensor
-        self.register_buffer("others", torch.zeros(size, kept_of(size), dtype=torch.int32))
-        self.register_buffer("values", torch.zeros(size, kept_of(size) * tables, dtype=torch.float16))
+        kept = kept_of(size, tables)
+        self.register_buffer("others", torch.zeros(size, kept, dtype=torch.int32))
+        self.register_buffer("values", torch.zeros(size, kept * tables, dtype=torch.float16))
         self.tables = tables
 
     def set_pairs(self, pairs: Kept) -> None:

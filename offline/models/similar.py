@@ -129,7 +129,7 @@ def similar(codes: Codes, events: Sequences, known: npt.NDArray[np.bool_], size:
 
 def _cosines(table: csr_array) -> csr_array:
     """The largest cosines of each column with others, of those above 0."""
-    columns, most = table.tocsc(), kept_of(table.shape[1])
+    columns, most = table.tocsc(), kept_of(table.shape[1], 1)
     norm = np.sqrt(columns.power(2).sum(axis=0) + NORM).astype(np.float32)
     parts = []
     for first in range(0, table.shape[1], COLUMNS_AT_ONCE):

@@ -17,8 +17,8 @@ SIZE = 40
 
 @pytest.fixture
 def few(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Keep 5 others of each item."""
-    monkeypatch.setattr(item_pairs, "KEPT", 5)
+    """Keep 3 others of each item for each table."""
+    monkeypatch.setattr(item_pairs, "KEPT", 3)
 
 
 def tables() -> tuple[np.ndarray, np.ndarray]:
@@ -38,14 +38,14 @@ def kept() -> Kept:
 
 def test_the_pairs_of_an_item_are_those_that_rank_highest_in_any_table(few: None) -> None:
     found, (sparse, dense) = kept(), tables()
-    assert found.others.shape == (SIZE, 5)
+    assert found.others.shape == (SIZE, 6)
     for item in range(1, SIZE):
         best = [
             [other for other in np.argsort(-np.abs(table[item])) if table[item, other]] for table in (sparse, dense)
         ]
         rank = {other: min(row.index(other) for row in best if other in row) for row in best for other in row}
         chosen = {int(other) for other in found.others[item] if other}
-        assert len(chosen) == 5
+        assert len(chosen) == 6
         assert max(rank[other] for other in chosen) <= min(rank[other] for other in rank.keys() - chosen)
         for other, values in zip(found.others[item], found.values[item], strict=True):
             np.testing.assert_allclose(values, [sparse[item, other], dense[item, other]], rtol=1e-3)
@@ -76,9 +76,9 @@ def test_noted_and_searched_pairs_are_the_same(few: None) -> None:
 
 
 def test_fewer_others_are_kept_the_more_items_there_are() -> None:
-    assert kept_of(4) == 4 and kept_of(4_000) == 256
-    assert kept_of(400_000) * 400_000 <= item_pairs.MOST
-    assert kept_of(10**9) == item_pairs.FEWEST
+    assert kept_of(4, 1) == 4 and kept_of(4_000, 1) == 256 and kept_of(4_000, 2) == 512
+    assert kept_of(400_000, 2) * 400_000 <= item_pairs.MOST
+    assert kept_of(10**9, 1) == item_pairs.FEWEST
 
 
 def test_tables_without_a_pair_keep_none() -> None:
