@@ -75,6 +75,7 @@ class DataSetAnswers:
     def __init__(self, schema: Schema) -> None:
         self.schema = schema
         self.stored = "ratings" if schema.codes.types == (RATING,) else "events"
+        self._known: dict[Id, tuple[Item, Fields]] = {}
         self._listed = [each for each in schema.item_attributes if not each.of and each.kind != "text"]
         user, item = _id_type(schema.user_ids), _id_type(schema.item_ids)
         self.listed_item = _model(ListedItem, {"itemid": item}, self._attribute_fields(self._listed))
@@ -103,8 +104,11 @@ class DataSetAnswers:
         )
 
     def listed(self, item: Item) -> Fields:
-        """The attributes of an item of a list."""
-        return self._shown(item, self._listed)
+        """The attributes of an item of a list; kept until the item changes."""
+        known = self._known.get(item.itemid)
+        if known is None or known[0] is not item:
+            known = self._known[item.itemid] = item, self._shown(item, self._listed)
+        return known[1].copy()
 
     def attributes(self, item: Item) -> Fields:
         """All attributes of an item."""

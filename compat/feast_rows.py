@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import chain
 from types import ModuleType
 from typing import Any, cast
 
@@ -56,31 +57,51 @@ SHORT = 16
 """Bytes of a value up to which it is kept as it was read, as most of a row's are small numbers."""
 
 
+WRITE_LATER = """
+local function time_of(packed)
+  local parts, at = {0, 0}, 1
+  while at <= #packed do
+    local part, scale, number, byte = bit.rshift(packed:byte(at), 3), 1, 0
+    repeat
+      at = at + 1
+      byte = packed:byte(at)
+      number, scale = number + bit.band(byte, 127) * scale, scale * 128
+    until byte < 128
+    -- A number below 0 is packed as that plus 2^64.
+    parts[part], at = number < 9.2e18 and number or number - 18446744073709551616, at + 1
+  end
+  return parts[1], parts[2]
+end
+local held = redis.call('HGET', KEYS[1], ARGV[1])
+if held then
+  local second, nanosecond = time_of(ARGV[2])
+  local held_second, held_nanosecond = time_of(held)
+  if second < held_second or (second == held_second and nanosecond <= held_nanosecond) then return 0 end
+end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+"""
+"""Writes a row whose timestamp, as Feast packs it, is later than that of the row held."""
+
+
 def write_rows(client: Redis, project: str, view: str, join_key: str, rows: Sequence[Row]) -> None:
     """Write rows of many entities at once, each with a timestamp of its own; Feast's own interface takes a DataFrame.
 
     A row that is not later than the stored one, or than an earlier one of the same entity, changes nothing. The same
-    bytes as `RedisOnlineStore.online_write_batch` writes, in less than half its time.
+    bytes as `RedisOnlineStore.online_write_batch` writes, in less than half its time, and without a moment in which
+    another writer's row could come between the comparison and the write.
     """
-    keys = [row_key(project, join_key, entity) for entity, _, _ in rows]
     with client.pipeline(transaction=False) as pipe:
-        for key in keys:
-            pipe.hget(cast(Any, key), f"_ts:{view}")
-        latest = {key: _nanoseconds(stored) for key, stored in zip(keys, pipe.execute(), strict=True) if stored}
-        for key, (_, features, at) in zip(keys, rows, strict=True):
+        for entity, features, at in rows:
             time = Timestamp()
             time.FromDatetime(at)
-            nanoseconds = time.ToNanoseconds()
-            previous = latest.get(key)
-            if not previous or nanoseconds > previous:
-                latest[key] = nanoseconds
-                values = {_field_of(view, feature): _packed(value) for feature, value in features.items()}
-                pipe.hset(cast(Any, key), mapping=cast(Any, {f"_ts:{view}": time.SerializeToString(), **values}))
+            fields = chain.from_iterable(
+                (_field_of(view, feature), _packed(value)) for feature, value in features.items()
+            )
+            pipe.eval(
+                WRITE_LATER, 1, row_key(project, join_key, entity), f"_ts:{view}", time.SerializeToString(), *fields
+            )
         pipe.execute()
-
-
-def _nanoseconds(stored: bytes) -> int:
-    return int(Timestamp.FromString(stored).ToNanoseconds())
 
 
 @lru_cache(maxsize=1024)
