@@ -3,6 +3,7 @@
 freshness        from an event to a list that reflects it
 latency          lists one after the other and at rising rates, next to the tutorial's way of serving (`tutorial`)
 throughput       events a second in catch-up, by workers, with and without drift monitoring
+start            from nothing running to all healthy, and from a killed worker to caught up
 filters          lists with `filter` and `diversity` next to plain ones
 changes          from a change of the catalogue to lists that reflect it (`new_items`), under load
 hot_publish      latency and failures while a run is published
@@ -29,6 +30,7 @@ from bench.load import Load, Request, failures
 from bench.memory import memory
 from bench.rebuild_time import rebuild_time
 from bench.sample import Sample
+from bench.start import start
 from bench.stationary import Blocks
 from bench.throughput import throughput
 
@@ -51,5 +53,6 @@ __all__ = [
     "latency",
     "memory",
     "rebuild_time",
+    "start",
     "throughput",
 ]

@@ -15,7 +15,7 @@ from typing import Any
 
 import requests
 
-from bench.load import Load, Request, failures
+from bench.load import NO_ANSWER, ListClient, Load, Request, failures
 from features import Id
 from settings import Settings, bearer
 from stores import Unreachable
@@ -116,21 +116,16 @@ def closed(address: str, headers: dict[str, str], userids: Sequence[Id], clients
     began = time.perf_counter()
 
     def ask(first: int) -> None:
-        number = first
-        with requests.Session() as session:
-            session.headers.update(headers)
-            while (sent := time.perf_counter()) < began + WARM_UP_S + seconds:
-                try:
-                    answer = session.post(
-                        f"{address}/ml/rec", json={"userid": userids[number % len(userids)]}, timeout=30
-                    )
-                    ms = 1000 * (time.perf_counter() - sent)
-                    request = Request.of(sent - began, ms, answer.status_code, answer.json())
-                except (requests.RequestException, ValueError) as error:
-                    request = Request(sent - began, 1000 * (time.perf_counter() - sent), 0, error=repr(error))
-                if sent >= began + WARM_UP_S:
-                    answered.append(request)
-                number += clients
+        number, client = first, ListClient(f"{address}/ml/rec", headers)
+        while (sent := time.perf_counter()) < began + WARM_UP_S + seconds:
+            try:
+                status, body = client.ask(userids[number % len(userids)])
+                request = Request.of(sent - began, 1000 * (time.perf_counter() - sent), status, body)
+            except NO_ANSWER as error:
+                request = Request(sent - began, 1000 * (time.perf_counter() - sent), 0, error=repr(error))
+            if sent >= began + WARM_UP_S:
+                answered.append(request)
+            number += clients
 
     threads = [threading.Thread(target=ask, args=(first,)) for first in range(clients)]
     for thread in threads:

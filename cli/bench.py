@@ -37,6 +37,7 @@ def benchmarks() -> None:
 app.command()(bench_speed.freshness)
 app.command("latency")(bench_speed.latency_)
 app.command("throughput")(bench_speed.throughput_)
+app.command("start")(bench_speed.start_)
 
 
 @app.command()

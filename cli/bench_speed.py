@@ -1,4 +1,4 @@
-"""`reelstream bench freshness`, `latency` and `throughput`."""
+"""`reelstream bench freshness`, `latency`, `throughput` and `start`."""
 
 from __future__ import annotations
 
@@ -117,6 +117,30 @@ def throughput_(
     report(json, figures, f"{words}\n{figures['differences']} differences")
     if figures["differences"]:
         raise typer.Exit(1)
+
+
+def start_(
+    events_per_s: Annotated[
+        float, typer.Option(min=1, help="Events per second while a worker ends; they stay.")
+    ] = 1000.0,
+    rounds: Annotated[int, typer.Option(min=1, help="Rounds; the median counts.")] = 3,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON on standard output.")] = False,
+) -> None:
+    """Measure how long everything takes to start, and a killed worker to catch up; the baseline is one restarted."""
+    from bench import start
+
+    with one_line(), bar("starting") as tell:
+        settings = load()
+        ratings = readers.load(settings)
+        userids, items = held_out_userids(settings), list(ratings.catalogue.items)
+        figures = start(settings, ratings.schema, userids, items, events_per_s, rounds, tell)
+    words = [f"everything healthy after {figures['up']['all']} s"]
+    for way in ("killed", "restarted"):
+        words.append(
+            f"a worker that was {way} at {events_per_s:g} events/s folded again after {figures[way]['first_s']} s, and "
+            f"had caught up after {figures[way]['caught_up_s']} s"
+        )
+    report(json, figures, "\n".join(words))
 
 
 def held_out_userids(settings: Settings) -> list[Id]:

@@ -1,4 +1,4 @@
-"""`reelstream bench freshness`, `latency` and `throughput` on a small system: what they report, not how fast it is."""
+"""Benchmarks of events, lists, catch-up and starts on a small system: what they report, not how fast it is."""
 
 from __future__ import annotations
 
@@ -55,3 +55,12 @@ def test_throughput_is_measured_by_workers_and_verified(system: System, own_stat
     # It leaves as many workers as the settings say.
     running = {each.name: each.healthy for each in servers.status(system.settings) if each.name.startswith("worker-")}
     assert running == {"worker-0": True}
+
+
+def test_starts_are_measured(system: System, own_state: None) -> None:
+    found = succeed("bench", "start", "--rounds", "1", "--events-per-s", "20")
+    running = [each.name for each in servers.status(system.settings)]
+    assert {*found["up"]} == {*running, "all"} and max(found["up"].values()) == found["up"]["all"]
+    for way in ("killed", "restarted"):
+        assert 0 < found[way]["first_s"] <= found[way]["caught_up_s"], way
+    assert found["ratio"] > 0 and all(each.healthy for each in servers.status(system.settings))
