@@ -9,6 +9,7 @@ batches, context                   lists of several requests; events on top of a
 item_lists, latest_items           lists that follow from no user: similar, popular, latest
 openapi_lists                      the part of the OpenAPI document on these
 live, open_generation, live_ids    the live run, the state and the ids that lists are made with, kept in memory
+user_vectors                       user vectors, kept in memory
 items, attributes                  the items, and attributes of users, in memory
 catalogue, users                   what is known of an item, and of a user
 change_requests, item_changes      changes of items and users: their bodies, and their way to the log

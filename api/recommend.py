@@ -24,6 +24,7 @@ from api.messages import RecommendationRequest, RequestError, Watched
 from api.positions import Waits
 from api.restrictions import restriction_of
 from api.session import session_events, session_state
+from api.user_vectors import UserVectors
 from features import Id, Item, Items, Profile, Row, Schema, User
 from features.columns import row_values
 from scoring import Exploration, Fallback, Lister, Ranking, Recommendations, Source, UserState
@@ -103,6 +104,7 @@ class Recommender:
     ) -> None:
         self._settings, self._follower, self._waits, self._log_watch = settings, follower, waits, log_watch
         self._index, self._models = stores.index, stores.models
+        self._vectors = UserVectors()
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
     def recommend(self, request: RecommendationRequest) -> Answer:
@@ -290,7 +292,9 @@ class Recommender:
             live.ids,
             live.run.history,
             limits,
-            lambda users: answer.attempt("triton", lambda: serving.encode(users)),
+            lambda users: self._vectors.of(
+                live.run.run, users, lambda users: answer.attempt("triton", lambda: serving.encode(users))
+            ),
             lambda states, vectors: answer.attempt("elasticsearch", lambda: serving.recall(states, vectors)),
             lambda inputs: answer.ranking(lambda: serving.rank(inputs)),
         )
