@@ -86,6 +86,7 @@ security: setup
 
 thorough: setup
 	$(BIN)/pytest -m thorough -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m hypothesis --hypothesis-profile=thorough -n 2 --dist loadfile --no-loadscope-reorder
 
 faults: setup
 	$(BIN)/python -W ignore -m tests.faults $(if $(JSON),--json $(JSON))

@@ -28,8 +28,10 @@ from tests.servers_fixture import started
 USERS, ITEMS, EVENTS = 80, 120, 4000
 
 # A busy machine is slow now and then, which is no failure of what is tested.
-hypothesis_settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-hypothesis_settings.load_profile("untimed")
+UNTIMED = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+hypothesis_settings.register_profile("short", max_examples=40, **UNTIMED)
+hypothesis_settings.register_profile("thorough", max_examples=400, **UNTIMED)
+hypothesis_settings.load_profile("short")
 
 
 MEMORY = Path("/dev/shm")  # nosec B108
