@@ -61,6 +61,7 @@ class State:
         waiting_events: how many events may wait for their items.
         waiting: the events that wait, each with its offset, by item, in the order of the log.
         changed_users: the users whose attributes were changed.
+        counted: items whose counters changed since somebody emptied it.
         layer: the items as they were changed since.
     """
 
@@ -73,6 +74,7 @@ class State:
     waiting_events: int = WAITING_EVENTS
     waiting: dict[Id, list[tuple[int, Event]]] = field(default_factory=dict)
     changed_users: dict[Id, User] = field(default_factory=dict)
+    counted: set[Id] = field(default_factory=set, compare=False)
     layer: Layer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -112,6 +114,7 @@ class State:
         if after != before:
             of_user[event.itemid] = with_rated(codes, seen, after)
             count(codes, self.counter(event.itemid), before, after)
+            self.counted.add(event.itemid)
         return True
 
     def take(self, record: LogRecord | None, offset: int = 0) -> bool:
@@ -159,6 +162,7 @@ class State:
         self.profiles.pop(userid, None)
         seen = self.seen.pop(userid, {})
         for itemid, counter in take_out(self.schema.codes, seen, self.counters, self._latest).items():
+            self.counted.add(itemid)
             if counter.n:
                 self.counters[itemid] = counter
             else:

@@ -12,6 +12,9 @@ from offline.data.readers import Ints, Ratings
 from offline.data.split import user_order
 from scoring import Counters, UserState
 
+NUMBERS = 1 << 26
+"""Most counters that are kept at a time, 512 MB each of events and positive ones."""
+
 
 @dataclass(frozen=True)
 class PriorStates:
@@ -48,28 +51,37 @@ class Collector:
         ratings: the events.
         targets: places of the events, INT64.
         use: takes the states.
-        size: most states at a time.
+        size: most states at a time, of which there are fewer where there are many items.
     """
 
     def __init__(self, ratings: Ratings, targets: Ints, use: Callable[[PriorStates], None], size: int = 256) -> None:
-        self._ratings, self._use, self._size = ratings, use, size
+        self._ratings, self._use, self._size = ratings, use, max(1, min(size, NUMBERS // len(ratings.items)))
         first = first_of_second(ratings)[targets]
         self._targets: dict[int, list[int]] = {}
         for target, place in zip(targets.tolist(), first.tolist(), strict=True):
             self._targets.setdefault(place, []).append(target)
         self.places = np.unique(first)
         self._states: list[_PriorState] = []
+        self._counters: Ints | None = None
 
     def visit(self, place: int, state: State) -> None:
         """Take the state for the events of this second."""
-        user, items = state.user_state(self._ratings.userid(place)), self._ratings.items
-        counters = np.zeros((2, len(items)), dtype=np.int64)
-        for itemid, counter in state.counters.items():
-            counters[:, items.number(itemid) - 1] = counter.n, counter.likes
+        user, counters = state.user_state(self._ratings.userid(place)), self._counters_of(state).copy()
         for target in self._targets[place]:
             self._states.append(_PriorState(target, user, counters))
         if len(self._states) >= self._size:
             self._flush()
+
+    def _counters_of(self, state: State) -> Ints:
+        """Events and positive ones of all items, INT64 [2, items]; only those that changed are read again."""
+        items, changed = self._ratings.items, state.counted
+        if self._counters is None:
+            self._counters, changed = np.zeros((2, len(items)), dtype=np.int64), {*state.counters}
+        for itemid in changed:
+            counter = state.counters.get(itemid)
+            self._counters[:, items.number(itemid) - 1] = (counter.n, counter.likes) if counter else (0, 0)
+        state.counted.clear()
+        return self._counters
 
     def finish(self) -> None:
         """Hand over what is left."""

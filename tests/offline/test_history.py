@@ -98,6 +98,15 @@ def test_a_moment_holds_the_events_of_earlier_seconds_only(events: Ratings, even
     places = np.concatenate([part.place for part in kept])
     assert np.array_equal(np.sort(places), np.sort(parts.validation))
     replaces = np.array(events.schema.codes.replaces)[events.code]
+    moment = time_order(events, parts.offline)
+    for part in kept[:2]:
+        for row, place in enumerate(part.place.tolist()[:20]):
+            # Counted from the beginning: an event of the same second may be folded before the user's first one in it.
+            first = first_of_second(events)[place]
+            state = replay(events, moment[: int(np.flatnonzero(moment == first)[0])], state_of(events))
+            known = [state.counters.get(itemid) for itemid in events.items.ids]
+            assert part.counters.n[row].tolist() == [counter.n if counter else 0 for counter in known]
+            assert part.counters.likes[row].tolist() == [counter.likes if counter else 0 for counter in known]
     for part in kept:
         users = Users.of(events.schema, events.ids, part.users, 100)
         for row, place in enumerate(part.place.tolist()):
