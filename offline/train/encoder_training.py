@@ -16,7 +16,7 @@ from features.dataset.codes import Codes
 from offline.data.history import Floats
 from offline.data.windows import Sequences, Windows, batches, shuffled, windows
 from offline.models.encoder import Encoder
-from offline.models.softmax import NextItemLoss
+from offline.models.softmax import NextItemLoss, Sample, probabilities
 from offline.models.targets import Bools, firsts, weights
 
 OTHERS = 0.3
@@ -114,6 +114,7 @@ def fit(
     steps = per_epoch * plan.epochs
     optimizer = _optimizer(model, plan.rate)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _rate(step, steps))
+    sampled = probabilities(torch.from_numpy(events.item), model.size)
     step, done = 0, 0
     if checkpoint is not None and checkpoint.is_file():
         step, done = _resume(checkpoint, model, optimizer, schedule, rng)
@@ -123,7 +124,7 @@ def fit(
         cut = windows(now.events, model.history, rng)
         for chosen in batches(cut, plan.batch, rng):
             step += 1
-            loss = train_step(model, optimizer, _batch(now, cut, chosen, rng))
+            loss = train_step(model, optimizer, _batch(now, cut, chosen, rng), sampled)
             schedule.step()
             progress(step, max(steps, step), loss)
         model.eval()
@@ -135,19 +136,38 @@ def fit(
     model.eval()
 
 
-def train_step(model: Encoder, optimizer: torch.optim.Optimizer, batch: Batch) -> float:
-    """One step; the loss before it."""
+def train_step(model: Encoder, optimizer: torch.optim.Optimizer, batch: Batch, sampled: Tensor | None = None) -> float:
+    """One step; the loss before it.
+
+    Args:
+        model: the encoder.
+        optimizer: of its weights.
+        batch: what it learns from.
+        sampled: the probability of each item to be in the softmax, FP32 [size]; None: all are.
+    """
     device = model.bias.device
     shown = torch.where(torch.rand(batch.items.shape) < UNKNOWN, 0, batch.items)
     hidden = model.hidden(shown.to(device), batch.liked.to(device))
+    table: Tensor = model.items.weight
+    bias: Tensor = model.bias
+    correction = None
+    target, seen_row, seen_item = batch.target, batch.seen_row, batch.seen_item
+    if sampled is not None:
+        sample = Sample.of(sampled, target)
+        items, correction = sample.items.to(device), sample.correction.to(device)
+        table, bias = table[items], bias[items]
+        target, _ = sample.rows_of(target)
+        seen_item, among = sample.rows_of(seen_item)
+        seen_row, seen_item = seen_row[among], seen_item[among]
     loss = NextItemLoss.apply(
         hidden.flatten(0, 1)[batch.kept.to(device)],
-        model.items.weight,
-        model.bias,
-        batch.target.to(device),
+        table,
+        bias,
+        target.to(device),
         batch.weight.to(device),
-        batch.seen_row.to(device),
-        batch.seen_item.to(device),
+        seen_row.to(device),
+        seen_item.to(device),
+        correction,
     )
     optimizer.zero_grad()
     loss.backward()

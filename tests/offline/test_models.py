@@ -11,8 +11,9 @@ from features.dataset.codes import Codes
 from offline.data.readers import Ratings
 from offline.data.split import Split
 from offline.data.windows import Sequences, sequences, windows
+from offline.models import softmax
 from offline.models.encoder import Encoder, Ensemble
-from offline.models.softmax import NextItemLoss
+from offline.models.softmax import NextItemLoss, Sample, probabilities
 from offline.models.targets import firsts, weights
 from offline.train import encoder_training
 from offline.train.encoder_training import Plan
@@ -64,7 +65,7 @@ def test_the_next_item_loss_equals_the_obvious_one() -> None:
     seen_row = torch.randint(0, n, (2 * n,)).sort().values
     # Some targets were seen before; they stay in the softmax.
     seen_item = torch.where(torch.rand(2 * n) < 0.2, target[seen_row], torch.randint(1, size, (2 * n,)))
-    loss = NextItemLoss.apply(hidden, table, bias, target, weight, seen_row, seen_item, torch.float32)
+    loss = NextItemLoss.apply(hidden, table, bias, target, weight, seen_row, seen_item, None, torch.float32)
     loss.backward()
     fast = [tensor.grad for tensor in (hidden, table, bias)]
 
@@ -85,6 +86,59 @@ def test_the_next_item_loss_equals_the_obvious_one() -> None:
     for tensor, exact in zip(halved, fast, strict=True):
         assert tensor.grad is not None and exact is not None
         assert F.cosine_similarity(tensor.grad.view(1, -1), exact.view(1, -1)).item() > 0.999
+
+
+def test_the_sum_over_a_sample_of_items_is_right_on_average() -> None:
+    torch.manual_seed(0)
+    n, dim, size = 20, 4, 200
+    hidden, table, bias = torch.randn(n, dim), torch.randn(size, dim), torch.randn(size)
+    target = torch.randint(1, size, (n,))
+    probability = torch.rand(size) * 0.5 + 0.2
+
+    def sums(sample: Sample) -> torch.Tensor:
+        """The sum of each position's softmax over a sample, FP64 [n]."""
+        row, known = sample.rows_of(target)
+        assert known.all() and (sample.items.diff() > 0).all() and sample.items[0] == 0
+        logits = (hidden @ table[sample.items].T + bias[sample.items]).double()
+        corrected = logits + sample.correction
+        corrected[:, 0] = -torch.inf
+        corrected[torch.arange(n), row] = logits[torch.arange(n), row]
+        return corrected.exp().sum(1)
+
+    every = (hidden @ table.T + bias).double()
+    every[:, 0] = -torch.inf
+    found = torch.stack([sums(Sample.of(probability, target)) for _ in range(2000)]).mean(0)
+    torch.testing.assert_close(found, every.exp().sum(1), rtol=0.05, atol=0.0)
+    certain = Sample.of(torch.ones(size), target)
+    torch.testing.assert_close(sums(certain), every.exp().sum(1))
+
+
+def test_a_step_over_a_sample_of_all_items_is_one_over_all(encoder: Encoder) -> None:
+    rng = np.random.default_rng(0)
+    item = rng.integers(1, encoder.size, 300)
+    epoch = encoder_training.Epoch.of(SCHEMA.codes, events_of(item, np.full_like(item, 5), 30))
+    cut = windows(epoch.events, 20, rng)
+    batch = encoder_training._batch(epoch, cut, np.arange(len(cut)), rng)
+    losses = []
+    for sampled in (None, torch.ones(encoder.size)):
+        model = Encoder(torch.from_numpy(np.unique(item)), encoder.size, SMALL)
+        model.load_state_dict(encoder.state_dict())
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        for _ in range(3):
+            torch.manual_seed(1)
+            losses.append(encoder_training.train_step(model.eval(), optimizer, batch, sampled))
+    assert losses[:3] == pytest.approx(losses[3:], rel=1e-3)
+    assert losses[0] > losses[2]
+
+
+def test_a_softmax_is_over_a_sample_of_many_items_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    item = torch.randint(1, 1000, (5000,))
+    assert probabilities(item, 1000) is None
+    monkeypatch.setattr(softmax, "ALL", 100)
+    monkeypatch.setattr(softmax, "SAMPLED", 200)
+    found = probabilities(item, 1000)
+    assert found is not None and (found > 0).all() and (found <= 1).all()
+    assert float(found.sum()) == pytest.approx(200, rel=0.01)
 
 
 def test_an_event_does_not_change_the_state_before_it(encoder: Encoder) -> None:
