@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from offline.models import softmax
 from offline.models.p_like import PLike, rows_of
 from offline.models.reranker import Reranker
 from offline.models.similar import Near
@@ -34,7 +35,14 @@ class Ranker(nn.Module):
         self.near = near
         self.reranker = reranker
         self.item_vectors: Tensor
-        self.register_buffer("item_vectors", item_vectors)
+        self.catalogue: Tensor | None
+        self.register_buffer("item_vectors", item_vectors.clone())
+        self.register_buffer("catalogue", sample_of(item_vectors))
+
+    def set_item_vectors(self, vectors: Tensor) -> None:
+        """Take other vectors of the items."""
+        self.item_vectors.copy_(vectors)
+        self.catalogue = sample_of(vectors)
 
     def like_models(self) -> list[PLike]:
         """The models of P(like)."""
@@ -60,6 +68,27 @@ class Ranker(nn.Module):
         """(next, its log-probability over the catalogue, logit(P(like)), inputs of the order)."""
         item = rows_of(ids[:, 1], self.like_models()[0].item)
         following = (user_vector[row] * self.item_vectors[item]).sum(1)
-        probability = following - torch.logsumexp(user_vector @ self.item_vectors.T, 1)[row]
+        catalogue = self.item_vectors if self.catalogue is None else self.catalogue
+        probability = following - torch.logsumexp(user_vector @ catalogue.T, 1)[row]
         logit = self.like_logit(items, rating, row, ids, dense)
         return following, probability, logit, self.reranker.inputs(items, row, item, logit, dense)
+
+
+def sample_of(vectors: Tensor) -> Tensor | None:
+    """Vectors of some items whose shares of the encoder's softmax add up to those of all, on average.
+
+    Args:
+        vectors: of all items, each with its bias at the end, FP32 [size, D + 1].
+
+    Returns:
+        FP32 [n, D + 1], the shares in their biases; None where there are so few items that none is left out.
+    """
+    size = len(vectors)
+    if size <= softmax.ALL:
+        return None
+    share = 0.5 * torch.softmax(vectors[:, -1], 0) + 0.5 / size
+    probability = (softmax.SAMPLED * share).clamp(max=1.0)
+    chosen = torch.rand(size, generator=torch.Generator().manual_seed(0)) < probability
+    found = vectors[chosen].clone()
+    found[:, -1] -= torch.log(probability[chosen])
+    return found

@@ -159,7 +159,7 @@ class Training:
         own = vectors[1:].numpy().copy()
         self._regression = metadata.regression(self._schema, self._ratings.catalogue, own, n)
         vectors[1:] = torch.from_numpy(metadata.settled(table, own, n))
-        ranker.item_vectors.copy_(vectors)
+        ranker.set_item_vectors(vectors)
         return encoder
 
     def _train_encoders(

@@ -14,11 +14,11 @@ from features import Schema
 from offline.data.readers import Ratings
 from offline.data.windows import sequences
 from offline.errors import ExportError
-from offline.models import export, p_like, similar
+from offline.models import export, p_like, similar, softmax
 from offline.models.item_pairs import Block, ItemPairs, Kept
 from offline.models.neighbours import Neighbours
 from offline.models.p_like import PLike
-from offline.models.ranker import Ranker
+from offline.models.ranker import Ranker, sample_of
 from offline.models.reranker import DAMPING, HALF_LIVES, Reranker
 from offline.models.similar import Near
 from offline.train import p_like_training, parallel
@@ -80,6 +80,18 @@ def test_next_is_the_encoders_score_and_like_a_mean() -> None:
     torch.testing.assert_close(following, (vector[row] * model.item_vectors[ids[:, 1]]).sum(1))
     torch.testing.assert_close(torch.logit(like), (each[0] + each[1]) / 2)
     assert not torch.allclose(score, following)
+
+
+def test_the_softmax_over_many_items_is_that_over_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    torch.manual_seed(0)
+    vectors, users = torch.randn(3000, 9) * 0.4, torch.cat([torch.randn(20, 8), torch.ones(20, 1)], 1)
+    assert sample_of(vectors) is None
+    monkeypatch.setattr(softmax, "ALL", 100)
+    monkeypatch.setattr(softmax, "SAMPLED", 800)
+    sample = sample_of(vectors)
+    assert sample is not None and 600 < len(sample) < 1000
+    every, some = (torch.logsumexp(users @ table.T, 1) for table in (vectors, sample))
+    assert (every - some).abs().max() < 0.4 and abs(float((every - some).mean())) < 0.1
 
 
 def test_the_order_counts_what_follows_the_last_events() -> None:
