@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from features.changes import CHANGE_VERSION, ChangeFormat, ItemChange, UserChange
 from features.dataset.codes import Codes
@@ -153,7 +154,7 @@ class EventFormat:
             EventError: naming the field and the rule.
         """
         try:
-            fields = json.loads(value or b"")
+            fields = loads(value or b"")
         except (ValueError, RecursionError):
             raise EventError("value is not JSON") from None
         record = self.parse(fields)
@@ -235,6 +236,20 @@ def _finite(value: object) -> bool:
         return math.isfinite(float(value))
     except OverflowError:
         return False
+
+
+def loads(packed: bytes) -> Any:
+    """What `json.loads` gives, which looks for another encoding than UTF-8 first; an object cannot be in one.
+
+    Raises:
+        ValueError, RecursionError: if it is not JSON.
+    """
+    if packed[:1] == b"{" and packed[1:2] not in (b"", b"\0"):
+        return _DECODER.decode(packed.decode("utf-8", "surrogatepass"))
+    return json.loads(packed)
+
+
+_DECODER = json.JSONDecoder()
 
 
 def _field(fields: dict[str, object], name: str) -> object:

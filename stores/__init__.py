@@ -40,6 +40,7 @@ from stores.kafka.topics import delete_topics, ensure_topics
 from stores.redis.connection import connect
 from stores.redis.drift import DriftStore
 from stores.redis.generations import Generations, LiveGeneration, project_of
+from stores.redis.known_counters import KnownCounters
 from stores.redis.live import LiveRun, Snapshot
 from stores.redis.profiles import Profiles
 from stores.redis.publish_lock import PublishLock
@@ -62,6 +63,7 @@ __all__ = [
     "FeatureBatch",
     "Gap",
     "Generations",
+    "KnownCounters",
     "LiveGeneration",
     "LiveRun",
     "LockLost",

@@ -3,6 +3,7 @@
 shard_offsets                 the shards: their keys, how far each is folded, and whether it is closed
 told_offsets                  visible offsets as workers tell them
 profiles, shard_transaction   the state by shard; one guarded change of a shard (the seen filter is updated there)
+known_counters                the counters of all items, read again and again
 shard_state                   what a fold needs of a shard, at one moment
 shard_catalogue               the changed items of a shard, and the events that wait for an item
 shard_view, shard_log         a shard at one moment; its place in the log

@@ -10,15 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from features.columns import ItemTable
-from features.counters import merge
+from features.counters import ItemCounter
 from scoring import RecentCounters
 from scoring.counters import COLUMNS
-from stores import Profiles
+from stores import KnownCounters, Profiles
 
 EVERY_S = 5.0
 """Seconds between two reads; for a large catalogue COST times as long as a read takes."""
 
 COST = 50.0
+
+NO_EVENTS = ItemCounter()
 
 KEPT = 12
 """Reads kept: events that are scored within a minute of being folded find one from before them."""
@@ -66,7 +68,7 @@ class EarlierCounters:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._profiles, self._half_life_days, self._clock = profiles, half_life_days, clock
-        self._table = table
+        self._table, self._known = table, KnownCounters(profiles)
         self._reads: deque[_Read] = deque(maxlen=KEPT)
         self._due = 0.0
 
@@ -80,9 +82,8 @@ class EarlierCounters:
         began = self._clock()
         if began < self._due:
             return
-        table = self._table()
-        partials = self._profiles.counters(table.itemids) if table.itemids else {}
-        totals = [merge(partials.get(itemid, [])) for itemid in table.itemids]
+        table, known = self._table(), self._known.read()
+        totals = [known.get(itemid, NO_EVENTS) for itemid in table.itemids]
         columns = {name: np.array([getattr(total, name) for total in totals], dtype=np.int64) for name in COLUMNS}
         # The offsets after the counters: an event folded between the two is taken for included.
         counters = RecentCounters(**columns, half_life_days=self._half_life_days)

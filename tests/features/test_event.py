@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from features import Event, EventError
+from features.event import loads
 from tests import shop
 from tests.movielens import SCHEMA
 
@@ -121,3 +123,29 @@ def test_an_event_with_a_value_may_be_spelt_out() -> None:
         SCHEMA.events.parse(spelt | {"value": 6})
     with pytest.raises(EventError, match="event must be one of rating"):
         SCHEMA.events.of(7, 3, "view", 1)
+
+
+ENCODINGS = ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le", "utf-32-be"]
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+def told(function: Callable[[bytes], object], packed: bytes) -> str:
+    try:
+        return repr(function(packed))
+    except ValueError:
+        return "not JSON"
+
+
+@given(st.dictionaries(st.text(), VALUES), st.sampled_from(ENCODINGS), st.booleans())
+def test_a_value_is_read_as_the_standard_library_reads_it(value: dict, encoding: str, escaped: bool) -> None:
+    packed = json.dumps(value, ensure_ascii=escaped).encode(encoding, "surrogatepass")
+    assert told(loads, packed) == told(json.loads, packed)
+
+
+@given(st.binary(max_size=12))
+def test_bytes_are_no_json_where_the_standard_library_says_so(junk: bytes) -> None:
+    for packed in (junk, b"{" + junk, b'{"a":' + junk + b"}"):
+        assert told(loads, packed) == told(json.loads, packed)
