@@ -76,15 +76,29 @@ def test_without_elasticsearch_items_are_recalled_from_memory_and_ranked(system:
 
 
 def test_without_triton_items_are_recalled_by_terms_and_keep_that_order(system: System) -> None:
-    userid = system.events[0].userid
+    event = system.events[0]
+    # With another event the user's vector is another, which nobody has asked for.
+    system.send_events([replace(event, itemid=system.catalogue_items()[-1], ts=event.ts + 86_400)])
+    system.wait()
     with without(system, "triton"):
-        answer = system.rec(userid=userid, size=10, explain=True)
+        answer = system.rec(userid=event.userid, size=10, explain=True)
         assert answer["degraded"] == ["triton"]
         scores = [item["explain"]["sources"]["terms"] for item in answer["item_list"]]
         assert len(scores) == 10
         assert scores == sorted(scores, reverse=True)
         assert not any("like" in item["explain"] for item in answer["item_list"])
         assert system.get("/health/ready").json()["checks"]["triton"] is False
+
+
+def test_without_triton_items_are_recalled_by_a_vector_that_is_known_still(system: System) -> None:
+    userid = system.events[1].userid
+    assert system.rec(userid=userid, size=10)["degraded"] == []
+    with without(system, "triton"):
+        answer = system.rec(userid=userid, size=10, explain=True)
+    assert answer["degraded"] == ["triton"]
+    scores = [item["explain"]["sources"]["vector"] for item in answer["item_list"]]
+    assert len(scores) == 10 and scores == sorted(scores, reverse=True)
+    assert not any("like" in item["explain"] for item in answer["item_list"])
 
 
 def test_without_both_the_list_is_made_from_memory(system: System) -> None:
