@@ -151,4 +151,7 @@ class Waits:
             if held is False or waited > self._timeout_s:
                 return False
             next_look = min(max(LOOK_S, SLOWDOWN * waited), SLOWEST_LOOK_S)
-            self._told.wait(shard, offset, SLOWEST_LOOK_S if self._told.listening and held else next_look)
+            if self._told.wait(shard, offset, SLOWEST_LOOK_S if self._told.listening and held else next_look):
+                if self._profiles().visible_offset(shard) >= offset:
+                    return True
+                self._told.forget(shard)

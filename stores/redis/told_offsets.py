@@ -43,13 +43,18 @@ class ToldOffsets:
         """True while everything that is told is heard."""
         return self._listening
 
-    def wait(self, shard: int, offset: int, seconds: float) -> None:
-        """Wait until the offset of a shard was told, or a later one; at most so many seconds."""
+    def wait(self, shard: int, offset: int, seconds: float) -> bool:
+        """Wait until the offset of a shard was told, or a later one; False if it was not within so many seconds."""
         with self._changed:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._listen, name="told offsets", daemon=True)
                 self._thread.start()
-            self._changed.wait_for(lambda: self._told.get(shard, -1) >= offset, seconds)
+            return self._changed.wait_for(lambda: self._told.get(shard, -1) >= offset, seconds)
+
+    def forget(self, shard: int) -> None:
+        """Forget what was told of a shard: Redis holds an earlier offset, as of a state that was begun anew."""
+        with self._changed:
+            self._told.pop(shard, None)
 
     def close(self) -> None:
         """End the thread."""

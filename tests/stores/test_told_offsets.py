@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import time
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 import servers
+from api.positions import Waits
 from settings import Settings
 from stores import Profiles, ToldOffsets, Unreachable, connect
 from stores.redis.connection import Client
 from stores.redis.generations import FIRST
+from stores.redis.shard_offsets import ShardOffsets
 from tests.movielens import SCHEMA
 from tests.polling import until
 
@@ -44,6 +48,39 @@ def test_a_wait_ends_when_the_offset_or_a_later_one_is_told(client: Client) -> N
     began = time.monotonic()
     told.wait(0, 5, 0.2)
     assert time.monotonic() - began >= 0.2
+    told.close()
+
+
+def test_what_was_told_of_a_state_that_was_begun_anew_is_forgotten(client: Client) -> None:
+    live = shards(client)
+    told = listening(ToldOffsets(lambda: live))
+    live.set_visible_offsets({0: 100, 1: 100})
+    assert told.wait(0, 5, 10.0) and told.wait(1, 5, 10.0)
+    told.forget(0)
+    assert not told.wait(0, 5, 0.05) and told.wait(1, 5, 0.05)
+    client.flushall()
+    live.set_visible_offsets({0: 5})
+    assert told.wait(0, 5, 10.0)
+    told.close()
+
+
+def test_a_request_that_was_told_of_an_earlier_state_does_not_ask_redis_without_a_pause(client: Client) -> None:
+    live, looks = shards(client), list[float]()
+
+    class Counted(ShardOffsets):
+        def visible_offset(self, shard: int) -> int:
+            looks.append(time.monotonic())
+            return super().visible_offset(shard)
+
+    counted: Any = Counted(client, "ratings", 2)
+    told = listening(ToldOffsets(lambda: counted))
+    live.set_visible_offsets({0: 100})
+    assert told.wait(0, 100, 10.0)
+    client.flushall()
+    ends: Any = SimpleNamespace(holds=lambda shard, offset, since: True)
+    waits = Waits(lambda: counted, told, ends, places=1, timeout_s=1.0)
+    assert not waits.wait_for(0, 50)
+    assert len(looks) < 60
     told.close()
 
 
