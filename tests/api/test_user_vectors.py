@@ -50,7 +50,9 @@ def test_only_what_the_encoder_is_given_counts() -> None:
     assert asked("second", of(events)) == 1
 
 
-def test_no_vector_is_kept_as_little_as_one_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_least_used_vector_goes_first_and_none_is_kept_of_an_encoder_that_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(user_vectors, "MOST", 2)
     kept, encoder = UserVectors(), Encoder()
     users = [of([(100, item, 5)]) for item in (1, 2, 3)]
