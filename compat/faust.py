@@ -40,7 +40,7 @@ BUFFER_BYTES = 16 * 2**20
 
 
 BUNDLE = 100
-"""Most records of a bundle."""
+"""Most records of a bundle, unless an application says less."""
 
 
 class Bundle(ConsumerMessage):
@@ -152,10 +152,10 @@ class StateConsumer(aiokafka.Consumer):
             if active is not None and tp not in active and tp not in self._buffered_partitions:
                 continue
             self.app.monitor.track_tp_end_offset(tp, self.highwater(tp))
-            for first in range(0, len(found), BUNDLE):
+            for first in range(0, len(found), self.app.bundle):
                 if not self.flow_active or self.app.consumer_generation_id != generation:
                     return
-                yield tp, Bundle(tp, found[first : first + BUNDLE], generation)
+                yield tp, Bundle(tp, found[first : first + self.app.bundle], generation)
 
     async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
         """Do nothing: offsets between those of two bundles are of records in the second, or of none."""
@@ -191,10 +191,12 @@ class App(faust.App):
 
     Attributes:
         positions: gives the last offset that is in the state.
+        bundle: most records of a bundle.
         read_from: where partitions are read from for which it gave none, as there was no snapshot yet.
     """
 
     positions: Positions
+    bundle = BUNDLE
     read_from: Mapping[TP, int | None] = MappingProxyType({})
 
     def FlowControlQueue(self, maxsize: int | None = None, *, clear_on_resume: bool = False) -> Buffer:  # noqa: N802

@@ -239,7 +239,7 @@ def _finite(value: object) -> bool:
 
 
 def loads(packed: bytes) -> Any:
-    """What `json.loads` gives, which looks for another encoding than UTF-8 first; an object cannot be in one.
+    """Read JSON as `json.loads` does, without a look for other encodings than UTF-8, which these two bytes rule out.
 
     Raises:
         ValueError, RecursionError: if it is not JSON.

@@ -15,7 +15,7 @@ import faust
 from faust.web import Request, Response, View
 from prometheus_client import generate_latest
 
-from compat.faust import App, NoTables
+from compat.faust import BUNDLE, App, NoTables
 from settings import DriftSettings, KafkaSettings, Settings
 from stores import StoreError, Unreachable
 from stores.kafka.topics import GROUP
@@ -77,7 +77,7 @@ def worker_folder(settings: Settings, index: int) -> Path:
 def new_app(settings: Settings, index: int) -> App:
     """An application without agents: its connections, and how much it reads."""
     folder = worker_folder(settings, index)
-    return App(
+    app = App(
         GROUP,
         broker=[f"kafka://{address}" for address in settings.kafka.bootstrap.split(",")],
         broker_client_id=client_id(folder),
@@ -103,6 +103,8 @@ def new_app(settings: Settings, index: int) -> App:
         value_serializer="raw",
         key_serializer="raw",
     )
+    app.bundle = min(BUNDLE, settings.stream.batch_events)
+    return app
 
 
 def report_state_version(app: App, stores: RedisStores, health: Health) -> None:

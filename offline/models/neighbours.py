@@ -26,7 +26,7 @@ SOLVED = 8_000
 
 @dataclass(frozen=True)
 class Neighbours:
-    """What the items say of each other, by their numbers.
+    """Tables of what items say of each other, by their numbers.
 
     Attributes:
         pairs: of the pairs that are kept, the weight of discoveries of the second item soon after an event with the

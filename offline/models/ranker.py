@@ -36,7 +36,7 @@ class Ranker(nn.Module):
         self.reranker = reranker
         self.item_vectors: Tensor
         self.catalogue: Tensor | None
-        self.register_buffer("item_vectors", item_vectors.clone())
+        self.register_buffer("item_vectors", item_vectors)
         self.register_buffer("catalogue", sample_of(item_vectors))
 
     def set_item_vectors(self, vectors: Tensor) -> None:

@@ -58,7 +58,7 @@ class Sample:
         return cls(items, correction)
 
     def rows_of(self, items: Tensor) -> tuple[Tensor, Tensor]:
-        """Where items stand among these, INT64 [N], and whether they are there, bool [N]."""
+        """The places of items among these, INT64 [N], and True for those that are there, bool [N]."""
         row = torch.searchsorted(self.items, items).clamp(max=len(self.items) - 1)
         return row, self.items[row] == items
 

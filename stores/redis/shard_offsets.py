@@ -146,7 +146,7 @@ class ShardOffsets:
     def set_visible_offsets(self, offsets: Mapping[int, int]) -> None:
         """Record for shards that the Feast rows of all events up to an offset are written; never decreases an offset.
 
-        It is told on `told_channel` too.
+        It is told on `told_channel` too, if the user may use channels: who waits looks into Redis otherwise.
 
         Raises:
             Unreachable: if Redis does not answer.
@@ -156,7 +156,10 @@ class ShardOffsets:
             write.eval(RAISE, 1, f"{self.tag(shard)}:served", offset)
         write.publish(self.told_channel, " ".join(f"{shard}:{offset}" for shard, offset in offsets.items()))
         with reachable():
-            write.execute()
+            *written, _ = write.execute(raise_on_error=False)
+            for error in written:
+                if isinstance(error, Exception):
+                    raise error
 
     def dead(self) -> dict[str, int]:
         """Dead events so far, by reason."""

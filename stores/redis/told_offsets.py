@@ -63,11 +63,14 @@ class ToldOffsets:
             self._thread.join(timeout=5)
 
     def _listen(self) -> None:
+        refusal = ""
         while not self._stopping.is_set():
             try:
                 self._listen_to(self._live())
             except (redis.RedisError, OSError) as error:
-                log.info("visible offsets are not heard, and looked for instead: %s", error)
+                if str(error) != refusal:
+                    log.info("visible offsets are not heard, and looked for instead: %s", error)
+                refusal = str(error)
                 self._stopping.wait(AGAIN_S)
             finally:
                 self._listening = False
@@ -75,13 +78,13 @@ class ToldOffsets:
     def _listen_to(self, offsets: ShardOffsets) -> None:
         """Note what is told of some shards for as long as they are live."""
         self._note({}, anew=True)
-        listener = offsets.client.pubsub(ignore_subscribe_messages=True)  # type: ignore[no-untyped-call]
-        with closing(listener) as heard:
+        with closing(offsets.client.pubsub()) as heard:  # type: ignore[no-untyped-call]
             heard.subscribe(offsets.told_channel)
-            self._listening = True
             while not self._stopping.is_set() and self._live() is offsets:
                 message = cast("dict[str, Any] | None", heard.get_message(timeout=LISTENS_S))
-                if message is not None:
+                if message is not None and message["type"] == "subscribe":
+                    self._listening = True
+                elif message is not None:
                     self._note(read_told(message["data"]))
 
     def _note(self, told: Mapping[int, int], *, anew: bool = False) -> None:

@@ -119,6 +119,18 @@ def test_without_the_patch_records_are_passed_on_one_by_one(tmp_path: Path) -> N
     assert (second.offset, second.partition, second.topic) == (found[-1].offset, 3, "ratings")
 
 
+def test_a_bundle_has_no_more_records_than_the_application_says(tmp_path: Path) -> None:
+    class Few(App):
+        bundle = 2
+
+    found = records(4, 6, 7, 8, 9)
+    assert [[each.offset for each in bundle.records] for bundle in passed_on(Few, tmp_path, found)] == [
+        [4, 6],
+        [7, 8],
+        [9],
+    ]
+
+
 @pytest.mark.parametrize("kind", [faust.App, App])
 def test_nothing_is_passed_on_while_nothing_flows(kind: type[faust.App], tmp_path: Path) -> None:
     async def make() -> list[Any]:

@@ -6,10 +6,16 @@ import pytest
 
 from settings import Settings
 from stores import Published, connect
+from stores.redis.connection import Client
 
 
 @pytest.fixture
-def published(redis: Settings) -> Published:
+def client(redis: Settings) -> Client:
     client = connect(redis.redis)
     client.flushall()
+    return client
+
+
+@pytest.fixture
+def published(client: Client) -> Published:
     return Published(client)

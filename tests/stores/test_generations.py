@@ -19,7 +19,6 @@ from stores import (
     ShardLost,
     StateStores,
     Wanted,
-    connect,
 )
 from stores.feast.feature_store import Features
 from stores.feast.online_rows import OnlineRows
@@ -32,13 +31,6 @@ from verify.published import look_for_stray_keys
 from verify.report import Verified
 
 NOTHING = Changes({}, {}, {}, {})
-
-
-@pytest.fixture
-def client(redis: Settings) -> Client:
-    client = connect(redis.redis)
-    client.flushall()
-    return client
 
 
 def of(client: Client, generation: str, partitions: int = 2) -> Profiles:

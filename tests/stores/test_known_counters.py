@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-
 import pytest
 
 from features import ItemCounter
 from features.counters import merge
-from settings import Settings
-from stores import KnownCounters, Profiles, connect
+from stores import KnownCounters, Profiles
 from stores.redis import known_counters
+from stores.redis.connection import Client
 from stores.redis.packing import pack_counter
 from tests.movielens import SCHEMA
 
 
 @pytest.fixture
-def profiles(redis: Settings) -> Iterator[Profiles]:
-    client = connect(redis.redis)
-    client.flushall()
-    with closing(client):
-        yield Profiles(client, "ratings", 2, schema=SCHEMA)
+def profiles(client: Client) -> Profiles:
+    return Profiles(client, "ratings", 2, schema=SCHEMA)
 
 
 def put(profiles: Profiles, shard: int, **counters: ItemCounter | bytes) -> None:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 import servers
 from api.positions import Waits
@@ -21,13 +22,6 @@ from tests.polling import until
 
 def shards(client: Client, generation: str = FIRST) -> Profiles:
     return Profiles(client, "ratings", 2, generation, schema=SCHEMA)
-
-
-@pytest.fixture
-def client(redis: Settings) -> Client:
-    client = connect(redis.redis)
-    client.flushall()
-    return client
 
 
 def listening(told: ToldOffsets) -> ToldOffsets:
@@ -82,6 +76,21 @@ def test_a_request_that_was_told_of_an_earlier_state_does_not_ask_redis_without_
     assert not waits.wait_for(0, 50)
     assert len(looks) < 60
     told.close()
+
+
+def test_offsets_are_visible_though_the_user_may_not_tell_them(client: Client, redis: Settings) -> None:
+    client.acl_setuser("mute", enabled=True, passwords=["+secret"], keys=["*"], categories=["+@all"], channels=[])
+    user = {"username": "mute", "password": SecretStr("secret")}
+    live = shards(connect(redis.redis.model_copy(update=user)))
+    told = ToldOffsets(lambda: live)
+    try:
+        assert not told.wait(0, 4, 0.3) and not told.listening
+        live.set_visible_offsets({0: 4})
+        assert live.visible_offset(0) == 4
+        assert not told.wait(0, 4, 0.3)
+    finally:
+        told.close()
+        client.acl_deluser("mute")
 
 
 def test_the_live_generation_is_listened_to(client: Client) -> None:
