@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from circuitbreaker import CircuitBreaker
 
-from stores import Unreachable
+from stores import StoreError, Unreachable
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ class Breakers:
         self._pause_s = pause_s
         self._breakers: dict[str, Any] = {}
         self._asks: dict[str, threading.Lock] = {}
+        self._failing: set[str] = set()
 
     def call(self, store: str, function: Callable[[], T]) -> T:
         """The function's result.
@@ -54,10 +55,14 @@ class Breakers:
     def _ask(self, breaker: Any, function: Callable[[], T]) -> T:
         try:
             result: T = breaker.call(function)
-        except Unreachable as error:
+        except StoreError as error:
             if breaker.opened:
                 log.warning("%s is left alone for %.0f s: %s", breaker.name, self._pause_s, error)
+            elif breaker.name not in self._failing:
+                log.warning("%s is missing from an answer: %s", breaker.name, error)
+            self._failing.add(breaker.name)
             raise
+        self._failing.discard(breaker.name)
         return result
 
     def _new(self, store: str) -> CircuitBreaker:

@@ -58,14 +58,21 @@ def restore(
 
     with one_line():
         settings = load()
-        stopped: list[str] = servers.stop(settings, ["workers", "archiver"])
+        stopped: list[str] = []
         try:
             with bar("comparing files with their hashes") as tell:
 
                 def publish(run: str) -> None:
                     publish_run(settings, run, tell, force=True)
 
-                done = restore_system(settings, folder, at=at, publish=publish, progress=tell)
+                done = restore_system(
+                    settings,
+                    folder,
+                    at=at,
+                    stop_workers=lambda: stopped.extend(servers.stop(settings, ["workers", "archiver"])),
+                    publish=publish,
+                    progress=tell,
+                )
         finally:
             if stopped:
                 servers.start(settings, stopped)

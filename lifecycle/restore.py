@@ -4,7 +4,8 @@ The restored log is empty and continues at the offsets of the backup (`stores.ka
 archive, as they were appended. So positions keep their meaning, and `publish` folds the state from archive and log, as
 on any system without a state. The order of the steps:
 
-    1. every file of the backup is compared with its hash, and the system must be empty;
+    1. every file of the backup is compared with its hash, and the system must be empty; then the workers and the
+       archiver are stopped;
     2. a note in the state folder says which backup is being restored;
     3. the files are copied;
     4. the log is made, and the archive and the snapshot that it follows, if there is one, are said to belong to it;
@@ -95,14 +96,22 @@ class Note(BaseModel):
 
 
 def restore(
-    settings: Settings, folder: Path, *, at: str | None = None, publish: Publish, progress: Progress
+    settings: Settings,
+    folder: Path,
+    *,
+    at: str | None = None,
+    stop_workers: Callable[[], None],
+    publish: Publish,
+    progress: Progress,
 ) -> Restored:
-    """Make an empty system as it was at a backup; no worker or archiver runs meanwhile.
+    """Make an empty system as it was at a backup.
 
     Args:
         settings: all settings.
         folder: the folder of the backups.
         at: name of the backup; None for the newest.
+        stop_workers: stops the workers and the archivers of this machine, which must not run meanwhile; called once it
+            is certain that the backup can be restored here.
         publish: publishes a run.
         progress: told of each step.
 
@@ -118,7 +127,7 @@ def restore(
     source.check(manifest, lambda share: progress("comparing files with their hashes", share))
     _require_description(settings, source, manifest)
     with lock(settings, "restore", progress):
-        note = _Restore(settings, source, manifest, progress)()
+        note = _Restore(settings, source, manifest, stop_workers, progress)()
     rollback_to = _publish_previous(manifest, publish)
     if manifest.run is not None:
         publish(manifest.run)
@@ -142,8 +151,16 @@ def _publish_previous(manifest: BackupManifest, publish: Publish) -> str | None:
 class _Restore:
     """All of a restore but the publishing, under the lock."""
 
-    def __init__(self, settings: Settings, source: BackupFolder, manifest: BackupManifest, progress: Progress) -> None:
-        self._settings, self._source, self._manifest, self._progress = settings, source, manifest, progress
+    def __init__(
+        self,
+        settings: Settings,
+        source: BackupFolder,
+        manifest: BackupManifest,
+        stop_workers: Callable[[], None],
+        progress: Progress,
+    ) -> None:
+        self._settings, self._source, self._manifest = settings, source, manifest
+        self._stop_workers, self._progress = stop_workers, progress
         state = StateStores.live(settings)
         self._published, self._client = state.published, state.profiles.client
         self._archive = Archive(settings.archive_folder)
@@ -159,8 +176,10 @@ class _Restore:
         with closing(LogProbe(settings.kafka, settings.log_heads)) as probe:
             if note is not None and note.topic is not None:
                 _require_log(probe.bounds(), note)
+                self._stop_workers()
                 return note
             self._require_empty(probe, begun=note is not None)
+            self._stop_workers()
             if running := group_members(settings.kafka, GROUP, LEFT_WITHIN_S):
                 raise LifecycleError(f"{running} stream workers are running; stop them and run the command again")
             _write_note(settings, Note(backup=self._manifest.name))

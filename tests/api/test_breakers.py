@@ -33,6 +33,16 @@ def test_a_store_that_fails_again_and_again_is_not_asked_and_later_is() -> None:
     assert breakers.call("store", lambda: "again") == "again"
 
 
+def test_the_log_says_once_why_a_store_is_missing_from_answers(caplog: pytest.LogCaptureFixture) -> None:
+    breakers = Breakers(failures=9, pause_s=10)
+    for _ in range(2):
+        for _ in range(3):
+            with pytest.raises(Unreachable):
+                breakers.call("store", away)
+        breakers.call("store", lambda: "back")
+    assert caplog.messages == ["store is missing from an answer: away"] * 2
+
+
 def test_after_the_pause_one_request_asks_and_the_others_do_not_wait() -> None:
     breakers = Breakers(failures=1, pause_s=0.1)
     with pytest.raises(Unreachable):

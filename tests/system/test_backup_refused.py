@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import servers
 from tests.commands import refuse, succeed
 from tests.system.conftest import System
 
@@ -16,5 +17,9 @@ def test_a_folder_in_the_state_folder_or_with_other_settings_is_refused(
     assert "in the state folder" in refuse("backup", str(system.settings.state / "backups"))
     assert "no complete backup" in refuse("restore", str(tmp_path))
     succeed("backup", str(tmp_path / "backups"))
+    worker = servers.pid(system.settings, "worker-0")
+    assert "not empty" in refuse("restore", str(tmp_path / "backups"))
     monkeypatch.setenv("REELSTREAM_STREAM__MAX_FUTURE_S", "1")
     assert "stream.max_future_s" in refuse("restore", str(tmp_path / "backups"))
+    # A worker that was restarted would have the settings of the command from then on.
+    assert servers.pid(system.settings, "worker-0") == worker
