@@ -309,6 +309,11 @@ class Schema:
         return version.of_profiles(self.profile_fields, self._decay)
 
     @cached_property
+    def profiles_version_before(self) -> str:
+        """Version of the same profiles in the layout before."""
+        return version.of_profiles(self.profile_fields, self._decay, version.ROWS_OF_EVENTS)
+
+    @cached_property
     def state_version(self) -> str:
         """Version of the state: of profiles, counters and feature rows."""
         return version.of_state(self.profile_fields, self._decay, self.user_fields, self.item_fields)

@@ -24,11 +24,14 @@ FIRST_PROFILES = "9ab1d8dd"
 FIRST_FEATURE_LOG = "ae527ba0"
 """Version of messages of the feature log that were written before they had versions."""
 
-STATE_LAYOUT = 1
+STATE_LAYOUT = 2
 """Layout of profiles, counters, seen filters, users and feature rows (`stores.redis.packing`, `compat.feast_rows`)."""
 
-PROFILE_LAYOUTS = (1,)
-"""Layouts of states in which profiles are packed as they are today, so that lists can be made of them."""
+ROWS_OF_EVENTS = 1
+"""The layout before: a profile had a row for each event, and has columns of them since."""
+
+PROFILE_LAYOUTS = (ROWS_OF_EVENTS, STATE_LAYOUT)
+"""Layouts of states whose profiles this release reads, so that lists can be made of them."""
 
 FEATURE_LOG_LAYOUT = 2
 """Layout of messages of the feature log (`stores.kafka.feature_log`)."""
@@ -61,14 +64,15 @@ def _described(kind: str, declared: Sequence[Count | Attribute]) -> list[str]:
 COUNTER_FIELDS = [f"counter {field.name}" for field in fields(ItemCounter)]
 
 
-def of_profiles(profile_fields: Iterable[str], decay: Iterable[str] = ()) -> str:
+def of_profiles(profile_fields: Iterable[str], decay: Iterable[str] = (), layout: int = STATE_LAYOUT) -> str:
     """The version of profiles and counters, whose profiles have these fields.
 
     Args:
         profile_fields: their names.
         decay: what weights of terms mean (see `features.weights.meaning`); empty where profiles have none.
+        layout: of what is packed.
     """
-    return fingerprint([*_profile(profile_fields), *COUNTER_FIELDS, *decay, *laid_out(STATE_LAYOUT)])
+    return fingerprint([*_profile(profile_fields), *COUNTER_FIELDS, *decay, *laid_out(layout)])
 
 
 def of_state(

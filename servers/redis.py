@@ -64,6 +64,9 @@ def _launch(settings: Settings) -> Launch:
         "save": '""',
         "maxmemory": f"{settings.redis.max_memory_mb}mb",
         "maxmemory-policy": "noeviction",
+        # A seen filter of more items would take three times the memory for each; so it does from 4,096 on, where
+        # finding one among them takes too long.
+        "hash-max-listpack-entries": 4096,
         "daemonize": "no",
         "logfile": '""',
         # A process title is written over the environment, by which a left-over process of ours is known.

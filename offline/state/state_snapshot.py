@@ -17,7 +17,7 @@ from datasets import first_schema
 from features import Catalogue, Id, Profile, Schema, Seen, ascending
 from features.state_fields import before_weights
 from features.stored import FIRST_VERSION, Record, VersionError
-from features.version import FIRST_PROFILES, of_profiles
+from features.version import FIRST_PROFILES, ROWS_OF_EVENTS, of_profiles
 from offline.data.history import State
 from offline.errors import DataError
 from offline.state import saved_shard
@@ -211,7 +211,9 @@ def _profile(saved: StateSnapshot, schema: Schema, packed: bytes, seen: Mapping[
     """A profile of a snapshot; one from before there were weights gets those of the events that are known."""
     if saved.profiles_version == schema.profiles_version:
         return unpack_profile(schema, packed)
-    profile = unpack_earlier_profile(schema, packed, before_weights(schema))
+    if saved.profiles_version == schema.profiles_version_before:
+        return unpack_earlier_profile(schema, packed, schema.profile_fields, ROWS_OF_EVENTS)
+    profile = unpack_earlier_profile(schema, packed, before_weights(schema), ROWS_OF_EVENTS)
     profile.weights = recounted(schema, profile, seen, state.layer)
     return profile
 
@@ -311,14 +313,15 @@ def manifest(settings: Settings, name: str) -> StateSnapshot:
     try:
         saved = StateSnapshot.read((folder / MANIFEST).read_text())
         schema = saved.schema_of_data
-        declared, unweighted = schema.profiles_version, of_profiles(before_weights(schema))
+        unweighted = of_profiles(before_weights(schema), layout=ROWS_OF_EVENTS)
+        declared, before = schema.profiles_version, (FIRST_PROFILES, unweighted, schema.profiles_version_before)
     except VersionError as error:
         raise DataError(f"snapshot {name} of the state is of another release: {error}; {GO_BACK}") from error
     except (OSError, ValueError) as error:
         raise DataError(
             f"snapshot {name} of the state cannot be read ({type(error).__name__}); {_restore(folder)}"
         ) from error
-    if saved.profiles_version not in (FIRST_PROFILES, unweighted, declared):
+    if saved.profiles_version not in (*before, declared):
         raise DataError(
             f"snapshot {name} of the state holds profiles of the version {saved.profiles_version}, this release has "
             f"{declared}; {GO_BACK}"

@@ -43,7 +43,9 @@ class EarlierProfiles(Profiles):
 
     def _unpack(self, packed: bytes) -> Profile | None:
         """A user's profile; None where profiles of this version cannot be read."""
-        return None if self._fields is None else unpack_earlier_profile(self.schema, packed, self._fields.profile)
+        if self._fields is None:
+            return None
+        return unpack_earlier_profile(self.schema, packed, self._fields.profile, self._fields.layout)
 
     def _hides(self, packed: bytes) -> bool:
         """Return True if an entry of a seen filter hides its item, also for one of a layout that cannot be read."""

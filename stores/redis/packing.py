@@ -10,8 +10,8 @@ import struct
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain
-from operator import attrgetter
+from itertools import accumulate, chain
+from operator import attrgetter, sub
 from typing import Any, cast
 
 import msgpack
@@ -19,6 +19,7 @@ import msgpack
 from features import RECENT, UNKNOWN, Codes, Id, IdKind, Item, ItemCounter, Profile, Recent, Schema, Seen, User
 from features.profile import NUMBERS
 from features.stored import FIRST_VERSION, require_version
+from features.version import ROWS_OF_EVENTS
 from stores.errors import Unreadable
 from stores.packed_weights import pack_weights, unpack_weights
 
@@ -38,11 +39,33 @@ CATALOGUE_VERSION, OTHERS_VERSION = 2, 1
 
 
 def pack_profile(profile: Profile) -> bytes:
-    """A profile as it is stored; `counted` only where there is anything in it."""
+    """A profile as it is stored, its events in columns; `counted` only where there is anything in it."""
     counted = sorted((*event, revision) for event, revision in profile.counted.items())
     last = (counted,) if counted else ()
     weights = pack_weights(profile.weights)
-    return cast(bytes, msgpack.packb((*_numbers(profile), *profile.tallies, *weights, profile.recent, *last)))
+    recent = _pack_recent(profile.recent)
+    return cast(bytes, msgpack.packb((*_numbers(profile), *profile.tallies, *weights, recent, *last)))
+
+
+def _pack_recent(recent: Sequence[Recent]) -> tuple[Any, ...]:
+    """Events by ascending time as they are stored: the first time and the steps from each to the next, items, codes.
+
+    Most steps take a byte or two, and a time takes five.
+    """
+    if not recent:
+        return ()
+    times, itemids, codes = zip(*recent, strict=True)
+    return (times[0], *map(sub, times[1:], times)), itemids, bytes(codes)
+
+
+def _unpack_recent(stored: Any) -> Sequence[Recent]:
+    """Events from what is stored; raises ValueError or TypeError where it is none."""
+    if not stored:
+        return ()
+    steps, itemids, codes = stored
+    if type(codes) is not bytes:
+        raise TypeError("the codes of events are no bytes")
+    return list(zip(accumulate(steps), itemids, codes, strict=True))
 
 
 def unpack_profile(schema: Schema, packed: bytes) -> Profile:
@@ -61,7 +84,7 @@ def unpack_profile(schema: Schema, packed: bytes) -> Profile:
             **dict(zip(NUMBERS, values[:of_tallies], strict=True)),
             tallies=list(map(list, values[of_tallies:of_weights])),
             weights=unpack_weights(schema, list(map(list, values[of_weights : n - 1]))),
-            recent=values[n - 1],
+            recent=list(_unpack_recent(values[n - 1])),
             counted=_counted(schema, values[n:]),
         )
         return _checked(schema, profile, "a stored profile")
@@ -69,13 +92,14 @@ def unpack_profile(schema: Schema, packed: bytes) -> Profile:
         raise Unreadable("a stored profile is not one") from error
 
 
-def unpack_earlier_profile(schema: Schema, packed: bytes, names: Sequence[str]) -> Profile:
+def unpack_earlier_profile(schema: Schema, packed: bytes, names: Sequence[str], layout: int) -> Profile:
     """A profile of another version, to make lists of; a count that it lacks has its default, and a weight is 0.
 
     Args:
         schema: of the data set, as this release has it.
         packed: what is stored.
         names: the names of its fields.
+        layout: its layout (`features.version.PROFILE_LAYOUTS`).
 
     Raises:
         Unreadable: if it is not such a profile, or lacks the events.
@@ -94,7 +118,7 @@ def unpack_earlier_profile(schema: Schema, packed: bytes, names: Sequence[str]) 
             **numbers,
             tallies=[values.get(name, nothing) for name, nothing in tallies],
             weights=unpack_weights(schema, weights),
-            recent=values["recent"],
+            recent=values["recent"] if layout == ROWS_OF_EVENTS else list(_unpack_recent(values["recent"])),
             counted=_counted(schema, stored[len(names) :]),
         )
         return _checked(schema, profile, what)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
+from typing import Any
 
 import msgpack
+import pytest
 
 from features import Catalogue, Event, Id, Item, User
 from features.state_fields import before_weights
-from features.version import of_profiles
+from features.version import ROWS_OF_EVENTS, of_profiles
 from lifecycle.forgotten.files import in_files
 from lifecycle.forgotten.mentions import Mentions
 from offline.data.history import State
@@ -19,7 +22,7 @@ from offline.state.snapshot import Beginning, Shards
 from offline.state.waiting_records import as_events, as_records
 from settings import Settings
 from stores.kafka.log_check import LogIdentity
-from stores.redis.packing import pack_counter, pack_profile
+from stores.redis.packing import pack_counter, pack_profile, unpack_profile
 from tests.lifecycle.test_erased_from_saved_states import write_snapshot
 from tests.lifecycle.test_erasure_files import settings_in
 from tests.movielens import SCHEMA, item, user
@@ -124,27 +127,43 @@ def test_a_saved_state_of_the_second_version_knows_whose_attributes_are_known(tm
     assert (json.loads(manifest.read_text())["schema_version"], again["attributes"]) == (3, {})
 
 
-def without_weights(packed: bytes) -> bytes:
-    """A profile as it was packed before profiles had weights."""
+def in_rows(packed: bytes) -> list[Any]:
+    """A profile as it was packed while it had a row for each of its events."""
     values = msgpack.unpackb(packed)
+    values[len(SCHEMA.profile_fields) - 1] = unpack_profile(SCHEMA, packed).recent
+    return values  # type: ignore[no-any-return]
+
+
+def without_weights(packed: bytes) -> list[Any]:
+    """A profile as it was packed before profiles had weights."""
+    values = in_rows(packed)
     first = len(before_weights(SCHEMA)) - 1
     assert values[first] and SCHEMA.profile_fields[first] == "genre_weights"
     del values[first : first + len(SCHEMA.weight_fields)]
-    return msgpack.packb(values)  # type: ignore[no-any-return]
+    return values
 
 
-def test_profiles_that_were_saved_before_they_had_weights_get_those_of_their_events(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("as_before", "version"),
+    [
+        (without_weights, of_profiles(before_weights(SCHEMA), layout=ROWS_OF_EVENTS)),
+        (in_rows, SCHEMA.profiles_version_before),
+    ],
+)
+def test_profiles_that_an_earlier_release_saved_are_read_and_get_the_weights_that_they_lack(
+    tmp_path: Path, as_before: Callable[[bytes], list[Any]], version: str
+) -> None:
     settings, shards = settings_in(tmp_path), folded()
     (state,) = shards.states
     name = written(settings, shards)
     folder = settings.state / "snapshots" / name
     manifest, path = folder / state_snapshot.MANIFEST, saved_shard.path_of(folder, 0)
     saved = msgpack.unpackb(path.read_bytes(), strict_map_key=False)
-    users = {userid: (without_weights(profile), seen) for userid, (profile, seen) in saved["users"].items()}
+    users = {userid: (msgpack.packb(as_before(profile)), seen) for userid, (profile, seen) in saved["users"].items()}
     path.write_bytes(msgpack.packb({**saved, "users": users}))
     fields = json.loads(manifest.read_text())
     fields["shards"][0]["sha256"] = sha256(path.read_bytes()).hexdigest()
-    manifest.write_text(json.dumps(fields | {"profiles_version": of_profiles(before_weights(SCHEMA))}))
+    manifest.write_text(json.dumps(fields | {"profiles_version": version}))
     found = read(settings, name)
     assert held(found) == held(state) and found.profiles[2].weights[0]
     # A rating that came before the item was changed is taken back as it was counted.

@@ -30,6 +30,7 @@ from features import (
 from features.dataset import parse
 from features.layer import Changed
 from features.stored import VersionError
+from features.version import ROWS_OF_EVENTS, STATE_LAYOUT
 from stores import OtherVersion, Unreadable
 from stores.redis.packed_changes import Waiting, pack_changed, pack_waiting, unpack_changed, unpack_waiting
 from stores.redis.packing import (
@@ -70,18 +71,26 @@ TALLIES = (
     "070202010109dc0012000000020000000000000000000000000000dc00120000000100000000000000000000000000009a0000000000000000"
     "02009a00000000000000000100"
 )
-RECENT = "929301010593090201"
+ROWS, COLUMNS = "929301010593090201", "93920108920102c4020501"
+"""The events 5 of item 1 at 1 and 1 of item 2 at 9: a row each, as in the layout before, and in columns."""
 
 
 def test_a_profile_is_stored_with_its_weights_before_its_events() -> None:
     weights = "9403d3800000000000000011c409010000000000000000920805"
-    assert pack_profile(FILM_FAN).hex() == f"9d{TALLIES}{weights}{RECENT}"
+    assert pack_profile(FILM_FAN).hex() == f"9d{TALLIES}{weights}{COLUMNS}"
+    rows, names = bytes.fromhex(f"9d{TALLIES}{weights}{ROWS}"), movielens.SCHEMA.profile_fields
+    assert unpack_earlier_profile(movielens.SCHEMA, rows, names, ROWS_OF_EVENTS) == FILM_FAN
+    with pytest.raises(Unreadable):
+        unpack_profile(movielens.SCHEMA, rows)
+    with pytest.raises(Unreadable):
+        unpack_earlier_profile(movielens.SCHEMA, pack_profile(FILM_FAN), names, ROWS_OF_EVENTS)
 
 
 def test_the_rest_of_what_is_stored_of_movielens_is_what_earlier_releases_stored() -> None:
-    earlier = bytes.fromhex(f"9b{TALLIES}{RECENT}")
+    earlier = bytes.fromhex(f"9b{TALLIES}{ROWS}")
     fields = [name for name in movielens.SCHEMA.profile_fields if name not in movielens.SCHEMA.weight_fields]
-    assert unpack_earlier_profile(movielens.SCHEMA, earlier, fields) == replace(FILM_FAN, weights=[{}, {}])
+    without_weights = replace(FILM_FAN, weights=[{}, {}])
+    assert unpack_earlier_profile(movielens.SCHEMA, earlier, fields, ROWS_OF_EVENTS) == without_weights
     assert pack_seen(((978300760, 5),)).hex() == "3a4faf5805"
     assert pack_user(movielens.SCHEMA, movielens.user(7, 1, -1, 20)).hex() == "01ff14"
     assert pack_counter(ItemCounter(2, 1, 978300760, {1617: [2, 1]})).hex() == "940201ce3a4faf589193cd06510201"
@@ -137,12 +146,18 @@ def changed(profile: Profile, place: int, value: Any) -> bytes:
         (12, [0, b""]),
         (12, [0, b"\1"]),
         (12, [0, b"\0\1" + b"\0" * 8]),
-        (-1, [[1, 9, 2]]),
-        (-1, [[1, "i", 4]]),
-        (-1, [[1, "i", 0]]),
-        (-1, [["1", "i", 2]]),
-        (-1, [[1, "i", 2]] * 101),
-        (-1, [[1, "i"]]),
+        (-1, [[1], [9], b"\2"]),
+        (-1, [[1], ["i"], b"\4"]),
+        (-1, [[1], ["i"], b"\0"]),
+        (-1, [["1"], ["i"], b"\2"]),
+        (-1, [[1.5], ["i"], b"\2"]),
+        (-1, [[5, -6], ["i", "i"], b"\2\2"]),
+        (-1, [[1] * 101, ["i"] * 101, b"\2" * 101]),
+        (-1, [[1], ["i"], b"\2\2"]),
+        (-1, [[1], ["i"], [2]]),
+        (-1, [[1], ["i"], "\2"]),
+        (-1, [[1], ["i"]]),
+        (-1, [[1, "i", 2]]),
         (-1, 5),
     ],
 )
@@ -163,7 +178,7 @@ def test_a_profile_of_one_data_set_is_not_read_as_that_of_another() -> None:
 def test_a_profile_of_other_counts_is_read_by_the_names_of_its_fields() -> None:
     names = ["recent", "unheard_of", "userid", "brand_n", "n"]
     stored = msgpack.packb([SHOPPER.recent, {}, "ü:1", SHOPPER.tallies[2], 2])
-    found = unpack_earlier_profile(shop.SCHEMA, stored, names)
+    found = unpack_earlier_profile(shop.SCHEMA, stored, names, ROWS_OF_EVENTS)
     assert (found.userid, found.n, found.likes, found.recent) == ("ü:1", 2, 0, SHOPPER.recent)
     empty = shop.SCHEMA.profile("ü:1").tallies
     assert found.tallies == [*empty[:2], SHOPPER.tallies[2], *empty[3:]]
@@ -173,7 +188,7 @@ def test_a_profile_of_other_counts_is_read_by_the_names_of_its_fields() -> None:
         with pytest.raises(Unreadable):
             values = msgpack.unpackb(stored)
             packed = msgpack.packb([values[place] for place in left])
-            unpack_earlier_profile(shop.SCHEMA, packed, [names[place] for place in left])
+            unpack_earlier_profile(shop.SCHEMA, packed, [names[place] for place in left], ROWS_OF_EVENTS)
 
 
 SEENS: list[Seen] = [
@@ -276,7 +291,7 @@ def test_a_profile_says_what_its_events_were_counted_under_only_where_that_is_no
     films = replace(FILM_FAN, counted={(1, 1, 5): 7})
     assert unpack_profile(movielens.SCHEMA, pack_profile(films)) == films
     names = [*shop.SCHEMA.profile_fields]
-    assert unpack_earlier_profile(shop.SCHEMA, pack_profile(under), names) == under
+    assert unpack_earlier_profile(shop.SCHEMA, pack_profile(under), names, STATE_LAYOUT) == under
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from api.live import Follower
 from drift import Reference, ReferenceError, Series
 from features import Profile, Schema
 from features.state_fields import StateFields
-from features.version import FIRST_FEATURE_LOG, FIRST_STATE, STATE_LAYOUT
+from features.version import FIRST_FEATURE_LOG, FIRST_STATE, ROWS_OF_EVENTS, STATE_LAYOUT
 from offline import runs
 from offline.errors import DataError, RunError
 from offline.state import state_snapshot
@@ -151,12 +151,17 @@ def earlier(published: Published, fields: StateFields | None) -> EarlierProfiles
     return EarlierProfiles(profiles, state)
 
 
-def test_a_profile_of_a_state_with_other_counts_is_read_by_the_names_of_its_fields(published: Published) -> None:
+@pytest.mark.parametrize(
+    ("layout", "recent"), [(ROWS_OF_EVENTS, [(1, 1, 5), (2, 2, 5)]), (STATE_LAYOUT, [(1, 1), (1, 2), b"\5\5"])]
+)
+def test_a_profile_of_a_state_with_other_counts_is_read_by_the_names_of_its_fields(
+    published: Published, layout: int, recent: list[object]
+) -> None:
     profiles = earlier(published, DECLARED)
     tag = f"{profiles.tag(profiles.shard_of(7))}:profile:7"
     names = ["likes", "of_another_release", "userid", "recent"]
-    published.client.set(FIELDS, StateFields(layout=STATE_LAYOUT, profile=names).model_dump_json())
-    published.client.set(tag, cast(bytes, msgpack.packb([2, "?", 7, [(1, 1, 5), (2, 2, 5)]])))
+    published.client.set(FIELDS, StateFields(layout=layout, profile=names).model_dump_json())
+    published.client.set(tag, cast(bytes, msgpack.packb([2, "?", 7, recent])))
     profiles = EarlierProfiles(profiles, cast(EarlierState, published.earlier_state()))
     found, seen, applied, _ = profiles.profile(7)
     assert found == profile(7, likes=2, recent=[(1, 1, 5), (2, 2, 5)])

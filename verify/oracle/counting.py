@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
 
 from verify.oracle.changes import ItemChange
 from verify.oracle.rules import Id, Type
@@ -72,6 +74,15 @@ def counting(came: Sequence[Came]) -> list[Came]:
         if not event.type.replaces and not _is(event, _known(event, came[:number]))
     ]
     return sorted([*replacing, *accumulating], key=lambda event: event.recent)
+
+
+def columns(events: Sequence[Came]) -> list[Any]:
+    """Events in their order as a profile holds them: the first time and the steps after it, the items, the codes."""
+    if not events:
+        return []
+    times = [event.ts for event in events]
+    steps = [later - earlier for earlier, later in pairwise(times)]
+    return [[times[0], *steps], [event.itemid for event in events], bytes(event.code for event in events)]
 
 
 def as_kept(counts: Sequence[Came], came: Sequence[Came]) -> list[Came]:

@@ -17,6 +17,7 @@ from verify.oracle.counting import (
     as_kept,
     by_value,
     changes,
+    columns,
     counting,
     kept,
     latest,
@@ -88,7 +89,7 @@ class Oracle(Records):
         profile: Row = {
             "userid": userid,
             "version": sum(1 for _ in changes(came)) + self._changes_of_profile(userid, came, upto),
-            "recent": [[event.ts, event.itemid, event.code] for event in counting(came)[-KEPT:]],
+            "recent": columns(counting(came)[-KEPT:]),
         }
         for term in self.terms:
             profile[term.weights] = stored(self._weights(came, term))
