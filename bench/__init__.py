@@ -15,6 +15,7 @@ drift_cost       what drift monitoring costs
 memory           Redis's memory over a year, with and without the eviction of inactive users
 rebuild_time     the time of a rebuild after Redis has lost its data
 load             a steady load of requests or events, which others use
+components       processor time and memory of the components, likewise
 """
 
 from bench.attacks import attacks

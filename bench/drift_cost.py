@@ -37,7 +37,7 @@ def drift_cost(
         progress(f"catching up with drift {'on' if on else 'off'}", number / (2 * rounds + 1))
         found = catch_up(settings, recording, on, reset)
         rates[on].append(found.events_per_s)
-        work[on].append(found.cpu_us)
+        work[on].append(found.of_workers)
     progress("measuring delays", 1 - 1 / (2 * rounds + 1))
     delays = measured_delays(settings, recording, reset)
     off, on_ = (float(np.median(rates[drift])) for drift in (False, True))

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
-import psutil
-
 import servers
+from bench.components import Components, spent
 from producers import Pace, Recording, replay
 from settings import Settings
 from stores import DriftStore, StateStores, Unreachable, connect
@@ -32,22 +31,27 @@ class CatchUp:
 
     Attributes:
         events_per_s: events a second until all are folded.
-        cpu_us: microseconds of the workers' processor time for an event, until drift has counted it too.
+        cpu_us: microseconds of processor time for an event, until drift has counted it too, by component.
         started_s: seconds from the start of the workers until the first events were folded.
     """
 
     events_per_s: float
-    cpu_us: float
+    cpu_us: Mapping[str, float]
     started_s: float
+
+    @property
+    def of_workers(self) -> float:
+        """The workers' part of `cpu_us`."""
+        return sum(us for name, us in self.cpu_us.items() if name.startswith("worker-"))
 
 
 @dataclass(frozen=True)
 class Look:
-    """A moment of a catch-up: when, the events folded by then, and the processor time spent, in seconds."""
+    """A moment of a catch-up: when, the events folded by then, and the processor time spent, seconds by component."""
 
     at: float
     folded: int
-    cpu_s: float
+    cpu_s: Mapping[str, float]
 
 
 def throughput(
@@ -71,8 +75,8 @@ def throughput(
         progress: told of the share that is done.
 
     Returns:
-        By kind (`1 worker, drift off`), events a second, ratio to the first kind, and processor time for an event;
-        the number of differences that `verify` found.
+        By kind (`1 worker, drift off`), events a second, ratio to the first kind, and processor time for an event, of
+        the workers and of each component; the number of differences that `verify` found.
 
     Raises:
         Unreachable: if the stream does not catch up.
@@ -94,7 +98,8 @@ def throughput(
         words(number, drift): {
             "events_per_s": round(rate := median(each.events_per_s for each in each_of)),
             "ratio": round(rate / baseline, 2),
-            "cpu_us_per_event": round(median(each.cpu_us for each in each_of)),
+            "cpu_us_per_event": round(median(each.of_workers for each in each_of)),
+            "cpu_us_of": dict(sorted(each_of, key=lambda each: each.of_workers)[len(each_of) // 2].cpu_us),
             "started_s": round(median(each.started_s for each in each_of), 2),
         }
         for (number, drift), each_of in found.items()
@@ -118,11 +123,11 @@ def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset
         workers=workers,
         only=["workers"],
     )
-    processes = [psutil.Process(servers.pid(settings, f"worker-{number}")) for number in range(workers)]
-    all_of_it, looks = len(recording.events), [Look(began, 0, 0.0)]
+    components = Components(settings)
+    all_of_it, looks = len(recording.events), [Look(began, 0, components.cpu_s())]
 
     def all_folded() -> bool:
-        looks.append(Look(time.monotonic(), folded(settings), cpu_s(processes)))
+        looks.append(Look(time.monotonic(), folded(settings), components.cpu_s()))
         return looks[-1].folded >= all_of_it
 
     until(all_folded)
@@ -131,18 +136,13 @@ def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset
     started = next(look for look in looks if look.folded)
     first, last = first_warm(looks, all_of_it), looks[-1]
     done = last.folded - first.folded
-    return CatchUp(done / (last.at - first.at), 1e6 * (cpu_s(processes) - first.cpu_s) / done, started.at - began)
+    cpu_us = spent(first.cpu_s, components.cpu_s(), 1e6 / done)
+    return CatchUp(done / (last.at - first.at), cpu_us, started.at - began)
 
 
 def first_warm(looks: Sequence[Look], events: int) -> Look:
     """The look from which on workers are measured; the last but one where everything was folded between two of them."""
     return next((look for look in looks[:-1] if look.folded >= WARM_UP_SHARE * events), looks[-2])
-
-
-def cpu_s(processes: Sequence[psutil.Process]) -> float:
-    """Processor time of some processes."""
-    times = [process.cpu_times() for process in processes]
-    return float(sum(each.user + each.system for each in times))
 
 
 def send(settings: Settings, recording: Recording, pace: Pace, value: float) -> None:

@@ -7,6 +7,7 @@ the sequence has something to learn that popularity does not tell. The rating fo
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,14 @@ UP_TO = (0.056, 0.163, 0.425, 0.774)
 
 FACTORS = 8
 """Width of the hidden space in which items are alike."""
+
+DENSE_ITEMS = 20_000
+"""Most items of which each event is drawn from all; of a larger catalogue it is drawn from some, as a matrix of all
+pairs of its items fits no memory."""
+
+DRAWN, TRIED, AT_ONCE = 128, 16, 1000
+"""In a large catalogue: items that an event is drawn from, those of them that are tried until the user has not had one,
+and users drawn for at once."""
 
 
 def make(folder: Path, users: int, items: int, events: int, seed: int) -> None:
@@ -94,6 +103,23 @@ def _events_of(users: int, items: int, events: int, rng: np.random.Generator) ->
     return of_user
 
 
+@dataclass(frozen=True)
+class _Likes:
+    """The reasons for which users choose items.
+
+    Attributes:
+        genres: of items, [items, genres] of 0 and 1, divided by the root of how many an item has.
+        factors: of items, which are alike where these point the same way, [items, FACTORS].
+        popularity: of items, as the logarithm of a weight, [items].
+        tastes: of users, [users, genres].
+    """
+
+    genres: Doubles
+    factors: Doubles
+    popularity: Doubles
+    tastes: Doubles
+
+
 def _choices(
     genres: Doubles, years: Ints, quality: Doubles, of_user: Ints, rng: np.random.Generator
 ) -> tuple[Ints, Doubles]:
@@ -103,22 +129,56 @@ def _choices(
     factors[:, 0] += (years - 1985) / 8.0
     factors /= np.linalg.norm(factors, axis=1, keepdims=True)
     popularity = -0.8 * np.log(np.argsort(np.argsort(-(quality + rng.normal(0.0, 1.0, items)))) + 3.0)
-    taste = rng.normal(0.0, 1.0, (users, len(GENRES))) @ genres.T / np.sqrt(genres.sum(axis=1))
-    pull = popularity + 0.7 * taste
-    likeness = 5.0 * factors @ factors.T
-    chosen = np.zeros((users, int(of_user.max())), dtype=np.int64)
-    last = rng.integers(0, items, users)
+    tastes = rng.normal(0.0, 1.0, (users, len(GENRES)))
+    likes = _Likes(genres / np.sqrt(genres.sum(axis=1, keepdims=True)), factors, popularity, tastes)
+    chosen = (_from_all if items <= DENSE_ITEMS else _from_some)(likes, of_user, rng)
+    index = chosen[np.arange(chosen.shape[1]) < of_user[:, None]]
+    who = np.repeat(np.arange(users), of_user)
+    generosity = rng.normal(0.0, 0.4, users)
+    suits = np.einsum("ef,ef->e", likes.tastes[who], likes.genres[index])
+    score = suits + 0.8 * quality[index] + generosity[who] + rng.normal(0.0, 0.9, len(index))
+    return index + 1, score
+
+
+def _from_all(likes: _Likes, of_user: Ints, rng: np.random.Generator) -> Ints:
+    """Items of each user's events, INT64 [users, most events], each drawn from all items."""
+    items = len(likes.popularity)
+    pull = likes.popularity + 0.7 * (likes.tastes @ likes.genres.T)
+    likeness = 5.0 * likes.factors @ likes.factors.T
+    chosen = np.zeros((len(of_user), int(of_user.max())), dtype=np.int64)
+    last = rng.integers(0, items, len(of_user))
     for step in range(chosen.shape[1]):
         here = np.flatnonzero(of_user > step)
         logits = pull[here] + likeness[last[here]] + rng.gumbel(size=(len(here), items))
         item = np.argmax(logits, axis=1)
         chosen[here, step] = last[here] = item
         pull[here, item] = -np.inf
-    index = chosen[np.arange(chosen.shape[1]) < of_user[:, None]]
-    who = np.repeat(np.arange(users), of_user)
-    generosity = rng.normal(0.0, 0.4, users)
-    score = taste[who, index] + 0.8 * quality[index] + generosity[who] + rng.normal(0.0, 0.9, len(index))
-    return index + 1, score
+    return chosen
+
+
+def _from_some(likes: _Likes, of_user: Ints, rng: np.random.Generator) -> Ints:
+    """The same, each drawn from DRAWN items that are drawn by popularity; an item that a user has had is not drawn."""
+    weights = np.cumsum(np.exp(likes.popularity))
+    genres, factors, tastes = (each.astype(np.float32) for each in (likes.genres, likes.factors, likes.tastes))
+    chosen = np.zeros((len(of_user), int(of_user.max())), dtype=np.int64)
+    last = rng.integers(0, len(weights), len(of_user))
+    had: list[set[int]] = [set() for _ in of_user]
+    for step in range(chosen.shape[1]):
+        everyone = np.flatnonzero(of_user > step)
+        for first in range(0, len(everyone), AT_ONCE):
+            here = everyone[first : first + AT_ONCE]
+            drawn = np.searchsorted(weights, rng.random((len(here), DRAWN)) * weights[-1])
+            taste = (genres[drawn] @ tastes[here, :, None])[:, :, 0]
+            likeness = (factors[drawn] @ factors[last[here], :, None])[:, :, 0]
+            logits = 0.7 * taste + 5.0 * likeness + rng.gumbel(size=drawn.shape)
+            best = np.take_along_axis(drawn, np.argsort(-logits, axis=1)[:, :TRIED], axis=1)
+            for user, tried in zip(here.tolist(), best.tolist(), strict=True):
+                item = next((item for item in tried if item not in had[user]), None)
+                while item is None or item in had[user]:
+                    item = int(rng.integers(0, len(weights)))
+                had[user].add(item)
+                chosen[user, step] = last[user] = item
+    return chosen
 
 
 def _times(of_user: Ints, rng: np.random.Generator) -> Ints:

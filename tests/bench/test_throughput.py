@@ -9,11 +9,11 @@ first_warm = import_module("bench.throughput").first_warm
 
 
 def test_a_catch_up_is_measured_from_a_tenth_of_the_log_on() -> None:
-    looks = [Look(0.0, 0, 0.0), Look(1.0, 99, 0.5), Look(2.0, 100, 1.0), Look(3.0, 500, 1.5), Look(4.0, 1000, 2.0)]
+    looks = [Look(0.0, 0, {}), Look(1.0, 99, {}), Look(2.0, 100, {}), Look(3.0, 500, {}), Look(4.0, 1000, {})]
     assert first_warm(looks, 1000) == looks[2]
 
 
 def test_a_log_that_is_folded_between_two_looks_is_measured_from_the_first_of_them() -> None:
-    looks = [Look(0.0, 0, 0.0), Look(1.0, 0, 0.5), Look(1.1, 1000, 0.6)]
+    looks = [Look(0.0, 0, {}), Look(1.0, 0, {}), Look(1.1, 1000, {})]
     assert first_warm(looks, 1000) == looks[1]
     assert first_warm([looks[0], looks[2]], 1000) == looks[0]
