@@ -77,9 +77,7 @@ def similar(services: Services, answer: Answer, itemid: Id, size: int, restricti
     table = live.items.table
     found = answer.attempt(
         "elasticsearch",
-        lambda: services.index.similar(
-            live.run.index, live.schema, len(table), itemid, size, recall, restriction.conditions
-        ),
+        lambda: services.index.similar(live.run.index, live.schema, itemid, size, recall, restriction.conditions),
     )
     if not found:
         return alike(itemid, live.items.counters, table, size, restriction).entries(0)

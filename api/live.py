@@ -209,7 +209,7 @@ class Follower:
         self._note_partitions(generation, refused)
         opened = self._opened(generation, generation.name)
         published = opened.run()
-        content = opened.look()
+        content = opened.look(gently=self.live is not None)
         run, refusal = self._usable(published, content.data_set.schema)
         live = Live(
             data_set=content.data_set,

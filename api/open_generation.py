@@ -27,9 +27,14 @@ log = logging.getLogger("reelstream.api")
 
 UNPUBLISHED = "nothing is published yet; run `reelstream publish`"
 
-ROWS = 100
+ROWS, PARTS = 100, 1000
+"""Rows read at once beside requests: as many, or this part of a large catalogue, as each makes new columns of it."""
+
+AT_ONCE = 5000
+"""Rows read at once while there are no requests."""
+
 PAUSE_S = 0.02
-"""Rows read at once, and seconds between."""
+"""Seconds between these beside requests."""
 
 LOOKS = 100
 """Looks over which a full read is spread, or fewer where that makes less than ROWS of each."""
@@ -106,8 +111,11 @@ class OpenGeneration:
             raise NotPublished(UNPUBLISHED)
         return run
 
-    def look(self) -> Content:
+    def look(self, *, gently: bool = True) -> Content:
         """Read what changed since the last look.
+
+        Args:
+            gently: whether to leave time for requests meanwhile; where nothing can be answered yet, there are none.
 
         Raises:
             NotPublished: if the generation has no snapshot.
@@ -129,7 +137,7 @@ class OpenGeneration:
         if not self._read_at:
             self._notice = published.last_notice()
             content = self._begin(content)
-            self._read_rows(content, self._unread)
+            self._read_rows(content, self._unread, gently=gently)
             self._unread, self._read_at = [], time.monotonic()
         else:
             notice, changed = published.changed_items(self._notice)
@@ -193,11 +201,12 @@ class OpenGeneration:
         self._unread = self._unread[rows:]
         return content
 
-    def _read_rows(self, content: Content, itemids: Sequence[Id]) -> None:
-        """Read the rows of items, with pauses, so that requests beside it are not held up."""
+    def _read_rows(self, content: Content, itemids: Sequence[Id], *, gently: bool = True) -> None:
+        """Read the rows of items, with pauses where requests beside it are not to be held up."""
         items = content.items
         known = [itemid for itemid in itemids if itemid in items.items]
-        for start in range(0, len(known), ROWS):
-            if start:
+        rows = max(ROWS, len(items.table) // PARTS) if gently else AT_ONCE
+        for start in range(0, len(known), rows):
+            if start and gently:
                 self._stopping.wait(PAUSE_S)
-            items.update(content.features.items(known[start : start + ROWS]))
+            items.update(content.features.items(known[start : start + rows]))

@@ -4,6 +4,7 @@ freshness        from an event to a list that reflects it
 latency          lists one after the other and at rising rates, next to the tutorial's way of serving (`tutorial`)
 throughput       events a second in catch-up, by workers, with and without drift monitoring
 start            from nothing running to all healthy, and from a killed worker to caught up
+scale            growth with the catalogue (`scale_items`), the users and their histories (`scale_users`), by `growth`
 filters          lists with `filter` and `diversity` next to plain ones
 changes          from a change of the catalogue to lists that reflect it (`new_items`), under load
 hot_publish      latency and failures while a run is published
@@ -15,6 +16,7 @@ drift_cost       what drift monitoring costs
 memory           Redis's memory over a year, with and without the eviction of inactive users
 rebuild_time     the time of a rebuild after Redis has lost its data
 load             a steady load of requests or events, which others use
+beside           an empty generation of the state, into which others fold
 components       processor time and memory of the components, likewise
 """
 
@@ -31,15 +33,19 @@ from bench.load import Load, Request, failures
 from bench.memory import memory
 from bench.rebuild_time import rebuild_time
 from bench.sample import Sample
+from bench.scale import Plan, scale
+from bench.scale_items import Commands
 from bench.start import start
 from bench.stationary import Blocks
 from bench.throughput import throughput
 
 __all__ = [
     "Blocks",
+    "Commands",
     "Freshness",
     "Level",
     "Load",
+    "Plan",
     "Request",
     "Sample",
     "attacks",
@@ -54,6 +60,7 @@ __all__ = [
     "latency",
     "memory",
     "rebuild_time",
+    "scale",
     "start",
     "throughput",
 ]

@@ -6,25 +6,18 @@ the stream folds them, into two generations of the state beside the live one, wh
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
-import datasets
-from features import Event, Id, Item, Schema
-from lifecycle.catch_up import without_letters
+from bench.beside import Beside, catalogue, used_bytes
+from features import Event
 from offline.state.lock import lock
 from offline.state.snapshot import delete_generation
 from settings import Settings
-from stores import Generations, Logged, StateStores, partition_of
-from stores.feast.feature_store import Features
-from stores.redis.connection import Client, reachable
-from stream.fold.event_path import Fold
+from stores import Generations, StateStores
 from stream.fold.evictor import DAY_S, evict_inactive
-from stream.fold.stores import FoldStores
-from stream.troubles import Troubles
 
 WEEKS = 52
 BEGIN = 1_700_000_000
@@ -35,7 +28,6 @@ EVENTS_PER_DAY = 2.0
 """Of a user who stays."""
 
 ITEMS = 3000
-BATCH = 500
 READ = 500
 """Users compared at once."""
 
@@ -106,45 +98,17 @@ def _fold_year(
 ) -> dict[str, Any]:
     """Fold the weeks into an empty generation; MiB that it takes in Redis after each, and seconds of folding."""
     profiles, client = state.profiles, state.profiles.client
-    before = _used(client)
+    before = used_bytes(client)
     for shard in range(profiles.partitions):
         profiles.write_shard(shard, {}, {}, {}, [])
-    schema = datasets.first_schema()
-    state.published.begin_snapshot("bench memory", schema)
-    items: dict[Id, Item] = {itemid: _item(schema, itemid) for itemid in range(1, ITEMS + 1)}
-    features, troubles = Features(settings, schema, state.generation), Troubles(lambda kind, n: None)
-    stores = FoldStores(schema, items, profiles, features, without_letters, troubles)
-    waiting = settings.catalogue.waiting_events
-    fold = Fold(stores, settings.stream.max_future_s, lambda shard, first, end: (), waiting_events=waiting)
-    ends, mib, seconds = [0] * profiles.partitions, list[float](), 0.0
+    beside, mib, seconds = Beside(settings, state, catalogue(ITEMS)), list[float](), 0.0
     for number, events in enumerate(weeks):
-        began = time.monotonic()
-        for start in range(0, len(events), BATCH):
-            batch: dict[int, list[Logged]] = {}
-            for event in events[start : start + BATCH]:
-                shard = partition_of(event.userid, profiles.partitions)
-                record = Logged(shard, ends[shard], *schema.events.encode(event), (), float(event.ts))
-                batch.setdefault(shard, []).append(record)
-                ends[shard] += 1
-            _, refused = fold(batch)
-            for error in refused.values():
-                raise error
-        seconds += time.monotonic() - began
+        seconds += beside.fold(events)
         for shard in range(profiles.partitions):
             evict_inactive(settings, state, shard)
-        mib.append(round((_used(client) - before) / 2**20, 2))
+        mib.append(round((used_bytes(client) - before) / 2**20, 2))
         progress((number + 1) / len(weeks))
     return {"mib": mib, "fold_s": round(seconds, 1)}
-
-
-def _item(schema: Schema, itemid: int) -> Item:
-    """An item of 1990 with one genre."""
-    return schema.item(itemid, f"Item {itemid}", (1990, (itemid % 18,), 1990))
-
-
-def _used(client: Client) -> int:
-    with reachable():
-        return int(cast("dict[str, Any]", client.info("memory"))["used_memory"])
 
 
 def _differing(one: StateStores, other: StateStores, userids: Sequence[int]) -> int:

@@ -23,9 +23,6 @@ from settings import Settings, load
 from stores import Models, StateStores
 from stores.elasticsearch import ItemIndex
 
-ANY_SIZE = 10**9
-"""As the size of an index, so that the search takes as many candidates as it is told, as for an index with a graph."""
-
 SIZE = 50
 """Length of a list, as in `POST /ml/rec`."""
 
@@ -48,8 +45,7 @@ class Tutorial:
         self._run, self._ids = run, self._state.ids(run)
         self._schema, self._items = published.schema(), published.catalogue()
         self._table, self._index = ItemTable(self._schema, self._items), ItemIndex(settings.elasticsearch)
-        every = min(len(self._items), MOST_CANDIDATES)
-        self._limits = settings.recall.model_copy(update={"num_candidates": every})
+        self._limits, self._visited = settings.recall, min(len(self._items), MOST_CANDIDATES)
 
     def recommend(self, userid: Id, size: int) -> list[dict[str, Any]]:
         """The list of a user who has events."""
@@ -65,7 +61,9 @@ class Tutorial:
         models = Models(self._settings.triton)
         vector = models.encode(users.items, users.liked, self._run.version)
         models.close()
-        found = self._index.recall(self._run.index, self._schema, ANY_SIZE, vector[0], preferred, exclude, self._limits)
+        found = self._index.recall(
+            self._run.index, self._schema, vector[0], preferred, exclude, self._limits, visited=self._visited
+        )
         candidates = [each.itemid for each in found]
         frame = self._features("ml_item", "itemid", candidates)
         # What Feast does not have of an item follows from the catalogue.

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 import typer
 
 import servers
-from cli import bench_speed
+from cli import bench_scale, bench_speed
 from cli.bench_speed import held_out_userids
 from cli.console import bar, one_line, report
 from cli.models import publish_run
@@ -38,6 +38,7 @@ app.command()(bench_speed.freshness)
 app.command("latency")(bench_speed.latency_)
 app.command("throughput")(bench_speed.throughput_)
 app.command("start")(bench_speed.start_)
+app.command("scale")(bench_scale.scale_)
 
 
 @app.command()

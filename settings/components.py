@@ -182,7 +182,7 @@ class RecallSettings(Section):
         "without vectors, all candidates come from the terms in any case",
     )
     num_candidates: int = Field(
-        4000,
+        600,
         ge=1,
         le=10_000,
         description="vectors that a search visits; up to 10,000 items, all are visited",

@@ -8,6 +8,7 @@ from itertools import chain, islice
 from typing import Any
 
 import numpy as np
+from elasticsearch import BadRequestError
 from elasticsearch.helpers import BulkIndexError, bulk
 
 from features.catalogue import Item
@@ -16,19 +17,22 @@ from features.schema import Floats, Schema
 from features.stored import FIRST_VERSION
 from scoring import Candidate, Preferences, Source
 from scoring.restriction import Condition
-from settings import RecallSettings
+from settings import ElasticsearchSettings, RecallSettings
 from stores.elasticsearch_cluster import Cluster
 from stores.errors import StoreError
-from stores.item_documents import VECTOR, Document, document, field_names, mapping, read
-from stores.item_search import by_terms, direction, named, nearest, permitted
+from stores.item_documents import LONGEST, UNIT, VECTOR, Document, document, field_names, mapping, read, unit
+from stores.item_search import by_terms, direction, inner_product_score, named, nearest, permitted
 
 JSON = {"accept": "application/json", "content-type": "application/json"}
 
 PAGE = 500
 """Documents read at once."""
 
-CHUNK = 50
-"""Items written at once."""
+CHUNK, AT_ONCE = 50, 500
+"""Items written at once: where searches are to notice little of it, and otherwise."""
+
+MERGED_EVERY_S = 0.05
+"""Seconds between two looks whether an index is one segment."""
 
 WRITE_S = 5.0
 """Least seconds that Elasticsearch gets to write single documents."""
@@ -44,11 +48,14 @@ NEAR, FEWEST_NEAR, MOST_NEAR = 4, 50, 1000
 class ItemIndex(Cluster):
     """The indices of runs, and their documents; safe to share between threads."""
 
+    def __init__(self, settings: ElasticsearchSettings) -> None:
+        super().__init__(settings)
+        self._longest_of: dict[str, float | None] = {}
+
     def recall(
         self,
         index: str,
         schema: Schema,
-        items: int,
         vector: Floats | None,
         preferences: Preferences,
         exclude: Collection[Id],
@@ -56,26 +63,30 @@ class ItemIndex(Cluster):
         *,
         conditions: Sequence[Condition] = (),
         sources: bool = False,
+        visited: int | None = None,
     ) -> list[Candidate]:
         """Candidates by vector and by terms, without the excluded items, in one request.
 
         Args:
             index: index of the run.
             schema: of the data set.
-            items: how many the index holds, about.
             vector: the user vector, FP32 [dim]; None to recall by terms alone.
             preferences: as `scoring.preferences` gives them.
             exclude: items that must not come back.
             limits: how many candidates come from which source; without a vector, all come from the terms.
             conditions: all of which an item must meet to come back.
             sources: whether each tells what each source gave it, for which Elasticsearch scores all of them once more.
+            visited: most vectors that the search visits; None for as many as it needs.
 
         Raises:
             Unreachable: if Elasticsearch does not answer in time.
         """
         among = permitted(schema, exclude, conditions)
         # Beside the query and not within it, where an index without a graph would give all vectors, not the nearest k.
-        knn = None if vector is None else nearest(vector, items, limits, among) | named(Source.VECTOR, sources)
+        longest = None if vector is None else self._longest(index)
+        knn = None
+        if vector is not None:
+            knn = nearest(vector, longest, limits, among, visited) | named(Source.VECTOR, sources)
         query = None
         if any(preferences.values()) and (limits.term_k or vector is None):
             query = {"function_score": by_terms(schema, preferences, among) | named(Source.TERMS, sources)}
@@ -98,16 +109,49 @@ class ItemIndex(Cluster):
                 "include_named_queries_score": "true",
             }
         hits = self._hits_of(index, {name: part for name, part in search.items() if part is not None}, parameters)
-        return [Candidate(hit["sort"][1], hit.get("matched_queries", {})) for hit in hits]
+        if not hits:
+            self._longest_of.pop(index, None)  # another one of that name may have been made
+        found = [Candidate(hit["sort"][1], hit.get("matched_queries", {})) for hit in hits]
+        if not sources or vector is None or longest is None:
+            return found
+        return [
+            Candidate(
+                itemid,
+                {
+                    name: inner_product_score(score, vector, longest) if name == Source.VECTOR else score
+                    for name, score in scores.items()
+                },
+            )
+            for itemid, scores in found
+        ]
+
+    def is_exact(self, index: str) -> bool:
+        """Return True if a search finds the very nearest vectors, in an index without a graph.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        return self._longest(index) is None
+
+    def _longest(self, index: str) -> float | None:
+        """Length of the longest vector of an index with a graph, read once; None of one without."""
+        if index not in self._longest_of:
+            found = self._meta(index).get(LONGEST)
+            self._longest_of[index] = None if found is None else float(found)
+        return self._longest_of[index]
 
     def _hits_of(
         self, index: str, search: Mapping[str, Any], parameters: Mapping[str, str]
     ) -> Sequence[Mapping[str, Any]]:
         """The hits of a search, by the client's plain request; its method `search` takes longer to put one together."""
         with self._reachable():
-            answer = self._client.perform_request(
-                "POST", f"/{index}/_search", params=parameters, headers=JSON, body=search
-            )
+            try:
+                answer = self._client.perform_request(
+                    "POST", f"/{index}/_search", params=parameters, headers=JSON, body=search
+                )
+            except BadRequestError:
+                self._longest_of.pop(index, None)  # as above
+                raise
         hits: Sequence[Mapping[str, Any]] = answer.body.get("hits", {}).get("hits", [])
         return hits
 
@@ -115,7 +159,6 @@ class ItemIndex(Cluster):
         self,
         index: str,
         schema: Schema,
-        items: int,
         itemid: Id,
         size: int,
         limits: RecallSettings,
@@ -128,7 +171,6 @@ class ItemIndex(Cluster):
         Args:
             index: index of the run.
             schema: of the data set.
-            items: how many the index holds.
             itemid: the item.
             size: most items.
             limits: how many vectors a search visits.
@@ -146,7 +188,7 @@ class ItemIndex(Cluster):
             return []
         towards = direction(own[0][1])
         among = permitted(schema, [itemid], conditions)
-        knn = nearest(towards, items, limits.model_copy(update={"vector_k": k}), among)
+        knn = nearest(towards, self._longest(index), limits.model_copy(update={"vector_k": k}), among)
         found = self._vectors(index, knn=knn, size=k)
         if not found:
             return []
@@ -168,7 +210,7 @@ class ItemIndex(Cluster):
         fields = [hit["fields"] for hit in answer.get("hits", {}).get("hits", [])]
         return [(each["itemid"][0], np.array(each[VECTOR], dtype=np.float32)) for each in fields]
 
-    def create(self, index: str, schema: Schema, dim: int, items: int) -> None:
+    def create(self, index: str, schema: Schema, dim: int, items: int, longest: float = 1.0) -> None:
         """Make an index, in place of one of the same name.
 
         Args:
@@ -176,17 +218,19 @@ class ItemIndex(Cluster):
             schema: of the data set.
             dim: numbers of a vector.
             items: how many it will hold.
+            longest: length of the longest vector.
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
         """
+        self._longest_of.pop(index, None)
         with self._reachable():
             patient = self._client.options(request_timeout=60)
             patient.options(ignore_status=404).indices.delete(index=index)
             patient.indices.create(
                 index=index,
                 settings={"number_of_shards": 1, "number_of_replicas": 0, "refresh_interval": "-1"},
-                mappings=mapping(schema, dim, items),
+                mappings=mapping(schema, dim, items, longest),
             )
 
     def fill(
@@ -196,6 +240,8 @@ class ItemIndex(Cluster):
         items: Iterable[Item],
         vectors: Mapping[Id, Floats],
         prior: Mapping[Id, float],
+        *,
+        gently: bool = True,
     ) -> None:
         """Write the items and make them searchable.
 
@@ -205,6 +251,7 @@ class ItemIndex(Cluster):
             items: the catalogue.
             vectors: item vectors FP32 [dim] by itemid.
             prior: weight of each item among those of the same terms, above 0.
+            gently: whether to leave Elasticsearch time for searches meanwhile.
 
         Raises:
             Unreachable: if Elasticsearch does not answer.
@@ -212,11 +259,15 @@ class ItemIndex(Cluster):
         """
         by_id = {item.itemid: item for item in items}
         # Of equal scores, a search prefers what was written first, and recall in memory the lower id.
-        actions = (
-            {"_index": index, **document(schema, by_id[itemid], vectors[itemid], prior[itemid])}
-            for itemid in ascending(by_id)
-        )
-        self._write(index, actions)
+        documents = (document(schema, by_id[itemid], vectors[itemid], prior[itemid]) for itemid in ascending(by_id))
+        self._write(index, self._indexed(index, documents), gently=gently)
+
+    def _indexed(self, index: str, documents: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+        """Documents as an index takes them: with the vectors of its graph, if it has one."""
+        longest = self._longest(index)
+        for each in documents:
+            graph = {} if longest is None else {UNIT: unit(each[VECTOR], longest).tolist()}
+            yield {"_index": index, **each, **graph}
 
     def weigh(self, index: str, prior: Mapping[Id, float]) -> int:
         """Give the items of an index other weights, which searches find all at once; how many had another one.
@@ -244,18 +295,23 @@ class ItemIndex(Cluster):
             )
         return len(others)
 
-    def _write(self, index: str, actions: Iterator[dict[str, Any]]) -> None:
-        """Write documents of an index, slowly, and make all of them searchable at once."""
+    def _write(self, index: str, actions: Iterator[dict[str, Any]], *, gently: bool = True) -> None:
+        """Write documents of an index, and make all of them searchable at once."""
         with self._reachable():
             patient = self._client.options(request_timeout=60)
             try:
-                while some := list(islice(actions, CHUNK)):
+                while some := list(islice(actions, CHUNK if gently else AT_ONCE)):
                     began = time.monotonic()
-                    bulk(patient, some)
-                    time.sleep(REST * (time.monotonic() - began))
+                    bulk(patient, some, chunk_size=AT_ONCE)
+                    if gently:
+                        time.sleep(REST * (time.monotonic() - began))
             except BulkIndexError as error:
                 raise StoreError(f"Elasticsearch refused items: {error.errors[0]}") from error
-            patient.indices.forcemerge(index=index, max_num_segments=1)
+            # Of a large index it takes minutes, in which a connection that says nothing may be cut.
+            merging = patient.indices.forcemerge(index=index, max_num_segments=1, wait_for_completion=False)
+            # By the plain request: the client's method warns that it is a preview.
+            while not patient.perform_request("GET", f"/_tasks/{merging['task']}", headers=JSON).body["completed"]:
+                time.sleep(MERGED_EVERY_S)
             patient.indices.refresh(index=index)
 
     def change(self, index: str, documents: Iterable[dict[str, Any]], removed: Iterable[Id]) -> list[Any]:
@@ -272,13 +328,13 @@ class ItemIndex(Cluster):
         Raises:
             Unreachable: if Elasticsearch does not answer.
         """
-        write: Iterator[dict[str, Any]] = ({"_index": index, **document} for document in documents)
         delete = ({"_op_type": "delete", "_index": index, "_id": id_text(itemid)} for itemid in removed)
         with self._reachable():
             # To write to an index that was just deleted would make one without a mapping.
             if not self._client.indices.exists(index=index):
                 return []
             patient = self._client.options(request_timeout=max(self._settings.timeout_s, WRITE_S))
+            write = self._indexed(index, documents)
             _, errors = bulk(patient, chain(write, delete), refresh=True, raise_on_error=False)
         assert isinstance(errors, list)
         return [error for error in errors if error.get("delete", {}).get("status") != 404]
@@ -296,6 +352,16 @@ class ItemIndex(Cluster):
             if values.keys() >= {"itemid", "prior", VECTOR}
         }
 
+    def size_bytes(self, index: str) -> int:
+        """Bytes that an index takes on the disk.
+
+        Raises:
+            Unreachable: if Elasticsearch does not answer.
+        """
+        with self._reachable():
+            stats = self._client.indices.stats(index=index, metric="store").body
+        return int(stats["_all"]["primaries"]["store"]["size_in_bytes"])
+
     def count(self, index: str) -> int:
         """Items that can be found in an index.
 
@@ -311,9 +377,13 @@ class ItemIndex(Cluster):
         Raises:
             Unreachable: if Elasticsearch does not answer.
         """
+        return int(self._meta(index).get("schema_version", FIRST_VERSION))
+
+    def _meta(self, index: str) -> Mapping[str, Any]:
         with self._reachable():
             mapping = self._client.indices.get_mapping(index=index)[index]["mappings"]
-        return int(mapping.get("_meta", {}).get("schema_version", FIRST_VERSION))
+        found: Mapping[str, Any] = mapping.get("_meta", {})
+        return found
 
     def uuid(self, index: str) -> str:
         """The id that an index has for as long as it exists; one that is made again has another.

@@ -13,6 +13,9 @@ from elasticsearch.serializer import OrjsonSerializer
 from settings import ElasticsearchSettings
 from stores.errors import Unreachable
 
+NO_MEMORY = "circuit_breaking_exception"
+"""Elasticsearch's name for a request that is refused as there is no memory for it."""
+
 
 class Cluster:
     """A client of the cluster; safe to share between threads."""
@@ -92,6 +95,10 @@ class Cluster:
         try:
             yield
         except (ApiError, TransportError) as error:
-            raise Unreachable(
-                f"Elasticsearch at {self._settings.url} does not answer ({error}); see `reelstream status`"
-            ) from error
+            where = f"Elasticsearch at {self._settings.url}"
+            if NO_MEMORY in str(error):
+                raise Unreachable(
+                    f"{where} has too little memory for this catalogue; give it more (`elasticsearch.heap_mb` for the "
+                    f"node that `reelstream up` starts, now {self._settings.heap_mb} MiB) and restart it"
+                ) from error
+            raise Unreachable(f"{where} does not answer ({error}); see `reelstream status`") from error

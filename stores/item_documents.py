@@ -17,14 +17,23 @@ from features.catalogue import Item, ItemValue
 from features.ids import Id, IdKind, id_text
 from features.schema import Floats, Schema
 
-INDEX_VERSION = 2
+INDEX_VERSION = 3
 """Version of the layout of an index, in its mapping; the first was made without."""
 
 VECTOR = "vector"
 """Field of the vectors."""
 
+UNIT = "unit"
+"""Field of the same vectors in an index with a graph, each of length 1 (see `unit`)."""
+
+LONGEST = "longest"
+"""Length of the longest vector of an index with a graph, in the mapping's `_meta`."""
+
 FLAT = 10_000
 """Up to so many vectors are compared one by one: here that takes less time than a walk of a graph that finds all."""
+
+GRAPH = {"type": "hnsw", "m": 32, "ef_construction": 200}
+"""The graph of more vectors."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,25 +58,30 @@ def number_field(attribute: Attribute) -> str:
     return f"{attribute.name}-number" if attribute.values else attribute.name
 
 
-def mapping(schema: Schema, dim: int, items: int) -> dict[str, Any]:
+def mapping(schema: Schema, dim: int, items: int, longest: float = 1.0) -> dict[str, Any]:
     """The mapping of an index.
 
     Args:
         schema: of the data set.
         dim: numbers of a vector.
         items: how many the index will hold; few are compared one by one, which is exact and takes no graph to build.
+        longest: length of the longest vector.
     """
+    kind = {"type": "dense_vector", "index": True}
+    meta: dict[str, Any] = {"schema_version": INDEX_VERSION}
+    vectors: dict[str, Any]
+    if items <= FLAT:
+        flat = {"similarity": "max_inner_product", "index_options": {"type": "flat"}}
+        vectors = {VECTOR: {**kind, "dims": dim, **flat}}
+    else:
+        graph = {"similarity": "dot_product", "index_options": GRAPH}
+        vectors = {VECTOR: {**kind, "dims": dim, "index": False}, UNIT: {**kind, "dims": dim + 1, **graph}}
+        meta[LONGEST] = longest
     properties: dict[str, Any] = {
         "itemid": {"type": "integer" if schema.item_ids is IdKind.INTEGER else "keyword"},
         "title": {"type": "text"},
         "prior": {"type": "float"},
-        VECTOR: {
-            "type": "dense_vector",
-            "dims": dim,
-            "index": True,
-            "similarity": "max_inner_product",
-            "index_options": {"type": "flat"} if items <= FLAT else {"type": "hnsw", "m": 32, "ef_construction": 400},
-        },
+        **vectors,
     }
     for attribute in schema.item_attributes:
         if attribute.kind == "text":
@@ -77,7 +91,36 @@ def mapping(schema: Schema, dim: int, items: int) -> dict[str, Any]:
             properties[number_field(attribute)] = {"type": "double"}
         if attribute.categorical or attribute.values:
             properties[attribute.name] = {"type": "keyword"}
-    return {"dynamic": "strict", "properties": properties, "_meta": {"schema_version": INDEX_VERSION}}
+    return {"dynamic": "strict", "properties": properties, "_meta": meta}
+
+
+def unit(vector: Floats, longest: float) -> Floats:
+    """A vector made one of length 1, whose inner products with `unit_query` are in the same order.
+
+    A graph of inner products is not one of distances: the longest vectors are near to everything, and a walk does not
+    find its way to the others. One more number, which says what a vector lacks of the longest, makes it one (Bachrach
+    et al., 2014). A vector that is longer than that is taken to be as long.
+
+    Args:
+        vector: of an item, FP32 [dim].
+        longest: length of the longest.
+
+    Returns:
+        FP32 [dim + 1].
+    """
+    exact = np.asarray(vector, dtype=np.float64) / longest
+    if (length := float(np.linalg.norm(exact))) > 1.0:
+        exact /= length
+    made = np.append(exact, np.sqrt(max(0.0, 1.0 - float(exact @ exact))))
+    found: Floats = (made / np.linalg.norm(made)).astype(np.float32)
+    return found
+
+
+def unit_query(vector: Floats) -> Floats:
+    """A user's vector as a graph is searched for it, FP32 [dim + 1] of length 1."""
+    length = max(float(np.linalg.norm(vector)), float(np.finfo(np.float32).tiny))
+    made: Floats = np.append(np.asarray(vector, dtype=np.float64) / length, 0.0).astype(np.float32)
+    return made
 
 
 def fields_of(schema: Schema, item: Item, prior: float) -> dict[str, Any]:

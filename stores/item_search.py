@@ -13,7 +13,7 @@ from scoring import Preferences, Source
 from scoring.candidates import TERM_BOOST
 from scoring.restriction import AllOf, AnyOf, Between, Condition
 from settings import RecallSettings
-from stores.item_documents import FLAT, VECTOR, number_field
+from stores.item_documents import UNIT, VECTOR, number_field, unit_query
 
 
 def permitted(schema: Schema, exclude: Collection[Id], conditions: Sequence[Condition]) -> dict[str, Any]:
@@ -43,19 +43,44 @@ def _filters(schema: Schema, condition: Condition) -> list[dict[str, Any]]:
     return [{"range": {number_field(attribute): {name: bound for name, bound in bounds.items() if bound is not None}}}]
 
 
-def nearest(vector: Floats, items: int, limits: RecallSettings, permitted: Mapping[str, Any]) -> dict[str, Any]:
-    """A search for the vectors nearest to a user's, of `items` in the index, among those that may come back.
+def nearest(
+    vector: Floats,
+    longest: float | None,
+    limits: RecallSettings,
+    permitted: Mapping[str, Any],
+    visited: int | None = None,
+) -> dict[str, Any]:
+    """A search for the vectors nearest to a user's, among those that may come back.
 
-    Items come and go after an index was made: one of just over FLAT items has a graph, though it may hold fewer by now.
+    Args:
+        vector: the user's, FP32 [dim].
+        longest: length of the longest vector of an index with a graph; None where vectors are compared one by one.
+        limits: how many to find, and how many a walk of the graph visits.
+        permitted: the filter.
+        visited: most vectors that a search visits; None for as many as it needs.
     """
-    exact = items <= FLAT // 2
+    graph = longest is not None
+    if visited is None:
+        visited = max(limits.num_candidates, limits.vector_k) if graph else limits.vector_k
     return {
-        "field": VECTOR,
-        "query_vector": vector.tolist(),
+        "field": UNIT if graph else VECTOR,
+        "query_vector": (unit_query(vector) if graph else vector).tolist(),
         "k": limits.vector_k,
-        "num_candidates": limits.vector_k if exact else max(limits.num_candidates, limits.vector_k),
+        "num_candidates": visited,
         "filter": permitted,
     }
+
+
+def inner_product_score(score: float, vector: Floats, longest: float) -> float:
+    """The score that `max_inner_product` gives for what a graph found at a score.
+
+    >>> inner_product_score(0.75, np.array([3.0, 4.0]), longest=2.0)
+    6.0
+    >>> inner_product_score(0.25, np.array([3.0, 4.0]), longest=2.0)
+    0.16666666666666666
+    """
+    product = (2.0 * score - 1.0) * float(np.linalg.norm(vector)) * longest
+    return product + 1.0 if product >= 0 else 1.0 / (1.0 - product)
 
 
 def direction(vector: Floats) -> Floats:

@@ -52,7 +52,6 @@ class Serving:
             self.index.recall(
                 self.run.index,
                 schema,
-                len(self.table),
                 None if user_vectors is None else user_vectors[row],
                 preferences(schema, state.weights) if by_terms else {},
                 state.exclude,

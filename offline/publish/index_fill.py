@@ -6,6 +6,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from features import Id, Item, Layer, Schema
 from offline import runs
 from offline.errors import RunError
@@ -28,6 +30,7 @@ class IndexFill:
         schema: of the data set.
         prior: weights of the items of the ratings.
         check: raises LockLost where another publish has taken over.
+        gently: whether to leave Elasticsearch time for searches, as lists are made meanwhile.
         progress: told the share that is done.
     """
 
@@ -37,6 +40,7 @@ class IndexFill:
     schema: Schema
     prior: Mapping[Id, float]
     check: Callable[[], None]
+    gently: bool
     progress: Callable[[float], None]
 
     def ensure(self, layer: Layer, changed: Collection[Id]) -> None:
@@ -83,9 +87,11 @@ class IndexFill:
         if new := [item for item in items if item.itemid not in vectors]:
             vectors |= new_vectors(self.run, self.schema, new)
         self.check()
-        index.create(name, self.schema, self.live.dim, len(items))
+        longest = max((float(np.linalg.norm(vectors[item.itemid])) for item in items), default=1.0)
+        index.create(name, self.schema, self.live.dim, len(items), longest)
         self.progress(0.1)
-        index.fill(name, self.schema, items, vectors, dict.fromkeys(layer, NEW_PRIOR) | dict(self.prior))
+        prior = dict.fromkeys(layer, NEW_PRIOR) | dict(self.prior)
+        index.fill(name, self.schema, items, vectors, prior, gently=self.gently)
         found = index.count(name)
         if found != len(items):
             raise RunError(f"Elasticsearch holds {found} of {len(items)} items; publish again")

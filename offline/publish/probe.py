@@ -21,6 +21,9 @@ TOLERANCE = 1e-5
 NEAREST = 20
 """Items that a new index must find for each user of the probe."""
 
+FOUND = 0.9
+"""Least share of the nearest items that an index with a graph must find, of all users of the probe together."""
+
 MOST_LEFT_OUT = 50_000
 """Most items that a search can leave out; where more were changed, an index is not proved."""
 
@@ -69,10 +72,13 @@ def prove_index(index: ItemIndex, name: str, run: Path, changed: Collection[Id] 
     limits = RecallSettings(vector_k=min(NEAREST, len(itemids)), term_k=0)
     with np.load(run / ENCODER / runs.PROBE) as probe:
         vectors = probe["user_vector"]
+    hits = 0
     for vector in vectors:
         scores = rows @ vector
-        found = index.recall(name, schema, len(itemids) + len(changed), vector, {}, changed, limits)
-        told = np.sort(scores[[place_of[candidate.itemid] for candidate in found]])
-        nearest = np.sort(scores)[-limits.vector_k :]
-        if len(told) != len(nearest) or not np.allclose(told, nearest, rtol=TOLERANCE, atol=TOLERANCE):
-            raise RunError(f"Elasticsearch does not find the nearest items in {name}; publish again")
+        found = index.recall(name, schema, vector, {}, changed, limits)
+        told = scores[[place_of[candidate.itemid] for candidate in found]]
+        least = np.sort(scores)[-limits.vector_k]
+        hits += int(np.sum((told >= least) | np.isclose(told, least, rtol=TOLERANCE, atol=TOLERANCE)))
+    needed = (1.0 if index.is_exact(name) else FOUND) * limits.vector_k * len(vectors)
+    if hits < needed:
+        raise RunError(f"Elasticsearch does not find the nearest items in {name}; publish again")

@@ -187,7 +187,8 @@ class _Publishing:
         live = self._live(version)
         index = ItemIndex(self._settings.elasticsearch)
         try:
-            filling, base = self._filling(index, live), Layer(self._ratings.catalogue.items)
+            filling = self._filling(index, live, gently=before is not None)
+            base = Layer(self._ratings.catalogue.items)
             layer = layer_to_delete(self._state_stores, base) if reset else self._layer()
             filling.ensure(base if reset or layer is None else layer, () if layer is None else layer.changed)
             if written := self._state(stop_workers):
@@ -305,9 +306,9 @@ class _Publishing:
     def _layer(self) -> Layer:
         return layer_of(self._state_stores, self._ratings.catalogue.items)
 
-    def _filling(self, index: ItemIndex, live: LiveRun) -> IndexFill:
+    def _filling(self, index: ItemIndex, live: LiveRun, *, gently: bool) -> IndexFill:
         telling = partial(self._progress, Step.INDEX)
-        return IndexFill(index, live, self._run, self._schema, self._prior, self._lock.check, telling)
+        return IndexFill(index, live, self._run, self._schema, self._prior, self._lock.check, gently, telling)
 
     def _state(self, stop_workers: Callable[[], None] | None) -> bool:
         """Have the state that follows from the offline history and the log; whether the snapshot was written now."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import pytest
+import requests
 
 from features import Id, Item, Schema
 from features.columns import ItemTable
@@ -13,6 +15,7 @@ from features.schema import Floats
 from scoring import Source
 from scoring.restriction import AllOf, AnyOf, Between, Condition, Restriction
 from settings import RecallSettings, Settings
+from stores import Unreachable, item_documents
 from stores.elasticsearch import ItemIndex
 from stores.item_documents import INDEX_VERSION, fields_of
 from stores.item_documents import document as document_of
@@ -111,7 +114,7 @@ def test_films_are_found_by_the_names_of_their_terms(client: ItemIndex, films: s
         ({"decade": {decade: 1.0}}, [2]),
         ({"genres": {9: 1.0, genre: 1.0}}, [3, 2, 1]),
     ):
-        found = client.recall(films, movielens.SCHEMA, 3, None, preferences, (), limits)
+        found = client.recall(films, movielens.SCHEMA, None, preferences, (), limits)
         assert sorted(each.itemid for each in found) == sorted(expected), preferences
 
 
@@ -139,16 +142,16 @@ def test_similar_items_are_the_nearest_by_the_angle_between_vectors_without_the_
     cosine = dict(zip((item.itemid for item in GOODS), (table @ table[number]).tolist(), strict=True))
     del cosine[itemid]
     nearest = sorted(cosine, key=lambda each: -cosine[each])
-    found = client.similar(goods, shop.SCHEMA, len(GOODS), itemid, 9, limits)
+    found = client.similar(goods, shop.SCHEMA, itemid, 9, limits)
     assert [each for each, _ in found] == nearest[:9]
     assert [score for _, score in found] == pytest.approx([cosine[each] for each in nearest[:9]], abs=1e-5)
     toys = {item.itemid for item in GOODS if 2 in item.terms[0]}
-    among = client.similar(goods, shop.SCHEMA, len(GOODS), itemid, 60, limits, [AnyOf("categories", ("toys",))])
+    among = client.similar(goods, shop.SCHEMA, itemid, 60, limits, [AnyOf("categories", ("toys",))])
     assert [each for each, _ in among] == [each for each in nearest if each in toys]
 
 
 def test_an_item_that_the_index_lacks_is_similar_to_none(client: ItemIndex, goods: str) -> None:
-    assert client.similar(goods, shop.SCHEMA, len(GOODS), "none", 9, RecallSettings()) == []
+    assert client.similar(goods, shop.SCHEMA, "none", 9, RecallSettings()) == []
 
 
 @pytest.mark.parametrize("name", CONDITIONS)
@@ -167,13 +170,13 @@ def test_a_restricted_search_finds_the_nearest_of_those_that_are_left_and_as_man
     limits = RecallSettings(vector_k=8, term_k=5)
     nearest = sorted(among, key=lambda itemid: -float(vector @ VECTORS[itemid]))[:8]
     options = {"conditions": restriction.conditions, "sources": True}
-    found = client.recall(goods, shop.SCHEMA, len(GOODS), vector, {}, exclude, limits, **options)
+    found = client.recall(goods, shop.SCHEMA, vector, {}, exclude, limits, **options)
     assert [each.itemid for each in found] == nearest
     wanted = {"categories": {0: 1.0}, "brand": {1: 0.5}}
-    by_terms = client.recall(goods, shop.SCHEMA, len(GOODS), None, wanted, exclude, limits, **options)
+    by_terms = client.recall(goods, shop.SCHEMA, None, wanted, exclude, limits, **options)
     matching = [itemid for itemid in among if 0 in table.items[itemid].values[0] or table.items[itemid].values[1] == 1]
     assert len(by_terms) == min(len(matching), 13) and {each.itemid for each in by_terms} <= {*matching}
-    both = client.recall(goods, shop.SCHEMA, len(GOODS), vector, wanted, exclude, limits, **options)
+    both = client.recall(goods, shop.SCHEMA, vector, wanted, exclude, limits, **options)
     assert {each.itemid for each in both if Source.VECTOR in each.sources} == {*nearest}
     assert {each.itemid for each in both} <= {*among}
     assert len(both) == min(13, len({*nearest, *matching}))
@@ -186,7 +189,7 @@ def test_a_single_document_is_found_once_it_is_written_and_missed_once_it_is_del
     vector = np.array([9.0, 0.0, 0.0, 0.0], dtype=np.float32)
 
     def found() -> list[Id]:
-        return [each.itemid for each in client.recall(films, movielens.SCHEMA, len(FILMS), vector, {}, (), limits)]
+        return [each.itemid for each in client.recall(films, movielens.SCHEMA, vector, {}, (), limits)]
 
     new = movielens.item(7, "New", 1999, (0,))
     changed = movielens.item(2, "Changed", 1951, (1,))
@@ -220,3 +223,79 @@ def test_a_whole_number_that_no_double_is_reads_as_what_was_written(client: Item
     (stored,) = [each for each in client.documents(films, movielens.SCHEMA) if each.itemid == 8]
     assert {**stored.fields} == fields_of(movielens.SCHEMA, item, 0.5)
     client.change(films, [], [8])
+
+
+def test_a_node_that_lacks_memory_is_told_from_one_that_does_not_answer(
+    client: ItemIndex, films: str, stores: Settings
+) -> None:
+    settings, limit = f"{stores.elasticsearch.url}/_cluster/settings", "indices.breaker.total.limit"
+    try:
+        requests.put(settings, json={"persistent": {limit: "1mb"}}, timeout=30).raise_for_status()
+        with pytest.raises(Unreachable, match=r"too little memory .*elasticsearch\.heap_mb"):
+            client.count(films)
+    finally:
+        requests.put(settings, json={"persistent": {limit: None}}, timeout=30).raise_for_status()
+    assert client.count(films) == len(FILMS)
+
+
+@pytest.fixture
+def graph(client: ItemIndex, stores: Settings, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The goods in an index that walks a graph, as a large one does."""
+    monkeypatch.setattr(item_documents, "FLAT", 20)
+    name = f"{stores.elasticsearch.alias}-graph"
+    longest = max(float(np.linalg.norm(vector)) for vector in VECTORS.values())
+    client.create(name, shop.SCHEMA, 4, len(GOODS), longest)
+    client.fill(name, shop.SCHEMA, GOODS, VECTORS, PRIOR, gently=False)
+    yield name
+    client.delete(name)
+
+
+def test_an_index_with_a_graph_finds_and_scores_as_one_that_compares_all(
+    client: ItemIndex, goods: str, graph: str
+) -> None:
+    assert client.is_exact(goods) and not client.is_exact(graph)
+    limits, exclude = RecallSettings(vector_k=9, term_k=0), ["item 07", "item 30"]
+    for vector in np.random.default_rng(4).normal(size=(8, 4)).astype(np.float32):
+        exact, walked = (
+            client.recall(index, shop.SCHEMA, vector, {}, exclude, limits, sources=True) for index in (goods, graph)
+        )
+        assert [each.itemid for each in walked] == [each.itemid for each in exact]
+        for one, other in zip(walked, exact, strict=True):
+            assert one.sources == pytest.approx({**other.sources}, rel=1e-4)
+    assert client.similar(graph, shop.SCHEMA, "item 03", 5, limits) == [
+        (itemid, pytest.approx(cosine, abs=1e-5))
+        for itemid, cosine in client.similar(goods, shop.SCHEMA, "item 03", 5, limits)
+    ]
+    assert client.rows(graph).keys() == VECTORS.keys()
+    assert all(np.array_equal(row[:-1], VECTORS[itemid]) for itemid, row in client.rows(graph).items())
+
+
+def test_items_come_to_an_index_with_a_graph_and_a_longer_vector_counts_as_the_longest(
+    client: ItemIndex, graph: str
+) -> None:
+    vector = np.float32([0.5, 0.5, -0.5, 0.5])
+    new = shop.item("new", "New", (0,), 1, 2.0)
+    assert client.change(graph, [document_of(shop.SCHEMA, new, 100 * vector, 0.1)], ["item 01"]) == []
+    found = client.recall(graph, shop.SCHEMA, vector, {}, (), RecallSettings(vector_k=60, term_k=0))
+    assert found[0].itemid == "new" and len(found) == 60 and "item 01" not in {each.itemid for each in found}
+    assert np.array_equal(client.rows(graph)["new"][:-1], 100 * vector)
+    assert client.weigh(graph, {"item 02": 0.9}) == 1
+    again = client.recall(graph, shop.SCHEMA, vector, {}, (), RecallSettings(vector_k=60, term_k=0))
+    assert [each.itemid for each in again] == [each.itemid for each in found], "a weight leaves the graph as it is"
+
+
+def test_another_index_of_the_same_name_is_searched_as_it_is(
+    client: ItemIndex, graph: str, stores: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limits, vector = RecallSettings(vector_k=9, term_k=0), np.float32([1, 0, 0, 1])
+    other = ItemIndex(stores.elasticsearch)
+    wanted = other.recall(graph, shop.SCHEMA, vector, {}, (), limits)
+    assert len(wanted) == 9
+    for most in (100, 20):
+        monkeypatch.setattr(item_documents, "FLAT", most)
+        client.create(graph, shop.SCHEMA, 4, len(GOODS), 10.0)
+        client.fill(graph, shop.SCHEMA, GOODS, VECTORS, PRIOR)
+        with suppress(Unreachable):
+            assert other.recall(graph, shop.SCHEMA, vector, {}, (), limits) == []
+        assert other.recall(graph, shop.SCHEMA, vector, {}, (), limits) == wanted
+    other.close()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +65,32 @@ def test_starts_are_measured(system: System, own_state: None) -> None:
     for way in ("killed", "restarted"):
         assert 0 < found[way]["first_s"] <= found[way]["caught_up_s"], way
     assert found["ratio"] > 0 and all(each.healthy for each in servers.status(system.settings))
+
+
+def test_growth_with_users_and_their_histories_is_measured(system: System) -> None:
+    scale_users, growth = import_module("bench.scale_users"), import_module("bench.growth")
+    before = system.client.dbsize()
+    users = scale_users.by_users(system.settings, [100, 400], 20, lambda what, share: None)
+    histories = scale_users.by_history(system.settings, [10, 1000], 10, lambda what, share: None)
+    for of in (*users.values(), *histories.values()):
+        assert all(figure > 0 for figure in of.values()), of
+    assert histories[1000]["redis_bytes_per_user"] > 5 * histories[10]["redis_bytes_per_user"]
+    assert {*growth.laws(users, ["fold_us", "read_ms"])} == {"fold_us", "read_ms"}
+    assert system.client.dbsize() <= before + 1, "the generations are deleted, and a number of them is kept"
+
+
+@pytest.mark.thorough
+def test_growth_with_the_catalogue_is_measured_in_systems_of_their_own(
+    system: System, own_state: None, tmp_path: Path
+) -> None:
+    assert "in use" in refuse("bench", "scale", "--folder", str(tmp_path))
+    servers.down(system.settings)
+    sizes = ["--items", "120", "--items", "240", "--users", "60", "--events", "3000", "--state-users", "100"]
+    found = succeed("bench", "scale", *sizes, "--histories", "10", "--seconds", "2", "--folder", str(tmp_path))
+    assert [*found["items"]] == ["120", "240"]
+    for of in found["items"].values():
+        assert of["failed"] == 0 and of["lists"] > 2 and 0 < of["p50_ms"] <= of["p99_ms"]
+        assert of["index_recall"] == 1.0, "so few vectors are compared one by one"
+        assert of["train_s"] > 0 and of["events_per_s"] > 0 and of["index_bytes_per_item"] > 0
+    assert {"p50_ms", "train_s"} <= {*found["growth"]["items"]} and found["outgrown"]["users"] > 0
+    assert not [each for each in servers.status(system.settings) if each.pid], "they are stopped"

@@ -100,7 +100,7 @@ def test_vector_recall_finds_the_nearest_of_all_items(system: System) -> None:
         scores = np.where(allowed, vectors @ wanted, -np.inf)
         nearest = [itemids[place] for place in np.argsort(-scores)[:20]]
         nothing: dict[str, dict[int, float]] = {"genres": {}, "decades": {}}
-        found = index.recall(live.index, SCHEMA, len(itemids), wanted, nothing, exclude, limits)
+        found = index.recall(live.index, SCHEMA, wanted, nothing, exclude, limits)
         assert [candidate.itemid for candidate in found] == nearest
 
 
