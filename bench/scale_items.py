@@ -30,8 +30,8 @@ from stores.elasticsearch import ItemIndex
 SHORT = {"encoder_epochs": 1, "refit_epochs": 1, "ranker_epochs": 1, "ranker_models": 1}
 """A training that passes over the events once, as its time is measured and not its quality."""
 
-REDIS_MB = 8192
-"""Memory that Redis may take."""
+REDIS_MB, HEAP_MB = 8192, 2048
+"""Memory that Redis and Elasticsearch may take."""
 
 NEAREST = 100
 """Users whose nearest items by the index are compared with the exact ones."""
@@ -73,6 +73,7 @@ def of_size(settings: Settings, folder: Path, size: Size) -> Settings:
         data={"folder": str(data), "dataset": "movielens-1m"},
         train=SHORT,
         redis={"max_memory_mb": REDIS_MB},
+        elasticsearch={"heap_mb": HEAP_MB},
     )
 
 

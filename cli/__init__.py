@@ -7,7 +7,7 @@ adopt, rebuild, archive        adopt; rebuild; archive
 erase                          erase
 backup                         backup, restore
 init                           init
-data, items, bench             groups of commands; `bench_speed` has some of `bench`
+data, items, bench             groups of commands; `bench_speed` and `bench_scale` have some of `bench`
 dead, drift                    the same
 demo                           demo
 console, background, aside     output and progress; the background replay; running at the lowest priority
