@@ -15,6 +15,10 @@ from scoring.restriction import AllOf, AnyOf, Between, Condition
 from settings import RecallSettings
 from stores.item_documents import UNIT, VECTOR, number_field, unit_query
 
+LEAST_VISITED = 1.5
+"""Vectors that a walk of a graph visits at least, for each that it is to find. One that visited no more than it was to
+find missed half of the nearest."""
+
 
 def permitted(schema: Schema, exclude: Collection[Id], conditions: Sequence[Condition]) -> dict[str, Any]:
     """The filter of the items that may come back.
@@ -61,7 +65,7 @@ def nearest(
     """
     graph = longest is not None
     if visited is None:
-        visited = max(limits.num_candidates, limits.vector_k) if graph else limits.vector_k
+        visited = max(limits.num_candidates, int(LEAST_VISITED * limits.vector_k)) if graph else limits.vector_k
     return {
         "field": UNIT if graph else VECTOR,
         "query_vector": (unit_query(vector) if graph else vector).tolist(),
