@@ -87,7 +87,7 @@ class IndexFill:
         if new := [item for item in items if item.itemid not in vectors]:
             vectors |= new_vectors(self.run, self.schema, new)
         self.check()
-        longest = max((float(np.linalg.norm(vectors[item.itemid])) for item in items), default=1.0)
+        longest = max((float(np.linalg.norm(vectors[item.itemid])) for item in items), default=0.0) or 1.0
         index.create(name, self.schema, self.live.dim, len(items), longest)
         self.progress(0.1)
         prior = dict.fromkeys(layer, NEW_PRIOR) | dict(self.prior)

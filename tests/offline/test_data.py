@@ -84,6 +84,13 @@ def test_the_hash_follows_the_content(tmp_path: Path) -> None:
     assert readers.data_hash(write(tmp_path, ratings=RATINGS.replace("::5::", "::4::"))) != first
 
 
+@pytest.fixture(params=[generate.DENSE_ITEMS, 50], ids=["small", "large"])
+def size_of_catalogue(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Catalogues of either way in which items are drawn."""
+    monkeypatch.setattr(generate, "DENSE_ITEMS", request.param)
+
+
+@pytest.mark.usefixtures("size_of_catalogue")
 def test_generated_data_is_the_same_for_a_seed(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         generate.make(tmp_path / name, 30, 60, 800, seed)
@@ -92,6 +99,7 @@ def test_generated_data_is_the_same_for_a_seed(tmp_path: Path) -> None:
     assert (tmp_path / "one" / readers.RATINGS).read_bytes() != (tmp_path / "other" / readers.RATINGS).read_bytes()
 
 
+@pytest.mark.usefixtures("size_of_catalogue")
 def test_generated_data_looks_like_movielens(tmp_path: Path) -> None:
     generate.make(tmp_path, 150, 120, 6000, 3)
     ratings = readers.load(load(state_dir=tmp_path, data={"folder": str(tmp_path)}))
