@@ -312,9 +312,10 @@ def test_a_stop_answers_what_is_at_work_and_waits_for_no_slow_client(tmp_path: P
             held.enter_context(front.connect(data))
         on_its_way = held.enter_context(front.connect())
         at_work = [
-            threads.submit(requests.post, f"{front.address}/ml/rec", json={"sleep": 1.0}, timeout=20) for _ in range(3)
+            threads.submit(requests.post, f"{front.address}/ml/rec", json={"sleep": 4.0}, timeout=20) for _ in range(3)
         ]
-        time.sleep(0.5)
+        until(lambda: front.open() == len(SLOW) + 1 + len(at_work))
+        time.sleep(0.5)  # they are read
         front.process.send_signal(signal.SIGTERM)
         time.sleep(0.3)
         on_its_way.sendall(HEAD + b"Content-Length: 2\r\n\r\n{}")
