@@ -20,7 +20,7 @@ class Components:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._processes = {status.name: _family(status.pid) for status in servers.status(settings) if status.pid}
+        self._processes = {name: _family(pid) for name, pid in servers.pids(settings).items()}
 
     def cpu_s(self) -> dict[str, float]:
         """Seconds of processor time since each was started."""

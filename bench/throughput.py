@@ -124,7 +124,9 @@ def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset
         only=["workers"],
     )
     components = Components(settings)
-    all_of_it, looks = len(recording.events), [Look(began, 0, components.cpu_s())]
+    # Of the workers, which were not there, everything counts.
+    before = {name: cpu_s for name, cpu_s in components.cpu_s().items() if not name.startswith("worker-")}
+    all_of_it, looks = len(recording.events), [Look(began, 0, before)]
 
     def all_folded() -> bool:
         looks.append(Look(time.monotonic(), folded(settings), components.cpu_s()))

@@ -25,7 +25,7 @@ from servers.errors import (
 )
 from servers.health import ComponentStatus
 from servers.readiness import Progress, Started
-from servers.system import down, pid, restart, setup, start, status, stop, up
+from servers.system import down, pid, pids, restart, setup, start, status, stop, up
 from servers.triton.server import derive
 from servers.triton.server import models as derived_models
 
@@ -45,6 +45,7 @@ __all__ = [
     "derived_models",
     "down",
     "pid",
+    "pids",
     "restart",
     "setup",
     "start",

@@ -131,6 +131,11 @@ def pid(settings: Settings, name: str) -> int:
     return process.pid
 
 
+def pids(settings: Settings) -> dict[str, int]:
+    """The process id of each component that is running."""
+    return {name: process.pid for name, process in _supervisor(settings).processes().items() if process.pid}
+
+
 def status(settings: Settings) -> list[ComponentStatus]:
     """Every component as it is now, each asked with a real request."""
     processes = _supervisor(settings).processes()
