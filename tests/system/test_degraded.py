@@ -77,8 +77,12 @@ def test_without_elasticsearch_items_are_recalled_from_memory_and_ranked(system:
 
 def test_without_triton_items_are_recalled_by_terms_and_keep_that_order(system: System) -> None:
     event = system.events[0]
-    # With another event the user's vector is another, which nobody has asked for.
-    system.send_events([replace(event, itemid=system.catalogue_items()[-1], ts=event.ts + 86_400)])
+    profile, *_ = system.profiles.profile(event.userid)
+    assert profile is not None
+    met = {itemid for _, itemid, _ in profile.recent}
+    another = next(itemid for itemid in system.catalogue_items() if itemid not in met)
+    # With another item the user's vector is another, which nobody has asked for.
+    system.send_events([replace(event, itemid=another, ts=profile.last_ts + 1)])
     system.wait()
     with without(system, "triton"):
         answer = system.rec(userid=event.userid, size=10, explain=True)
