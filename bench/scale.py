@@ -28,7 +28,7 @@ Progress = Callable[[str, float], None]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is measured.
+    """The sizes to measure.
 
     Attributes:
         items: sizes of catalogues.
@@ -54,8 +54,8 @@ def scale(settings: Settings, folder: Path, plan: Plan, commands: Commands, prog
     Args:
         settings: all settings; nothing of the system that they are of may run, as its ports are used.
         folder: for the systems.
-        plan: what.
-        commands: what benchmarks take from the commands.
+        plan: the sizes.
+        commands: to call.
         progress: told of each step.
 
     Returns:

@@ -48,7 +48,7 @@ class Size:
 
 @dataclass(frozen=True)
 class Commands:
-    """What benchmarks take from the commands.
+    """The commands that a benchmark calls, which stand above it.
 
     Attributes:
         publish: publishes the newest run; True to begin with an empty log and state.
@@ -84,7 +84,7 @@ def measured(
 
     Args:
         settings: of a system of its own, which is running.
-        commands: what it takes from them.
+        commands: to call.
         seconds: of a closed loop of lists.
         progress: told of each step.
 

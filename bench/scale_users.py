@@ -92,7 +92,7 @@ def _measured(
         client = state.profiles.client
         before = used_bytes(client)
         beside = Beside(settings, state, items)
-        _write(beside, users, made, progress)
+        _write(beside, users, made, items, progress)
         bytes_per_user = (used_bytes(client) - before) / users
         folds, works = [], []
         for number in range(WARM_UP + BATCHES):
@@ -122,13 +122,15 @@ def _measured(
     }
 
 
-def _write(beside: Beside, users: int, patterns: Sequence[Pattern], progress: Callable[[float], None]) -> None:
+def _write(
+    beside: Beside, users: int, patterns: Sequence[Pattern], items: Mapping[Id, Item], progress: Callable[[float], None]
+) -> None:
     """Write users 1 to `users`, and the counters of their items, shard by shard."""
     profiles, schema = beside.state.profiles, beside.schema
     of_shard: dict[int, list[int]] = {shard: [] for shard in range(profiles.partitions)}
     for userid in range(1, users + 1):
         of_shard[partition_of(userid, profiles.partitions)].append(userid)
-    items, written = catalogue(ITEMS), 0
+    written = 0
     for shard, userids in of_shard.items():
         copies = Counter(userid % len(patterns) for userid in userids)
         profiles.write_shard(shard, {}, {}, _counters(schema, patterns, copies), [])

@@ -18,10 +18,14 @@ def adopt(json: Annotated[bool, typer.Option("--json", help="Print JSON on stand
 
     with one_line():
         settings = load()
-        stopped = servers.stop(settings, ["workers"])
+        stopped: list[str] = []
         try:
             with bar("comparing the log with the state") as tell:
-                done = adopt_log(settings, progress=tell)
+                done = adopt_log(
+                    settings,
+                    stop_workers=lambda: stopped.extend(servers.stop(settings, ["workers"])),
+                    progress=tell,
+                )
         finally:
             if stopped:
                 servers.start(settings, stopped)

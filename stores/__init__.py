@@ -3,8 +3,8 @@
     kafka/          the log and its check, dead letters, the feature log, producers, clients
     redis/          profiles, seen filters, counters and offsets; what is published; the state of drift
     feast/          feature rows, and the Feast server
-    elasticsearch   the catalogue: recall by vector and by terms, with the parts of its search in item_search, and its
-                    client and whole indices in elasticsearch_cluster
+    elasticsearch   the catalogue: recall by vector and by terms, with the parts of its search in item_search, its
+                    documents in elasticsearch_documents, and its client and whole indices in elasticsearch_cluster
     triton          the models
     serving         the models and the index of a run, as `scoring` calls them
     run_items       vectors and weights of items for the index of a run

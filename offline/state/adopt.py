@@ -88,12 +88,18 @@ class Adoption:
     archive_set_aside: bool = False
 
 
-def adopt(settings: Settings, *, progress: Progress) -> Adoption:
+def adopt(settings: Settings, *, stop_workers: Callable[[], None], progress: Progress) -> Adoption:
     """Let every stopped partition continue with the log as it is; profiles are kept.
 
     The state is saved as a snapshot first. A log that is another one, or an older copy, is folded from its beginning:
     an event that the state holds already changes nothing, so none that the log holds is missed. In a log that lacks
     events, those are passed over. May be called again after failing at any step.
+
+    Args:
+        settings: all settings.
+        stop_workers: stops the workers of this machine, which must not run meanwhile; called once there is a state that
+            this release can adopt a log for.
+        progress: told of each step.
 
     Raises:
         ArchiveError: if the archive is damaged.
@@ -103,16 +109,17 @@ def adopt(settings: Settings, *, progress: Progress) -> Adoption:
         Unreachable: if a store does not answer.
     """
     with lock(settings, "adopt", progress) as held:
-        return _adopt(settings, held, progress)
+        return _adopt(settings, held, stop_workers, progress)
 
 
-def _adopt(settings: Settings, held: PublishLock, progress: Progress) -> Adoption:
+def _adopt(settings: Settings, held: PublishLock, stop_workers: Callable[[], None], progress: Progress) -> Adoption:
     state = StateStores.live(settings)
     published, profiles = state.published, state.profiles
     snapshot = published.snapshot()
     if snapshot is None:
         raise NotPublished("there is no state yet; run `reelstream publish`")
     published.require_state_version()
+    stop_workers()
     progress("comparing the log with the state", 0.0)
     ensure_topics(settings.kafka)
     if running := group_members(settings.kafka, GROUP, LEFT_WITHIN_S):
