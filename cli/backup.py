@@ -59,6 +59,12 @@ def restore(
     with one_line():
         settings = load()
         stopped: list[str] = []
+
+        def start_workers() -> None:
+            if stopped:
+                servers.start(settings, stopped)
+                stopped.clear()
+
         try:
             with bar("comparing files with their hashes") as tell:
 
@@ -70,12 +76,12 @@ def restore(
                     folder,
                     at=at,
                     stop_workers=lambda: stopped.extend(servers.stop(settings, ["workers", "archiver"])),
+                    start_workers=start_workers,
                     publish=publish,
                     progress=tell,
                 )
         finally:
-            if stopped:
-                servers.start(settings, stopped)
+            start_workers()
     words = (
         f"backup {done.backup} is restored in {done.seconds:.0f} s, with {done.letters:,} dead letters; "
         + (f"run {done.run} is live" if done.run else "no run was live, `reelstream publish` publishes one")

@@ -10,7 +10,8 @@ on any system without a state. The order of the steps:
     3. the files are copied;
     4. the log is made, and the archive and the snapshot that it follows, if there is one, are said to belong to it;
        dead letters and findings of drift are written; then the note says which log that is;
-    5. the previous run and the live run are published, the first of which writes the state; the note is removed.
+    5. the previous run and the live run are published, the first of which writes the state;
+    6. the workers and the archiver are started again, and the note is removed.
 
 A restore that was killed is run again: it begins again before step 4 is done, and continues behind that.
 """
@@ -101,6 +102,7 @@ def restore(
     *,
     at: str | None = None,
     stop_workers: Callable[[], None],
+    start_workers: Callable[[], None],
     publish: Publish,
     progress: Progress,
 ) -> Restored:
@@ -112,6 +114,7 @@ def restore(
         at: name of the backup; None for the newest.
         stop_workers: stops the workers and the archivers of this machine, which must not run meanwhile; called once it
             is certain that the backup can be restored here.
+        start_workers: starts what was stopped; called when everything is restored, and not after an error.
         publish: publishes a run.
         progress: told of each step.
 
@@ -132,6 +135,7 @@ def restore(
     if manifest.run is not None:
         publish(manifest.run)
     _require_state(settings, manifest)
+    start_workers()  # before the note goes: where that is interrupted, the command can be run again
     settings.restore_note.unlink()
     seconds = round(time.monotonic() - began, 1)
     return Restored(manifest.name, manifest.ends, manifest.run, rollback_to, note.letters, seconds)
