@@ -1,10 +1,10 @@
-"""aiokafka: header names that are not UTF-8, records that decompress to much more, and aborted transactions.
+"""aiokafka: header names that are not UTF-8, records that decompress to much more, aborted transactions, and waits.
 
 - Header names: see `compat.kafka_python`. The batches of aiokafka are compiled and cannot be changed. Where one cannot
   be read, the fetched bytes are read again by the same code in Python, which can.
 - Records that compress well: a fetch of 1 MiB may hold a hundred records of 10 MiB. They are unpacked as they are
   taken, and no more are taken at once than MOST_BYTES have.
-- Aborted transactions: Faust passes an isolation level of its own (`compat.faust`).
+- Aborted transactions, and how long a fetch waits: Faust passes values of its own (`compat.faust`).
 """
 
 from __future__ import annotations
@@ -102,6 +102,11 @@ def tolerate_any_record() -> None:
         _DefaultRecordBatchPy._read_msg = tolerant(_DefaultRecordBatchPy._read_msg)
         fetcher.MemoryRecords = Records
         fetcher.FetchResult.getall = take
+
+
+def wait_at_most(consumer: Any, ms: int) -> None:
+    """Have a consumer that has not started wait so long for records in each fetch, of which it sends one at a time."""
+    consumer._fetch_max_wait_ms = ms
 
 
 def read_committed(consumer: Any) -> None:

@@ -8,6 +8,10 @@
   take gigabytes.
 - Faust passes records on one by one, by tasks, queues, sensors and acknowledgements of their own, which took a third of
   a worker's time. It is given bundles of a partition's records here, each as one message.
+- Faust has a fetch wait for 1.5 s where there is nothing to read, and only one is under way at a time: partitions that
+  are at their end keep those waiting that are not, if these were still being worked on when the fetch was sent.
+- Where the buffer is full for all partitions, Faust sleeps for a second, and the buffer runs empty meanwhile; where it
+  is for some, it waits a second for the others.
 - Faust waits a second for tables to be made; this application has none, and its partitions wait meanwhile.
 """
 
@@ -15,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -27,7 +31,7 @@ from faust.types import TP
 from faust.types.tuples import ConsumerMessage
 from mode.utils.queues import ThrowableQueue
 
-from compat.aiokafka import read_committed, size_of, tolerate_any_record
+from compat.aiokafka import read_committed, size_of, tolerate_any_record, wait_at_most
 
 TESTED = {"faust-streaming": "0.15.3", "mode-streaming": "0.7.1"}
 
@@ -101,6 +105,15 @@ class Buffer(ThrowableQueue):
             self.bytes += sign * item.message.size
 
 
+FETCH_MS = 100
+"""Milliseconds that a fetch waits where there is nothing to read."""
+
+PART_S = 0.02
+"""Seconds that a consumer waits for records of the partitions that there is room for, where there is not for all."""
+
+NO_ROOM_S = 1.0
+"""Seconds after which a consumer looks again whether it is to read a partition."""
+
 Positions = Callable[[], dict[TP, int | None]]
 """Gives the last offset that is in the state and in the feature rows, by partition; None before the snapshot."""
 
@@ -124,17 +137,43 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
         return offsets
 
     def _create_worker_consumer(self, transport: Any) -> Any:
-        """The consumer; Faust would have it read the events of aborted transactions too."""
+        """The consumer; Faust would have it read the events of aborted transactions too, and wait longer."""
         consumer = super()._create_worker_consumer(transport)
         read_committed(consumer)
+        wait_at_most(consumer, FETCH_MS)
         return consumer
 
 
 class StateConsumer(aiokafka.Consumer):
     """A consumer with that thread, which passes records on in bundles."""
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._room = asyncio.Event()
+
     def _new_consumer_thread(self) -> StateConsumerThread:
         return StateConsumerThread(self, loop=self.loop, beacon=self.beacon)
+
+    def on_buffer_drop(self, tp: TP) -> None:
+        """Read a partition again, whose buffer was full."""
+        super().on_buffer_drop(tp)
+        self._room.set()
+
+    def resume_partitions(self, tps: Iterable[TP]) -> None:
+        """Read partitions again."""
+        super().resume_partitions(tps)
+        self._room.set()
+
+    async def _wait_next_records(self, timeout: float) -> tuple[Any, set[TP] | None]:
+        """Read what there is; where there is room for no partition, nothing, as soon as there is some."""
+        if not self.flow_active or (active := self._get_active_partitions()):
+            # For records of some partitions alone, while those of the others may be there, and soon there is room.
+            part = min(timeout, PART_S) if self._buffered_partitions else timeout
+            read: tuple[Any, set[TP] | None] = await super()._wait_next_records(part)
+            return read
+        self._room.clear()
+        await self.wait(self._room, timeout=NO_ROOM_S)
+        return {}, active
 
     async def getmany(self, timeout: float) -> AsyncIterator[tuple[TP, Bundle]]:
         """Read what there is, as Faust does, in bundles."""

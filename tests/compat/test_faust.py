@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,28 +17,86 @@ from faust.transport.drivers import aiokafka
 from faust.types import TP
 from mode.utils.queues import FlowControlEvent, ThrowableQueue
 
-from compat.faust import BUNDLE, App, Bundle, NoTables, StateConsumer, StateConsumerThread, StateTransport
+from compat.faust import (
+    BUNDLE,
+    FETCH_MS,
+    PART_S,
+    App,
+    Bundle,
+    NoTables,
+    StateConsumer,
+    StateConsumerThread,
+    StateTransport,
+)
 from tests.compat.private import parameters
 
 
-def consumer_of(kind: type[faust.App], folder: Path) -> tuple[str, str]:
-    """The isolation level and the class of the thread of an application's consumer."""
+def consumer_of(kind: type[faust.App], folder: Path) -> tuple[str, str, int]:
+    """The isolation level, the class of the thread, and the wait of a fetch of an application's consumer."""
 
-    async def make() -> tuple[str, str]:
+    async def make() -> tuple[str, str, int]:
         app = kind("test", broker="kafka://127.0.0.1:1", datadir=folder)
         thread = app.consumer._thread
         consumer = thread._create_worker_consumer(app.transport)
-        level = consumer._isolation_level
+        level, wait_ms = consumer._isolation_level, consumer._fetch_max_wait_ms
         await consumer.stop()
         thread.thread_loop.close()
-        return level, type(thread).__name__
+        return level, type(thread).__name__, wait_ms
 
     return asyncio.run(make())
 
 
-def test_without_the_patch_events_of_aborted_transactions_are_read(tmp_path: Path) -> None:
-    assert consumer_of(faust.App, tmp_path) == ("read_uncommitted", "AIOKafkaConsumerThread")
-    assert consumer_of(App, tmp_path) == ("read_committed", "StateConsumerThread")
+def waited(kind: type[faust.App], folder: Path, room_for: Sequence[TP]) -> tuple[float, list[float]]:
+    """Seconds that a consumer waits until there is room for a partition of two, after 50 ms; and its waits for records.
+
+    Args:
+        kind: of application.
+        folder: its folder.
+        room_for: the partitions that there is room for from the beginning.
+    """
+    waits: list[float] = []
+
+    async def read() -> float:
+        app = kind("test", broker="kafka://127.0.0.1:1", datadir=folder)
+        consumer = app.consumer
+
+        async def nothing(active_partitions: set[TP], timeout: float) -> dict[TP, Any]:
+            waits.append(timeout)
+            return {}
+
+        consumer._getmany = nothing
+        consumer._active_partitions = {*PARTITIONS}
+        for partition in set(PARTITIONS).difference(room_for):
+            consumer.on_buffer_full(partition)
+        consumer.resume_flow()
+        asyncio.get_running_loop().call_later(0.05, consumer.on_buffer_drop, PARTITIONS[0])
+        began = time.monotonic()
+        await consumer._wait_next_records(1.0)
+        seconds = time.monotonic() - began
+        consumer._thread.thread_loop.close()
+        return seconds
+
+    return asyncio.run(read()), waits
+
+
+PARTITIONS = (TP("ratings", 0), TP("ratings", 1))
+
+
+def test_without_the_patch_a_consumer_sleeps_while_there_is_room_again(tmp_path: Path) -> None:
+    assert waited(faust.App, tmp_path, ())[0] >= 1.0
+    seconds, waits = waited(App, tmp_path, ())
+    assert 0.04 < seconds < 0.5 and not waits
+
+
+def test_without_the_patch_a_consumer_waits_for_some_partitions_while_others_have_records(tmp_path: Path) -> None:
+    assert waited(faust.App, tmp_path, PARTITIONS[1:])[1] == [1.0]
+    assert waited(App, tmp_path, PARTITIONS[1:])[1] == [PART_S]
+    assert waited(App, tmp_path, PARTITIONS)[1] == [1.0]
+
+
+def test_without_the_patch_events_of_aborted_transactions_are_read_and_fetches_wait(tmp_path: Path) -> None:
+    assert consumer_of(faust.App, tmp_path) == ("read_uncommitted", "AIOKafkaConsumerThread", 1500)
+    assert consumer_of(App, tmp_path) == ("read_committed", "StateConsumerThread", FETCH_MS)
 
 
 def test_the_consumer_has_the_parts_that_are_overridden() -> None:
@@ -46,6 +106,9 @@ def test_the_consumer_has_the_parts_that_are_overridden() -> None:
     assert StateTransport.Consumer is StateConsumer
     assert parameters(aiokafka.Consumer.getmany) == "self, timeout"
     assert parameters(aiokafka.Consumer._wait_next_records) == "self, timeout"
+    assert parameters(aiokafka.Consumer.on_buffer_drop) == "self, tp"
+    assert parameters(aiokafka.Consumer.resume_partitions) == "self, tps"
+    assert parameters(aiokafka.Consumer._getmany) == "self, active_partitions, timeout"
     assert parameters(aiokafka.Consumer._add_gap) == "self, tp, offset_from, offset_to"
     assert parameters(aiokafka.Consumer._new_offset) == "self, tp"
     assert issubclass(StateConsumerThread, aiokafka.AIOKafkaConsumerThread)
