@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Any
 
+import requests
+
 import servers
 from bench.components import Components, spent
 from producers import Pace, Recording, replay
@@ -30,7 +32,7 @@ class CatchUp:
     """A catch-up.
 
     Attributes:
-        events_per_s: events a second until all are folded.
+        events_per_s: events a second until all are folded, from when every worker folds.
         cpu_us: microseconds of processor time for an event, until drift has counted it too, by component.
         started_s: seconds from the start of the workers until the first events were folded.
     """
@@ -47,11 +49,19 @@ class CatchUp:
 
 @dataclass(frozen=True)
 class Look:
-    """A moment of a catch-up: when, the events folded by then, and the processor time spent, seconds by component."""
+    """A moment of a catch-up.
+
+    Attributes:
+        at: when, of `time.monotonic`.
+        folded: the events folded by then.
+        cpu_s: the processor time spent, in seconds, by component.
+        all_fold: whether each worker has partitions by then.
+    """
 
     at: float
     folded: int
     cpu_s: Mapping[str, float]
+    all_fold: bool = True
 
 
 def throughput(
@@ -126,10 +136,11 @@ def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset
     components = Components(settings)
     # Of the workers, which were not there, everything counts.
     before = {name: cpu_s for name, cpu_s in components.cpu_s().items() if not name.startswith("worker-")}
-    all_of_it, looks = len(recording.events), [Look(began, 0, before)]
+    all_of_it, looks = len(recording.events), [Look(began, 0, before, all_fold=False)]
 
     def all_folded() -> bool:
-        looks.append(Look(time.monotonic(), folded(settings), components.cpu_s()))
+        all_fold = looks[-1].all_fold or all(has_partitions(settings, worker) for worker in range(workers))
+        looks.append(Look(time.monotonic(), folded(settings), components.cpu_s(), all_fold))
         return looks[-1].folded >= all_of_it
 
     until(all_folded)
@@ -143,8 +154,22 @@ def catch_up(settings: Settings, recording: Recording, drift: bool, reset: Reset
 
 
 def first_warm(looks: Sequence[Look], events: int) -> Look:
-    """The look from which on workers are measured; the last but one where everything was folded between two of them."""
-    return next((look for look in looks[:-1] if look.folded >= WARM_UP_SHARE * events), looks[-2])
+    """The look from which on workers are measured: a part is folded, and each worker has partitions.
+
+    Kafka takes a second to give some to a worker that joins another, in which neither folds. The last look but one
+    where everything was folded before that.
+    """
+    warm = (look for look in looks[:-1] if look.folded >= WARM_UP_SHARE * events and look.all_fold)
+    return next(warm, looks[-2])
+
+
+def has_partitions(settings: Settings, worker: int) -> bool:
+    """Tell whether a worker of this machine has partitions."""
+    url = f"http://{settings.stream.host}:{settings.stream.metrics_port + worker}/health"
+    try:
+        return bool(requests.get(url, timeout=5).json()["partitions"])
+    except requests.RequestException:
+        return False
 
 
 def send(settings: Settings, recording: Recording, pace: Pace, value: float) -> None:

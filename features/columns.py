@@ -169,9 +169,17 @@ class Before:
     """
 
     def __init__(self, table: ItemTable, items: Items | None = None) -> None:
-        self._schema, self._items = table.schema, table.items if items is None else items
+        self._table, self._schema, self._items = table, table.schema, table.items if items is None else items
         self._rows = bytearray()
         self._packed = struct.Struct(f"={self._schema.user_width}q")
+
+    @classmethod
+    def joined(cls, parts: Sequence[Before]) -> Before:
+        """The counts that were taken in some parts, at least one, one after the other."""
+        whole = cls(parts[0]._table, parts[0]._items)
+        for part in parts:
+            whole._rows += part._rows
+        return whole
 
     def __len__(self) -> int:
         return len(self._rows) // self._packed.size

@@ -16,7 +16,7 @@ class StreamSettings(Section):
     )
     batch_events: int = Field(500, ge=1, description="maximum number of events in a batch")
     batch_within_s: float = Field(
-        0.01, gt=0, description="maximum number of seconds to wait for more events after the first one of a batch"
+        0.001, gt=0, description="maximum number of seconds to wait for more events after the first one of a batch"
     )
     items_every_s: float = Field(
         1.0, gt=0, description="least interval between publications of the item counters, in seconds"

@@ -136,7 +136,7 @@ def publish_items(
         while not app.should_stop:
             await app.sleep(min(LOOK_S, settings.stream.items_every_s))
             if 0 in assignment and (folding := path.folding) is not None:
-                await asyncio.to_thread(publisher.publish, folding.schema, folding.items)
+                await asyncio.to_thread(publisher.publish, folding.schema, folding.items, path.is_busy)
 
 
 def evict_users(app: App, evictor: Evictor, assignment: Assignment) -> None:

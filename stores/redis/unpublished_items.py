@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, cast
 
 from features import Id, ascending, id_text
 from stores.redis.connection import reachable
@@ -23,29 +22,32 @@ class UnpublishedItems:
         self._tags = [profiles.tag(shard) for shard in range(profiles.partitions)]
 
     def take(self) -> list[Id]:
-        """The items, in ascending order; `published` must follow once they are written.
+        """The items, in ascending order; `published` must follow as they are written.
 
-        They stay marked until then, so that a publisher that dies in between loses none.
+        They stay marked until then, so that a publisher that dies in between loses none. Marks that name no item go.
         """
-        kind, itemids = self._profiles.schema.item_ids, set[Id]()
+        move = self._client.pipeline(transaction=True)
+        for tag in self._tags:
+            move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
+            move.delete(f"{tag}:dirty")
+            move.smembers(f"{tag}:publishing")
         with reachable():
-            for tag in self._tags:
-                move = self._client.pipeline(transaction=True)
-                move.sunionstore(f"{tag}:publishing", [f"{tag}:publishing", f"{tag}:dirty"])
-                move.delete(f"{tag}:dirty")
-                move.smembers(f"{tag}:publishing")
-                itemids.update(readable_ids(kind, move.execute()[2]))
+            marks = {name for names in move.execute()[2::3] for name in names}
+        itemids = {*readable_ids(self._profiles.schema.item_ids, marks)}
+        self._remove(marks.difference(id_text(itemid).encode() for itemid in itemids))
         return ascending(itemids)
 
-    def published(self, left: Collection[Id] = ()) -> None:
-        """Record that the items of the last `take` are written, but for some, which stay marked."""
-        pipe = self._client.pipeline(transaction=True)
-        for tag in self._tags:
-            pipe.delete(f"{tag}:publishing")
-        if left:
-            pipe.sadd(f"{self._tags[0]}:publishing", *cast(Any, map(id_text, left)))
-        with reachable():
-            pipe.execute()
+    def published(self, itemids: Collection[Id]) -> None:
+        """Record that some of the items that were taken last are written."""
+        self._remove([id_text(itemid) for itemid in itemids])
+
+    def _remove(self, names: Collection[str | bytes]) -> None:
+        if names:
+            pipe = self._client.pipeline(transaction=False)
+            for tag in self._tags:
+                pipe.srem(f"{tag}:publishing", *names)
+            with reachable():
+                pipe.execute()
 
     def mark(self, itemids: Collection[Id]) -> None:
         """Mark items, so that what follows from them is written again."""

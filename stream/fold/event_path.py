@@ -24,6 +24,7 @@ partition and offset.
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -54,6 +55,10 @@ Uncommitted = tuple[ShardState, ShardFold]
 """A shard's fold, and the state that it was made of."""
 
 
+BUSY_S = 0.25
+"""Seconds after a batch in which others leave the interpreter to the next one."""
+
+
 class EventPath:
     """Takes events from the topic to the stores, however long one of them is away.
 
@@ -79,6 +84,11 @@ class EventPath:
         self._guard, self._progress, self._assignment, self._health = guard, progress, assignment, health
         self._topics = FoldTopics.of(settings)
         self._fold: Fold | None = None
+        self._busy_until = -math.inf
+
+    def is_busy(self) -> bool:
+        """Tell whether events come in: a batch is folded now, or was a moment ago."""
+        return time.monotonic() < self._busy_until
 
     @property
     def folding(self) -> FoldStores | None:
@@ -94,6 +104,7 @@ class EventPath:
 
     def _take(self, events: Sequence[Any]) -> None:
         """Take a batch of Faust's events to the stores; an error that retrying cannot fix ends the process."""
+        self._busy_until = math.inf
         records: dict[int, list[Logged]] = {}
         for record in records_of(events):
             records.setdefault(record.partition, []).append(record)
@@ -105,6 +116,7 @@ class EventPath:
             end_unexpectedly(error)
         else:
             now = time.time()
+            self._busy_until = time.monotonic() + BUSY_S
             for fold in folds.values():
                 for record in fold.batch.records:
                     self._health.metrics.freshness_seconds.observe(max(0.0, now - record.created))

@@ -91,15 +91,15 @@ class Moments:
         weights = [of_term.copy() for of_term in profile.weights] if listed else []
         return Sampled(len(self.taken), list(user.codes), profile.n, list(profile.recent), values, weights)
 
-    def feature_batch(self, spoil: bool) -> FeatureBatch:
-        """The events with the ranker's inputs before each; at least one must be taken.
+    def feature_batch(self, rows: Floats, spoil: bool) -> FeatureBatch:
+        """The events with the ranker's inputs before each.
 
         Args:
+            rows: the inputs, FP32 [events, columns].
             spoil: whether the header `broken` of an event spoils a feature (see `drift.spoil_features`).
         """
         schema, events = self._table.schema, [event for _, event in self.taken]
         code, ts = np.array([(event.code, event.ts) for event in events], dtype=np.int64).T
-        rows = self._rows([event.itemid for event in events])
         if spoil:
             for row, (record, _) in zip(rows, self.taken, strict=True):
                 broken = Broken.of(record.headers, schema.dense_columns)
@@ -117,31 +117,45 @@ class Moments:
             self.sampled,
         )
 
-    def _rows(self, itemids: Sequence[Id]) -> Floats:
-        """The ranker's inputs, FP32 [events, columns]; an item's attributes are those that it had at the event."""
-        users, (n, likes) = self.users.columns(), np.array(self.items, dtype=np.int64).T
-        rows = np.empty((len(itemids), len(self._table.schema.dense_columns)), dtype=np.float32)
-        for table, places in self._tables():
-            column = table.column([itemids[place] for place in places])
-            of_users = {name: values[places] for name, values in users.items()}
-            rows[places] = dense(table.schema, of_users, table.at(column, n[places], likes[places]))
-        return rows
+    @staticmethod
+    def rows(batches: Sequence[Moments]) -> list[Floats]:
+        """The ranker's inputs of some batches, FP32 [events, columns] each; at least one event must be taken.
 
-    def _tables(self) -> Iterator[tuple[ItemTable, list[int]]]:
-        """Catalogues in which items are as they were at some events, and the places of these."""
-        if published := [place for place, item in enumerate(self._changed) if item is None]:
-            yield self._table, published
-        groups: list[tuple[dict[Id, Item], list[int]]] = []
-        for place, item in enumerate(self._changed):
-            if item is None:
-                continue
-            fitting = (group for group in groups if group[0].get(item.itemid, item) == item)
-            if (group := next(fitting, None)) is None:
-                groups.append(group := ({}, []))
-            group[0][item.itemid] = item
-            group[1].append(place)
-        for items, places in groups:
-            yield ItemTable(self._table.schema, items), places
+        All at once, as most of the time goes into numpy's calls, however few rows each is about. An item's attributes
+        are those that it had at the event.
+        """
+        table = batches[0]._table
+        itemids = [event.itemid for each in batches for _, event in each.taken]
+        users = Before.joined([each.users for each in batches]).columns()
+        n, likes = np.array([pair for each in batches for pair in each.items], dtype=np.int64).T
+        rows = np.empty((len(itemids), len(table.schema.dense_columns)), dtype=np.float32)
+        for of, places in tables(table, [item for each in batches for item in each._changed]):
+            column = of.column([itemids[place] for place in places])
+            of_users = users if len(places) == len(itemids) else {name: each[places] for name, each in users.items()}
+            rows[places] = dense(of.schema, of_users, of.at(column, n[places], likes[places]))
+        return np.split(rows, np.cumsum([len(each.taken) for each in batches])[:-1])
+
+
+def tables(published: ItemTable, changed: Sequence[Item | None]) -> Iterator[tuple[ItemTable, list[int]]]:
+    """Catalogues in which items are as they were at some events, and the places of these.
+
+    Args:
+        published: the published catalogue.
+        changed: the item at each event, None where it is as published.
+    """
+    if unchanged := [place for place, item in enumerate(changed) if item is None]:
+        yield published, unchanged
+    groups: list[tuple[dict[Id, Item], list[int]]] = []
+    for place, item in enumerate(changed):
+        if item is None:
+            continue
+        fitting = (group for group in groups if group[0].get(item.itemid, item) == item)
+        if (group := next(fitting, None)) is None:
+            groups.append(group := ({}, []))
+        group[0][item.itemid] = item
+        group[1].append(place)
+    for items, places in groups:
+        yield ItemTable(published.schema, items), places
 
 
 class Inputs:
@@ -209,18 +223,26 @@ class Inputs:
         Raises:
             Unreachable: if Kafka does not answer.
         """
-        logged = []
-        for moments in batches:
-            try:
-                if moments.failure is not None:
-                    raise moments.failure
-                if moments.taken:
-                    logged.append(moments.feature_batch(self._spoil))
-            except Exception as error:
-                self._troubles.report(
-                    DRIFT, f"inputs of events of partition {moments.shard} are not logged: {error!r}", error=error
-                )
+        logged = self._feature_batches([moments for moments in batches if moments.taken or moments.failure])
         if refused := self._topics.log(logged, self._table.schema):
             self._troubles.report(
                 DRIFT, f"Kafka refuses {len(refused)} messages of the feature log: {refused[0]}", len(refused)
             )
+
+    def _feature_batches(self, batches: Sequence[Moments]) -> list[FeatureBatch]:
+        """The batches to log, without those of which that cannot be had, which is reported."""
+        try:
+            for moments in batches:
+                if moments.failure is not None:
+                    raise moments.failure
+            return [
+                moments.feature_batch(rows, self._spoil)
+                for moments, rows in zip(batches, Moments.rows(batches) if batches else [], strict=True)
+            ]
+        except Exception as error:
+            if len(batches) > 1:
+                return [logged for moments in batches for logged in self._feature_batches([moments])]
+            self._troubles.report(
+                DRIFT, f"inputs of events of partition {batches[0].shard} are not logged: {error!r}", error=error
+            )
+            return []

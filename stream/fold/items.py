@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from typing import Any
 
 from features.catalogue import Item
@@ -34,9 +35,12 @@ CHANGES_EVERY_S = 0.5
 """Least seconds between two publications for the sake of changed items: each has the index refreshed, and the API read
 what was published."""
 
+TOGETHER = 100
+"""Most items whose rows are written at once: events that come in meanwhile wait for the interpreter."""
+
 REST = 9.0
-"""Least pause between two publications of counters, in times that the first took: a worker that catches up changes
-nearly all items each second, and would spend a fifth of its time on their rows."""
+"""Least pause after such items while events come in, in times that they took: a worker that catches up changes nearly
+all items each second, and would spend a fifth of its time on their rows."""
 
 EARLIER_AFTER_S = 5.0
 """Seconds after the start of a worker in which it leaves documents of earlier changes alone: most likely all are there,
@@ -65,23 +69,26 @@ class ItemPublisher:
         self._auto_insert = AutoInsert(settings) if settings.catalogue.auto_insert else None
         self._changes_due_at = 0.0
         self._due_at, self._earlier_due_at = clock() + settings.stream.items_every_s, clock() + EARLIER_AFTER_S
+        self._rests_until = 0.0
+        self._taken: tuple[StateStores, dict[Id, None]] | None = None
         self._changes: Sequence[int] = ()
         self._waits_for: str | None = None
 
-    def publish(self, schema: Schema, items: Mapping[Id, Item]) -> None:
+    def publish(self, schema: Schema, items: Mapping[Id, Item], busy: Callable[[], bool] = lambda: False) -> None:
         """Publish what changed since the last time, however long Redis is away.
 
-        Counters are published every `stream.items_every_s` seconds, less often where that would take more than a tenth
-        of the time. Changed items do not wait for them: they are published first, as soon as they are found, though at
-        most every half second. A failure is reported: items are
-        marked until they are published, and the fold need not end for that.
+        Counters are published every `stream.items_every_s` seconds, and while events come in, a few items at a time, in
+        at most a tenth of the time. Changed items do not wait for them: they are published first, as soon as they are
+        found, though at most every half second. A failure is reported: items are marked until they are published, and
+        the fold need not end for that.
 
         Args:
             schema: of the data set.
             items: the catalogue as it was published.
+            busy: tells whether events come in.
         """
         try:
-            published = self._health.retrier("publishing items", lambda: self._publish(schema, items))
+            published = self._health.retrier("publishing items", lambda: self._publish(schema, items, busy))
             self._health.metrics.items.inc(published)
         except Exception as error:
             self._health.troubles.report(STORED_VALUES, f"items are not published: {error!r}", error=error)
@@ -101,10 +108,10 @@ class ItemPublisher:
         if not (dirty := unpublished.take()):
             return 0
         written = self._write_rows(state, schema, read_changed(state.profiles, items, dirty), dirty)
-        unpublished.published()
+        unpublished.published(dirty)
         return len(written)
 
-    def _publish(self, schema: Schema, items: Mapping[Id, Item]) -> int:
+    def _publish(self, schema: Schema, items: Mapping[Id, Item], busy: Callable[[], bool]) -> int:
         """Publish what is due, of the generation that is live; returns how many rows."""
         state = self._stores.state
         found, now = changes(state.profiles), self._clock()
@@ -113,35 +120,64 @@ class ItemPublisher:
         # Noted before anything is tried: what cannot be written now is tried again when counters are.
         if found != self._changes and now >= self._changes_due_at:
             self._changes = found
-            written += self._publish_marked(state, schema, items, counters=False)
+            written += self._publish_changed(state, schema, items)
         if counters_due:
-            self._due_at = now + self._settings.stream.items_every_s
-            began = self._clock()
-            written += self._publish_marked(state, schema, items, counters=True)
-            ended = self._clock()
-            self._due_at = max(self._due_at, ended + REST * (ended - began))
+            written += self._publish_counters(state, schema, items, busy)
         if self._documents.waits and now >= self._earlier_due_at and (counters_due or self._waits_for is None):
             self._try(lambda: self._documents.write_earlier(state, schema, items))
         return written
 
-    def _publish_marked(self, state: StateStores, schema: Schema, items: Mapping[Id, Item], *, counters: bool) -> int:
-        """Publish the items that are marked, without `counters` those alone whose attributes changed."""
+    def _publish_changed(self, state: StateStores, schema: Schema, items: Mapping[Id, Item]) -> int:
+        """Publish the marked items whose attributes changed; returns how many rows."""
+        self._taken = None  # what it held is taken again, with what was marked since
         unpublished = UnpublishedItems(state.profiles)
         marked = unpublished.take()
         layer = read_changed(state.profiles, items, marked)
-        chosen = marked if counters else self._documents.pending(layer, marked)
-        left = {*marked}.difference(chosen)
-        if self._documents.pending(layer, chosen):
-            self._changes_due_at = self._clock() + CHANGES_EVERY_S
-        written = self._write_rows(state, schema, layer, chosen) if chosen else []
-        if not self._try(lambda: self._documents.write(state, schema, layer, chosen)):
-            left |= layer.changed.keys()
+        chosen = self._documents.pending(layer, marked)
         if chosen:
-            state.published.tell_items(chosen)
-        if marked:
-            unpublished.published(left)
+            self._changes_due_at = self._clock() + CHANGES_EVERY_S
+        written, left = self._publish_items(state, schema, layer, chosen)
+        unpublished.published({*chosen} - left)
         self._insert(state, schema)
-        return len(written)
+        return written
+
+    def _publish_counters(
+        self, state: StateStores, schema: Schema, items: Mapping[Id, Item], busy: Callable[[], bool]
+    ) -> int:
+        """Publish all marked items, a few at a time; while events come in, some of them. Returns how many rows."""
+        unpublished, began = UnpublishedItems(state.profiles), self._clock()
+        if self._taken is None or self._taken[0] is not state:
+            self._taken = state, dict.fromkeys(unpublished.take())
+        _, waiting = self._taken
+        written = 0
+        while waiting and (self._clock() >= self._rests_until or not busy()):
+            some, at = list(islice(waiting, TOGETHER)), self._clock()
+            # After an error they are taken again: they are still marked.
+            self._taken = None
+            rows, left = self._publish_items(state, schema, read_changed(state.profiles, items, some), some)
+            unpublished.published({*some} - left)
+            self._taken = state, waiting
+            written += rows
+            for itemid in some:
+                del waiting[itemid]
+            ended = self._clock()
+            self._rests_until = ended + REST * (ended - at)
+        if not waiting:
+            self._taken, self._due_at = None, began + self._settings.stream.items_every_s
+            self._insert(state, schema)
+        return written
+
+    def _publish_items(
+        self, state: StateStores, schema: Schema, layer: Layer, itemids: Sequence[Id]
+    ) -> tuple[int, set[Id]]:
+        """Publish some items, which the layer has: how many rows were written, and the items that are to be again."""
+        written = self._write_rows(state, schema, layer, itemids) if itemids else []
+        left = set[Id]()
+        if not self._try(lambda: self._documents.write(state, schema, layer, itemids)):
+            left = {*layer.changed}
+        if itemids:
+            state.published.tell_items(itemids)
+        return len(written), left
 
     def _write_rows(self, state: StateStores, schema: Schema, layer: Layer, dirty: Sequence[Id]) -> list[Id]:
         """Write the rows of some items, at least one, that the layer has; returns these."""

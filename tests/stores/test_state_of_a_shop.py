@@ -134,7 +134,7 @@ def test_an_event_of_another_type_is_kept_beside_the_earlier_one(state: StateSto
     assert view_shard(profiles, shard).unpublished == {ONE}
     unpublished = UnpublishedItems(profiles)
     assert unpublished.take() == [ONE]
-    unpublished.published()
+    unpublished.published([ONE])
     assert unpublished.count() == 0
 
 
