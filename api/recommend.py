@@ -9,6 +9,7 @@ features follow from the profile and the attributes that Feast last gave.
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
@@ -42,6 +43,7 @@ class Answer:
     Attributes:
         live: the run and the generation of the state that it is made with.
         breakers: of the stores.
+        took: told of each store that is asked, and of the seconds that it took.
         degraded: names of the stores that were away.
         fallback: why the list is not made from the user's own events; None where it is.
         as_of: partition, offset and event time of the state; None without a stored user.
@@ -50,6 +52,7 @@ class Answer:
 
     live: Live
     breakers: Breakers
+    took: Callable[[str, float], None] = lambda store, seconds: None
     degraded: list[Store] = field(default_factory=list)
     fallback: Fallback | None = None
     as_of: AsOf | None = None
@@ -57,12 +60,15 @@ class Answer:
 
     def attempt(self, store: Store, function: Callable[[], T]) -> T | None:
         """The function's result; None where the store is away, which the answer then tells."""
+        began = time.perf_counter()
         try:
             return self.breakers.call(store, function)
         except StoreError:
             if store not in self.degraded:
                 self.degraded.append(store)
             return None
+        finally:
+            self.took(store, time.perf_counter() - began)
 
     def ranking(self, rank: Callable[[], Ranking]) -> Ranking | None:
         """The order by Triton; None where it is away, or ranks by other features than are declared."""
@@ -100,11 +106,18 @@ class Recommender:
     """Makes recommendations; safe to share between threads."""
 
     def __init__(
-        self, settings: Settings, follower: Follower, stores: ListStores, waits: Waits, log_watch: LogWatch
+        self,
+        settings: Settings,
+        follower: Follower,
+        stores: ListStores,
+        waits: Waits,
+        log_watch: LogWatch,
+        took: Callable[[str, float], None],
     ) -> None:
         self._settings, self._follower, self._waits, self._log_watch = settings, follower, waits, log_watch
         self._index, self._models = stores.index, stores.models
         self._vectors = UserVectors()
+        self._took = took
         self._breakers = Breakers(settings.api.breaker_failures, settings.api.breaker_pause_s)
 
     def recommend(self, request: RecommendationRequest) -> Answer:
@@ -149,6 +162,7 @@ class Recommender:
 
     def complete(self, request: RecommendationRequest, answer: Answer) -> Answer:
         """Make the list of a request that has begun."""
+        answer.took = self._took
         items = answer.live.items
         if request.userid is None:
             state = self._session(request, answer)

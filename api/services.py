@@ -50,7 +50,8 @@ class Services:
         told = ToldOffsets(lambda: follower.profiles)
         waits = Waits(lambda: follower.profiles, told, ends, settings.api.threads, settings.api.after_timeout_s)
         stores = ListStores(index, models)
-        recommender = Recommender(settings, follower, stores, waits, log_watch)
+        metrics = Metrics()
+        recommender = Recommender(settings, follower, stores, waits, log_watch, metrics.took)
         ingest = Ingest(
             settings.kafka,
             lambda: follower.appending,
@@ -69,7 +70,7 @@ class Services:
             told=told,
             index=index,
             models=models,
-            metrics=Metrics(),
+            metrics=metrics,
         )
 
     def note(self, schema: Schema, events: Sequence[Event], accepted: Sequence[Accepted]) -> None:

@@ -14,6 +14,7 @@ from statistics import quantiles
 from typing import Any
 
 import requests
+from prometheus_client.parser import text_string_to_metric_families
 
 from bench.components import Components, spent
 from bench.load import NO_ANSWER, ListClient, Load, Request, failures
@@ -50,7 +51,8 @@ def latency(
 
     Returns:
         `closed` and `tutorial` by number of clients, `open` by rate: requests, requests a second, percentiles and
-        failures, and in `closed` milliseconds of processor time for a list, by component; `most_per_s`, the highest
+        failures, and in `closed` milliseconds that a list spends in each store, as the API sees it (some stores are
+        asked at the same time), and milliseconds of processor time for a list, by component; `most_per_s`, the highest
         rate of an open loop whose 99th percentile is within MOST_P99_MS; `ratio`, how many times as many requests a
         second as the tutorial's way, and how much sooner at the median (one client).
 
@@ -63,12 +65,13 @@ def latency(
     with tutorial() as other:
         for clients in CLIENTS:
             progress(f"{clients} clients, one request after the other", 0.0)
-            before = components.cpu_s()
+            before, stores = components.cpu_s(), store_seconds(api, bearer(settings.api))
             answered = closed(api, bearer(settings.api), userids, clients, seconds)
             # Of those of the warm-up too, which are as many for each second.
             lists = max(1.0, len(answered) * (WARM_UP_S + seconds) / seconds)
             cpu_ms = spent(before, components.cpu_s(), 1000 / lists)
-            figures["closed"][str(clients)] = _figures(answered) | {"cpu_ms_per_list": cpu_ms}
+            store_ms = spent(stores, store_seconds(api, bearer(settings.api)), 1000 / lists)
+            figures["closed"][str(clients)] = _figures(answered) | {"store_ms": store_ms, "cpu_ms_per_list": cpu_ms}
             progress(f"{clients} clients, the tutorial's way", 0.0)
             figures["tutorial"][str(clients)] = _figures(closed(other, {}, userids, clients, seconds))
     figures["most_per_s"], exceeded = 0, 0
@@ -88,6 +91,24 @@ def latency(
         "p50": round(theirs[first]["p50_ms"] / ours[first]["p50_ms"], 2),
     }
     return figures
+
+
+def store_seconds(api: str, headers: dict[str, str]) -> dict[str, float]:
+    """The seconds that lists have spent in each store so far.
+
+    Raises:
+        Unreachable: if the API does not answer.
+    """
+    try:
+        text = requests.get(f"{api}/metrics", headers=headers, timeout=10).text
+    except requests.RequestException as error:
+        raise Unreachable(f"the API does not answer: {error}") from error
+    return {
+        sample.labels["store"]: sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if sample.name == "reelstream_store_seconds_sum"
+    }
 
 
 @contextmanager

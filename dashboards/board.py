@@ -83,6 +83,14 @@ def _answers() -> list[timeseries.Panel | Stat]:
             },
         ),
         _lines(
+            "Seconds of a list in each store",
+            "s",
+            {
+                "{{store}}": f"sum by (store) (rate(reelstream_store_seconds_sum{RECENT}))"
+                f" / scalar(sum(rate(reelstream_request_seconds_count{{{rec}}}{RECENT})))"
+            },
+        ),
+        _lines(
             "Degraded and fallback lists",
             "cps",
             {
