@@ -116,6 +116,7 @@ class ItemPublisher:
         state = self._stores.state
         found, now = changes(state.profiles), self._clock()
         counters_due = now >= self._due_at
+        begins = counters_due and self._taken is None
         written = 0
         # Noted before anything is tried: what cannot be written now is tried again when counters are.
         if found != self._changes and now >= self._changes_due_at:
@@ -123,13 +124,12 @@ class ItemPublisher:
             written += self._publish_changed(state, schema, items)
         if counters_due:
             written += self._publish_counters(state, schema, items, busy)
-        if self._documents.waits and now >= self._earlier_due_at and (counters_due or self._waits_for is None):
+        if self._documents.waits and now >= self._earlier_due_at and (begins or self._waits_for is None):
             self._try(lambda: self._documents.write_earlier(state, schema, items))
         return written
 
     def _publish_changed(self, state: StateStores, schema: Schema, items: Mapping[Id, Item]) -> int:
         """Publish the marked items whose attributes changed; returns how many rows."""
-        self._taken = None  # what it held is taken again, with what was marked since
         unpublished = UnpublishedItems(state.profiles)
         marked = unpublished.take()
         layer = read_changed(state.profiles, items, marked)
@@ -138,6 +138,9 @@ class ItemPublisher:
             self._changes_due_at = self._clock() + CHANGES_EVERY_S
         written, left = self._publish_items(state, schema, layer, chosen)
         unpublished.published({*chosen} - left)
+        if self._taken is not None:
+            for itemid in {*chosen} - left:
+                self._taken[1].pop(itemid, None)
         self._insert(state, schema)
         return written
 
