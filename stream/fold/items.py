@@ -115,14 +115,15 @@ class ItemPublisher:
         """Publish what is due, of the generation that is live; returns how many rows."""
         state = self._stores.state
         found, now = changes(state.profiles), self._clock()
-        counters_due = now >= self._due_at
-        begins = counters_due and self._taken is None
+        begins = self._taken is None and now >= self._due_at
         written = 0
         # Noted before anything is tried: what cannot be written now is tried again when counters are.
         if found != self._changes and now >= self._changes_due_at:
             self._changes = found
             written += self._publish_changed(state, schema, items)
-        if counters_due:
+        if begins:
+            self._due_at = now + self._settings.stream.items_every_s
+        if begins or self._taken is not None:
             written += self._publish_counters(state, schema, items, busy)
         if self._documents.waits and now >= self._earlier_due_at and (begins or self._waits_for is None):
             self._try(lambda: self._documents.write_earlier(state, schema, items))
@@ -147,8 +148,8 @@ class ItemPublisher:
     def _publish_counters(
         self, state: StateStores, schema: Schema, items: Mapping[Id, Item], busy: Callable[[], bool]
     ) -> int:
-        """Publish all marked items, a few at a time; while events come in, some of them. Returns how many rows."""
-        unpublished, began = UnpublishedItems(state.profiles), self._clock()
+        """Publish all marked items, or some, while events come in, or where an item changes; returns how many rows."""
+        unpublished = UnpublishedItems(state.profiles)
         if self._taken is None or self._taken[0] is not state:
             self._taken = state, dict.fromkeys(unpublished.take())
         _, waiting = self._taken
@@ -165,8 +166,10 @@ class ItemPublisher:
                 del waiting[itemid]
             ended = self._clock()
             self._rests_until = ended + REST * (ended - at)
+            if changes(state.profiles) != self._changes:
+                break
         if not waiting:
-            self._taken, self._due_at = None, began + self._settings.stream.items_every_s
+            self._taken = None
             self._insert(state, schema)
         return written
 

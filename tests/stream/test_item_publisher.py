@@ -16,6 +16,7 @@ from stores.redis.generations import FIRST
 from stores.redis.unpublished_items import UnpublishedItems
 from stream.fold.items import REST, TOGETHER, ItemPublisher
 from stream.health import Health
+from stream.troubles import STORED_VALUES
 from tests.movielens import SCHEMA, item
 
 ITEMS = {number: item(number, str(number), 1990, (number % 3,)) for number in range(1, 251)}
@@ -46,7 +47,8 @@ class Publishing:
         self.rows, self.clock, self.busy = FeatureRows(settings, SCHEMA), Clock(), False
         self.marks = UnpublishedItems(self.profiles)
         stores: Any = SimpleNamespace(state=StateStores(FIRST, self.profiles, Published(client)))
-        self._publisher = ItemPublisher(settings, stores, Health.of(settings.stream), self.clock)
+        self.health = Health.of(settings.stream)
+        self._publisher = ItemPublisher(settings, stores, self.health, self.clock)
         self.clock.now += settings.stream.items_every_s
 
     def publish(self) -> set[int]:
@@ -100,6 +102,22 @@ def test_a_changed_item_waits_for_no_others_and_holds_none_up(publishing: Publis
     assert publishing.publish() == {*first, last}
     publishing.rest()
     assert publishing.publish() == {*range(1, 2 * TOGETHER + 1), last}
+
+
+def test_a_failure_is_reported_once_in_each_interval(publishing: Publishing) -> None:
+    assert publishing.publish() == set()
+    publishing.marks.mark(ITEMS)
+    publishing.clock.now += 1.0
+    publishing.profiles.client.set("{ratings-1}:publishing", "a key of another type")
+    assert publishing.publish() == set()
+    told = publishing.health.troubles.recent()
+    assert "items are not published" in told[STORED_VALUES]
+    assert publishing.publish() == set() and publishing.health.troubles.recent() == told
+    publishing.clock.now += 1.0
+    assert publishing.publish() == set() and publishing.health.troubles.recent() != told
+    publishing.profiles.client.delete("{ratings-1}:publishing")
+    publishing.clock.now += 1.0
+    assert publishing.publish() == {*ITEMS}
 
 
 def test_marks_that_name_no_item_go(publishing: Publishing) -> None:
