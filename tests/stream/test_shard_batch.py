@@ -79,6 +79,12 @@ def moments(sample: Sample, scored: range = range(0)) -> Moments:
     return Moments(0, ItemTable(sample.schema, sample.items), sample.items, others, scored, Sampler(0.0))
 
 
+def as_logged(taken: Moments, *, spoil: bool = False) -> FeatureBatch:
+    """What is logged of a batch that is alone."""
+    (rows,) = Moments.rows([taken])
+    return taken.feature_batch(rows, spoil)
+
+
 @of_each_sample
 @given(before=st.lists(DRAWN, max_size=6), drawn=st.lists(DRAWN, min_size=1, max_size=12), applied=st.integers(-1, 12))
 def test_a_batch_is_folded_as_its_events_one_by_one_and_returns_all_that_changed(
@@ -126,7 +132,7 @@ def test_what_is_taken_comes_back_from_the_feature_log(sample: Sample, drawn: li
     table = ItemTable(schema, sample.items)
     taken = Moments(2, table, sample.items, {}, range(len(events)), Sampler(1e9))
     fold_batch(schema, state_after(sample, [], -1), batch_of(sample, events), sample.items, taken)
-    made = taken.feature_batch(spoil=False)
+    made = as_logged(taken)
     read = FeatureBatch.unpack(made.pack(schema), schema)
     assert (read.partition, len(read)) == (2, len(made))
     logged = [event for _, event in taken.taken]
@@ -152,7 +158,7 @@ def test_a_message_of_the_feature_log_with_codes_that_no_event_has_is_refused(sa
     schema, taken = sample.schema, moments(sample, scored=range(9))
     events = [sample.event((0, item, 0, ts)) for ts, item in enumerate((0, 1))]
     fold_batch(schema, state_after(sample, [], -1), batch_of(sample, events), sample.items, taken)
-    good = taken.feature_batch(spoil=False)
+    good = as_logged(taken)
     for code in (0, -1, schema.codes.size, 2**40):
         bad = replace(good, code=np.array([1, code]))
         with pytest.raises(FeatureLogError, match="codes that no event has"):
@@ -177,7 +183,7 @@ def test_the_header_broken_spoils_a_feature_only_where_that_is_allowed(spoil: bo
     taken = moments(FILMS)
     batch = batch_of(FILMS, [rated(1, 1, 5, 1)], (("broken", b"item_log_n=missing"),))
     fold_batch(FILMS.schema, state_after(FILMS, [], -1), batch, FILMS.items, taken)
-    (row,) = taken.feature_batch(spoil=spoil).rows
+    (row,) = as_logged(taken, spoil=spoil).rows
     place = FILMS.schema.dense_columns.index("item_log_n")
     assert bool(np.isnan(row[place])) == spoil
     assert not np.isnan(np.delete(row, place)).any()
@@ -331,10 +337,24 @@ def fold_all(
         dead += found.dead
         assert taken.failure is None
         if taken.taken:
-            rows.append(taken.feature_batch(spoil=False).rows)
+            rows.append(as_logged(taken).rows)
     waiting = {itemid: entries for itemid, entries in state.waiting.items() if entries}
     found = [state.profiles, state.users, state.rated, state.counters, state.changes, state.waits, waiting, dead]
     return [*found, layer.changed], np.concatenate(rows) if rows else np.zeros(0)
+
+
+@of_each_sample
+@given(parts=st.lists(st.lists(DRAWN, min_size=1, max_size=4), min_size=2, max_size=4))
+def test_the_inputs_of_batches_together_are_those_of_each_alone(sample: Sample, parts: list[list[Drawn]]) -> None:
+    schema, layer = sample.schema, Layer(sample.items)
+    layer.apply(schema.events.item_change(next(iter(sample.items)), 1, {}))
+    table, batches = ItemTable(schema, sample.items), []
+    for drawn in parts:
+        batches.append(Moments(0, table, layer, {}, range(0), Sampler(0.0)))
+        batch = batch_of(sample, [sample.event(each) for each in drawn])
+        fold_batch(schema, state_after(sample, [], -1), batch, layer, batches[-1])
+    for together, taken in zip(Moments.rows(batches), batches, strict=True):
+        np.testing.assert_array_equal(together, as_logged(taken).rows)
 
 
 @of_each_sample
@@ -349,14 +369,14 @@ def test_the_inputs_before_an_event_have_the_item_as_it_is_by_then(sample: Sampl
     events.insert(1, replace(events[0], itemid=new, ts=9))
     taken = Moments(0, ItemTable(schema, sample.items), layer, {}, range(9), Sampler(1e9))
     fold_batch(schema, with_counter(sample, new), batch_of(sample, events), layer, taken)
-    batch = taken.feature_batch(spoil=False)
+    batch = as_logged(taken)
     assert batch.itemids == [event.itemid for event in events]
     of_item = [place for place, name in enumerate(schema.dense_columns) if name.startswith("item_") or ":" in name]
     for row, event in zip(batch.rows, events, strict=True):
         table = ItemTable(schema, {event.itemid: layer[event.itemid]})
         alone = Moments(0, table, table.items, {}, range(0), Sampler(0.0))
         fold_batch(schema, with_counter(sample, new), batch_of(sample, [event]), table.items, alone)
-        np.testing.assert_array_equal(row[of_item], alone.feature_batch(spoil=False).rows[0][of_item])
+        np.testing.assert_array_equal(row[of_item], as_logged(alone).rows[0][of_item])
 
 
 def with_counter(sample: Sample, itemid: Id) -> ShardState:
