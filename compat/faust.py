@@ -122,19 +122,30 @@ class StateConsumerThread(aiokafka.AIOKafkaConsumerThread):
     """The thread that talks to Kafka."""
 
     async def seek_to_committed(self) -> Mapping[TP, int]:
-        """Go to the group's offset or the event after those that are in all stores, whichever is lower."""
+        """Go to the group's offset or the event after those that are in all stores, whichever is lower.
+
+        Also where the group has none, or 0: aiokafka stays where it is then, and what it has read since the partition
+        was assigned, while nothing flowed, was dropped.
+        """
         offsets: dict[TP, Any] = dict(await super().seek_to_committed())
         applied = await asyncio.to_thread(self.app.positions)
-        consumer = self._ensure_consumer()
         for partition, committed in offsets.items():
             stands = applied.get(partition)
-            if stands is not None and committed is not None and committed > stands + 1:
-                consumer.seek(partition, stands + 1)
-                offsets[partition] = stands + 1
+            if stands is not None:
+                offsets[partition] = stands + 1 if committed is None else min(committed, stands + 1)
+        await self.call_thread(self._go_to, {partition: offsets[partition] for partition in offsets.keys() & applied})
         self.app.read_from = {
             partition: committed for partition, committed in offsets.items() if applied.get(partition) is None
         }
         return offsets
+
+    async def _go_to(self, offsets: Mapping[TP, int | None]) -> None:
+        """Read partitions from some offsets on, as far as they are still assigned."""
+        consumer = self._ensure_consumer()
+        assigned = consumer.assignment()
+        for partition, offset in offsets.items():
+            if offset is not None and partition in assigned:
+                consumer.seek(partition, offset)
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         """The consumer; Faust would have it read the events of aborted transactions too, and wait longer."""

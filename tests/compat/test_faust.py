@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +77,47 @@ def waited(kind: type[faust.App], folder: Path, room_for: Sequence[TP]) -> tuple
         return seconds
 
     return asyncio.run(read()), waits
+
+
+def test_a_partition_is_read_from_the_state_wherever_the_group_stands(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    committed: dict[TP, int | None] = {TP("ratings", place): at for place, at in enumerate((None, 0, 3, 9, None, 7, 8))}
+    applied = {TP("ratings", place): at for place, at in enumerate((-1, 4, 4, 4, None, None, 4))}
+    sought: dict[TP, int] = {}
+    gone = TP("ratings", 6)
+
+    class Consumer:
+        """Has all partitions but one, which went while the state was read."""
+
+        def assignment(self) -> set[TP]:
+            return {*committed} - {gone}
+
+        def seek(self, partition: TP, offset: int) -> None:
+            sought[partition] = offset
+
+    async def of_the_group(self: object) -> dict[TP, int | None]:
+        return dict(committed)
+
+    monkeypatch.setattr(aiokafka.AIOKafkaConsumerThread, "seek_to_committed", of_the_group)
+
+    async def call(self: object, function: Callable[..., Awaitable[None]], *args: Any) -> None:
+        await function(*args)
+
+    monkeypatch.setattr(StateConsumerThread, "_ensure_consumer", lambda self: Consumer())
+    monkeypatch.setattr(StateConsumerThread, "call_thread", call)
+
+    async def seek() -> dict[TP, Any]:
+        app = App("test", broker="kafka://127.0.0.1:1", datadir=tmp_path)
+        app.positions = lambda: applied
+        found = dict(await app.consumer._thread.seek_to_committed())
+        app.consumer._thread.thread_loop.close()
+        return found
+
+    expected: dict[TP, int | None] = {TP("ratings", place): at for place, at in enumerate((0, 0, 3, 5))}
+    found = asyncio.run(seek())
+    assert sought == expected | {TP("ratings", 5): 7}
+    assert found == committed | expected | {gone: 5}
 
 
 PARTITIONS = (TP("ratings", 0), TP("ratings", 1))

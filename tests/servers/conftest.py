@@ -12,7 +12,7 @@ from kafka import KafkaAdminClient, TopicPartition
 
 import servers
 from settings import Settings, load
-from stores import delete_topics, ensure_topics
+from stores import connect, delete_topics, ensure_topics
 from stores.kafka.client import connected
 from tests.servers_fixture import own_environment
 
@@ -27,8 +27,10 @@ def settings(tmp_path: Path) -> Iterator[Settings]:
 
 @contextmanager
 def two_partitions(kafka_server: Settings, redis: Settings, folder: Path, **variables: str) -> Iterator[Settings]:
-    """Settings with Kafka, whose topics are empty and have two partitions, with Redis and an empty state folder."""
+    """Settings with Kafka, whose topics are empty and have two partitions, with an empty Redis and state folder."""
     delete_topics(kafka_server.kafka)
+    with closing(connect(redis.redis)) as client:
+        client.flushall()
     with own_environment(
         folder / "state",
         REELSTREAM_KAFKA__BOOTSTRAP=kafka_server.kafka.bootstrap,
