@@ -80,7 +80,7 @@ def moments(sample: Sample, scored: range = range(0)) -> Moments:
 
 
 def as_logged(taken: Moments, *, spoil: bool = False) -> FeatureBatch:
-    """What is logged of a batch that is alone."""
+    """The message of a batch that is alone."""
     (rows,) = Moments.rows([taken])
     return taken.feature_batch(rows, spoil)
 
